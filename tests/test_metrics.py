@@ -1,0 +1,243 @@
+"""Scores equal scikit-learn's and SciPy's, weighted resamples equal explicit ones, and the edges are as documented."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+from seqlm import metrics
+from seqlm.metrics import Score
+from sklearn import metrics as reference
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def tied_problem(classes: int, n: int = 120, seed: int = 1):
+    """Truth and coarse probabilities, so that many scores tie."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, classes, n)
+    logits = generator.normal(size=(n, classes)) + 1.2 * np.eye(classes)[truth]
+    counts = np.round(8 * np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)) + 1
+    return truth, counts / 100
+
+
+def values_of(scores):
+    return {name: score.value for name, score in scores.items()}
+
+
+def two_class_reference(truth, probabilities, positive):
+    called = probabilities.argmax(axis=1)
+    score = probabilities[:, positive]
+    sides = {"pos_label": positive, "zero_division": 0}
+    return {
+        "accuracy": reference.accuracy_score(truth, called),
+        "balanced_accuracy": reference.balanced_accuracy_score(truth, called),
+        "mcc": reference.matthews_corrcoef(truth, called),
+        "sensitivity": reference.recall_score(truth, called, **sides),
+        "specificity": reference.recall_score(truth, called, pos_label=1 - positive),
+        "precision": reference.precision_score(truth, called, **sides),
+        "f1": reference.f1_score(truth, called, **sides),
+        "auroc": reference.roc_auc_score(truth == positive, score),
+        "auprc": reference.average_precision_score(truth == positive, score),
+    }
+
+
+def macro_reference(truth, probabilities):
+    called, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    one_hot = np.eye(classes)[truth]
+    return {
+        "accuracy": reference.accuracy_score(truth, called),
+        "balanced_accuracy": reference.balanced_accuracy_score(truth, called),
+        "mcc": reference.matthews_corrcoef(truth, called),
+        "sensitivity": reference.recall_score(truth, called, average="macro"),
+        "specificity": np.mean([reference.recall_score(truth == c, called == c, pos_label=False) for c in set(truth)]),
+        "precision": reference.precision_score(truth, called, average="macro", zero_division=0),
+        "f1": reference.f1_score(truth, called, average="macro"),
+        "auroc": np.mean([reference.roc_auc_score(one_hot[:, c], probabilities[:, c]) for c in range(classes)]),
+        "auprc": np.mean(
+            [reference.average_precision_score(one_hot[:, c], probabilities[:, c]) for c in range(classes)]
+        ),
+    }
+
+
+def regression_reference(truth, predicted):
+    return {
+        "spearman": stats.spearmanr(truth, predicted).statistic,
+        "pearson": stats.pearsonr(truth, predicted).statistic,
+        "rmse": reference.root_mean_squared_error(truth, predicted),
+        "r2": reference.r2_score(truth, predicted),
+    }
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_two_class_scores_equal_scikit_learn_with_ties(positive):
+    truth, probabilities = tied_problem(2)
+    scores = metrics.classification_scores(truth, probabilities, positive=positive, resamples=0)
+    assert values_of(scores) == pytest.approx(two_class_reference(truth, probabilities, positive), abs=1e-12)
+
+
+def test_macro_scores_equal_scikit_learn_with_ties():
+    truth, probabilities = tied_problem(5)
+    scores = metrics.classification_scores(truth, probabilities, resamples=0)
+    assert values_of(scores) == pytest.approx(macro_reference(truth, probabilities), abs=1e-12)
+
+
+def test_regression_scores_equal_scipy_and_scikit_learn_with_ties_and_an_offset():
+    generator = np.random.default_rng(3)
+    truth = generator.integers(0, 12, 90) / 4 + 1e6
+    predicted = np.round(truth + generator.normal(size=90), 1)
+    scores = metrics.regression_scores(truth, predicted, resamples=0)
+    assert values_of(scores) == pytest.approx(regression_reference(truth, predicted), rel=1e-7)
+
+
+def explicit_intervals(scorer, n, resamples, seed):
+    """Percentiles of a reference scorer on resamples written out with np.repeat."""
+    weights = np.concatenate(list(metrics.resample_weights(n, resamples, seed))).astype(int)
+    rows = [scorer(np.repeat(np.arange(n), row)) for row in weights]
+    return {name: np.nanpercentile([row[name] for row in rows], [2.5, 97.5]) for name in rows[0]}
+
+
+def assert_same_intervals(scores, expected):
+    assert {name: (score.low, score.high) for name, score in scores.items()} == {
+        name: pytest.approx(tuple(bounds), abs=1e-9) for name, bounds in expected.items()
+    }
+
+
+def test_two_class_intervals_equal_explicit_resampling():
+    truth, probabilities = tied_problem(2, n=60)
+    scores = metrics.classification_scores(truth, probabilities, positive=1, resamples=25, seed=4)
+    assert_same_intervals(
+        scores, explicit_intervals(lambda i: two_class_reference(truth[i], probabilities[i], 1), 60, 25, 4)
+    )
+
+
+def test_macro_intervals_equal_explicit_resampling():
+    truth, probabilities = tied_problem(3, n=80)
+    scores = metrics.classification_scores(truth, probabilities, resamples=25, seed=4)
+    assert_same_intervals(scores, explicit_intervals(lambda i: macro_reference(truth[i], probabilities[i]), 80, 25, 4))
+
+
+def test_regression_intervals_equal_explicit_resampling():
+    generator = np.random.default_rng(5)
+    truth = generator.integers(0, 9, 50) / 3
+    predicted = np.round(truth + generator.normal(size=50), 1)
+    scores = metrics.regression_scores(truth, predicted, resamples=25, seed=6)
+    assert_same_intervals(scores, explicit_intervals(lambda i: regression_reference(truth[i], predicted[i]), 50, 25, 6))
+
+
+def test_paired_difference_uses_the_same_resamples_for_both():
+    truth, probabilities = tied_problem(2, n=60)
+    other = np.roll(probabilities, 7, axis=0)
+    difference = metrics.paired_difference("mcc", truth, probabilities, other, resamples=25, seed=4)
+
+    def both(i):
+        first, second = (two_class_reference(truth[i], p[i], 1)["mcc"] for p in (probabilities, other))
+        return {"mcc": first - second}
+
+    assert_same_intervals({"mcc": difference}, explicit_intervals(both, 60, 25, 4))
+    assert difference.value == pytest.approx(both(np.arange(60))["mcc"])
+    assert metrics.paired_difference("auroc", truth, other, other) == Score(0.0, 0.0, 0.0)
+
+
+def test_resamples_are_seeded_whole_and_independent_of_one_another():
+    rows = np.concatenate(list(metrics.resample_weights(7, 300, seed=1)))
+    assert rows.shape == (300, 7)
+    assert (rows.sum(axis=1) == 7).all()
+    assert len(np.unique(rows, axis=0)) > 200
+    assert np.array_equal(rows, np.concatenate(list(metrics.resample_weights(7, 300, seed=1))))
+    assert not np.array_equal(rows, np.concatenate(list(metrics.resample_weights(7, 300, seed=2))))
+
+
+def test_one_class_leaves_undefined_scores_undefined():
+    truth, probabilities = np.zeros(6, dtype=int), np.tile([0.8, 0.2], (6, 1))
+    values = values_of(metrics.classification_scores(truth, probabilities, resamples=10))
+    undefined = {name for name, value in values.items() if np.isnan(value)}
+    assert undefined == {"sensitivity", "auroc", "auprc"}
+    assert (values["mcc"], values["precision"], values["f1"]) == (0, 0, 0)
+    assert (values["accuracy"], values["balanced_accuracy"], values["specificity"]) == (1, 1, 1)
+
+
+def test_resamples_in_which_a_score_is_undefined_are_left_out():
+    truth = np.array([0] * 9 + [1])  # one resample in three holds no positive
+    probabilities = np.column_stack([1 - np.linspace(0, 0.9, 10), np.linspace(0, 0.9, 10)])
+    scores = metrics.classification_scores(truth, probabilities, resamples=200)
+    assert scores["auroc"] == Score(1.0, 1.0, 1.0)
+
+
+def test_a_class_without_examples_takes_no_part_in_macro_scores():
+    truth, probabilities = tied_problem(3)
+    wider = np.column_stack([probabilities, np.zeros(len(truth))])
+    without = metrics.classification_scores(truth, probabilities, resamples=20)
+    assert metrics.classification_scores(truth, wider, resamples=20) == without
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
+def test_constant_predictions_have_no_correlation(constant):
+    values = values_of(metrics.regression_scores(np.arange(9.0), np.full(9, constant), resamples=10))
+    assert np.isnan(values["spearman"])
+    assert np.isnan(values["pearson"])
+    assert values["rmse"] > 0
+
+
+def test_a_resample_of_one_value_has_no_correlation():
+    for truth in np.random.default_rng(0).normal(size=(30, 3)):
+        score = metrics.regression_scores(truth, 3 * truth, resamples=100)["pearson"]  # one in nine draws one value
+        assert (score.low, score.high) == pytest.approx((1, 1))
+
+
+def test_a_threshold_moves_the_calls_but_not_the_curves():
+    truth, probabilities = tied_problem(2)
+    strict = (probabilities[:, 1] > 0.06).astype(int)
+    usual = metrics.classification_scores(truth, probabilities, resamples=0)
+    moved = metrics.classification_scores(truth, probabilities, predicted=strict, resamples=0)
+    assert moved["sensitivity"].value == pytest.approx(reference.recall_score(truth, strict))
+    assert moved["sensitivity"] != usual["sensitivity"]
+    assert moved["auroc"].value == usual["auroc"].value
+
+
+def test_plain_scores_are_the_point_scores():
+    truth, probabilities = tied_problem(3)
+    scores = metrics.classification_scores(truth, probabilities, resamples=0)
+    assert {name: metrics.plain(name, truth, probabilities) for name in metrics.CLASSIFICATION} == values_of(scores)
+    assert metrics.plain("rmse", np.array([1.0, 2.0]), np.array([1.0, 4.0])) == pytest.approx(2**0.5)
+
+
+def test_labels_say_macro_only_for_more_than_two_classes():
+    assert metrics.label("sensitivity") == "Sensitivity"
+    assert metrics.label("sensitivity", 4) == "Macro sensitivity"
+    assert metrics.label("auroc", 4) == "Macro AUROC"
+    assert metrics.label("f1", 3) == "Macro F1"
+    assert metrics.label("mcc", 4) == "MCC"
+    assert all(metrics.label(name) for name in metrics.HIGHER_IS_BETTER)
+    assert metrics.metrics_for("sequence-regression") == metrics.REGRESSION
+    assert list(metrics.scores_for("sequence-regression", np.arange(3), np.arange(3))) == list(metrics.REGRESSION)
+    assert [name for name, higher in metrics.HIGHER_IS_BETTER.items() if not higher] == ["rmse"]
+
+
+@pytest.mark.parametrize(
+    ("truth", "probabilities"),
+    [
+        (np.array([], dtype=int), np.empty((0, 2))),
+        (np.array([0, 1]), np.array([[0.5, 0.5]])),
+        (np.array([0, 2]), np.full((2, 2), 0.5)),
+        (np.array([0, 1]), np.array([[0.5, np.nan], [0.5, 0.5]])),
+    ],
+)
+def test_input_that_cannot_be_scored_is_refused(truth, probabilities):
+    with pytest.raises(ValueError, match=r"wanted|indices|NaN"):
+        metrics.classification_scores(truth, probabilities)
+
+
+def test_values_that_are_not_numbers_are_refused():
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        metrics.regression_scores(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="unknown metric"):
+        metrics.plain("kappa", np.array([0, 1]), np.full((2, 2), 0.5))
+
+
+def test_ten_thousand_sequences_are_scored_in_seconds():
+    truth, probabilities = tied_problem(2, n=10_000)
+    start = time.perf_counter()
+    metrics.classification_scores(truth, probabilities)
+    metrics.regression_scores(truth.astype(float), probabilities[:, 0])
+    assert time.perf_counter() - start < 20

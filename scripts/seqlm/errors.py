@@ -16,9 +16,7 @@ class Parser(argparse.ArgumentParser):
     """An argparse parser whose complaints follow the same contract as every other error."""
 
     def __init__(self, **keywords):
-        super().__init__(
-            allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **keywords
-        )
+        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **keywords)
 
     def error(self, message: str):
         raise InputError(f"{message}; --help lists every option")

@@ -1,0 +1,136 @@
+"""LoRA and its variants, by peft: put onto an encoder, saved, and put back.
+
+W x becomes W x + (alpha / rank) B A x with A (rank, inputs) and B (outputs, rank) trained and W frozen (Hu et al. 2021,
+https://doi.org/10.48550/arXiv.2106.09685). DoRA trains the length of each row of W apart from its direction
+(https://doi.org/10.48550/arXiv.2402.09353), rsLoRA divides by the root of the rank
+(https://doi.org/10.48550/arXiv.2312.03732), PiSSA starts A and B from the largest singular values of W instead of from
+noise and zero (https://doi.org/10.48550/arXiv.2404.02948).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from .errors import InputError
+from .families import Family
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """What the user chose; the names are peft's."""
+
+    rank: int = 8
+    alpha: float = 16
+    dropout: float = 0.1
+    modules: str = "attention"  # a key of Family.lora_modules
+    last_layers: int = 0  # adapt only so many of the last layers; 0 for all
+    dora: bool = False
+    rslora: bool = False
+    pissa: bool = False
+    layer_norms: bool = False
+
+
+def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, base_model: str) -> nn.Module:
+    """A fresh adapter on a frozen encoder; only the adapter (and, if asked, the layer norms) can be trained.
+
+    Raises:
+        InputError: more layers asked for than there are, or a rank above the width of the model.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    if settings.rank > family.hidden_size:
+        raise InputError(f"the LoRA rank {settings.rank} is above the width of the model, {family.hidden_size}")
+    layers = None
+    if settings.last_layers:
+        depth = len(next(m for name, m in backbone.named_modules() if name.split(".")[-1] == family.layers))
+        if settings.last_layers > depth:
+            raise InputError(f"the model has {depth} layers, so the last {settings.last_layers} cannot be adapted")
+        layers = list(range(depth - settings.last_layers, depth))
+    names = {name for name, _ in backbone.named_modules()}
+    norms = [norm for norm in family.layer_norms if any(name.endswith(norm) for name in names)]
+    config = LoraConfig(
+        task_type=TaskType.FEATURE_EXTRACTION,
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=family.lora_modules[settings.modules],
+        layers_to_transform=layers,
+        layers_pattern=family.layers if layers else None,
+        use_dora=settings.dora,
+        use_rslora=settings.rslora,
+        init_lora_weights="pissa" if settings.pissa else True,
+        modules_to_save=norms if settings.layer_norms else None,
+        base_model_name_or_path=base_model,
+    )
+    return get_peft_model(backbone, config)
+
+
+def save_adapter(model: nn.Module, folder: Path, initial: Path | None = None) -> None:
+    """Write adapter_config.json and adapter_model.safetensors, byte for byte the same for the same adapter.
+
+    Args:
+        initial: where :func:`save_initial` put the start of a PiSSA adapter. PiSSA changes the frozen weights; what is
+            written is the equivalent LoRA adapter of twice the rank for the unchanged base model.
+    """
+    model.save_pretrained(
+        folder,
+        safe_serialization=True,
+        save_embedding_layers=False,
+        path_initial_model_for_weight_conversion=str(initial) if initial else None,
+    )
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    for key in ("target_modules", "modules_to_save"):  # peft keeps sets, whose order changes from run to run
+        if isinstance(config.get(key), list):
+            config[key] = sorted(config[key])
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def save_initial(model: nn.Module) -> tempfile.TemporaryDirectory | None:
+    """Keep the start of a PiSSA adapter, for :func:`save_adapter`; None for any other start."""
+    config = model.peft_config["default"]
+    if config.init_lora_weights != "pissa":
+        return None
+    folder = tempfile.TemporaryDirectory(prefix="pissa_")
+    config.init_lora_weights = True
+    model.save_pretrained(folder.name, save_embedding_layers=False)
+    config.init_lora_weights = "pissa"
+    return folder
+
+
+def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
+    """Put a saved adapter onto its base model.
+
+    Args:
+        config: adapter_config.json once :func:`seqlm.model_files.check_adapter_config` has gone over it; the file itself
+            is not read again.
+
+    Raises:
+        InputError: tensors that are missing, left over, or of another shape than the base model's.
+    """
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / "adapter_model.safetensors")
+    known = {key: value for key, value in config.items() if key not in ("peft_type", "inference_mode")}
+    try:
+        model = get_peft_model(backbone, LoraConfig(**known, inference_mode=True))
+        expected = {
+            name: tensor.shape for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+        }
+        given = {name: tensor.shape for name, tensor in tensors.items()}
+        if expected != given:
+            wrong = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
+            raise InputError(
+                f"the adapter does not fit this base model: {len(wrong)} of its {len(given)} tensors are missing, "
+                f"left over or of another shape ({wrong[0]}); give the base model that it was trained on"
+            )
+        set_peft_model_state_dict(model, tensors)
+    except (ValueError, RuntimeError, KeyError, TypeError) as problem:
+        raise InputError(f"the adapter cannot be put onto this base model: {str(problem).splitlines()[0]}") from None
+    return model.eval()

@@ -1,0 +1,117 @@
+"""What differs from one model family to the next, one small module each.
+
+A new family is one new module here with a subclass of :class:`Family`; it is found by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import ClassVar
+
+from ..errors import InputError
+from ..sequences import DNA, LETTERS, PROTEIN, TEXT
+from ..tokens import AMINO_ACIDS, alphabet_of, read_vocabulary
+
+__all__ = ["DNA", "PROTEIN", "TEXT", "Family", "recognise"]
+
+
+class Family:
+    """One model family. Subclasses fill in the class variables and say how the encoder is loaded.
+
+    Attributes:
+        config: the model's config.json.
+        vocabulary: token -> id.
+        alphabet: ``protein``, ``DNA`` or ``text``.
+    """
+
+    name: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]]  # of config.json
+    prefix: ClassVar[tuple[str, ...]] = ()  # special tokens before the sequence
+    suffix: ClassVar[tuple[str, ...]] = ()  # and after it
+    citations: ClassVar[tuple[str, ...]] = ()
+    half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
+    hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
+
+    # Names of the modules that LoRA may adapt, and of the layer norms, as they end in the transformers class
+    lora_modules: ClassVar[dict[str, list[str]]]
+    layer_norms: ClassVar[list[str]]
+    layers: ClassVar[str]  # name of the list of layers, for adapting the last few only
+
+    def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
+        self.config, self.vocabulary = config, vocabulary
+        self.alphabet = alphabet_of(vocabulary) if alphabet == "auto" else alphabet
+
+    @property
+    def letters(self) -> str:
+        """Letters that reach the tokenizer once the replacements are done."""
+        known = LETTERS.get(self.alphabet, "")
+        return "".join(letter for letter in known if letter not in self.replacements)
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        """Letters of the alphabet that the model has no token for -> what it reads in their place."""
+        if not self.one_letter_tokens:
+            return {}
+        unknown = "X" if self.alphabet == PROTEIN else "N"
+        return {
+            letter: unknown
+            for letter in LETTERS[self.alphabet]
+            if self.token(letter) not in self.vocabulary and self.token(unknown) in self.vocabulary
+        }
+
+    @property
+    def one_letter_tokens(self) -> bool:
+        """Whether each letter of a sequence is one token."""
+        return self.alphabet == PROTEIN and all(
+            self.token(letter) in self.vocabulary for letter in AMINO_ACIDS
+        )
+
+    def token(self, letter: str) -> str:
+        """How the vocabulary writes one letter."""
+        return letter
+
+    @property
+    def window(self) -> int:
+        """Tokens, specials not counted, that the model reads at once."""
+        return int(self.config["max_position_embeddings"]) - len(self.prefix) - len(self.suffix)
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.config["hidden_size"])
+
+    def load(self, folder: Path, **options):
+        """The encoder as transformers' own class, without any head."""
+        raise NotImplementedError
+
+
+def families() -> list[type[Family]]:
+    """Every family there is, by module name."""
+    found = []
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        members = vars(importlib.import_module(f"{__name__}.{module}")).values()
+        found += [
+            member
+            for member in members
+            if isinstance(member, type) and issubclass(member, Family) and member is not Family
+            and member.__module__ == f"{__name__}.{module}"
+        ]  # fmt: skip
+    return found
+
+
+def recognise(folder: Path, config: dict, alphabet: str = "auto") -> Family:
+    """The family of a model folder, told from its config.json and vocabulary, never from its name.
+
+    Raises:
+        InputError: an architecture for which there is no family.
+    """
+    model_type = config.get("model_type")
+    known = families()
+    for family in known:
+        if model_type in family.model_types:
+            return family(config, read_vocabulary(folder), alphabet)
+    raise InputError(
+        f"models of type '{model_type}' are not supported; "
+        f"supported are {', '.join(sorted(name for family in known for name in family.model_types))}"
+    )

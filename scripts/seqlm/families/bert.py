@@ -1,0 +1,35 @@
+"""BERT encoders: ProtBERT (residues set apart by spaces, U Z O B as X) and BERT-type DNA models.
+
+Tokens of a sequence AA1 … AAn::
+
+    [CLS] AA1 … AAn [SEP] [PAD] …
+"""
+
+from __future__ import annotations
+
+from . import PROTEIN, Family
+
+
+class Bert(Family):
+    name = "BERT"
+    model_types = ("bert",)
+    prefix = ("[CLS]",)
+    suffix = ("[SEP]",)
+    citations = ("prottrans",)
+    lora_modules = {  # noqa: RUF012
+        "query-value": ["query", "value"],
+        "attention": ["query", "key", "value", "attention.output.dense"],
+        "all-linear": ["query", "key", "value", "dense"],
+    }
+    layer_norms = ["LayerNorm"]  # noqa: RUF012
+    layers = "layer"
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        # the ProtTrans authors trained every one of their models so
+        return dict.fromkeys("UZOBJ", "X") if self.alphabet == PROTEIN else super().replacements
+
+    def load(self, folder, **options):
+        from transformers import BertModel
+
+        return BertModel.from_pretrained(folder, add_pooling_layer=False, **options)

@@ -1,0 +1,308 @@
+"""Sequences in: FASTA, tab-separated and comma-separated files as a stream of records.
+
+The format is told from the content, gzip included, and no file is ever held in memory whole. What cannot be read is
+refused with the file, the record and the line; what has to be changed is counted in :class:`Rules` and reported.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import InputError
+
+PROTEIN = "protein"
+DNA = "DNA"
+TEXT = "text"  # anything else, SMILES for one: the tokenizer decides
+
+# IUPAC letters, https://iupac.qmul.ac.uk/AminoAcid/ and https://iupac.qmul.ac.uk/misc/naseq.html
+LETTERS = {PROTEIN: "ACDEFGHIKLMNPQRSTVWYBJOUXZ", DNA: "ACGTNRYSWKMBDHV"}
+
+MAX_SEQUENCE = 50_000_000  # letters in one record; a longer one is a genome or a decompression bomb, not an input
+MAX_HEADER = 100_000  # characters in one header or table line
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sequence as given: ``header`` is the FASTA header without ``>``, ``fields`` the row of a table."""
+
+    id: str
+    sequence: str
+    header: str = ""
+    line: int = 0
+    fields: tuple[str, ...] = ()
+
+
+@dataclass
+class Rules:
+    """What was changed on the way in: rule -> how many sequences it touched (and letters, where it applies)."""
+
+    sequences: Counter = field(default_factory=Counter)
+    letters: Counter = field(default_factory=Counter)
+
+    def count(self, rule: str, letters: int = 1) -> None:
+        self.sequences[rule] += 1
+        self.letters[rule] += letters
+
+    def merged(self, other: Rules) -> Rules:
+        return Rules(self.sequences + other.sequences, self.letters + other.letters)
+
+    def lines(self) -> list[str]:
+        """One readable sentence a rule."""
+        return [
+            f"{rule}: {self.sequences[rule]:,} sequence{'s' if self.sequences[rule] != 1 else ''}"
+            + (f", {self.letters[rule]:,} letters" if self.letters[rule] != self.sequences[rule] else "")
+            for rule in sorted(self.sequences)
+        ]
+
+
+class Table:
+    """The header of a table and how to find a column in it, by name or 1-based number."""
+
+    def __init__(self, path: Path, columns: list[str]):
+        self.path, self.columns = path, columns
+
+    def index(self, wanted: str, purpose: str) -> int:
+        if wanted in self.columns:
+            if self.columns.count(wanted) > 1:
+                raise InputError(f"{self.path.name}: two columns are called '{wanted}'; give the {purpose} by number")
+            return self.columns.index(wanted)
+        if wanted.isdigit() and 1 <= int(wanted) <= len(self.columns):
+            return int(wanted) - 1
+        raise InputError(
+            f"{self.path.name}: no column '{wanted}' for the {purpose}; "
+            f"the columns are {', '.join(self.columns[:20])}{' …' if len(self.columns) > 20 else ''}"
+        )
+
+
+def sequence_format(path: str | Path) -> str:
+    """Tell ``fasta``, ``tabular`` or ``csv`` from the first line that is not blank.
+
+    Raises:
+        InputError: for a file that is missing, empty, or none of the three.
+    """
+    path = Path(path)
+    for _, line in _lines(path):
+        if not line.strip():
+            continue
+        if line.startswith(">"):
+            return "fasta"
+        if "\t" in line:
+            return "tabular"
+        if "," in line:
+            return "csv"
+        raise InputError(
+            f"{path.name} is neither FASTA nor a table: its first line is '{_shown(line)}'; "
+            "a FASTA record starts with '>', a table has its columns separated by tabs or commas"
+        )
+    raise InputError(f"{path.name} is empty; give a file with at least one sequence")
+
+
+def read_records(
+    path: str | Path,
+    *,
+    format: str = "auto",
+    id_column: str | None = None,
+    sequence_column: str | None = None,
+) -> Iterator[Record]:
+    """Read ``path`` one record at a time.
+
+    Args:
+        path: FASTA, tab-separated or comma-separated, plain or gzipped.
+        format: ``auto`` (by content), ``fasta``, ``tabular`` or ``csv``.
+        id_column: for tables, by name or 1-based number; without one the column ``id`` or else row numbers are the ids.
+        sequence_column: for tables, by name or 1-based number; ``sequence`` if not given.
+
+    Yields:
+        records in the order of the file; the sequence without white space, otherwise as written.
+
+    Raises:
+        InputError: naming the file and the line of what cannot be read.
+    """
+    path = Path(path)
+    if format == "auto":
+        format = sequence_format(path)
+    if format == "fasta":
+        return _fasta(path)
+    return _table(path, "\t" if format == "tabular" else ",", id_column, sequence_column)
+
+
+def read_table_header(path: str | Path, format: str = "auto") -> Table:
+    """The column names of a table; raises InputError for a FASTA file."""
+    path = Path(path)
+    if format == "auto":
+        format = sequence_format(path)
+    if format == "fasta":
+        raise InputError(f"{path.name} is FASTA and has no columns; leave the column options empty")
+    rows = _rows(path, "\t" if format == "tabular" else ",")
+    return Table(path, next(rows)[1])
+
+
+def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Rules, path: str | Path) -> str:
+    """The sequence in the letters that a model reads; every change is counted in ``rules``.
+
+    Lower case (soft masking) becomes upper case, one ``*`` at the end of a protein (a stop codon) is dropped, U in DNA
+    becomes T, and ``replacements`` is what the model's family asks for, such as U, Z, O and B to X for ProtT5.
+
+    Raises:
+        InputError: naming record, position (1-based) and letter of what is not in the alphabet.
+    """
+    sequence = record.sequence
+    if alphabet == TEXT:
+        return sequence
+    upper = sequence.upper()
+    if upper != sequence:
+        rules.count("lower case read as upper case", sum(a != b for a, b in zip(sequence, upper, strict=True)))
+    if alphabet == PROTEIN and upper.endswith("*"):
+        upper = upper[:-1]
+        rules.count("stop (*) at the end dropped")
+    if alphabet == DNA and "U" in upper:
+        rules.count("U read as T", upper.count("U"))
+        upper = upper.replace("U", "T")
+    if wrong := _wrong_letter(alphabet).search(upper):
+        hint = {
+            "-": "remove the gaps of an alignment first",
+            "*": "a stop inside a protein: split or remove the sequence",
+        }.get(wrong.group(), f"a {alphabet} sequence has the letters {LETTERS[alphabet]}")
+        raise InputError(
+            f"{Path(path).name}: record '{_shown(record.id)}' (line {record.line}) has '{wrong.group()}' "
+            f"at position {wrong.start() + 1}; {hint}"
+        )
+    if not upper:
+        raise InputError(f"{Path(path).name}: record '{_shown(record.id)}' (line {record.line}) has no sequence")
+    for old, new in replacements.items():
+        if old in upper:
+            rules.count(f"{old} read as {new}", upper.count(old))
+            upper = upper.replace(old, new)
+    return upper
+
+
+def looks_like_dna(sequence: str) -> bool:
+    """Whether a sequence given as protein is more likely DNA: 30 letters or more, and nine in ten of them A C G T N.
+
+    A protein of that make-up does not occur in Swiss-Prot; the four amino acids A, C, G and T are 24 % of its residues.
+    """
+    return len(sequence) >= 30 and sum(map(sequence.upper().count, "ACGTN")) >= 0.9 * len(sequence)
+
+
+def _wrong_letter(alphabet: str, cache: dict[str, re.Pattern] = {}) -> re.Pattern:  # noqa: B006 - a cache
+    return cache.setdefault(alphabet, re.compile(f"[^{LETTERS[alphabet]}]"))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their ends, from plain or gzipped UTF-8, whatever the line ends."""
+    if not path.is_file():
+        raise InputError(f"{path} is not a file")
+    with path.open("rb") as probe:
+        magic = probe.read(2)
+    try:
+        with (gzip.open if magic == b"\x1f\x8b" else open)(path, "rt", encoding="utf-8-sig", newline=None) as lines:
+            # readline with a limit, so that a file without line ends cannot fill the memory
+            for number in itertools.count(1):
+                line = lines.readline(MAX_SEQUENCE)
+                if not line:
+                    return
+                if len(line) >= MAX_SEQUENCE:
+                    raise InputError(f"{path.name}: line {number} is longer than {MAX_SEQUENCE:,} characters")
+                if "\0" in line:
+                    raise InputError(f"{path.name} is not a text file: line {number} has a NUL byte")
+                yield number, line.rstrip("\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name} is not a text file (or not UTF-8)") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise InputError(f"{path.name}: the gzip file is cut short or damaged; upload it again") from None
+
+
+def _fasta(path: Path) -> Iterator[Record]:
+    header, start, parts, length = None, 0, [], 0
+    for number, line in _lines(path):
+        if line.startswith(">"):
+            if header is not None:
+                yield _fasta_record(path, header, start, parts)
+            header, start, parts, length = line[1:].strip(), number, [], 0
+            if len(header) > MAX_HEADER:
+                raise InputError(f"{path.name}: the header on line {number} is over {MAX_HEADER:,} characters long")
+        elif line and not line.isspace():
+            if header is None:
+                raise InputError(
+                    f"{path.name} is not FASTA: line {number} is '{_shown(line)}' before any header; "
+                    "each record starts with a line '>name'"
+                )
+            part = "".join(line.split())
+            length += len(part)
+            if length > MAX_SEQUENCE:
+                raise InputError(f"{path.name}: the record on line {start} is over {MAX_SEQUENCE:,} letters long")
+            parts.append(part)
+    if header is None:
+        raise InputError(f"{path.name} is empty; give a file with at least one sequence")
+    yield _fasta_record(path, header, start, parts)
+
+
+def _fasta_record(path: Path, header: str, line: int, parts: list[str]) -> Record:
+    identifier = header.split(None, 1)[0] if header else ""
+    if not identifier:
+        raise InputError(f"{path.name}: the header on line {line} has no name after '>'")
+    return Record(identifier, "".join(parts), header, line)
+
+
+def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    numbers = []
+
+    def text() -> Iterator[str]:
+        for number, line in _lines(path):
+            if len(line) > MAX_SEQUENCE:
+                raise InputError(f"{path.name}: line {number} is over {MAX_SEQUENCE:,} characters long")
+            numbers[:] = [number]
+            yield line
+
+    csv.field_size_limit(MAX_SEQUENCE)
+    quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
+    width = None
+    reader = csv.reader(text(), delimiter=separator, quoting=quoting)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as problem:
+            raise InputError(f"{path.name}: line {numbers[0]} is not a row of a table ({problem})") from None
+        if row is None:
+            return
+        if not any(cell.strip() for cell in row):
+            continue
+        row = [cell.strip() for cell in row]
+        width = width or len(row)
+        if len(row) != width:
+            raise InputError(f"{path.name}: line {numbers[0]} has {len(row)} columns where the header has {width}")
+        yield numbers[0], row
+
+
+def _table(path: Path, separator: str, id_column: str | None, sequence_column: str | None) -> Iterator[Record]:
+    rows = _rows(path, separator)
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"{path.name} is empty; give a table with a header and at least one row")
+    table = Table(path, first[1])
+    sequence_at = table.index(sequence_column or "sequence", "sequence column")
+    id_at = table.index(id_column, "id column") if id_column else None
+    if id_at is None and "id" in table.columns:
+        id_at = table.index("id", "id column")
+    row = None
+    for position, (number, row) in enumerate(rows, start=1):
+        identifier = row[id_at] if id_at is not None else f"row_{position}"
+        if not identifier:
+            raise InputError(f"{path.name}: line {number} has no id")
+        yield Record(identifier, "".join(row[sequence_at].split()), "", number, tuple(row))
+    if row is None:
+        raise InputError(f"{path.name} has a header but no rows")
+
+
+def _shown(text: str, limit: int = 40) -> str:
+    """Text of a user as it may stand in a message: printable, and not too long."""
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,243 @@
+"""Make the tiny models and the synthetic sequences of this folder: ``make test-data``.
+
+The models have the true architectures (T5 encoder, ESM, BERT, RoBERTa) and random weights: they show that the tools
+work, and nothing about biology. The sequences are drawn at random too; the positive class carries a made-up motif
+around its central tyrosine, with exceptions, so that there is something to learn and no model gets everything right.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import (
+    BertConfig,
+    BertModel,
+    EsmConfig,
+    EsmModel,
+    RobertaConfig,
+    RobertaModel,
+    T5Config,
+    T5EncoderModel,
+)
+
+HERE = Path(__file__).parent
+AMINO_ACIDS = "ALGVSREDTIPKFQNYMHWC"  # by falling frequency
+# residues per thousand in UniProtKB/Swiss-Prot, rounded
+FREQUENCIES = dict(
+    zip(
+        AMINO_ACIDS,
+        [83, 97, 71, 69, 66, 55, 67, 55, 54, 59, 47, 58, 39, 39, 41, 29, 24, 23, 11, 14],
+        strict=True,
+    )
+)
+
+
+def main() -> None:
+    for name, make in {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}.items():
+        folder = HERE / "models" / f"tiny-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        torch.manual_seed(2024)
+        make(folder)
+        describe(folder, name)
+    rng = random.Random(2024)
+    sites(HERE / "sites_train.fasta", 160, rng)
+    sites(HERE / "sites_test.fasta", 60, rng)
+    locations(HERE / "locations.tsv", 90, rng)
+    stability(HERE / "stability.csv", 80, rng)
+    promoters(HERE / "promoters.tsv", 80, rng)
+
+
+def save(model, folder: Path) -> None:
+    model.save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def tiny_t5(folder: Path) -> None:
+    """Two layers of ProtT5's kind: 128 tokens, of which 28 in use, ReLU feed-forward, relative positions."""
+    save(
+        T5EncoderModel(
+            T5Config(
+                vocab_size=128, d_model=64, d_kv=16, num_heads=4, d_ff=128, num_layers=2, num_decoder_layers=0,
+                feed_forward_proj="relu", relative_attention_num_buckets=32, relative_attention_max_distance=128,
+                is_encoder_decoder=False, use_cache=False, tie_word_embeddings=True,
+            )
+        ),
+        folder,
+    )  # fmt: skip
+    pieces = sentencepiece_model_pb2.ModelProto()
+    pieces.trainer_spec.model_type = 1  # unigram
+    pieces.trainer_spec.vocab_size = 28
+    pieces.trainer_spec.pad_id, pieces.trainer_spec.eos_id, pieces.trainer_spec.unk_id = 0, 1, 2
+    pieces.trainer_spec.bos_id = -1
+    pieces.normalizer_spec.name = "identity"
+    pieces.normalizer_spec.add_dummy_prefix = True
+    kinds = [("<pad>", 3), ("</s>", 3), ("<unk>", 2), *(("▁" + letter, 1) for letter in AMINO_ACIDS + "XBOUZ")]
+    for number, (piece, kind) in enumerate(kinds):
+        pieces.pieces.add(piece=piece, score=-float(number) / 10, type=kind)
+    (folder / "spiece.model").write_bytes(pieces.SerializeToString(deterministic=True))
+    write_json(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>",
+         "extra_ids": 100, "do_lower_case": False},
+    )  # fmt: skip
+
+
+def tiny_esm(folder: Path) -> None:
+    """Two layers of ESM-2's kind: rotary positions, token dropout, 33 tokens."""
+    save(
+        EsmModel(
+            EsmConfig(
+                vocab_size=33, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+                max_position_embeddings=1026, position_embedding_type="rotary", token_dropout=True,
+                mask_token_id=32, pad_token_id=1, emb_layer_norm_before=False, hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            ),
+            add_pooling_layer=False,
+        ),
+        folder,
+    )  # fmt: skip
+    special = ["<cls>", "<pad>", "<eos>", "<unk>"]
+    tokens = [*special, *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    write_json(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "EsmTokenizer", "cls_token": "<cls>", "pad_token": "<pad>", "eos_token": "<eos>",
+         "unk_token": "<unk>", "mask_token": "<mask>"},
+    )  # fmt: skip
+
+
+def tiny_bert(folder: Path) -> None:
+    """Two layers of ProtBERT's kind: residues set apart by spaces, 30 tokens."""
+    save(
+        BertModel(
+            BertConfig(
+                vocab_size=30, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+                max_position_embeddings=514, pad_token_id=0,
+            ),
+            add_pooling_layer=False,
+        ),
+        folder,
+    )  # fmt: skip
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *AMINO_ACIDS, *"XUBZO"]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    write_json(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "unk_token": "[UNK]", "pad_token": "[PAD]",
+         "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
+    )  # fmt: skip
+
+
+def tiny_roberta(folder: Path) -> None:
+    """Two layers of RoBERTa's kind, for DNA: 256 tokens of byte-pair encoding, learnt from random sequences."""
+    rng = random.Random(7)
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=256,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        initial_alphabet=list("ACGTN"),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(("".join(rng.choices("ACGT", k=400)) for _ in range(200)), trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    save(
+        RobertaModel(
+            RobertaConfig(
+                vocab_size=256, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+                max_position_embeddings=130, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+            ),
+            add_pooling_layer=False,
+        ),
+        folder,
+    )  # fmt: skip
+    write_json(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>",
+         "eos_token": "</s>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"},
+    )  # fmt: skip
+
+
+def describe(folder: Path, name: str) -> None:
+    (folder / "README.md").write_text(
+        f"# tiny-{name}\n\nRandom weights in the architecture of the real model, for tests and demonstrations. "
+        "Its predictions mean nothing. Made by `make test-data`.\n"
+    )
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def draw(rng: random.Random, length: int) -> list[str]:
+    return rng.choices(list(FREQUENCIES), weights=list(FREQUENCIES.values()), k=length)
+
+
+def sites(path: Path, count: int, rng: random.Random) -> None:
+    """Windows of 33 residues around a tyrosine; sites like acidic residues before it and a proline at +3."""
+    with path.open("w") as out:
+        for number in range(1, count + 1):
+            positive = number % 2
+            window = draw(rng, 33)
+            window[16] = "Y"
+            motif = {13: "DE", 14: "DE", 15: "DEN", 17: "DE", 19: "PVM", 22: "DE", 25: "DE"}
+            other = {13: "KR", 14: "KRS", 17: "KRG", 19: "KRA", 22: "KR"}
+            for position, letters in (motif if positive else other).items():
+                if rng.random() < 0.6:
+                    window[position] = rng.choice(letters)
+            label = positive if rng.random() > 0.04 else 1 - positive
+            out.write(f">synthetic_{path.stem}_{number:03d}|Y{rng.randint(17, 900)} LABEL={label}\n{''.join(window)}\n")
+
+
+def locations(path: Path, count: int, rng: random.Random) -> None:
+    """Proteins of three made-up compartments with a split column, as a tab-separated table."""
+    signals = {"membrane": "LIVFAGW", "nucleus": "KRSP", "secreted": "CGTNQ"}
+    with path.open("w") as out:
+        out.write("protein\tresidues\tlocation\tset\n")
+        for number in range(count):
+            place = list(signals)[number % 3]
+            residues = draw(rng, rng.randint(30, 140))
+            for position in range(len(residues)):
+                if rng.random() < 0.2:
+                    residues[position] = rng.choice(signals[place])
+            part = "train" if number < 0.6 * count else "validation" if number < 0.8 * count else "test"
+            out.write(f"synthetic_{number:03d}\t{''.join(residues)}\t{place}\t{part}\n")
+
+
+def stability(path: Path, count: int, rng: random.Random) -> None:
+    """Variants of one short protein with a number: hydrophobic residues raise it, proline and glycine lower it."""
+    effect = dict.fromkeys("AILMFVW", 0.5) | dict.fromkeys("PG", -0.8)
+    parent = draw(rng, 40)
+    with path.open("w") as out:
+        out.write("name,sequence,melting\n")
+        for number in range(count):
+            variant = list(parent)
+            for position in rng.sample(range(40), rng.randint(2, 12)):
+                variant[position] = rng.choice(AMINO_ACIDS)
+            value = 50 + sum(effect.get(letter, 0.0) for letter in variant) + rng.gauss(0, 0.5)
+            out.write(f"variant_{number:03d},{''.join(variant)},{value:.2f}\n")
+
+
+def promoters(path: Path, count: int, rng: random.Random) -> None:
+    """DNA of 70 bases; the positive class is rich in A and T and has TATAAA near position 35."""
+    with path.open("w") as out:
+        out.write("id\tsequence\tlabel\n")
+        for number in range(count):
+            positive = number % 2
+            bases = rng.choices("ACGT", weights=[3, 2, 2, 3] if positive else [2, 3, 3, 2], k=70)
+            if positive:
+                start = 32 + rng.randint(0, 6)
+                bases[start : start + 6] = "TATAAA"
+            out.write(f"synthetic_{number:03d}\t{''.join(bases)}\t{'promoter' if positive else 'other'}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from . import metrics
 
 MAJORITY, MEAN, KMER, FROZEN = "majority", "mean", "k-mer", "frozen embeddings"
 
-LONGEST_WORD = {"protein": 3, "DNA": 5, "RNA": 5}  # about 8,000 amino-acid triples, 1,000 base pentamers
+LONGEST_WORD = {"protein": 3, "dna": 5, "rna": 5}  # about 8,000 amino-acid triples, 1,000 base pentamers
 LONGEST_WORD_OF_TEXT = 4
 WORDS = 2**15  # buckets that words are hashed into: memory does not depend on the letters that occur
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)  # C of logistic regression; 1 / alpha of ridge regression
@@ -87,6 +87,7 @@ def _count_words(parts: dict[str, Part], alphabet: str) -> dict:
     """Counts of all words up to a length, each sequence scaled to length 1: sparse (n, words in training)."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
+    alphabet = alphabet.lower()
     longest = LONGEST_WORD.get(alphabet, LONGEST_WORD_OF_TEXT)
     counter = HashingVectorizer(
         analyzer="char",

@@ -63,7 +63,7 @@ def clean_name(name: str, archive: str) -> str:
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         raise InputError(f"{archive} holds the absolute path '{shown}'; pack the files by name only")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in parts or not parts:
+    if ".." in parts:
         raise InputError(f"{archive} holds the path '{shown}', which leads out of the archive")
     if len(name) > 500:
         raise InputError(f"{archive} holds a file name of {len(name)} characters")

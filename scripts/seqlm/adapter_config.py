@@ -1,0 +1,205 @@
+"""adapter_config.json of a LoRA adapter that a stranger made: known entries are kept, harmless ones dropped.
+
+peft gives every entry of the file to LoraConfig. Some name Python modules to import (``auto_mapping``,
+``megatron_core``), files to open (``corda_config``), regular expressions to match against every module name
+(``target_modules`` as a text, keys of ``rank_pattern``), or change the base model (``layer_replication``). So the dict
+that reaches peft is rebuilt here from entries that are understood.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import InputError
+
+LARGEST_RANK = 1024
+TASK_TYPES = ("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
+
+# What peft writes for entries nobody set. null, false and empty values are taken for unset without being listed.
+UNSET = {"megatron_core": "megatron.core", "qalora_group_size": 16, "peft_version": None}
+# Starts that read the base model anew when the adapter is loaded, so they are part of what it means; any other start
+# is only where training began.
+STARTS_THAT_MATTER = re.compile(r"pissa(_niter_\d{1,2})?|olora")
+STARTS_THAT_DO_NOT = (None, True, False, "gaussian", "orthogonal")
+
+_MODULE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_OWN_LIBRARIES = re.compile(r"(transformers|seqlm|peft)(\.[A-Za-z0-9_]+)*")
+_WAY_OUT = "train or save the adapter again without it"
+
+
+def check_adapter_config(config: dict, name: str = "adapter_config.json") -> dict:
+    """The entries of a LoRA adapter's config that peft may see.
+
+    Args:
+        config: adapter_config.json, parsed.
+        name: what messages call it.
+
+    Returns:
+        A new dict of the allowed entries only, ready for ``LoraConfig(**entries)``.
+
+    Raises:
+        InputError: naming the entry that is not allowed.
+    """
+    if config.get("peft_type") != "LORA":
+        raise InputError(
+            f"{name} describes an adapter of type {str(config.get('peft_type'))[:40]!r}; only LORA is supported"
+        )
+    _check_auto_mapping(config.get("auto_mapping"), name)
+    clean: dict = {"peft_type": "LORA"}
+    for key, value in config.items():
+        if key in ("peft_type", "auto_mapping", "peft_version", "runtime_config"):
+            continue  # who saved it with what; peft itself ignores runtime_config
+        if key in _CHECKS:
+            if value is not None:
+                clean[key] = _CHECKS[key](value, f"{key} in {name}")
+        elif value not in (None, False, [], {}, "") and value != UNSET.get(key):
+            raise InputError(f"{name} sets {key[:60]!r}, which is not supported in an uploaded adapter; {_WAY_OUT}")
+    for needed in ("r", "target_modules"):
+        if needed not in clean:
+            raise InputError(f"{name} lacks {needed}, without which an adapter cannot be rebuilt")
+    return clean
+
+
+def ranks_agree(config: dict, shapes: dict[str, tuple[int, ...]], name: str) -> None:
+    """Refuse a rank that the weights do not have: peft would allocate it before it compares."""
+    held = {
+        shape[0] for tensor, shape in shapes.items() if shape and ("lora_A" in tensor or "lora_embedding_A" in tensor)
+    }
+    if not held:
+        raise InputError(f"adapter_model.safetensors in {name} holds no LoRA weights")
+    asked = set(config.get("rank_pattern", {}).values())
+    if asked <= held and (asked or config["r"] in held):
+        return
+    wrong = sorted({config["r"], *asked} - held)
+    raise InputError(
+        f"adapter_config.json in {name} gives rank {wrong[0]}, but the weights have rank "
+        f"{', '.join(map(str, sorted(held)))}; the two files do not belong together"
+    )
+
+
+def _check_auto_mapping(mapping, name: str) -> None:
+    """peft writes the class of the base model here, and one of its loaders imports it; here it is dropped."""
+    if not mapping:
+        return
+    parts = mapping if isinstance(mapping, dict) else {}
+    library, base = parts.get("parent_library"), parts.get("base_model_class")
+    if isinstance(library, str) and _OWN_LIBRARIES.fullmatch(library) and isinstance(base, str) and base.isidentifier():
+        return
+    raise InputError(f"auto_mapping in {name} names Python code to import ({str(library)[:60]!r}); {_WAY_OUT}")
+
+
+def _rank(value, where):
+    if type(value) is not int or not 1 <= value <= LARGEST_RANK:
+        raise InputError(f"{where} must be a whole number from 1 to {LARGEST_RANK}")
+    return value
+
+
+def _number(value, where):
+    if type(value) not in (int, float) or not 0 <= value <= 1e6:
+        raise InputError(f"{where} must be a number from 0 to 1,000,000")
+    return value
+
+
+def _share(value, where):
+    if type(value) not in (int, float) or not 0 <= value < 1:
+        raise InputError(f"{where} must be a number from 0 to 1")
+    return value
+
+
+def _switch(value, where):
+    if not isinstance(value, bool):
+        raise InputError(f"{where} must be true or false")
+    return value
+
+
+def _text(value, where):
+    if not isinstance(value, str) or len(value) > 500 or not value.isprintable():
+        raise InputError(f"{where} must be one line of text of at most 500 characters")
+    return value
+
+
+def _one_of(*words):
+    def check(value, where):
+        if value not in words:
+            raise InputError(f"{where} is {str(value)[:40]!r}; it must be one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def _module(value, where):
+    if not isinstance(value, str) or len(value) > 200 or not _MODULE.fullmatch(value):
+        raise InputError(
+            f"{where} holds {str(value)[:80]!r}, which is no plain module name; list the names (such as query, value) "
+            "instead of a pattern"
+        )
+    return value
+
+
+def _modules(value, where):
+    if value == "all-linear":  # peft's own word for every linear layer
+        return value
+    if not isinstance(value, list):
+        _module(value, where)
+        raise InputError(f"{where} must be a list of module names")
+    if len(value) > 2000:
+        raise InputError(f"{where} lists {len(value)} modules; the limit is 2,000")
+    return [_module(entry, where) for entry in value]
+
+
+def _module_list(value, where):
+    if not isinstance(value, list):
+        raise InputError(f"{where} must be a list of module names")
+    return _modules(value, where)
+
+
+def _by_module(check):
+    def check_all(value, where):
+        if not isinstance(value, dict) or len(value) > 2000:
+            raise InputError(f"{where} must be an object of at most 2,000 modules")
+        return {_module(key, where): check(entry, where) for key, entry in value.items()}
+
+    return check_all
+
+
+def _layers(value, where):
+    numbers = value if isinstance(value, list) else [value]
+    if len(numbers) > 1000 or not all(type(number) is int and 0 <= number < 10_000 for number in numbers):
+        raise InputError(f"{where} must be layer numbers")
+    return value
+
+
+def _layers_pattern(value, where):
+    return [_module(entry, where) for entry in value] if isinstance(value, list) else _module(value, where)
+
+
+def _start(value, where):
+    if isinstance(value, str) and STARTS_THAT_MATTER.fullmatch(value):
+        return value
+    if value in STARTS_THAT_DO_NOT:
+        return True
+    raise InputError(f"{where} is {str(value)[:40]!r}, which needs files or data of its own; {_WAY_OUT}")
+
+
+_CHECKS = {
+    "r": _rank,
+    "lora_alpha": _number,
+    "lora_dropout": _share,
+    "target_modules": _modules,
+    "exclude_modules": _module_list,
+    "modules_to_save": _module_list,
+    "bias": _one_of("none", "all", "lora_only"),
+    "task_type": _one_of(*TASK_TYPES),
+    "fan_in_fan_out": _switch,
+    "use_rslora": _switch,
+    "use_dora": _switch,
+    "lora_bias": _switch,
+    "inference_mode": _switch,
+    "init_lora_weights": _start,
+    "rank_pattern": _by_module(_rank),
+    "alpha_pattern": _by_module(_number),
+    "layers_to_transform": _layers,
+    "layers_pattern": _layers_pattern,
+    "base_model_name_or_path": _text,
+    "revision": _text,
+}

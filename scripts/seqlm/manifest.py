@@ -1,0 +1,200 @@
+"""seqlm.json: what a bundle says about itself. One schema for both directions, so what is written is what is accepted.
+
+::
+
+    {"format": 1,
+     "task": "sequence-classification",
+     "labels": ["0", "1"],                         or null for numbers
+     "family": "t5", "pooling": "mean", "method": "lora",
+     "base_model": {"id": "Rostlab/prot_t5_xl_uniref50", "revision": null, "sha256": "9f…"},
+     "head": {"kind": "mlp", "inputs": 1024, "outputs": 2, "hidden": 1024},   or null
+     "window": 33, "max_length": 1024, "long_sequences": "window", "threshold": 0.5,
+     "metrics": {"test": {"mcc": {"value": 0.48, "low": 0.21, "high": 0.71}}},
+     "settings": {"rank": 4, "epochs": 20},
+     "versions": {"torch": "2.13.0"}, "seed": 42, "data_sha256": {"train": "3a…"}}
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from . import strict_json
+from .errors import InputError
+
+FILE = "seqlm.json"
+FORMAT = 1
+LARGEST = 1 << 20  # bytes
+MOST_LABELS = 10_000
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class _Wrong(Exception):
+    """A value that does not fit; the message says what it must be."""
+
+
+def _word(value):
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise _Wrong("must be a short name")
+
+
+def _text(longest: int):
+    def check(value):
+        # isprintable also refuses lone surrogates, line breaks and the characters that reverse the direction of text
+        if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+            raise _Wrong(f"must be one line of text of at most {longest} characters")
+
+    return check
+
+
+def _whole(least: int, most: int):
+    def check(value):
+        if type(value) is not int or not least <= value <= most:
+            raise _Wrong(f"must be a whole number from {least} to {most}")
+
+    return check
+
+
+def _number(least: float = -math.inf, most: float = math.inf):
+    def check(value):
+        if type(value) not in (int, float) or not abs(value) < 1e300 or not least <= value <= most:
+            raise _Wrong("must be a number" + (f" from {least} to {most}" if most < math.inf else ""))
+
+    return check
+
+
+def _sha256(value):
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise _Wrong("must be a SHA-256 of 64 hexadecimal digits")
+
+
+def _scalar(value):
+    if value is not None and not isinstance(value, bool):
+        (_text(1000) if isinstance(value, str) else _number())(value)
+
+
+def _or_null(check):
+    return lambda value: None if value is None else check(value)
+
+
+def _one_of(*words: str):
+    def check(value):
+        if value not in words:
+            raise _Wrong(f"must be one of {', '.join(words)}")
+
+    return check
+
+
+def _labels(value):
+    if not isinstance(value, list) or not 0 < len(value) <= MOST_LABELS:
+        raise _Wrong(f"must be a list of 1 to {MOST_LABELS:,} labels")
+    for label in value:
+        _text(200)(label)
+        if not label:
+            raise _Wrong("must not hold an empty label")
+    if len(set(value)) != len(value):
+        raise _Wrong("must not hold a label twice")
+
+
+def _table(check, most: int = 200):
+    """An object of any short printable keys, each value passing ``check``."""
+
+    def check_all(value):
+        if not isinstance(value, dict) or len(value) > most:
+            raise _Wrong(f"must be an object of at most {most} entries")
+        for key, entry in value.items():
+            _text(100)(key)
+            try:
+                check(entry)
+            except _Wrong as wrong:
+                raise _Wrong(f"at {key!r} {wrong}") from None
+
+    return check_all
+
+
+def _object(required: dict, optional: dict | None = None):
+    """An object of exactly these keys; a key that is not known is refused, so that nothing is read past the schema."""
+    optional = optional or {}
+
+    def check(value):
+        if not isinstance(value, dict):
+            raise _Wrong("must be an object")
+        if missing := sorted(set(required) - set(value)):
+            raise _Wrong(f"lacks {', '.join(missing)}")
+        if unknown := sorted(set(value) - set(required) - set(optional)):
+            raise _Wrong(f"holds {str(unknown[0])[:60]!r}, which this version does not know")
+        for key, entry in value.items():
+            try:
+                (required.get(key) or optional[key])(entry)
+            except _Wrong as wrong:
+                raise _Wrong(f"at {key!r} {wrong}") from None
+
+    return check
+
+
+_score = _object({"value": _or_null(_number())}, {"low": _or_null(_number()), "high": _or_null(_number())})
+
+_check = _object(
+    {
+        "format": _whole(FORMAT, FORMAT),
+        "task": _word,
+        "labels": _or_null(_labels),
+        "family": _word,
+        "method": _one_of("lora", "dora", "full", "head", "pretrain"),
+        "seed": _whole(0, 2**63),
+        "versions": _table(_text(100)),
+    },
+    {
+        "base_model": _or_null(
+            _object({"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100)), "url": _text(500)})
+        ),
+        "head": _or_null(
+            _object(
+                {"kind": _word, "inputs": _whole(1, 1 << 20), "outputs": _whole(1, MOST_LABELS)},
+                {"hidden": _or_null(_whole(0, 1 << 17)), "dropout": _number(0, 1)},
+            )
+        ),
+        "pooling": _or_null(_word),
+        "alphabet": _or_null(_word),
+        "sites": _or_null(_text(100)),
+        "window": _or_null(_whole(1, 1 << 20)),
+        "stride": _or_null(_whole(1, 1 << 20)),
+        "max_length": _or_null(_whole(1, 1 << 30)),
+        "long_sequences": _or_null(_word),
+        "threshold": _or_null(_number(0, 1)),
+        "metrics": _table(_table(_score)),
+        "settings": _table(_scalar),
+        "data_sha256": _table(_or_null(_sha256)),
+    },
+)
+
+
+def check(manifest, name: str = FILE) -> dict:
+    """Return ``manifest`` if it fits the schema.
+
+    Raises:
+        InputError: naming the entry that does not fit.
+    """
+    if isinstance(manifest, dict) and type(manifest.get("format")) is int and manifest["format"] > FORMAT:
+        raise InputError(
+            f"{name} was written by a newer SeqLM: its format is {manifest['format']}, this one reads {FORMAT}; "
+            "update the tools"
+        )
+    try:
+        _check(manifest)
+    except _Wrong as wrong:
+        raise InputError(f"{name} {wrong}") from None
+    return manifest
+
+
+def read(path: Path, name: str | None = None) -> dict:
+    name = name or path.name
+    return check(strict_json.read_object(path, name, limit=LARGEST), name)
+
+
+def write(manifest: dict, path: Path) -> None:
+    """Raises InputError as :func:`read` would on what is written: a label with a line break, a NaN among the scores."""
+    path.write_bytes(strict_json.text_of(check(manifest)))

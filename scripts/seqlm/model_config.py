@@ -1,0 +1,245 @@
+"""config.json of a model that a stranger made: known entries are kept, harmless ones dropped, anything else refused.
+
+transformers sets every entry of the file as an attribute of the configuration, whatever its name. Some import Python
+code (``auto_map``), open other files (``transformers_weights``), fetch kernels (``attn_implementation``) or are looked
+up in torch (``dtype``), and every size is believed: ``num_labels`` of a billion fills the memory before a weight is
+read. So the dict that reaches transformers is rebuilt here from entries that are understood, and the model they
+describe must not be larger than its weights.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import InputError
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# Sizes and their upper bounds, far above any published model that can be run here. Several names mean the same size,
+# and some classes take either: the largest of them counts.
+LAYERS = _names("num_hidden_layers num_layers n_layer n_layers")
+WIDTHS = _names("hidden_size d_model n_embd dim")
+INNER = _names("intermediate_size d_ff d_inner n_inner hidden_dim")
+HEADS = _names("num_attention_heads num_heads n_head n_heads")
+PER_HEAD = _names("head_dim d_kv d_head")
+POSITIONS = _names("max_position_embeddings n_positions n_ctx")
+SIZES = {
+    **dict.fromkeys((*LAYERS, *_names("num_decoder_layers num_hidden_groups inner_group_num")), 1024),
+    **dict.fromkeys((*WIDTHS, *PER_HEAD, "embedding_size"), 1 << 16),
+    **dict.fromkeys(INNER, 1 << 20),
+    **dict.fromkeys((*HEADS, "num_key_value_heads"), 1024),
+    **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 20),
+    **dict.fromkeys(_names("relative_attention_max_distance relative_attention_num_buckets type_vocab_size"), 4096),
+    "num_labels": 10_000,
+    "vocab_size": 1 << 22,
+}
+
+# Numbers, switches and short words that tune the architectures of the supported families and change no size.
+SETTINGS = _names(
+    """
+    activation activation_function add_cross_attention add_final_layer_norm add_pooling_layer attention_bias
+    attention_dropout attention_probs_dropout_prob attn_pdrop attn_type bi_data bos_token_id clamp_len
+    classifier_activation classifier_bias classifier_dropout classifier_dropout_prob classifier_pooling cls_token_id
+    decoder_bias decoder_start_token_id dense_act_fn deterministic_flash_attn dropout dropout_rate
+    emb_layer_norm_before embd_pdrop embedding_dropout end_n_top eos_token_id feed_forward_proj ff_activation
+    global_attn_every_n_layers global_rope_theta hidden_act hidden_activation hidden_dropout_prob
+    initializer_cutoff_factor initializer_factor initializer_range is_decoder is_encoder_decoder is_folding_model
+    is_gated_act layer_norm_eps layer_norm_epsilon local_rope_theta mask_token_id mlp_bias mlp_dropout model_type
+    norm_bias norm_eps pad_token_id partial_rotary_factor position_embedding_type pretraining_tp problem_type
+    qa_dropout qkv_bias reorder_and_upcast_attn resid_pdrop rms_norm_eps rope_interleaved rope_theta same_length
+    scale_attn_by_inverse_layer_idx scale_attn_weights scale_decoder_outputs seq_classif_dropout sep_token_id
+    sinusoidal_pos_embds sparse_pred_ignore_index sparse_prediction start_n_top summary_activation
+    summary_first_dropout summary_last_dropout summary_proj_to_labels summary_type summary_use_proj tie_word_embeddings
+    token_dropout unk_token_id untie_r use_cache use_mems_eval use_mems_train use_mlm_probability
+    """
+)
+# Entries that say where a model came from or how text was once generated; a tool here decides these for itself.
+DROPPED = _names(
+    """
+    _attn_implementation_autoset _commit_hash _from_model_config _name_or_path bad_words_ids begin_suppress_tokens
+    chunk_size_feed_forward diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length min_length
+    name_or_path no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions
+    output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty return_dict
+    return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p torchscript
+    transformers.js_config transformers_version typical_p use_bfloat16 use_mems
+    """
+)
+REASONS = {
+    "auto_map": "names Python code to run",
+    "custom_pipelines": "names Python code to run",
+    "quantization_config": "describes quantised weights, which need kernels of their own",
+    "transformers_weights": "names another file to load",
+}
+LEARNT_POSITIONS = ("bert", "roberta", "albert", "electra", "distilbert", "gpt2")  # one vector for each position
+FIXED_PER_HEAD = ("t5", "mt5", "esmc")  # 64 numbers a head unless the config says otherwise
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+EAGER_OR_SDPA = (None, "eager", "sdpa")  # anything else may name a kernel to fetch
+
+# What a model may hold beyond its weights files: positions of an architecture that has none, a tied matrix.
+SLACK = 4_000_000
+
+_WORD = re.compile(r"[A-Za-z0-9_.+-]{0,64}")
+_LOCATION = re.compile(r"://|^[/~\\]|^[A-Za-z]:[\\/]|(^|[/\\])\.\.([/\\]|$)")
+
+
+def check_config(config: dict, parameters: int | None = None, name: str = "config.json") -> dict:
+    """The entries of a model's config that transformers may see.
+
+    Args:
+        config: config.json, parsed.
+        parameters: numbers in the weights files; None where they are not there to compare with.
+        name: what messages call it.
+
+    Returns:
+        A new dict of the allowed entries only.
+
+    Raises:
+        InputError: naming the entry that is not allowed, or saying that the model would be larger than its weights.
+    """
+    clean: dict = {}
+    for key, value in config.items():
+        where = f"{key[:60]!r} in {name}"
+        if key in REASONS and value not in (None, {}, []):
+            raise InputError(f"{where} {REASONS[key]}, which is never done for an uploaded model; remove the entry")
+        if key in ("attn_implementation", "_attn_implementation"):
+            if value not in EAGER_OR_SDPA:
+                raise InputError(f"{where} asks for the kernel {str(value)[:60]!r}; remove the entry")
+        elif key in SIZES:
+            clean[key] = _size(value, where, SIZES[key])
+        elif key in SETTINGS:
+            clean[key] = _setting(value, where)
+        elif key in _SHAPED:
+            clean[key] = _SHAPED[key](value, where)
+        elif key not in DROPPED and value not in (None, False, 0, "", [], {}):
+            if isinstance(value, str) and _LOCATION.search(value):
+                raise InputError(f"{where} names a path or an address ({value[:60]!r}); remove the entry")
+            raise InputError(f"{where} is not known for any supported model; remove it if the model works without it")
+    if not clean.get("model_type"):
+        raise InputError(f"{name} names no model_type (such as esm, t5, bert)")
+    if parameters is not None:
+        _check_extent(clean, parameters, name)
+    return clean
+
+
+def least_parameters(config: dict) -> int:
+    """A lower bound on the numbers in a model of this config: embeddings, attention and feed-forward, nothing else.
+
+    Of an encoder-decoder only the encoder is counted, and of layers that share their weights (ALBERT) one of each.
+    """
+    kind = config.get("model_type")
+    width, layers = _largest(config, WIDTHS), _largest(config, LAYERS)
+    if kind == "albert":
+        layers = (config.get("num_hidden_groups") or 1) * (config.get("inner_group_num") or 1)
+    heads, per_head = _largest(config, HEADS), _largest(config, PER_HEAD)
+    if kind in FIXED_PER_HEAD:
+        per_head = per_head or 64
+    across = heads * per_head or width  # queries of all heads side by side
+    shared = config.get("num_key_value_heads")
+    keys = across * shared // heads if shared and heads else across
+    layer = 2 * width * (across + keys) + 2 * width * _largest(config, INNER)
+    learnt_positions = kind in LEARNT_POSITIONS or config.get("position_embedding_type") == "absolute"
+    rows = (config.get("vocab_size") or 0) + (_largest(config, POSITIONS) if learnt_positions else 0)
+    return layers * layer + rows * (config.get("embedding_size") or width)
+
+
+def _largest(config: dict, keys: tuple[str, ...]) -> int:
+    return max(config.get(key) or 0 for key in keys)
+
+
+def _check_extent(config: dict, parameters: int, name: str) -> None:
+    for keys in (WIDTHS, LAYERS, ("vocab_size",)):
+        if not _largest(
+            config, keys
+        ):  # a class would fill in its own default, which may be far larger than the weights
+            raise InputError(f"{name} does not give the size of the model: {keys[0]} is missing")
+    least = least_parameters(config)
+    if least > 1.25 * parameters + SLACK:
+        raise InputError(
+            f"{name} describes a model of at least {least:,} parameters, but its weights hold {parameters:,}; "
+            "the two do not belong together"
+        )
+
+
+def _size(value, where: str, most: int):
+    if value is not None and (type(value) is not int or not 0 <= value <= most):
+        raise InputError(f"{where} is {str(value)[:40]}; it must be a whole number up to {most:,}")
+    return value
+
+
+def _setting(value, where: str):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if not _WORD.fullmatch(value):
+            raise InputError(f"{where} is {value[:60]!r}, where only a short word is expected")
+        return value
+    if isinstance(value, list) and len(value) <= 64 and all(type(entry) is int for entry in value):
+        return value  # several end tokens
+    if type(value) not in (int, float) or abs(value) > 1e12:
+        raise InputError(f"{where} must be a number, a switch or a short word")
+    return value
+
+
+def _dtype(value, where: str):
+    if value not in (None, *DTYPES):
+        raise InputError(f"{where} is {str(value)[:40]!r}; it must be one of {', '.join(DTYPES)}")
+    return value
+
+
+def _words(most: int):
+    def check(value, where):
+        listed = value if value is not None else []
+        if not isinstance(listed, list) or len(listed) > most:
+            raise InputError(f"{where} must be a list of at most {most:,} names")
+        for entry in listed:
+            if not isinstance(entry, str) or not _WORD.fullmatch(entry):
+                raise InputError(f"{where} holds {str(entry)[:60]!r}, which is no plain name")
+        return value
+
+    return check
+
+
+def _labels(value, where: str):
+    """Index -> label, or label -> index."""
+    if value is not None and (not isinstance(value, dict) or len(value) > SIZES["num_labels"]):
+        raise InputError(f"{where} must name at most {SIZES['num_labels']:,} labels")
+    for pair in (value or {}).items():
+        for entry in pair:
+            if type(entry) is not int and not (isinstance(entry, str) and len(entry) <= 200 and entry.isprintable()):
+                raise InputError(f"{where} holds the label {str(entry)[:40]!r}; labels are short lines of text")
+    return value
+
+
+def _rope(value, where: str, nested: bool = True):
+    """Rotary positions: numbers and words, for all layers together or one object for each kind of layer."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or len(value) > 32:
+        raise InputError(f"{where} must be an object of at most 32 entries")
+    for key, entry in value.items():
+        if not _WORD.fullmatch(key):
+            raise InputError(f"{where} holds {key[:60]!r}, which is no plain name")
+        if isinstance(entry, dict) and nested:
+            _rope(entry, where, nested=False)
+        elif isinstance(entry, list):
+            if len(entry) > 4096 or not all(type(number) in (int, float) for number in entry):
+                raise InputError(f"{where} must hold numbers at {key!r}")
+        else:
+            _setting(entry, where)
+    return value
+
+
+_SHAPED = {
+    "dtype": _dtype,
+    "torch_dtype": _dtype,
+    "architectures": _words(16),
+    "layer_types": _words(1024),
+    "id2label": _labels,
+    "label2id": _labels,
+    "rope_parameters": _rope,
+    "rope_scaling": _rope,
+}

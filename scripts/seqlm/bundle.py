@@ -21,10 +21,12 @@ from .adapter_config import check_adapter_config, ranks_agree
 from .archive import emptied_on_failure, unpack
 from .archive_entries import GIB, MIB, Limits
 from .errors import InputError
+from .manifest import write_manifest
+from .model_card import model_card
 from .model_files import SHARD, SINGLE, ModelFolder, read_model_folder
 from .safetensors_header import elements, read_tensors
 
-__all__ = ["Bundle", "Limits", "open_bundle", "write_bundle"]
+__all__ = ["Bundle", "Limits", "model_card", "open_bundle", "read_bundle_folder", "write_bundle", "write_manifest"]
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.safetensors"
 
@@ -51,6 +53,8 @@ LARGEST = {
 }
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz")
 CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat")
+METHODS = {"adapter": ("lora", "dora"), "head": ("head",), "full": ("full", "pretrain")}
+CONTENT = {"adapter": "a LoRA adapter", "head": "a head only", "full": "a whole model"}
 # Settings of text generation that are numbers; the rest of generation_config.json is for tools to decide.
 GENERATION = (
     "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "do_sample", "max_length",
@@ -125,6 +129,16 @@ def open_bundle(path: Path | str, folder: Path | str, limits: Limits | None = No
         return _inspect(folder, path.name, _rewrite, ignored)
 
 
+def read_bundle_folder(folder: Path | str) -> Bundle:
+    """A bundle that its owner has unpacked: checked in the same way, its files left as they are.
+
+    Raises:
+        InputError: as :func:`open_bundle`.
+    """
+    folder = Path(folder)
+    return _inspect(folder, f"the folder {folder.name}", _leave)
+
+
 def write_bundle(folder: Path | str, target: Path | str) -> None:
     """Zip the files of ``folder`` so that equal content gives equal bytes, whatever the clock or the user says.
 
@@ -139,7 +153,7 @@ def write_bundle(folder: Path | str, target: Path | str) -> None:
     for file in files:
         if not stat.S_ISREG(file.lstat().st_mode) or largest(file.name) is None:
             raise ValueError(f"{file.name} does not belong in a model bundle")
-    _inspect(folder, "the new bundle", lambda file, content: None)
+    _inspect(folder, "the new bundle", _leave)
     partial = target.with_name(target.name + ".part")
     try:
         with zipfile.ZipFile(partial, "w") as archive:
@@ -160,6 +174,10 @@ def _add(archive: zipfile.ZipFile, file: Path) -> None:
         shutil.copyfileobj(source, packed, MIB)
 
 
+def _leave(file: Path, content: dict) -> None:
+    """Check only."""
+
+
 def _rewrite(file: Path, content: dict) -> None:
     file.write_bytes(strict_json.text_of(content))
 
@@ -171,7 +189,7 @@ def _inspect(
     held = {file.name for file in folder.iterdir()}
     manifest = None
     if manifests.FILE in held:
-        manifest = manifests.read(folder / manifests.FILE, f"{manifests.FILE} in {archive}")
+        manifest = manifests.read_manifest(folder / manifests.FILE, f"{manifests.FILE} in {archive}")
     kind = _kind(held, manifest, archive)
 
     model = adapter_config = None
@@ -222,6 +240,11 @@ def _inspect_adapter(folder: Path, archive: str, rewrite) -> dict:
 
 
 def _inspect_manifest(manifest: dict, kind: str, held: set[str], folder: Path, archive: str) -> None:
+    if manifest["method"] not in METHODS[kind]:
+        raise InputError(
+            f"{manifests.FILE} in {archive} says that the model was made with the method {manifest['method']}, but the "
+            f"archive holds {CONTENT[kind]}"
+        )
     if kind in ("adapter", "head") and not manifest.get("base_model"):
         raise InputError(f"{manifests.FILE} in {archive} does not say which base model the {kind} belongs to")
     head = manifest.get("head")
@@ -230,7 +253,7 @@ def _inspect_manifest(manifest: dict, kind: str, held: set[str], folder: Path, a
             f"{archive} is incomplete: {HEAD} and the entry 'head' of {manifests.FILE} must be there together"
         )
     if head:
-        inputs, outputs, hidden = head["inputs"], head["outputs"], head.get("hidden") or 0
+        inputs, outputs, hidden = head["inputs"], head["outputs"], head["hidden"]
         needed = inputs * hidden + hidden * outputs if hidden else inputs * outputs
         found = elements(read_tensors(folder / HEAD, f"{HEAD} in {archive}"))
         if found < needed:

@@ -4,14 +4,17 @@
 
     {"format": 1,
      "task": "sequence-classification",
-     "labels": ["0", "1"],                         or null for numbers
-     "family": "t5", "pooling": "mean", "method": "lora",
+     "method": "lora",                                       lora, dora, full, head or pretrain
+     "labels": ["0", "1"],                                   null for numbers
+     "family": "t5", "alphabet": "protein", "pooling": "mean",
      "base_model": {"id": "Rostlab/prot_t5_xl_uniref50", "revision": null, "sha256": "9f…"},
-     "head": {"kind": "mlp", "inputs": 1024, "outputs": 2, "hidden": 1024},   or null
+     "head": {"kind": "mlp", "inputs": 1024, "outputs": 2, "hidden": 1024},    null where there is none
      "window": 33, "max_length": 1024, "long_sequences": "window", "threshold": 0.5,
-     "metrics": {"test": {"mcc": {"value": 0.48, "low": 0.21, "high": 0.71}}},
+     "metrics": {"test": {"mcc": [0.48, 0.21, 0.71]}},       value, and both ends of its 95 % interval
      "settings": {"rank": 4, "epochs": 20},
-     "versions": {"torch": "2.13.0"}, "seed": 42, "data_sha256": {"train": "3a…"}}
+     "versions": {"torch": "2.13.0"}, "seed": 42, "data_sha256": "3a…"}
+
+Beside these, ``sites`` (residues that are predicted on, as "STY") and ``stride`` may be there.
 """
 
 from __future__ import annotations
@@ -27,6 +30,12 @@ FILE = "seqlm.json"
 FORMAT = 1
 LARGEST = 1 << 20  # bytes
 MOST_LABELS = 10_000
+TASKS = (
+    "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
+    "pair-classification", "pair-regression", "causal-lm", "masked-lm",
+)  # fmt: skip
+WITHOUT_HEAD = ("causal-lm", "masked-lm")  # they use the head that transformers gives the model
+METHODS = ("lora", "dora", "full", "head", "pretrain")
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +52,148 @@ def _word(value):
 
 def _text(longest: int):
     def check(value):
+        # isprintable also refuses lone surrogates, line breaks and the characters that reverse the direction of text
+        if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+            raise _Wrong(f"must be one line of text of at most {longest} characters")
+
+    return check
+
+
+def _whole(least: int, most: int):
+    def check(value):
+        if type(value) is not int or not least <= value <= most:
+            raise _Wrong(f"must be a whole number from {least} to {most}")
+
+    return check
+
+
+def _number(least: float = -math.inf, most: float = math.inf):
+    def check(value):
+        if type(value) not in (int, float) or not abs(value) < 1e300 or not least <= value <= most:
+            raise _Wrong("must be a number" + (f" from {least} to {most}" if most < math.inf else ""))
+
+    return check
+
+
+def _sha256(value):
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise _Wrong("must be a SHA-256 of 64 hexadecimal digits")
+
+
+def _scalar(value):
+    if value is not None and not isinstance(value, bool):
+        (_text(1000) if isinstance(value, str) else _number())(value)
+
+
+def _or_null(check):
+    return lambda value: None if value is None else check(value)
+
+
+def _one_of(*words: str):
+    def check(value):
+        if value not in words:
+            raise _Wrong(f"must be one of {', '.join(words)}")
+
+    return check
+
+
+def _labels(value):
+    if not isinstance(value, list) or not 0 < len(value) <= MOST_LABELS:
+        raise _Wrong(f"must be a list of 1 to {MOST_LABELS:,} labels")
+    for label in value:
+        _text(200)(label)
+        if not label:
+            raise _Wrong("must not hold an empty label")
+    if len(set(value)) != len(value):
+        raise _Wrong("must not hold a label twice")
+
+
+def _table(check, most: int = 200):
+    """An object of any short printable keys, each value passing ``check``."""
+
+    def check_all(value):
+        if not isinstance(value, dict) or len(value) > most:
+            raise _Wrong(f"must be an object of at most {most} entries")
+        for key, entry in value.items():
+            _text(100)(key)
+            try:
+                check(entry)
+            except _Wrong as wrong:
+                raise _Wrong(f"at {key!r} {wrong}") from None
+
+    return check_all
+
+
+def _object(required: dict, optional: dict | None = None):
+    """An object of exactly these keys; a key that is not known is refused, so that nothing is read past the schema."""
+    optional = optional or {}
+
+    def check(value):
+        if not isinstance(value, dict):
+            raise _Wrong("must be an object")
+        if missing := sorted(set(required) - set(value)):
+            raise _Wrong(f"lacks {', '.join(missing)}")
+        if unknown := sorted(set(value) - set(required) - set(optional)):
+            raise _Wrong(f"holds {str(unknown[0])[:60]!r}, which this version does not know")
+        for key, entry in value.items():
+            try:
+                (required.get(key) or optional[key])(entry)
+            except _Wrong as wrong:
+                raise _Wrong(f"at {key!r} {wrong}") from None
+
+    return check
+
+
+def _score(value):
+    if not isinstance(value, list) or len(value) != 3:
+        raise _Wrong("must be a value and the two ends of its interval")
+    for number in value:
+        _or_null(_number())(number)
+
+
+def _digests(value):
+    """One for all data, or one for each split."""
+    (_table(_sha256) if isinstance(value, dict) else _sha256)(value)
+
+
+_check = _object(
+    {
+        "format": _whole(FORMAT, FORMAT),
+        "task": _one_of(*TASKS),
+        "method": _one_of(*METHODS),
+        "labels": _or_null(_labels),
+        "family": _word,
+        "alphabet": _one_of("protein", "DNA", "text"),
+        "pooling": _or_null(_one_of("mean", "cls", "max", "last", "none")),
+        "max_length": _whole(1, 1 << 30),
+        "long_sequences": _one_of("window", "truncate", "refuse"),
+        "head": _or_null(
+            _object(
+                {
+                    "kind": _one_of("linear", "mlp"),
+                    "inputs": _whole(1, 1 << 20),
+                    "outputs": _whole(1, MOST_LABELS),
+                    "hidden": _whole(0, 1 << 17),
+                }
+            )
+        ),
+        "versions": _table(_text(100)),
+        "seed": _whole(0, 2**63),
+    },
+    {
+        "base_model": _or_null(_object({"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100))})),
+        "sites": _or_null(_text(100)),
+        "window": _or_null(_whole(1, 1 << 20)),
+        "stride": _or_null(_whole(1, 1 << 20)),
+        "threshold": _or_null(_number(0, 1)),
+        "metrics": _table(_table(_score)),
+        "settings": _table(_scalar),
+        "data_sha256": _or_null(_digests),
+    },
+)
+
+
+def check(value):
         # isprintable also refuses lone surrogates, line breaks and the characters that reverse the direction of text
         if not isinstance(value, str) or len(value) > longest or not value.isprintable():
             raise _Wrong(f"must be one line of text of at most {longest} characters")
@@ -172,7 +323,7 @@ _check = _object(
 )
 
 
-def check(manifest, name: str = FILE) -> dict:
+def check_manifest(manifest, name: str = FILE) -> dict:
     """Return ``manifest`` if it fits the schema.
 
     Raises:
@@ -185,16 +336,32 @@ def check(manifest, name: str = FILE) -> dict:
         )
     try:
         _check(manifest)
+        _check_consistency(manifest)
     except _Wrong as wrong:
         raise InputError(f"{name} {wrong}") from None
     return manifest
 
 
-def read(path: Path, name: str | None = None) -> dict:
+def _check_consistency(manifest: dict) -> None:
+    head, labels = manifest["head"], manifest["labels"]
+    if (head is None) != (manifest["task"] in WITHOUT_HEAD):
+        raise _Wrong(f"does not describe a head as the task {manifest['task']} needs")
+    if labels and head and head["outputs"] != len(labels):
+        raise _Wrong(f"names {len(labels)} labels, but its head has {head['outputs']} outputs")
+    if bool(labels) != (manifest["task"].endswith("classification") or manifest["task"] == "multi-label"):
+        raise _Wrong(f"must name labels for a task of classes and for no other; the task is {manifest['task']}")
+
+
+def read_manifest(path: Path, name: str | None = None) -> dict:
+    """seqlm.json, read and checked; ``name`` is what messages call it."""
     name = name or path.name
-    return check(strict_json.read_object(path, name, limit=LARGEST), name)
+    return check_manifest(strict_json.read_object(path, name, limit=LARGEST), name)
 
 
-def write(manifest: dict, path: Path) -> None:
-    """Raises InputError as :func:`read` would on what is written: a label with a line break, a NaN among the scores."""
-    path.write_bytes(strict_json.text_of(check(manifest)))
+def write_manifest(manifest: dict, folder: Path) -> None:
+    """Write seqlm.json into ``folder``, sorted, so that equal content gives equal bytes.
+
+    Raises:
+        InputError: as on reading, such as for a label with a line break or a score that is not a number.
+    """
+    (folder / FILE).write_bytes(strict_json.text_of(check_manifest(manifest)))

@@ -1,0 +1,77 @@
+# Every target does its own set-up: the first run makes three environments in .venvs, later runs find them there.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+TOOLS := .venvs/tools/bin
+PLANEMO := .venvs/planemo/bin
+GALAXY := $(PLANEMO)/python deploy/galaxy.py
+
+# A Python of the machine goes before one that uv would fetch; uv does not read pip's PIP_FIND_LINKS by itself.
+UV := UV_PYTHON_PREFERENCE=system $(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") .venvs/uv/bin/uv
+UV_VENV = $(UV) venv --quiet --allow-existing --python '>=3.11,<3.14'
+# Compiled files matter: without them every start of Galaxy and every job compiles a thousand modules again.
+UV_INSTALL = $(UV) pip install --quiet --compile-bytecode
+
+TOOL ?=
+PORT ?=
+DEMO_DATA ?=
+DEMO_MODEL ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Environments -----------------------------------------------------------------------------------------------------
+
+.PHONY: envs
+envs: .venvs/tools/.stamp .venvs/planemo/.stamp .venvs/galaxy/.stamp ## make the environments that everything else uses
+
+.venvs/uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'error: Python 3.11 or newer is needed; name one with PYTHON='; exit 1; }
+	@$(PYTHON) -m venv .venvs/uv \
+	  || { echo 'error: this Python cannot make environments (Debian: apt-get install python3-venv)'; exit 1; }
+	@.venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# The list is written anew each time and replaced only where it changed, so that editing a form installs nothing.
+.venvs/requirements-tools.txt: FORCE | .venvs/uv/bin/uv
+	@$(PYTHON) deploy/requirements.py > $@.new
+	@if cmp --quiet $@.new $@; then rm $@.new; else mv $@.new $@; fi
+.PHONY: FORCE
+
+.venvs/tools/.stamp: .venvs/requirements-tools.txt deploy/requirements-tests.txt | .venvs/uv/bin/uv
+	@echo 'making .venvs/tools'
+	@$(UV_VENV) .venvs/tools
+	@$(UV_INSTALL) --python .venvs/tools -r .venvs/requirements-tools.txt -r deploy/requirements-tests.txt
+	@touch $@
+
+.venvs/planemo/.stamp: deploy/requirements-planemo.txt | .venvs/uv/bin/uv
+	@echo 'making .venvs/planemo'
+	@$(UV_VENV) .venvs/planemo
+	@$(UV_INSTALL) --python .venvs/planemo -r $<
+	@touch $@
+
+.venvs/galaxy/.stamp: deploy/requirements-galaxy.txt deploy/overrides-galaxy.txt | .venvs/uv/bin/uv
+	@echo 'making .venvs/galaxy (1.6 GB)'
+	@$(UV_VENV) .venvs/galaxy
+	@$(UV_INSTALL) --python .venvs/galaxy -r $< --override deploy/overrides-galaxy.txt
+	@touch $@
+
+# Galaxy -----------------------------------------------------------------------------------------------------------
+
+.PHONY: start
+start: envs ## start a Galaxy in the background for `make tooltest`; prints its address
+	@$(GALAXY) start
+
+.PHONY: stop
+stop: ## stop every Galaxy and job that was started from here
+	@if [ -x $(PLANEMO)/python ]; then $(GALAXY) stop-all; fi
+
+.PHONY: tooltest
+tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict
+	@[ -f 'tools/$(TOOL).xml' ] || { echo 'error: no tools/$(TOOL).xml; say TOOL=seqlm_predict'; exit 1; }
+	@$(GALAXY) run -- $(PLANEMO)/python deploy/planemo_tests.py 'tools/$(TOOL).xml'

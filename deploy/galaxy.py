@@ -1,0 +1,312 @@
+"""Start and stop the local Galaxy that tests, the demonstration and `make serve` use.
+
+    python deploy/galaxy.py start              start it, or say where it runs already
+    python deploy/galaxy.py status
+    python deploy/galaxy.py stop               stop it and every job that it started
+    python deploy/galaxy.py run -- COMMAND     start, run COMMAND with GALAXY_URL and GALAXY_KEY set, stop
+
+Each Galaxy has a name (``--name``) and a folder ``.galaxy/NAME`` with its log, its configuration and ``state.json`` (url,
+key, pid). Its data are made afresh at every start, which costs no time, unless ``--keep`` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import galaxy_config
+import psutil
+import requests
+
+REPOSITORY = galaxy_config.REPOSITORY
+INSTANCES = REPOSITORY / ".galaxy"
+GALAXY_ENVIRONMENT = REPOSITORY / ".venvs" / "galaxy"
+START_SECONDS = 300
+
+
+class GalaxyError(Exception):
+    """Galaxy did not do what was asked; the message says what to look at."""
+
+
+class Galaxy:
+    """One local Galaxy, known by the folder that holds its log, configuration, data and state."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.folder = INSTANCES / name
+        self.log = self.folder / "galaxy.log"
+        self._state_file = self.folder / "state.json"
+
+    @property
+    def state(self) -> dict:
+        """``url``, ``key``, ``pid`` of the Galaxy that was started last; empty when none was."""
+        try:
+            return json.loads(self._state_file.read_text())
+        except FileNotFoundError:
+            return {}
+
+    def is_running(self) -> bool:
+        """Whether the server answers."""
+        state = self.state
+        return "key" in state and bool(self.processes()) and _version(state["url"]) is not None
+
+    def start(self, *, port: int | None = None, keep: bool = False, tools: Path = REPOSITORY / "tools") -> dict:
+        """Start the server unless it runs, and return its state once it answers and has a user with a key.
+
+        Raises:
+            GalaxyError: it ended or stayed silent; the message ends with the tail of its log.
+        """
+        if self.is_running():
+            state = self.state
+            galaxy_config.write_tool_list(self.folder / "config", tools)
+            _ask("PUT", state, "/api/configuration/toolbox")
+            return state
+        self.stop()
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        for name in ("data", "home", "tmp"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        bootstrap_key = secrets.token_hex(16)
+        galaxy_yml = galaxy_config.write(self.folder, tools=tools, bootstrap_key=bootstrap_key)
+        state = {"url": f"http://127.0.0.1:{_free_port(port)}", "name": self.name}
+        server = self._launch(galaxy_yml, state["url"].removeprefix("http://"))
+        state["pid"] = server.pid
+        self._write_state(state)
+        self._wait(server, state["url"])
+        state["key"] = _user_key(state["url"], bootstrap_key)
+        self._write_state(state)
+        return state
+
+    def _launch(self, galaxy_yml: Path, address: str) -> subprocess.Popen:
+        # Galaxy's own launcher, gravity, refuses to run as root; this is what it would call.
+        command = [
+            str(GALAXY_ENVIRONMENT / "bin" / "gunicorn"),
+            "galaxy.webapps.galaxy.fast_factory:factory()",
+            *("--worker-class", "galaxy.webapps.galaxy.workers.Worker"),
+            *("--config", "python:galaxy.web_stack.gunicorn_config"),
+            *("--bind", address),
+            *("--timeout", str(START_SECONDS)),
+            *("--graceful-timeout", "3"),
+            "--preload",
+            "--no-control-socket",
+        ]
+        unwanted = ("PYTHONPATH", "PYTHONHOME", "GALAXY_", "XDG_", "HF_", "TRANSFORMERS_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+        environment |= {
+            "PATH": f"{GALAXY_ENVIRONMENT / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "VIRTUAL_ENV": str(GALAXY_ENVIRONMENT),
+            "GALAXY_CONFIG_FILE": str(galaxy_yml),
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            galaxy_config.MARK: str(self.folder),
+        }
+        with self.log.open("wb") as log:
+            # A session of its own: Ctrl-C in the terminal must reach this script, which then stops Galaxy in order.
+            return subprocess.Popen(
+                command,
+                cwd=self.folder / "data",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _wait(self, server: subprocess.Popen, url: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while _version(url) is None:
+            if server.poll() is not None:
+                raise GalaxyError(f"Galaxy ended with status {server.returncode} while starting.\n{self._log_tail()}")
+            if time.monotonic() > deadline:
+                raise GalaxyError(f"Galaxy did not answer within {START_SECONDS} s.\n{self._log_tail()}")
+            time.sleep(0.2)
+
+    def _log_tail(self, lines: int = 30) -> str:
+        text = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join([f"The end of {self.log}:", *text[-lines:]])
+
+    def _write_state(self, state: dict) -> None:
+        self._state_file.touch(mode=0o600)
+        self._state_file.write_text(json.dumps(state, indent=2) + "\n")
+
+    def processes(self) -> list[psutil.Process]:
+        """The server, its workers and their jobs, wherever they are in the process tree.
+
+        Jobs have process groups of their own, may outlive the server and may start sessions of their own: what carries the
+        mark is ours, and so are the server's session and all descendants.
+        """
+        server = self.state.get("pid")
+        marked, session = {}, {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if os.getsid(process.pid) == server:
+                    session[process.pid] = process
+                if process.environ().get(galaxy_config.MARK) == str(self.folder):
+                    marked[process.pid] = process
+        if server in session and server not in marked:
+            session = {}  # the server is long gone and its number has been given to another program
+        found = marked | session
+        for process in list(found.values()):
+            with contextlib.suppress(psutil.Error):
+                found |= {child.pid: child for child in process.children(recursive=True)}
+        return list(found.values())
+
+    def stop(self) -> int:
+        """End every process of this Galaxy and return how many there were.
+
+        Raises:
+            GalaxyError: something lives on or still listens.
+        """
+        count = 0
+        # Several rounds, since a process may be starting a job while it is being stopped.
+        for _ in range(5):
+            processes = self.processes()
+            if not processes:
+                break
+            count = max(count, len(processes))
+            _end(processes)
+        url = self.state.get("url")
+        if self.processes() or (url and count and _listens(url)):
+            raise GalaxyError(f"Galaxy {self.name!r} could not be stopped; see {self.log}")
+        self._state_file.unlink(missing_ok=True)
+        return count
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=4)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
+
+
+def _version(url: str) -> str | None:
+    with contextlib.suppress(requests.RequestException, ValueError, KeyError):
+        return requests.get(f"{url}/api/version", timeout=5).json()["version_major"]
+    return None
+
+
+def _ask(method: str, state: dict, path: str, **arguments) -> object:
+    response = requests.request(
+        method, state["url"] + path, headers={"x-api-key": state["key"]}, timeout=120, **arguments
+    )
+    response.raise_for_status()
+    return response.json() if response.content else None
+
+
+def _user_key(url: str, bootstrap_key: str) -> str:
+    """Make the single user, if need be, and a key for it: the bootstrap key is no user and cannot own a history."""
+    state = {"url": url, "key": bootstrap_key}
+    users = [user for user in _ask("GET", state, "/api/users") if user["email"] == galaxy_config.USER]
+    if not users:
+        account = {"username": "biologist", "email": galaxy_config.USER, "password": secrets.token_hex(16)}
+        users = [_ask("POST", state, "/api/users", json=account)]
+    return _ask("POST", state, f"/api/users/{users[0]['id']}/api_key")
+
+
+def _free_port(wanted: int | None) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted or 0))
+        except OSError as problem:
+            raise GalaxyError(f"port {wanted} is taken; choose another with PORT=") from problem
+        return probe.getsockname()[1]
+
+
+def _listens(url: str) -> bool:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def run(galaxy: Galaxy, command: list[str], *, tools: Path) -> int:
+    """Run a command with a Galaxy beside it; a Galaxy that ran before is used and left as it was."""
+    mine = not galaxy.is_running()
+    child = None
+    try:
+        began = time.monotonic()
+        state = galaxy.start(tools=tools)
+        print(f"Galaxy {state['url']} ready after {time.monotonic() - began:.0f} s", flush=True)
+        child = psutil.Popen(command, env=os.environ | environment(galaxy))
+        return child.wait()
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave anything behind
+        if child is not None and child.poll() is None:
+            _end([child, *child.children(recursive=True)])
+        if mine:
+            galaxy.stop()
+            print("Galaxy stopped", flush=True)
+
+
+def environment(galaxy: Galaxy) -> dict[str, str]:
+    """What a command needs to talk to the server."""
+    state = galaxy.state
+    return {
+        "GALAXY_URL": state["url"],
+        "GALAXY_KEY": state["key"],
+        "GALAXY_FOLDER": str(galaxy.folder),
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default="dev", help="which Galaxy, default: dev")
+    parser.add_argument("--port", type=int, help="default: any free one")
+    parser.add_argument("--keep", action="store_true", help="keep the data of the last time")
+    parser.add_argument("--tools", type=Path, default=REPOSITORY / "tools", help="folder of the tools' XML")
+    parser.add_argument("action", choices=["start", "stop", "stop-all", "status", "run"])
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="for run: -- COMMAND")
+    arguments = parser.parse_args()
+    galaxy = Galaxy(arguments.name)
+    os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGHUP, _interrupted)
+    if arguments.action == "run":
+        command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+        return run(galaxy, command, tools=arguments.tools.resolve())
+    if arguments.action == "start":
+        try:
+            state = galaxy.start(port=arguments.port, keep=arguments.keep, tools=arguments.tools.resolve())
+        except BaseException:
+            galaxy.stop()
+            raise
+        print(f"Galaxy runs at {state['url']}; key and pid in {galaxy.folder / 'state.json'}")
+    elif arguments.action == "status":
+        print(f"runs at {galaxy.state['url']}" if galaxy.is_running() else "does not run")
+    else:
+        everything = [Galaxy(path.name) for path in sorted(INSTANCES.glob("*")) if path.is_dir()]
+        for each in everything if arguments.action == "stop-all" else [galaxy]:
+            if each.stop():
+                print(f"Galaxy {each.name!r} stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except GalaxyError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,135 @@
+"""The configuration folder of the local Galaxy: what it is told, and why.
+
+``deploy/galaxy.py`` starts and stops the server; this file only writes text. Nothing here is for a production Galaxy:
+one user without a log-in, SQLite, jobs on the same machine with the tools' environment put on their path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TOOLS_ENVIRONMENT = REPOSITORY / ".venvs" / "tools"
+USER = "biologist@example.org"
+
+# In the environment of the server and of its jobs, with the folder as value: how they are found when they are to stop.
+MARK = "SEQLM_GALAXY"
+MODELS_LOC = "models.loc"
+
+# Collection operations that a workflow may need; they ship with Galaxy.
+COLLECTION_TOOLS = ("build_list.xml", "flatten_collection.xml", "merge_collection.xml", "extract_dataset.xml")
+
+
+def is_tool(path: Path) -> bool:
+    """Whether an XML file is a tool and not a file of macros."""
+    return ElementTree.parse(path).getroot().tag == "tool"
+
+
+def tool_files(folder: Path) -> list[Path]:
+    """Every tool of a folder, in the order of their names."""
+    return sorted(path for path in folder.glob("*.xml") if is_tool(path))
+
+
+def write_tool_list(folder: Path, tools: Path) -> None:
+    """Write ``tool_conf.xml``; written again before a running Galaxy reloads its toolbox."""
+    lines = ["<toolbox>", '  <section id="seqlm" name="Biological language models">']
+    lines += [f'    <tool file="{path}"/>' for path in tool_files(tools)]
+    lines += ["  </section>", '  <section id="collections" name="Collection operations">']
+    lines += [f'    <tool file="${{model_tools_path}}/{name}"/>' for name in COLLECTION_TOOLS]
+    lines += ["  </section>", "</toolbox>"]
+    (folder / "tool_conf.xml").write_text("\n".join(lines) + "\n")
+
+
+def write(folder: Path, *, tools: Path, bootstrap_key: str) -> Path:
+    """Write every file that Galaxy reads into ``folder/config`` and return the path of ``galaxy.yml``."""
+    config = folder / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    write_tool_list(config, tools)
+    (config / "job_environment.sh").write_text(_job_environment(folder))
+    (config / "job_conf.yml").write_text(_as_yaml(_job_conf(config)))
+    (config / MODELS_LOC).touch()
+    (config / "tool_data_table_conf.xml").write_text(_model_table(config / MODELS_LOC))
+    # JSON is YAML, so no YAML package is needed to write it.
+    galaxy_yml = config / "galaxy.yml"
+    galaxy_yml.write_text(_as_yaml({"galaxy": _galaxy(folder, bootstrap_key)}))
+    galaxy_yml.chmod(0o600)  # it holds the bootstrap key
+    return galaxy_yml
+
+
+def _galaxy(folder: Path, bootstrap_key: str) -> dict:
+    config, data = folder / "config", folder / "data"
+    tables = [
+        REPOSITORY / "tool_data" / "tool_data_table_conf.xml.test",
+        config / "tool_data_table_conf.xml",
+    ]
+    return {
+        "brand": "SeqLM",
+        "config_dir": str(config),
+        "data_dir": str(data),
+        "database_connection": f"sqlite:///{data}/universe.sqlite",
+        "tool_config_file": str(config / "tool_conf.xml"),
+        "job_config_file": str(config / "job_conf.yml"),
+        "tool_data_table_config_path": ",".join(str(path) for path in tables),
+        # One user, always logged in, who is the administrator too.
+        "single_user": USER,
+        "admin_users": USER,
+        "bootstrap_admin_api_key": bootstrap_key,
+        # Jobs find their programs through job_environment.sh, so nothing is to be resolved or installed.
+        "conda_auto_init": False,
+        "conda_auto_install": False,
+        "use_cached_dependency_manager": False,
+        "enable_celery_tasks": False,
+        # Galaxy looks for new work once a second; these jobs last seconds, so look more often.
+        "job_handler_monitor_sleep": 0.2,
+        "job_runner_monitor_sleep": 0.2,
+        "workflow_monitor_sleep": 0.2,
+        "log_level": "INFO",
+    }
+
+
+def _job_conf(config: Path) -> dict:
+    return {
+        "runners": {"local": {"load": "galaxy.jobs.runners.local:LocalJobRunner", "workers": 2}},
+        "execution": {
+            "default": "local",
+            "environments": {
+                "local": {
+                    "runner": "local",
+                    "local_slots": min(2, os.cpu_count() or 1),
+                    "env": [{"file": str(config / "job_environment.sh")}],
+                }
+            },
+        },
+    }
+
+
+def _job_environment(folder: Path) -> str:
+    return f"""# Sourced by every job, once before its tool and once before Galaxy reads the metadata of the outputs.
+export {MARK}='{folder}'
+# _use_framework_galaxy is Galaxy's word for "this part runs Galaxy's own Python"; the tools get theirs.
+if [ "$_use_framework_galaxy" != True ]; then
+    export PATH='{TOOLS_ENVIRONMENT / "bin"}':"$PATH"
+    unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+    GALAXY_VIRTUAL_ENV=None
+fi
+# Galaxy gives each job a temporary folder of its own unless one is set already.
+unset TMPDIR TMP TEMP
+"""
+
+
+def _model_table(loc: Path) -> str:
+    """Rows added to the shared table while Galaxy runs, such as the model that ``make demo`` was given."""
+    return f"""<tables>
+    <table name="huggingface" comment_char="#" allow_duplicate_entries="False">
+        <columns>value, name, pipeline_tag, domain, free_tag, version, path</columns>
+        <file path="{loc}"/>
+    </table>
+</tables>
+"""
+
+
+def _as_yaml(value: dict) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,80 @@
+"""Run planemo's tests of tools and workflows in the Galaxy that ``deploy/galaxy.py run`` has started.
+
+python deploy/galaxy.py run -- python deploy/planemo_tests.py tools/seqlm_predict.xml workflows/*/*/*.ga
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def run(paths: list[str], folder: Path) -> tuple[int, int]:
+    """Test the given tools and workflows and print one line a test.
+
+    Returns:
+        How many passed and how many did not.
+    """
+    results = folder / "planemo.json"
+    results.unlink(missing_ok=True)
+    command = [
+        str(Path(sys.executable).with_name("planemo")),
+        *("--directory", str(folder / "planemo")),
+        "test",
+        *("--engine", "external_galaxy"),
+        *("--galaxy_url", os.environ["GALAXY_URL"]),
+        *("--galaxy_admin_key", os.environ["GALAXY_KEY"]),
+        *("--galaxy_user_key", os.environ["GALAXY_KEY"]),
+        *("--test_output", str(folder / "planemo.html")),
+        *("--test_output_json", str(results)),
+        "--no_shed_install",
+        *paths,
+    ]
+    log = folder / "planemo.log"
+    with log.open("w") as output:
+        status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+    if not results.exists():
+        print(log.read_text()[-4000:])
+        print(f"planemo ended with status {status} before any test; see {log}")
+        return 0, 1
+    tests = json.loads(results.read_text())["tests"]
+    for test in tests:
+        _print_test(test)
+    failed = sum(test["data"]["status"] != "success" for test in tests)
+    if status and not failed:
+        print(f"planemo ended with status {status}; see {log}")
+        failed = 1
+    return len(tests) - failed, failed
+
+
+def _print_test(test: dict) -> None:
+    data = test["data"]
+    print(f"{data['status']:8} {test['id']}  {data.get('time_seconds') or 0:.0f} s", flush=True)
+    if data["status"] == "success":
+        return
+    job = data.get("job") or {}
+    for problem in data.get("output_problems") or []:
+        print(f"    {problem}")
+    for name in ("execution_problem", "problem_log"):
+        if data.get(name):
+            print(f"    {str(data[name])[-3000:]}")
+    for name in ("command_line", "stderr", "stdout"):
+        if job.get(name):
+            print(f"  {name}:\n{str(job[name])[-3000:]}")
+
+
+def main() -> int:
+    folder = Path(os.environ["GALAXY_FOLDER"]) / "tests"
+    folder.mkdir(exist_ok=True)
+    began = time.monotonic()
+    passed, failed = run(sys.argv[1:], folder)
+    print(f"{passed} passed, {failed} failed in {time.monotonic() - began:.0f} s; details in {folder / 'planemo.html'}")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

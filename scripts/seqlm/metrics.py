@@ -175,6 +175,58 @@ def paired_difference(
     return difference[metric]
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """Bins of stated probability that hold any sequence, (bins,) each, and two scores of them all.
+
+    ``observed`` is the share that came true, ``low`` and ``high`` its 95 % Wilson interval.
+    """
+
+    middle: np.ndarray
+    counts: np.ndarray
+    stated: np.ndarray
+    observed: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    brier: float
+    ece: float
+
+
+def calibration(
+    truth: np.ndarray, probabilities: np.ndarray, *, positive: int | None = None, bins: int = 10
+) -> Calibration:
+    """Whether sequences given a probability of 0.8 are right 8 times in 10.
+
+    With two classes it is the probability of the positive one, with more that of the class called (Guo et al. 2017,
+    arXiv:1706.04599). Brier score (1950): mean squared difference from what came true, summed over the classes where
+    there are more than two. ECE: mean of |observed - stated| over the bins of equal width, weighted by their counts.
+    Wilson (1927) 10.1080/01621459.1927.10502953.
+
+    Args:
+        truth: (n,) class indices.
+        probabilities: (n, classes).
+    """
+    truth, probabilities = np.asarray(truth), np.asarray(probabilities, dtype=float)
+    if probabilities.shape[1] == 2:
+        positive = 1 if positive is None else positive
+        stated, right = probabilities[:, positive], (truth == positive).astype(float)
+        brier = np.mean((stated - right) ** 2)
+    else:
+        stated, right = probabilities.max(axis=1), (probabilities.argmax(axis=1) == truth).astype(float)
+        brier = np.mean(np.sum((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2, axis=1))
+    place = np.minimum((stated * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    filled = np.flatnonzero(counts)
+    n = counts[filled]
+    mean_stated = np.bincount(place, stated, bins)[filled] / n
+    observed = np.bincount(place, right, bins)[filled] / n
+    z2 = 1.959964**2
+    centre = (observed + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (observed * (1 - observed) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    ece = float(np.sum(n * np.abs(observed - mean_stated)) / len(truth))
+    return Calibration((filled + 0.5) / bins, n, mean_stated, observed, centre - half, centre + half, float(brier), ece)
+
+
 def _bootstrap(scorer: Scorer, n: int, resamples: int, seed: int) -> dict[str, Score]:
     values = scorer(np.ones((1, n)))
     drawn = [scorer(weights) for weights in resample_weights(n, resamples, seed)]

@@ -66,13 +66,23 @@ def tiny_t5(folder: Path) -> None:
     save(
         T5EncoderModel(
             T5Config(
-                vocab_size=128, d_model=64, d_kv=16, num_heads=4, d_ff=128, num_layers=2, num_decoder_layers=0,
-                feed_forward_proj="relu", relative_attention_num_buckets=32, relative_attention_max_distance=128,
-                is_encoder_decoder=False, use_cache=False, tie_word_embeddings=True,
+                vocab_size=128,
+                d_model=64,
+                d_kv=16,
+                num_heads=4,
+                d_ff=128,
+                num_layers=2,
+                num_decoder_layers=0,
+                feed_forward_proj="relu",
+                relative_attention_num_buckets=32,
+                relative_attention_max_distance=128,
+                is_encoder_decoder=False,
+                use_cache=False,
+                tie_word_embeddings=True,
             )
         ),
         folder,
-    )  # fmt: skip
+    )
     pieces = sentencepiece_model_pb2.ModelProto()
     pieces.trainer_spec.model_type = 1  # unigram
     pieces.trainer_spec.vocab_size = 28
@@ -86,9 +96,15 @@ def tiny_t5(folder: Path) -> None:
     (folder / "spiece.model").write_bytes(pieces.SerializeToString(deterministic=True))
     write_json(
         folder / "tokenizer_config.json",
-        {"tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>",
-         "extra_ids": 100, "do_lower_case": False},
-    )  # fmt: skip
+        {
+            "tokenizer_class": "T5Tokenizer",
+            "eos_token": "</s>",
+            "pad_token": "<pad>",
+            "unk_token": "<unk>",
+            "extra_ids": 100,
+            "do_lower_case": False,
+        },
+    )
 
 
 def tiny_esm(folder: Path) -> None:
@@ -96,23 +112,38 @@ def tiny_esm(folder: Path) -> None:
     save(
         EsmModel(
             EsmConfig(
-                vocab_size=33, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-                max_position_embeddings=1026, position_embedding_type="rotary", token_dropout=True,
-                mask_token_id=32, pad_token_id=1, emb_layer_norm_before=False, hidden_dropout_prob=0.0,
+                vocab_size=33,
+                hidden_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=128,
+                max_position_embeddings=1026,
+                position_embedding_type="rotary",
+                token_dropout=True,
+                mask_token_id=32,
+                pad_token_id=1,
+                emb_layer_norm_before=False,
+                hidden_dropout_prob=0.0,
                 attention_probs_dropout_prob=0.0,
             ),
             add_pooling_layer=False,
         ),
         folder,
-    )  # fmt: skip
+    )
     special = ["<cls>", "<pad>", "<eos>", "<unk>"]
     tokens = [*special, *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_json(
         folder / "tokenizer_config.json",
-        {"tokenizer_class": "EsmTokenizer", "cls_token": "<cls>", "pad_token": "<pad>", "eos_token": "<eos>",
-         "unk_token": "<unk>", "mask_token": "<mask>"},
-    )  # fmt: skip
+        {
+            "tokenizer_class": "EsmTokenizer",
+            "cls_token": "<cls>",
+            "pad_token": "<pad>",
+            "eos_token": "<eos>",
+            "unk_token": "<unk>",
+            "mask_token": "<mask>",
+        },
+    )
 
 
 def tiny_bert(folder: Path) -> None:
@@ -120,20 +151,32 @@ def tiny_bert(folder: Path) -> None:
     save(
         BertModel(
             BertConfig(
-                vocab_size=30, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-                max_position_embeddings=514, pad_token_id=0,
+                vocab_size=30,
+                hidden_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=128,
+                max_position_embeddings=514,
+                pad_token_id=0,
             ),
             add_pooling_layer=False,
         ),
         folder,
-    )  # fmt: skip
+    )
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *AMINO_ACIDS, *"XUBZO"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_json(
         folder / "tokenizer_config.json",
-        {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "unk_token": "[UNK]", "pad_token": "[PAD]",
-         "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
-    )  # fmt: skip
+        {
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": False,
+            "unk_token": "[UNK]",
+            "pad_token": "[PAD]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        },
+    )
 
 
 def tiny_roberta(folder: Path) -> None:
@@ -152,18 +195,34 @@ def tiny_roberta(folder: Path) -> None:
     save(
         RobertaModel(
             RobertaConfig(
-                vocab_size=256, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-                max_position_embeddings=130, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+                vocab_size=256,
+                hidden_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=128,
+                max_position_embeddings=130,
+                type_vocab_size=1,
+                pad_token_id=1,
+                bos_token_id=0,
+                eos_token_id=2,
             ),
             add_pooling_layer=False,
         ),
         folder,
-    )  # fmt: skip
+    )
     write_json(
         folder / "tokenizer_config.json",
-        {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>",
-         "eos_token": "</s>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"},
-    )  # fmt: skip
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": "<s>",
+            "cls_token": "<s>",
+            "pad_token": "<pad>",
+            "eos_token": "</s>",
+            "sep_token": "</s>",
+            "unk_token": "<unk>",
+            "mask_token": "<mask>",
+        },
+    )
 
 
 def describe(folder: Path, name: str) -> None:

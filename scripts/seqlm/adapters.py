@@ -67,6 +67,7 @@ def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, bas
         modules_to_save=norms if settings.layer_norms else None,
         base_model_name_or_path=base_model,
     )
+    backbone.name_or_path = base_model  # or peft notes the path on this machine in its place
     return get_peft_model(backbone, config)
 
 
@@ -107,8 +108,8 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     """Put a saved adapter onto its base model.
 
     Args:
-        config: adapter_config.json once :func:`seqlm.model_files.check_adapter_config` has gone over it; the file itself
-            is not read again.
+        config: adapter_config.json as :func:`seqlm.adapter_config.check_adapter_config` leaves it; the file itself is
+            not read again.
 
     Raises:
         InputError: tensors that are missing, left over, or of another shape than the base model's.

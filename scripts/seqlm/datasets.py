@@ -13,8 +13,16 @@ from .errors import InputError
 from .sequences import PROTEIN, Rules, _shown, clean, looks_like_dna, read_records, read_table_header, sequence_format
 
 SPLITS = ("train", "validation", "test")
-SPLIT_NAMES = {"train": "train", "training": "train", "valid": "validation", "validation": "validation",
-               "val": "validation", "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
 MAX_LETTERS = 2_000_000_000  # letters of all examples together, which are held in memory while a model is trained
 
 
@@ -36,7 +44,7 @@ class Dataset:
     rules: Rules = field(default_factory=Rules)
     origin: dict[str, str] = field(default_factory=dict)  # split -> how it came about, in words
     duplicates: dict[str, int] = field(default_factory=dict)  # what is shared -> number of sequences
-    sha256: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)  # split -> SHA-256 of its ids, sequences and labels
 
     def __getitem__(self, split: str) -> list[Example]:
         return self.splits.get(split, [])
@@ -109,6 +117,8 @@ def read_examples(
             label = record.fields[label_at]
             if not label:
                 raise InputError(f"{where} has no label in column '{table.columns[label_at]}'")
+        if not numeric and (len(label) > 100 or not label.isprintable()):
+            raise InputError(f"{where} has the label '{_shown(label)}'; a label is at most 100 printable characters")
         split = ""
         if split_at is not None:
             split = SPLIT_NAMES.get(record.fields[split_at].lower(), "")
@@ -184,7 +194,7 @@ def make_splits(
         raise InputError("all training values are the same; there is nothing to learn")
     if not numeric:
         _check_classes(dataset.splits)
-    dataset.sha256 = _digest(dataset)
+    dataset.sha256 = {name: _digest(examples) for name, examples in dataset.splits.items()}
     return dataset
 
 
@@ -291,24 +301,18 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
     if action == "refuse":
         example = next(example for example in dataset["train"] if example.sequence in leaking)
         raise InputError(
-            f"{len(leaking)} training sequences are also in the validation or test set, '{_shown(example.id)}' for one; "
-            "remove them, or choose to report or to remove them"
+            f"{len(leaking)} training sequences are in the validation or test set too, one is "
+            f"'{_shown(example.id)}'; remove them, or choose to report or to remove them"
         )
     if action == "remove":
         kept = [example for example in dataset["train"] if example.sequence not in leaking]
-        dataset.rules.sequences["removed from training, being in validation or test too"] = len(dataset["train"]) - len(
-            kept
-        )
-        dataset.rules.letters["removed from training, being in validation or test too"] = len(dataset["train"]) - len(
-            kept
-        )
+        for _ in range(len(dataset["train"]) - len(kept)):
+            dataset.rules.count("removed from training, being in validation or test too")
         dataset.splits["train"] = kept
 
 
-def _digest(dataset: Dataset) -> str:
-    """SHA-256 of ids, sequences and labels of all splits, in order."""
+def _digest(examples: list[Example]) -> str:
     digest = hashlib.sha256()
-    for name, examples in dataset.splits.items():
-        for example in examples:
-            digest.update(f"{name}\t{example.id}\t{example.sequence}\t{example.label}\n".encode())
+    for example in examples:
+        digest.update(f"{example.id}\t{example.sequence}\t{example.label}\n".encode())
     return digest.hexdigest()

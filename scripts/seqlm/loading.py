@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from .adapters import load_adapter
 from .batching import Batch
+from .bundle import Bundle
 from .errors import InputError
-from .families import Family
+from .families import Family, recognise
+from .model_files import ModelFolder
 from .tasks import Head, Task
+from .tokens import Encoder
 
 
 class SequenceModel(nn.Module):
@@ -60,21 +64,18 @@ class SequenceModel(nn.Module):
         return self.task.decode(outputs.cpu(), float(self.head.shift), float(self.head.scale))
 
 
-def prepare(threads: int, seed: int, device: str, scratch: Path) -> torch.device:
-    """Set up the process before anything is loaded: threads, seeds, caches inside the job's folder, no network.
+def prepare(threads: int, seed: int, device: str) -> torch.device:
+    """Set the threads and the seed, and choose the device.
 
     Raises:
         InputError: a GPU that was asked for and is not there.
     """
-    for name in ("HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR", "TRITON_CACHE_DIR"):
-        os.environ[name] = str(scratch)
-    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    warnings.filterwarnings("ignore", message=".*deterministic.*")
+    for module in ("torch", "transformers", "peft", "accelerate"):  # notes to developers, nothing a user can act on
+        warnings.filterwarnings("ignore", module=module)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("no GPU was found; choose the CPU or let the tool decide")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
@@ -129,3 +130,44 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
         )
     backbone.requires_grad_(False)
     return backbone.to(device).eval()
+
+
+@dataclass
+class Finetuned:
+    """A fine-tuned model ready to predict."""
+
+    model: SequenceModel
+    encoder: Encoder
+    task: Task
+
+
+def load_finetuned(bundle: Bundle, base: ModelFolder, device: torch.device, precision: str) -> Finetuned:
+    """Put a fine-tuned model together again: base model, adapter, head.
+
+    Args:
+        base: the base model; of a bundle that holds all weights, the model in it.
+
+    Raises:
+        InputError: parts that do not fit each other.
+    """
+    manifest = bundle.manifest
+    family = recognise(base.path, base.config, manifest["alphabet"])
+    dtype = precision_of(precision, device, family)
+    backbone = load_backbone(base.path, family, dtype, device)
+    if bundle.adapter_config:
+        backbone = load_adapter(backbone, bundle.folder, bundle.adapter_config).to(device, dtype)
+    if manifest["head"]["inputs"] != family.hidden_size:
+        raise InputError(f"the head reads {manifest['head']['inputs']} numbers, the model gives {family.hidden_size}")
+    try:
+        head = Head.load(bundle.folder / "head.safetensors", manifest["head"])
+    except ValueError as problem:
+        raise InputError(f"head.safetensors does not fit its description: {str(problem).splitlines()[0]}") from None
+    task = Task(manifest["task"], tuple(manifest["labels"]) if manifest["labels"] else None)
+    encoder = Encoder(
+        family,
+        base.path,
+        max_length=manifest["max_length"],
+        long_sequences=manifest["long_sequences"],
+        pooling=manifest["pooling"],
+    )
+    return Finetuned(SequenceModel(backbone, family.hidden_size, head, task).to(device).eval(), encoder, task)

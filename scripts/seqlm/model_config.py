@@ -59,11 +59,11 @@ SETTINGS = _names(
 # Entries that say where a model came from or how text was once generated; a tool here decides these for itself.
 DROPPED = _names(
     """
-    _attn_implementation_autoset _commit_hash _from_model_config _name_or_path bad_words_ids begin_suppress_tokens
+    _attn_implementation_autoset _commit_hash _from_model_config bad_words_ids begin_suppress_tokens
     chunk_size_feed_forward diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size finetuning_task
     forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length min_length
-    name_or_path no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions
-    output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty return_dict
+    name_or_path no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences
+    output_attentions output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty return_dict
     return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p torchscript
     transformers.js_config transformers_version typical_p use_bfloat16 use_mems
     """
@@ -104,7 +104,10 @@ def check_config(config: dict, parameters: int | None = None, name: str = "confi
     for key, value in config.items():
         where = f"{key[:60]!r} in {name}"
         if key in REASONS and value not in (None, {}, []):
-            raise InputError(f"{where} {REASONS[key]}, which is never done for an uploaded model; remove the entry")
+            raise InputError(
+                f"{where} {REASONS[key]}, which is never done for an uploaded model; remove the entry, or have the "
+                "model installed with the data manager"
+            )
         if key in ("attn_implementation", "_attn_implementation"):
             if value not in EAGER_OR_SDPA:
                 raise InputError(f"{where} asks for the kernel {str(value)[:60]!r}; remove the entry")
@@ -184,6 +187,13 @@ def _setting(value, where: str):
     return value
 
 
+def _origin(value, where: str):
+    """Where a model was loaded from when it was saved: shown to people, never opened."""
+    if value is not None and (not isinstance(value, str) or len(value) > 500 or not value.isprintable()):
+        raise InputError(f"{where} must be one line of text")
+    return value
+
+
 def _dtype(value, where: str):
     if value not in (None, *DTYPES):
         raise InputError(f"{where} is {str(value)[:40]!r}; it must be one of {', '.join(DTYPES)}")
@@ -234,6 +244,7 @@ def _rope(value, where: str, nested: bool = True):
 
 
 _SHAPED = {
+    "_name_or_path": _origin,
     "dtype": _dtype,
     "torch_dtype": _dtype,
     "architectures": _words(16),

@@ -17,7 +17,7 @@ class Progress:
     def __init__(self, what: str, total: int, unit: str, lines: int = 20):
         self.what, self.total, self.unit = what, max(total, 1), unit
         self.step = 1 / lines
-        self.start, self.next = time.monotonic(), 0.0
+        self.start, self.next = time.monotonic(), self.step
 
     def __call__(self, done: int, note: str = "") -> None:
         share = done / self.total

@@ -14,10 +14,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-CLASSIFICATION = "sequence-classification"
-REGRESSION = "sequence-regression"
-TASKS = (CLASSIFICATION, REGRESSION)
-
 
 class Head(nn.Module):
     """Pooled vector (sequences, inputs) -> outputs (sequences, outputs).
@@ -69,7 +65,7 @@ class Head(nn.Module):
 
 @dataclass(frozen=True)
 class Task:
-    """One of :data:`TASKS`, with its class names, or None for numbers."""
+    """One of :data:`seqlm.manifest.TASKS`, with its class names, or None for numbers."""
 
     name: str
     labels: tuple[str, ...] | None = None

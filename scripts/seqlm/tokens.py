@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model",
-)  # fmt: skip
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+)
 
 
 def read_vocabulary(folder: Path) -> dict[str, int]:
@@ -103,8 +110,15 @@ class Encoder:
         pooling: ``mean`` over real positions or ``cls``, the first special token.
     """
 
-    def __init__(self, family: Family, folder: Path, *, max_length: int = 0, long_sequences: str = "window",
-                 pooling: str = "mean"):  # fmt: skip
+    def __init__(
+        self,
+        family: Family,
+        folder: Path,
+        *,
+        max_length: int = 0,
+        long_sequences: str = "window",
+        pooling: str = "mean",
+    ):
         vocabulary = family.vocabulary
         limit = family.window
         self.max_length = min(max_length, limit) if max_length and family.hard_limit else max_length or limit

@@ -237,8 +237,10 @@ class _Epochs(TrainerCallback):
         self.kept: dict[str, torch.Tensor] = {}
         self.progress: Progress | None = None
 
+    def on_train_begin(self, args, state, control, **_):
+        self.progress = Progress("training", state.max_steps, "updates")
+
     def on_step_end(self, args, state, control, **_):
-        self.progress = self.progress or Progress("training", state.max_steps, "updates")
         self.progress(state.global_step)
 
     def on_epoch_end(self, args, state, control, optimizer=None, **_):

@@ -64,9 +64,7 @@ class Family:
     @property
     def one_letter_tokens(self) -> bool:
         """Whether each letter of a sequence is one token."""
-        return self.alphabet == PROTEIN and all(
-            self.token(letter) in self.vocabulary for letter in AMINO_ACIDS
-        )
+        return self.alphabet == PROTEIN and all(self.token(letter) in self.vocabulary for letter in AMINO_ACIDS)
 
     def token(self, letter: str) -> str:
         """How the vocabulary writes one letter."""
@@ -94,9 +92,11 @@ def families() -> list[type[Family]]:
         found += [
             member
             for member in members
-            if isinstance(member, type) and issubclass(member, Family) and member is not Family
+            if isinstance(member, type)
+            and issubclass(member, Family)
+            and member is not Family
             and member.__module__ == f"{__name__}.{module}"
-        ]  # fmt: skip
+        ]
     return found
 
 

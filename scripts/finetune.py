@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Fine-tune a protein, DNA or molecule language model on labelled sequences."""
+
+import tempfile
+from pathlib import Path
+
+from seqlm import __version__
+from seqlm.arguments import add_columns, add_computing, add_model, number
+from seqlm.errors import Parser, run
+
+
+def options():
+    parser = Parser(description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    add_model(parser, "base model: a Hugging Face folder, or a bundle (zip) that holds a whole model")
+    parser.add_argument("--model-id", default="", metavar="TEXT", help="its name, as noted in the bundle")
+    parser.add_argument("--model-revision", default="", metavar="TEXT")
+
+    data = parser.add_argument_group("data")
+    data.add_argument("--train", required=True, metavar="FILE", help="labelled sequences: FASTA or table")
+    data.add_argument("--validation", metavar="FILE", help="to pick the best epoch; else a share of --train")
+    data.add_argument("--test", metavar="FILE", help="never used in training")
+    data.add_argument("--validation-fraction", default=0.15, type=number(float, 0, 0.9), metavar="SHARE")
+    data.add_argument("--test-fraction", default=0.0, type=number(float, 0, 0.9), metavar="SHARE")
+    data.add_argument(
+        "--label-pattern",
+        default=r"LABEL=(\S+)",
+        metavar="REGEX",
+        help="finds the label in a FASTA header; the first group is the label",
+    )
+    data.add_argument("--label-column", metavar="COLUMN", help="'label' if not given")
+    data.add_argument("--split-column", metavar="COLUMN", help="says train, validation or test")
+    data.add_argument("--positive-label", metavar="LABEL", help="of two classes; the one that sorts last if not given")
+    data.add_argument(
+        "--alphabet",
+        default="auto",
+        choices=["auto", "protein", "DNA", "text"],
+        help="auto: told from the model's vocabulary",
+    )
+    data.add_argument(
+        "--duplicates",
+        default="report",
+        choices=["report", "remove", "refuse"],
+        help="training sequences that are in the validation or test set too",
+    )
+    add_columns(parser)
+
+    learning = parser.add_argument_group("learning")
+    learning.add_argument(
+        "--task", default="sequence-classification", choices=["sequence-classification", "sequence-regression"]
+    )
+    learning.add_argument(
+        "--method",
+        default="lora",
+        choices=["lora", "dora", "full", "head"],
+        help="what is trained: an adapter, all weights, or only the head on fixed embeddings",
+    )
+    learning.add_argument("--lora-rank", default=8, type=number(int, 1, 1024), metavar="N")
+    learning.add_argument("--lora-alpha", default=16, type=number(float, 0, 10000, above=True), metavar="X")
+    learning.add_argument("--lora-dropout", default=0.1, type=number(float, 0, 0.9), metavar="SHARE")
+    learning.add_argument("--lora-modules", default="attention", choices=["query-value", "attention", "all-linear"])
+    learning.add_argument("--lora-last-layers", default=0, type=number(int, 0), metavar="N", help="0: every layer")
+    learning.add_argument("--lora-scaling", default="standard", choices=["standard", "rslora"])
+    learning.add_argument("--lora-start", default="default", choices=["default", "pissa"])
+    learning.add_argument("--train-layer-norms", action="store_true")
+    learning.add_argument("--head", default="mlp", choices=["linear", "mlp"])
+    learning.add_argument("--head-dropout", default=0.2, type=number(float, 0, 0.95), metavar="SHARE")
+    learning.add_argument("--pooling", default="mean", choices=["mean", "cls"])
+    learning.add_argument(
+        "--max-length",
+        default=0,
+        type=number(int, 0, 100_000),
+        metavar="N",
+        help="tokens read at once; 0: what the model was made for",
+    )
+    learning.add_argument("--long-sequences", default="window", choices=["window", "truncate", "refuse"])
+    learning.add_argument("--epochs", default=20, type=number(int, 1, 10_000), metavar="N")
+    learning.add_argument("--learning-rate", default=3e-4, type=number(float, 0, 1, above=True), metavar="X")
+    learning.add_argument(
+        "--batch-size",
+        default=8,
+        type=number(int, 1, 100_000),
+        metavar="N",
+        help="sequences an update; they are run in passes of --batch-tokens",
+    )
+    learning.add_argument("--weight-decay", default=0.01, type=number(float, 0, 1), metavar="X")
+    learning.add_argument("--warmup", default=0.1, type=number(float, 0, 0.9), metavar="SHARE")
+    learning.add_argument("--schedule", default="linear", choices=["linear", "cosine", "constant_with_warmup"])
+    learning.add_argument(
+        "--metric",
+        default="auto",
+        help="picks the best epoch; auto: mcc or spearman",
+        choices=[
+            "auto",
+            "loss",
+            "mcc",
+            "balanced_accuracy",
+            "accuracy",
+            "f1",
+            "auroc",
+            "auprc",
+            "spearman",
+            "pearson",
+            "rmse",
+            "r2",
+        ],
+    )
+    learning.add_argument(
+        "--patience",
+        default=5,
+        type=number(int, 0),
+        metavar="N",
+        help="epochs without a better validation score before training stops; 0: train them all",
+    )
+    learning.add_argument("--class-weights", default="none", choices=["none", "balanced"])
+    learning.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
+    add_computing(parser)
+
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument("--output-model", required=True, metavar="ZIP", help="bundle: adapter (or model) and head")
+    outputs.add_argument("--output-metrics", metavar="TSV", help="scores with intervals, baselines beside them")
+    outputs.add_argument("--output-predictions", metavar="TSV", help="of the test set, or else the validation set")
+    outputs.add_argument("--output-log", metavar="TSV", help="losses and validation scores, a row an epoch")
+    outputs.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
+    outputs.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
+    outputs.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
+    outputs.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")
+    return parser.parse_args()
+
+
+def main():
+    arguments = options()
+    from seqlm.finetuning import check, finetune, write
+    from seqlm.isolation import isolate
+    from seqlm.outputs import Outputs
+
+    with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
+        isolate(Path(scratch))
+        plan = check(arguments, Path(scratch))
+        write(finetune(plan), outputs)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,69 @@
+"""Options that several tools share, and the checks of single values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+from .errors import Parser
+
+
+def number(kind: type, low: float, high: float = math.inf, above: bool = False) -> Callable[[str], float]:
+    """A parser of one int or float within ``low`` (not included with ``above``) and ``high``."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a{'n integer' if kind is int else ' number'}") from None
+        # written so that NaN, which is in no range, is refused
+        if not ((value > low if above else value >= low) and value <= high):
+            bound = f"above {low:g}" if above else f"at least {low:g}"
+            raise argparse.ArgumentTypeError(
+                f"{text} is out of range: {bound}" + (f" and at most {high:g}" if high < math.inf else "")
+            )
+        return value
+
+    return parse
+
+
+def tokens_or_auto(text: str) -> str | int:
+    return text if text == "auto" else number(int, 1)(text)
+
+
+def add_sequences(parser: Parser, required: bool = True) -> None:
+    parser.add_argument("--sequences", required=required, metavar="FILE", help="FASTA or table, plain or gzipped")
+
+
+def add_columns(parser: Parser) -> None:
+    group = parser.add_argument_group("columns of a table, by name or 1-based number")
+    group.add_argument(
+        "--format", default="auto", choices=["auto", "fasta", "tabular", "csv"], help="auto: told from the content"
+    )
+    group.add_argument("--id-column", metavar="COLUMN", help="'id' if there is one, else the rows are numbered")
+    group.add_argument("--sequence-column", metavar="COLUMN", help="'sequence' if not given")
+
+
+def add_model(parser: Parser, help: str) -> None:
+    parser.add_argument("--model", required=True, metavar="PATH", help=help)
+
+
+def add_computing(parser: Parser) -> None:
+    group = parser.add_argument_group("computing")
+    group.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="auto: a GPU if there is one")
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=["auto", "fp32", "bf16", "fp16"],
+        help="auto: fp32 on a CPU, on a GPU what is safe for the model",
+    )
+    group.add_argument(
+        "--batch-tokens",
+        default="auto",
+        type=tokens_or_auto,
+        metavar="N",
+        help="padded tokens computed at once; changes memory and speed, not the result",
+    )
+    group.add_argument("--threads", default=0, type=number(int, 0), metavar="N", help="0: all")
+    group.add_argument("--seed", default=42, type=number(int, 0, 2**32 - 1), metavar="N")

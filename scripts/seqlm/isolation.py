@@ -1,0 +1,22 @@
+"""A job keeps to itself: no network, and no files outside its own folder.
+
+Called before any library is imported, since some of them read these variables when they are.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def isolate(scratch: Path) -> None:
+    """Point every cache into ``scratch`` and switch off whatever would ask the Hugging Face Hub."""
+    for name in ("HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME"):
+        os.environ[name] = str(scratch / "cache")
+    os.environ.update(
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        TOKENIZERS_PARALLELISM="false",
+        CUBLAS_WORKSPACE_CONFIG=":4096:8",  # what cuBLAS needs to give the same result twice
+    )

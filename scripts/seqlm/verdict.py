@@ -1,0 +1,261 @@
+"""What a fine-tuning found and how far it can be trusted, in words a biologist understands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import metrics
+from .metrics import Score
+from .report import shown
+
+FINE_TUNED = "fine-tuned"
+SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
+BASELINE_NAMES = {
+    "majority": "always the class shares of the training set",
+    "mean": "always the mean of the training values",
+    "k-mer": "a simple model of short words in the sequence, without a language model",
+    "frozen embeddings": "a simple model on the base model's embeddings, without fine-tuning",
+}
+
+# Beyond these the report warns. Few: an accuracy has a 95 % interval of about 0.2 with 100 sequences.
+FEW_SEQUENCES = 100
+FEW_OF_A_CLASS = 20
+WIDE_INTERVAL = 0.2
+UNBALANCED = 4  # times as many training examples of the largest class as of the smallest
+
+
+@dataclass
+class FinetuneSummary:
+    """Everything the report says. Splits are those that there are of ``train``, ``validation`` and ``test``.
+
+    Attributes:
+        task: ``sequence-classification`` or ``sequence-regression``.
+        metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics`).
+        classes: class names in the order of their indices; empty for a regression.
+        truth: split -> (n,) class indices or values.
+        predictions: model -> split -> (n, classes) probabilities or (n,) values; ``fine-tuned`` and the baselines.
+        scores: model -> split -> metric -> score, as :func:`seqlm.metrics.scores_for` gives them.
+        differences: baseline -> score of the fine-tuned model less that of the baseline, on the deciding split, as
+            :func:`seqlm.metrics.paired_difference` gives it.
+        lengths: split -> (n,) sequence lengths in residues or bases, as given.
+        positive: index of the positive class of two.
+        origin: split -> where it comes from, in words.
+        duplicates: what is shared -> number of sequences, as :class:`seqlm.datasets.Dataset` counts them.
+        rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
+        history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
+            ``validation_<metric>`` where there is a validation set.
+        best_epoch: the epoch that was kept; 0 where all were trained.
+        chosen_by: what the best epoch was chosen by: a metric or ``loss``.
+        parameters: name -> value of what the user chose, as text.
+        trained_weights, total_weights: numbers of trained and of all weights of the model.
+        versions: package -> version.
+        base_model, revision, sha256, family: of the base model; empty where unknown.
+        demonstration: the base model is a tiny one made to show the tools, not to be right.
+        seed: of everything drawn at random.
+        data_sha256: of ids, sequences and labels of all splits.
+        citations: keys of :data:`seqlm.finetune_report.CITATIONS`.
+    """
+
+    task: str
+    metric: str
+    classes: list[str]
+    truth: dict[str, np.ndarray]
+    predictions: dict[str, dict[str, np.ndarray]]
+    scores: dict[str, dict[str, dict[str, Score]]]
+    differences: dict[str, Score]
+    lengths: dict[str, np.ndarray]
+    positive: int | None = None
+    origin: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[str, int] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    chosen_by: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    trained_weights: int = 0
+    total_weights: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    base_model: str = ""
+    revision: str = ""
+    sha256: str = ""
+    family: str = ""
+    demonstration: bool = False
+    seed: int = 0
+    data_sha256: str = ""
+    citations: list[str] = field(default_factory=list)
+
+    @property
+    def regression(self) -> bool:
+        return metrics.metrics_for(self.task) is metrics.REGRESSION
+
+    @property
+    def splits(self) -> list[str]:
+        return [name for name in SPLIT_NAMES if name in self.truth]
+
+    @property
+    def deciding(self) -> str:
+        """The split that the verdict rests on: the test set if there is one, else validation, else training."""
+        return self.splits[-1]
+
+    @property
+    def models(self) -> list[str]:
+        """The fine-tuned model, then the baselines."""
+        return [FINE_TUNED, *(name for name in self.predictions if name != FINE_TUNED)]
+
+    @property
+    def called(self) -> np.ndarray:
+        """Class indices (n,) that the fine-tuned model gives the deciding split."""
+        return self.predictions[FINE_TUNED][self.deciding].argmax(axis=1)
+
+    def label(self, metric: str) -> str:
+        return metrics.label(metric, len(self.classes))
+
+    def score(self, model: str = FINE_TUNED) -> Score:
+        return self.scores[model][self.deciding][self.metric]
+
+
+def number(value: float, metric: str = "") -> str:
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:.4g}" if metric == "rmse" else f"{value:.3f}"  # RMSE has the unit of the values
+
+
+def with_interval(score: Score, metric: str = "") -> str:
+    if math.isnan(score.low):
+        return number(score.value, metric)
+    return f"{number(score.value, metric)} ({number(score.low, metric)} to {number(score.high, metric)})"
+
+
+def headline(summary: FinetuneSummary) -> str:
+    """The verdict in one sentence."""
+    where = f"on the {SPLIT_NAMES[summary.deciding]}"
+    baselines = summary.models[1:]
+    beaten = [name for name in baselines if _outcome(summary, name) == "better"]
+    rest = [name for name in baselines if name not in beaten]
+    if not baselines:
+        return f"The fine-tuned model has {_name_of_score(summary)} {with_interval(summary.score())} {where}."
+    if not rest:
+        return f"Fine-tuning beat every baseline {where}."
+    if not beaten:
+        return f"Fine-tuning did not beat any baseline beyond chance {where}."
+    return f"Fine-tuning beat {_list(beaten)}, but not {_list(rest)}, beyond chance {where}."
+
+
+def explanation(summary: FinetuneSummary) -> str:
+    n = len(summary.truth[summary.deciding])
+    return (
+        f"Judged by {_name_of_score(summary)} on the {SPLIT_NAMES[summary.deciding]} of {n:,} sequences, the "
+        f"fine-tuned model reaches {with_interval(summary.score(), summary.metric)}. The range is a 95 % interval: how far the "
+        "score could move with other sequences of the same kind. A baseline counts as beaten when the whole interval "
+        "of the difference is on the better side of zero."
+    )
+
+
+def comparisons(summary: FinetuneSummary) -> list[str]:
+    """One sentence a baseline."""
+    words = {
+        "better": "fine-tuning is better",
+        "worse": "fine-tuning is worse",
+        "open": "no clear difference",
+        "undefined": "cannot be compared",
+    }
+    sentences = []
+    for name in summary.models[1:]:
+        what = f" ({BASELINE_NAMES[name]})" if name in BASELINE_NAMES else ""
+        sentences.append(
+            f"{name}{what}: {with_interval(summary.score(name), summary.metric)}; {words[_outcome(summary, name)]}, "
+            f"difference {with_interval(summary.differences[name], summary.metric)}."
+        )
+    return sentences
+
+
+def warnings(summary: FinetuneSummary) -> list[str]:
+    """What makes the verdict weaker than it looks, the most serious first."""
+    deciding, score = summary.deciding, summary.score()
+    n = len(summary.truth[deciding])
+    found = []
+    if summary.demonstration:
+        found.append(
+            f"The base model {shown(summary.base_model)} is a tiny demonstration model that has learnt nothing from "
+            "nature. These scores show that the tool works; they say nothing about biology."
+        )
+    if deciding == "validation":
+        found.append(
+            "There is no test set. The validation set also chose the best epoch and the baselines' settings, so its "
+            "scores are too good. Keep some sequences apart as a test set before you rely on them."
+        )
+    if deciding == "train":
+        found.append(
+            "There is neither a test nor a validation set. The scores are of the very sequences that the model was "
+            "trained on and say nothing about new ones."
+        )
+    shared = summary.duplicates.get(f"in both train and {deciding}", 0)
+    if shared:
+        found.append(
+            f"{shared:,} of the sequences in the {SPLIT_NAMES[deciding]} are also in the training set, so its scores "
+            "are too good. Remove duplicates before splitting."
+        )
+    if n < FEW_SEQUENCES:
+        found.append(
+            f"Only {n:,} sequences decide: each moves the accuracy by {1 / n:.1%}. Small differences mean nothing."
+            if not summary.regression
+            else f"Only {n:,} sequences decide. Small differences mean nothing."
+        )
+    if not summary.regression:
+        found += _class_warnings(summary)
+    width = score.high - score.low
+    if width > WIDE_INTERVAL and summary.metric != "rmse":
+        found.append(
+            f"The interval of {_name_of_score(summary)} is {width:.2f} wide. The true value can be anywhere in it; "
+            "more test sequences would narrow it."
+        )
+    return found
+
+
+def _class_warnings(summary: FinetuneSummary) -> list[str]:
+    found = []
+    here = np.bincount(summary.truth[summary.deciding], minlength=len(summary.classes))
+    rare = [summary.classes[c] for c in np.flatnonzero(here < FEW_OF_A_CLASS)]
+    if rare and len(summary.truth[summary.deciding]) >= FEW_SEQUENCES:
+        names = _list([shown(name) for name in rare[:3]] + ([f"{len(rare) - 3:,} more"] if len(rare) > 3 else []))
+        found.append(
+            f"Fewer than {FEW_OF_A_CLASS} sequences of {names} are in the {SPLIT_NAMES[summary.deciding]}; how well "
+            "the model does on so few is mostly luck."
+        )
+    counts = np.bincount(summary.truth["train"], minlength=len(summary.classes))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] >= UNBALANCED * counts[least]:
+        found.append(
+            f"The classes are unbalanced: {counts[most]:,} training sequences of {shown(summary.classes[most])}, "
+            f"{counts[least]:,} of {shown(summary.classes[least])}. Calling everything "
+            f"{shown(summary.classes[most])} would have an accuracy of {here[most] / here.sum():.2f} here, so look at "
+            "MCC, balanced accuracy and AUPRC instead. Class weights may help."
+        )
+    called = np.unique(summary.called)
+    if len(called) == 1 and len(here) > 1:
+        found.append(
+            f"The model calls every sequence {shown(summary.classes[called[0]])}: it has learnt no difference."
+        )
+    return found
+
+
+def _outcome(summary: FinetuneSummary, baseline: str) -> str:
+    difference = summary.differences[baseline]
+    low, high = difference.low, difference.high
+    if math.isnan(low) or math.isnan(high):
+        return "undefined"
+    if not metrics.HIGHER_IS_BETTER[summary.metric]:
+        low, high = -high, -low
+    return "better" if low > 0 else "worse" if high < 0 else "open"
+
+
+def _name_of_score(summary: FinetuneSummary) -> str:
+    name = summary.label(summary.metric)
+    return name if name.isupper() or "²" in name else name[0].lower() + name[1:]
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -177,12 +177,8 @@ def _learning_caption(summary: FinetuneSummary) -> str:
     text = "Loss after each epoch. Validation loss that rises while training loss falls is overfitting."
     if not summary.best_epoch:
         return text + " Without a validation set the last epoch was kept."
-    chosen = (
-        "validation loss"
-        if summary.chosen_by == "loss"
-        else f"validation {summary.label(summary.chosen_by or summary.metric)}"
-    )
-    text += f" Epoch {summary.best_epoch} of {len(summary.history)} was kept for its {chosen}."
+    chosen = "loss" if summary.chosen_by == "loss" else summary.label(summary.chosen_by or summary.metric)
+    text += f" Epoch {summary.best_epoch} of {len(summary.history)} was kept for its validation {chosen}."
     if summary.best_epoch == len(summary.history):
         text += " It was the last one, so more epochs may help."
     return text
@@ -190,45 +186,30 @@ def _learning_caption(summary: FinetuneSummary) -> str:
 
 def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]:
     names = metrics.metrics_for(summary.task)
-    split = summary.deciding
-    blocks = [
-        Paragraph(
-            f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals. "
-            + ("RMSE is better low, all others are better high." if summary.regression else "1 is perfect for all.")
-            + (
-                f" The positive class is {shown(summary.classes[summary.positive or 0])}."
-                if summary.positive is not None
-                else ""
-            )
-        ),
-        Table(
-            ["Score", *summary.models],
-            [
-                [
-                    summary.label(name),
-                    *(with_interval(summary.scores[model][split][name], name) for model in summary.models),
-                ]
-                for name in names
-            ],
-        ),
+    split, scores = summary.deciding, summary.scores
+    if summary.regression:
+        reading = "RMSE has the unit of the values, and low is good; of the others 1 is perfect and 0 is guessing."
+    else:
+        share = 1 / len(summary.classes)
+        reading = f"1 is perfect; guessing gives MCC 0, AUROC 0.5 and balanced accuracy {share:.2g}."
+    if summary.positive is not None:
+        reading += f" The positive class is {shown(summary.classes[summary.positive])}."
+    compared = [
+        [summary.label(name), *(with_interval(scores[model][split][name], name) for model in summary.models)]
+        for name in names
+    ]
+    blocks: list[Block] = [
+        Paragraph(f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals. {reading}"),
+        Table(["Score", *summary.models], compared),
     ]
     if len(summary.splits) > 1:
-        blocks += [
-            Paragraph(
-                "The fine-tuned model on every split. Training scores far above the others mean that it learnt its "
-                "training sequences by heart."
-            ),
-            Table(
-                ["Score", *(SPLIT_NAMES[name] for name in summary.splits)],
-                [
-                    [
-                        summary.label(name),
-                        *(number(summary.scores[FINE_TUNED][s][name].value, name) for s in summary.splits),
-                    ]
-                    for name in names
-                ],
-            ),
+        every = [
+            [summary.label(name), *(number(scores[FINE_TUNED][s][name].value, name) for s in summary.splits)]
+            for name in names
         ]
+        learnt = "Training scores far above the others mean that the training sequences were learnt by heart."
+        blocks.append(Paragraph(f"The fine-tuned model on every split. {learnt}"))
+        blocks.append(Table(["Score", *(SPLIT_NAMES[name] for name in summary.splits)], every))
     if metrics_output:
         blocks.append(DatasetTable(metrics_output, "All scores"))
     return blocks

@@ -142,8 +142,8 @@ def _escape(text: str) -> str:
     Backslashes stand before what has a meaning inside a line (CommonMark 2.4), before ``.`` and ``:`` where a web
     address could be guessed from them, and before what makes a list, heading or rule at the start of a line.
     """
-    text = re.sub(r"[\\`*_\[\]<>|${}&~^]|[.:](?=\S)(?!\d)", r"\\\g<0>", _one_line(text))
-    return re.sub(r"^([-+=#]|\d+(?=[.)]))", lambda m: m[0] + "\\" if m[0].isdigit() else "\\" + m[0], text)
+    text = re.sub(r"[\\`*_\[\]<>|${}&~^]|[.:](?=[^\s\d])", r"\\\g<0>", _one_line(text))
+    return re.sub(r"^(\d*)([-+=#]|(?<=\d)[.)](?=\s|$))", r"\1\\\2", text)
 
 
 def _markdown(block: Block, output: str, most_rows: int, longest_cell: int) -> str:

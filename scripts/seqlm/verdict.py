@@ -140,17 +140,17 @@ def headline(summary: FinetuneSummary) -> str:
     if not rest:
         return f"Fine-tuning beat every baseline {where}."
     if not beaten:
-        return f"Fine-tuning did not beat any baseline beyond chance {where}."
-    return f"Fine-tuning beat {_list(beaten)}, but not {_list(rest)}, beyond chance {where}."
+        return f"Fine-tuning did not clearly beat any baseline {where}."
+    return f"Fine-tuning beat {_list(beaten)}, but did not clearly beat {_list(rest)}, {where}."
 
 
 def explanation(summary: FinetuneSummary) -> str:
     n = len(summary.truth[summary.deciding])
     return (
         f"Judged by {_name_of_score(summary)} on the {SPLIT_NAMES[summary.deciding]} of {n:,} sequences, the "
-        f"fine-tuned model reaches {with_interval(summary.score(), summary.metric)}. The range is a 95 % interval: how far the "
-        "score could move with other sequences of the same kind. A baseline counts as beaten when the whole interval "
-        "of the difference is on the better side of zero."
+        f"fine-tuned model reaches {with_interval(summary.score(), summary.metric)}. The range is a 95 % interval: how "
+        "far the score could move with other sequences of the same kind. A baseline counts as beaten when the whole "
+        "interval of the difference is on the better side of zero."
     )
 
 

@@ -7,9 +7,14 @@ around its central tyrosine, with exceptions, so that there is something to lear
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import random
 import shutil
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import torch
@@ -53,6 +58,10 @@ def main() -> None:
     locations(HERE / "locations.tsv", 90, rng)
     stability(HERE / "stability.csv", 80, rng)
     promoters(HERE / "promoters.tsv", 80, rng)
+    odd_proteins(HERE / "odd_proteins.fasta.gz", rng)
+    one_class(HERE / "one_class.fasta", rng)
+    pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
+    bundles()
 
 
 def save(model, folder: Path) -> None:
@@ -296,6 +305,48 @@ def promoters(path: Path, count: int, rng: random.Random) -> None:
                 start = 32 + rng.randint(0, 6)
                 bases[start : start + 6] = "TATAAA"
             out.write(f"synthetic_{number:03d}\t{''.join(bases)}\t{'promoter' if positive else 'other'}\n")
+
+
+def odd_proteins(path: Path, rng: random.Random) -> None:
+    """Three proteins that need care: rare letters and lower case, one far over the limit of the model, a short one."""
+    text = ">odd with rare residues\nMKUZOBJXaaaaGGY*\n"
+    text += ">long over the limit\n" + "".join(draw(rng, 3000)) + "\n>short\nMY\n"
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def one_class(path: Path, rng: random.Random) -> None:
+    path.write_text("".join(f">one_{number} LABEL=1\n{''.join(draw(rng, 20))}\n" for number in range(10)))
+
+
+def pack(folder: Path, target: Path) -> None:
+    """A folder as .tar.gz, the same bytes each time."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for file in sorted(folder.iterdir()):
+            entry = tarfile.TarInfo(f"{folder.name}/{file.name}")
+            entry.size = file.stat().st_size
+            with file.open("rb") as content:
+                tar.addfile(entry, content)
+    target.write_bytes(gzip.compress(archive.getvalue(), mtime=0))
+
+
+def bundles() -> None:
+    """Fine-tuned bundles of each kind, made by the tool itself."""
+    runs = {
+        "lora_t5": "--model models/tiny-t5 --train sites_train.fasta --test sites_test.fasta --learning-rate 0.003",
+        "full_bert": "--model models/tiny-bert --train stability.csv --id-column name --label-column melting "
+        "--task sequence-regression --method full --learning-rate 0.001",
+        "head_esm": "--model models/tiny-esm --train locations.tsv --id-column protein --sequence-column residues "
+        "--label-column location --split-column set --method head --learning-rate 0.003",
+    }
+    for name, options in runs.items():
+        model_id = "seqlm/" + options.split()[1].split("/")[1]
+        subprocess.run(
+            [sys.executable, HERE.parent / "scripts" / "finetune.py", *options.split(), "--model-id", model_id]
+            + ["--threads", "1", "--output-model", f"bundle_{name}.zip"],
+            cwd=HERE,
+            check=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,11 @@
-"""Start and stop the local Galaxy that tests, the demonstration and `make serve` use.
+"""One local Galaxy server: start it, find everything that belongs to it, stop all of that.
 
-    python deploy/galaxy.py start              start it, or say where it runs already
-    python deploy/galaxy.py status
-    python deploy/galaxy.py stop               stop it and every job that it started
-    python deploy/galaxy.py run -- COMMAND     start, run COMMAND with GALAXY_URL and GALAXY_KEY set, stop
-
-Each Galaxy has a name (``--name``) and a folder ``.galaxy/NAME`` with its log, its configuration and ``state.json`` (url,
-key, pid). Its data are made afresh at every start, which costs no time, unless ``--keep`` is given.
+The tests, the demonstration and `make serve` each have a Galaxy of their own, known by a name, in ``.galaxy/NAME``: its
+log, its configuration, its data and ``state.json`` (url, key, pid).
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,8 +14,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import galaxy_config
@@ -32,6 +26,9 @@ REPOSITORY = galaxy_config.REPOSITORY
 INSTANCES = REPOSITORY / ".galaxy"
 GALAXY_ENVIRONMENT = REPOSITORY / ".venvs" / "galaxy"
 START_SECONDS = 300
+
+# Requests to the local server must not go through a proxy of the machine.
+os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
 
 
 class GalaxyError(Exception):
@@ -142,8 +139,8 @@ class Galaxy:
     def processes(self) -> list[psutil.Process]:
         """The server, its workers and their jobs, wherever they are in the process tree.
 
-        Jobs have process groups of their own, may outlive the server and may start sessions of their own: what carries the
-        mark is ours, and so are the server's session and all descendants.
+        Jobs have process groups of their own, may outlive the server and may start sessions of their own: what carries
+        the mark is ours, and so are the server's session and all descendants.
         """
         server = self.state.get("pid")
         marked, session = {}, {}
@@ -174,23 +171,12 @@ class Galaxy:
             if not processes:
                 break
             count = max(count, len(processes))
-            _end(processes)
+            end(processes)
         url = self.state.get("url")
         if self.processes() or (url and count and _listens(url)):
             raise GalaxyError(f"Galaxy {self.name!r} could not be stopped; see {self.log}")
         self._state_file.unlink(missing_ok=True)
         return count
-
-
-def _end(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=4)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=10)
 
 
 def _version(url: str) -> str | None:
@@ -233,80 +219,40 @@ def _listens(url: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def run(galaxy: Galaxy, command: list[str], *, tools: Path) -> int:
-    """Run a command with a Galaxy beside it; a Galaxy that ran before is used and left as it was."""
+@contextlib.contextmanager
+def running(galaxy: Galaxy, **start_options) -> Iterator[dict]:
+    """A Galaxy for the length of a ``with`` block; one that ran before is used and left as it was.
+
+    Whatever ends the block, a signal included, everything that was started here is stopped. Yields the state.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
     mine = not galaxy.is_running()
-    child = None
+    began = time.monotonic()
     try:
-        began = time.monotonic()
-        state = galaxy.start(tools=tools)
+        state = galaxy.start(**start_options)
         print(f"Galaxy {state['url']} ready after {time.monotonic() - began:.0f} s", flush=True)
-        child = psutil.Popen(command, env=os.environ | environment(galaxy))
-        return child.wait()
+        yield state
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave anything behind
-        if child is not None and child.poll() is None:
-            _end([child, *child.children(recursive=True)])
         if mine:
+            # An impatient second Ctrl-C must not leave anything behind.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             galaxy.stop()
             print("Galaxy stopped", flush=True)
 
 
-def environment(galaxy: Galaxy) -> dict[str, str]:
-    """What a command needs to talk to the server."""
-    state = galaxy.state
-    return {
-        "GALAXY_URL": state["url"],
-        "GALAXY_KEY": state["key"],
-        "GALAXY_FOLDER": str(galaxy.folder),
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
+def end(processes: list[psutil.Process]) -> None:
+    """Ask processes to end, and end those that did not within a few seconds."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=4)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
 
 
 def _interrupted(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--name", default="dev", help="which Galaxy, default: dev")
-    parser.add_argument("--port", type=int, help="default: any free one")
-    parser.add_argument("--keep", action="store_true", help="keep the data of the last time")
-    parser.add_argument("--tools", type=Path, default=REPOSITORY / "tools", help="folder of the tools' XML")
-    parser.add_argument("action", choices=["start", "stop", "stop-all", "status", "run"])
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="for run: -- COMMAND")
-    arguments = parser.parse_args()
-    galaxy = Galaxy(arguments.name)
-    os.environ["NO_PROXY"] = "127.0.0.1,localhost"
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGHUP, _interrupted)
-    if arguments.action == "run":
-        command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-        return run(galaxy, command, tools=arguments.tools.resolve())
-    if arguments.action == "start":
-        try:
-            state = galaxy.start(port=arguments.port, keep=arguments.keep, tools=arguments.tools.resolve())
-        except BaseException:
-            galaxy.stop()
-            raise
-        print(f"Galaxy runs at {state['url']}; key and pid in {galaxy.folder / 'state.json'}")
-    elif arguments.action == "status":
-        print(f"runs at {galaxy.state['url']}" if galaxy.is_running() else "does not run")
-    else:
-        everything = [Galaxy(path.name) for path in sorted(INSTANCES.glob("*")) if path.is_dir()]
-        for each in everything if arguments.action == "stop-all" else [galaxy]:
-            if each.stop():
-                print(f"Galaxy {each.name!r} stopped")
-    return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except GalaxyError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)

@@ -55,7 +55,7 @@ class Entry:
 
 def clean_name(name: str, archive: str) -> str:
     """The entry's path with forward slashes and no ``.`` parts; anything that could leave the folder is refused."""
-    shown = name[:100].encode("ascii", "backslashreplace").decode()
+    shown = ascii(name[:100])[1:-1]
     if not name or not name.isprintable():
         raise InputError(f"{archive} holds the file name '{shown}', which is empty or has control characters")
     if "\\" in name:
@@ -154,7 +154,9 @@ def damage_named(path: Path):
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # the disk, not the archive
-        raise InputError(f"{path.name} cannot be read: {problem.strerror or problem}") from None
+        if problem.errno in (None, errno.EINVAL):  # gzip's complaints have no number; a position before the start
+            raise InputError(f"{path.name} is a damaged archive ({problem}); upload it again") from None
+        raise InputError(f"{path.name} cannot be read: {problem.strerror}") from None
     except (
         zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, struct.error,
         EOFError, ValueError, ArithmeticError, LookupError, RuntimeError,

@@ -51,7 +51,7 @@ def check_tokenizer_config(config: dict, name: str = "tokenizer_config.json") ->
         if key == "auto_map" and value:
             raise InputError(f"{where} names Python code to run, which is never done for an uploaded model; remove it")
         if key == "tokenizer_class":
-            if value is not None and value not in CLASSES:
+            if value is not None and (not isinstance(value, str) or value not in CLASSES):
                 raise InputError(f"{where} is {str(value)[:60]!r}; supported are {', '.join(sorted(CLASSES))}")
             clean[key] = value
         elif key in SWITCHES:

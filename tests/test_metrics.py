@@ -8,7 +8,6 @@ from scipy import stats
 from seqlm import metrics
 from seqlm.metrics import Score
 from sklearn import metrics as reference
-from sklearn.calibration import calibration_curve
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -173,11 +172,13 @@ def test_a_class_without_examples_takes_no_part_in_macro_scores():
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
-def test_constant_predictions_have_no_correlation(constant):
-    values = values_of(metrics.regression_scores(np.arange(9.0), np.full(9, constant), resamples=10))
-    assert np.isnan(values["spearman"])
-    assert np.isnan(values["pearson"])
+def test_constant_predictions_tell_nothing_and_constant_truth_asks_nothing(constant):
+    line, flat = np.arange(9.0), np.full(9, constant)
+    values = values_of(metrics.regression_scores(line, flat, resamples=10))
+    assert (values["spearman"], values["pearson"]) == (0, 0)
     assert values["rmse"] > 0
+    values = values_of(metrics.regression_scores(flat, line, resamples=10))
+    assert np.isnan([values["spearman"], values["pearson"], values["r2"]]).all()
 
 
 def test_a_resample_of_one_value_has_no_correlation():
@@ -201,33 +202,6 @@ def test_plain_scores_are_the_point_scores():
     scores = metrics.classification_scores(truth, probabilities, resamples=0)
     assert {name: metrics.plain(name, truth, probabilities) for name in metrics.CLASSIFICATION} == values_of(scores)
     assert metrics.plain("rmse", np.array([1.0, 2.0]), np.array([1.0, 4.0])) == pytest.approx(2**0.5)
-
-
-def test_calibration_bins_equal_scikit_learn_and_wilson():
-    truth = np.random.default_rng(1).integers(0, 2, 300)
-    probabilities = np.random.default_rng(0).dirichlet([1, 1], size=300)
-    bins = metrics.calibration(truth, probabilities)
-    observed, stated = calibration_curve(truth, probabilities[:, 1], n_bins=10)
-    assert bins.observed == pytest.approx(observed)
-    assert bins.stated == pytest.approx(stated)
-    assert bins.counts.sum() == 300
-    assert bins.brier == pytest.approx(reference.brier_score_loss(truth, probabilities[:, 1]))
-    assert bins.ece == pytest.approx(np.sum(bins.counts * abs(observed - stated)) / 300)
-    found = [
-        stats.binomtest(round(share * n), n).proportion_ci(method="wilson")
-        for share, n in zip(bins.observed, bins.counts.tolist(), strict=True)
-    ]
-    assert np.column_stack([bins.low, bins.high]) == pytest.approx(np.array(found), abs=1e-6)
-
-
-def test_calibration_of_more_classes_is_that_of_the_class_called():
-    truth = np.array([0, 1, 2, 2])
-    probabilities = np.array([[1.0, 0, 0], [0, 1, 0], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])
-    bins = metrics.calibration(truth, probabilities)
-    assert list(bins.counts) == [1, 1, 2]  # 0.6, 0.8, 1.0 twice
-    assert list(bins.observed) == [0, 1, 1]
-    assert bins.brier == pytest.approx((0 + 0 + (0.36 + 0.04 + 0.64) + (0.01 + 0.01 + 0.04)) / 4)
-    assert bins.ece == pytest.approx((0.6 + 0.2) / 4)
 
 
 def test_labels_say_macro_only_for_more_than_two_classes():

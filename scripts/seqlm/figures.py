@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from . import metrics
+from .calibration import calibration
 from .metrics import Score
-from .report import shown
+from .report import PNG_DPI, shown
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -50,7 +51,9 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
+    "savefig.dpi": PNG_DPI,
     "text.parse_math": False,  # a class may be called $
     "svg.hashsalt": "seqlm",
     "svg.fonttype": "none",  # text stays text, to be edited for a paper
@@ -89,23 +92,25 @@ def learning_curves(epochs: Sequence[dict[str, float]], metric: str, metric_labe
             ``validation_<metric>``.
         best_epoch: the one that was kept, or 0.
     """
-    panels = [
-        ("Loss", [("train_loss", "training", BLUE, "-", "o"), ("validation_loss", "validation", ORANGE, "--", "s")])
-    ]
+    validation = {"color": ORANGE, "ls": "--", "marker": "s"}
+    panels = [("Loss", {"train_loss": {"color": BLUE, "marker": "o"}, "validation_loss": validation})]
     if any(f"validation_{metric}" in epoch for epoch in epochs):
-        panels.append((metric_label, [(f"validation_{metric}", "validation", ORANGE, "--", "s")]))
+        panels.append((f"Validation {metric_label}", {f"validation_{metric}": validation}))
     figure = Figure(figsize=(3.4 * len(panels), 2.8))
     for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for key, name, colour, dash, marker in curves:
-            points = [(epoch["epoch"], epoch[key]) for epoch in epochs if key in epoch]
-            if points:
-                marker = marker if len(points) <= 40 else None
-                axes.plot(*zip(*points, strict=True), color=colour, ls=dash, marker=marker, ms=3.5, label=name)
         if best_epoch:
-            axes.axvline(best_epoch, color=GREY, lw=1, ls=":", label=f"kept: epoch {best_epoch}", zorder=0)
+            axes.axvline(best_epoch, color=GREY, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
+        for key, look in curves.items():
+            points = {epoch["epoch"]: epoch[key] for epoch in epochs if key in epoch}
+            if points:
+                size = 3.5 if len(points) <= 40 else 0
+                name = "training" if key.startswith("train") else "validation"
+                axes.plot(list(points), list(points.values()), ms=size, label=name, **look)
+            if best_epoch in points and key.startswith("validation"):
+                axes.plot(best_epoch, points[best_epoch], "o", ms=10, mfc="none", mec=BLACK, mew=1.2)
         axes.set(xlabel="Epoch", ylabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend()
+    figure.axes[0].legend()  # colours and dashes mean the same in both
     return figure
 
 
@@ -181,7 +186,7 @@ def precision_recall(
         return found / found[-1], np.concatenate([precision[:1], precision])
 
     def mean(curves):  # at each recall, the precision of the first threshold that reaches it
-        return grid, np.mean([y[np.searchsorted(x, grid - 1e-12)] for x, y in curves], axis=0)
+        return grid, np.mean([y[np.searchsorted(x, np.maximum(grid - 1e-12, 1e-12))] for x, y in curves], axis=0)
 
     _draw_curves(
         axes,
@@ -202,9 +207,9 @@ def precision_recall(
 
 
 @_styled
-def calibration(truth, probabilities, classes: Sequence[str], positive: int | None = None) -> Figure:
-    """Observed share against stated probability in ten bins, with how many sequences each bin holds."""
-    bins = metrics.calibration(truth, probabilities, positive=positive)
+def reliability(truth, probabilities, classes: Sequence[str], positive: int | None = None) -> Figure:
+    """Observed share against stated probability in bins, with how many sequences each bin holds."""
+    bins = calibration(truth, probabilities, positive=positive)
     figure = Figure(figsize=(3.6, 4.2))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="perfect", zorder=1)
@@ -215,7 +220,7 @@ def calibration(truth, probabilities, classes: Sequence[str], positive: int | No
         xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Share that is right" if len(classes) > 2 else "Observed share"
     )
     upper.legend(loc="upper left")
-    lower.bar(bins.middle, bins.counts, width=0.09, color=SKY)
+    lower.bar(bins.middle, bins.counts, width=0.92 * bins.width, color=SKY)
     lower.set(xlabel=f"Stated probability of {what}", ylabel="Sequences")
     lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     return figure
@@ -281,7 +286,9 @@ def lengths(by_split: dict[str, np.ndarray]) -> Figure:
     axes = figure.subplots()
     everything = np.concatenate([np.asarray(values) for values in by_split.values()])
     low, high = int(everything.min()), int(everything.max())
-    step = max(1, math.ceil((high - low + 1) / 40))
+    fewest = min(len(values) for values in by_split.values())
+    bins = 10 if fewest < 50 else 20 if fewest < 500 else 40
+    step = max(1, math.ceil((high - low + 1) / bins))
     edges = np.arange(low, high + step + 1, step) - 0.5
     for number, (split, values) in enumerate(by_split.items()):
         colour = SPLIT_COLOURS.get(split, GREY)
@@ -289,6 +296,9 @@ def lengths(by_split: dict[str, np.ndarray]) -> Figure:
         axes.hist(values, edges, weights=weights, histtype="stepfilled", color=colour, alpha=0.15)
         axes.hist(values, edges, weights=weights, histtype="step", color=colour, ls=DASHES[number], lw=1.5,
                   label=f"{split} ({len(values):,})")  # fmt: skip
+    if high - low < 10:  # site windows, all of one length
+        axes.set_xlim((low + high) / 2 - 10, (low + high) / 2 + 10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set(xlabel="Sequence length", ylabel="Share of the split")
     axes.legend()

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 from . import figures, metrics
+from .calibration import calibration
 from .report import (
     Block,
     Bullets,
@@ -144,7 +145,7 @@ def _figures(summary: FinetuneSummary) -> dict[str, _Drawn]:
 
 def _class_figures(summary: FinetuneSummary, truth, predicted, scores, where: str) -> dict[str, _Drawn]:
     classes, positive = summary.classes, summary.positive
-    bins = metrics.calibration(truth, predicted, positive=positive)
+    bins = calibration(truth, predicted, positive=positive)
     drawn = {
         "confusion-matrix": _Drawn(
             f"Rows are true classes, columns what the model called them ({where}). Each cell has the number and the "
@@ -168,7 +169,7 @@ def _class_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
         "Whether probabilities can be taken at their word: of sequences given 0.8, 8 in 10 should be right. Below the "
         f"diagonal the model is too sure. Brier score {bins.brier:.3f}, expected calibration error {bins.ece:.3f} "
         "(0 is perfect); bars are 95 % intervals.",
-        lambda: figures.calibration(truth, predicted, classes, positive),
+        lambda: figures.reliability(truth, predicted, classes, positive),
     )
     return drawn
 

@@ -7,8 +7,9 @@ sequence was drawn), so that every score is computed for many resamples at once 
 Conventions where a formula divides by zero:
 
 - MCC is 0 when truth or calls hold one class only; precision and F1 are 0 when nothing was called (as scikit-learn).
-- Sensitivity without a positive, specificity without a negative, AUROC with one class, AUPRC without a positive and
-  correlations or R² of constant values are undefined: NaN, and such a resample is left out of the interval.
+  Likewise a correlation with predictions that are all the same is 0: they tell nothing.
+- Sensitivity without a positive, specificity without a negative, AUROC with one class, AUPRC without a positive,
+  correlations and R² with constant truth are undefined: NaN, and such a resample is left out of the interval.
 - Macro scores average over the classes that occur in the truth (of the resample) and for which the score is defined;
   so macro sensitivity equals balanced accuracy.
 
@@ -175,58 +176,6 @@ def paired_difference(
     return difference[metric]
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Bins of stated probability that hold any sequence, (bins,) each, and two scores of them all.
-
-    ``observed`` is the share that came true, ``low`` and ``high`` its 95 % Wilson interval.
-    """
-
-    middle: np.ndarray
-    counts: np.ndarray
-    stated: np.ndarray
-    observed: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    brier: float
-    ece: float
-
-
-def calibration(
-    truth: np.ndarray, probabilities: np.ndarray, *, positive: int | None = None, bins: int = 10
-) -> Calibration:
-    """Whether sequences given a probability of 0.8 are right 8 times in 10.
-
-    With two classes it is the probability of the positive one, with more that of the class called (Guo et al. 2017,
-    arXiv:1706.04599). Brier score (1950): mean squared difference from what came true, summed over the classes where
-    there are more than two. ECE: mean of |observed - stated| over the bins of equal width, weighted by their counts.
-    Wilson (1927) 10.1080/01621459.1927.10502953.
-
-    Args:
-        truth: (n,) class indices.
-        probabilities: (n, classes).
-    """
-    truth, probabilities = np.asarray(truth), np.asarray(probabilities, dtype=float)
-    if probabilities.shape[1] == 2:
-        positive = 1 if positive is None else positive
-        stated, right = probabilities[:, positive], (truth == positive).astype(float)
-        brier = np.mean((stated - right) ** 2)
-    else:
-        stated, right = probabilities.max(axis=1), (probabilities.argmax(axis=1) == truth).astype(float)
-        brier = np.mean(np.sum((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2, axis=1))
-    place = np.minimum((stated * bins).astype(int), bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    filled = np.flatnonzero(counts)
-    n = counts[filled]
-    mean_stated = np.bincount(place, stated, bins)[filled] / n
-    observed = np.bincount(place, right, bins)[filled] / n
-    z2 = 1.959964**2
-    centre = (observed + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (observed * (1 - observed) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    ece = float(np.sum(n * np.abs(observed - mean_stated)) / len(truth))
-    return Calibration((filled + 0.5) / bins, n, mean_stated, observed, centre - half, centre + half, float(brier), ece)
-
-
 def _bootstrap(scorer: Scorer, n: int, resamples: int, seed: int) -> dict[str, Score]:
     values = scorer(np.ones((1, n)))
     drawn = [scorer(weights) for weights in resample_weights(n, resamples, seed)]
@@ -352,14 +301,13 @@ def _regression(truth, predicted, metrics) -> Scorer:
         mean_t, mean_tt, mean_p, mean_pp, mean_tp, squared_error = (weights @ columns / total[:, None]).T
         variance_t, variance_p = _variance(mean_tt, mean_t), _variance(mean_pp, mean_p)
         result = {
-            "pearson": _ratio(mean_tp - mean_t * mean_p, np.sqrt(variance_t * variance_p)).clip(-1, 1),
+            "pearson": _correlation(mean_tp - mean_t * mean_p, variance_t, variance_p),
             "rmse": np.sqrt(squared_error),
             "r2": 1 - _ratio(squared_error, variance_t),
         }
         if "spearman" in metrics:
             r, s = (_centred_ranks(weights, *group) for group in groups)
-            spread = np.sqrt((weights * r * r).sum(axis=1) * (weights * s * s).sum(axis=1))
-            result["spearman"] = _ratio((weights * r * s).sum(axis=1), spread).clip(-1, 1)
+            result["spearman"] = _correlation(*((weights * a * b).sum(axis=1) for a, b in ((r, s), (r, r), (s, s))))
         return {metric: result[metric] for metric in metrics}
 
     return score
@@ -368,6 +316,11 @@ def _regression(truth, predicted, metrics) -> Scorer:
 def _variance(mean_of_squares: np.ndarray, mean: np.ndarray) -> np.ndarray:
     variance = mean_of_squares - mean**2
     return np.where(variance > 1e-12 * mean_of_squares, variance, 0.0)  # less is rounding, not variance
+
+
+def _correlation(covariance, variance_of_truth, variance_of_predictions) -> np.ndarray:
+    spread = np.sqrt(variance_of_truth * variance_of_predictions)
+    return np.where(variance_of_truth > 0, _ratio(covariance, spread, empty=0.0).clip(-1, 1), np.nan)
 
 
 def _centred_ranks(weights, order, starts) -> np.ndarray:

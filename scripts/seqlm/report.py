@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARKDOWN_BYTES = 10_000  # Galaxy reads the first 10 KB of a tool_markdown output and drops the rest
+PNG_DPI = 150  # of figures; a page shows them at 96 dpi, so that their letters are as large as its own
 # What is tried until the markdown fits: rows of a table, and characters of a table cell.
 _SHORTER = ((60, 60), (30, 60), (15, 40), (8, 30), (4, 20), (2, 15))
 
@@ -208,10 +209,12 @@ def _html(block: Block, figures: Path) -> str:
             body = "".join("<tr>" + "".join(f"<td>{text_of(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
             return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
         case Figure(name, caption):
-            image = base64.b64encode((figures / f"{_checked(name)}.png").read_bytes()).decode()
+            png = (figures / f"{_checked(name)}.png").read_bytes()
+            width = int.from_bytes(png[16:20]) * 96 // PNG_DPI  # the header of a PNG begins with its width
             caption = text_of(caption)
             return (
-                f'<figure><img src="data:image/png;base64,{image}" alt="{caption}">'
+                f'<figure><img src="data:image/png;base64,{base64.b64encode(png).decode()}" '
+                f'width="{width}" alt="{caption}">'
                 f"<figcaption>{caption}</figcaption></figure>"
             )
         case DatasetTable(_, title):
@@ -226,11 +229,13 @@ def _html(block: Block, figures: Path) -> str:
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif; color: #222; background: #fff;
-  max-width: 52rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+  max-width: 56rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.25; }
 h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; padding-bottom: .2rem; break-after: avoid; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; margin: 1rem 0; }
-th, td { border-bottom: 1px solid #ddd; padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; }
+p, li, figcaption { max-width: 46rem; }
+table { border-collapse: collapse; font-size: .8125rem; font-variant-numeric: tabular-nums; margin: 1rem 0; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top;
+  overflow-wrap: break-word; max-width: 24rem; }
 th { border-bottom: 2px solid #888; }
 tr { break-inside: avoid; }
 figure { margin: 1.2rem 0; break-inside: avoid; }

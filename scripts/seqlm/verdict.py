@@ -120,7 +120,9 @@ class FinetuneSummary:
 def number(value: float, metric: str = "") -> str:
     if math.isnan(value):
         return "undefined"
-    return f"{value:.4g}" if metric == "rmse" else f"{value:.3f}"  # RMSE has the unit of the values
+    if metric == "rmse":  # it has the unit of the values, which may be large or small
+        return f"{value:.4g}"
+    return f"{round(value, 3) + 0:.3f}"  # + 0 turns -0.0 into 0.0
 
 
 def with_interval(score: Score, metric: str = "") -> str:
@@ -157,17 +159,18 @@ def explanation(summary: FinetuneSummary) -> str:
 def comparisons(summary: FinetuneSummary) -> list[str]:
     """One sentence a baseline."""
     words = {
-        "better": "fine-tuning is better",
-        "worse": "fine-tuning is worse",
-        "open": "no clear difference",
+        "better": "fine-tuning is better, by {}",
+        "worse": "fine-tuning is worse, by {}",
+        "open": "no clear difference, {}",
         "undefined": "cannot be compared",
     }
     sentences = []
     for name in summary.models[1:]:
         what = f" ({BASELINE_NAMES[name]})" if name in BASELINE_NAMES else ""
         sentences.append(
-            f"{name}{what}: {with_interval(summary.score(name), summary.metric)}; {words[_outcome(summary, name)]}, "
-            f"difference {with_interval(summary.differences[name], summary.metric)}."
+            f"{name}{what}: {with_interval(summary.score(name), summary.metric)}; "
+            + words[_outcome(summary, name)].format(with_interval(summary.differences[name], summary.metric))
+            + "."
         )
     return sentences
 
@@ -228,11 +231,16 @@ def _class_warnings(summary: FinetuneSummary) -> list[str]:
     counts = np.bincount(summary.truth["train"], minlength=len(summary.classes))
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] >= UNBALANCED * counts[least]:
+        largest, share = shown(summary.classes[most]), here[most] / here.sum()
         found.append(
-            f"The classes are unbalanced: {counts[most]:,} training sequences of {shown(summary.classes[most])}, "
-            f"{counts[least]:,} of {shown(summary.classes[least])}. Calling everything "
-            f"{shown(summary.classes[most])} would have an accuracy of {here[most] / here.sum():.2f} here, so look at "
-            "MCC, balanced accuracy and AUPRC instead. Class weights may help."
+            f"The classes are unbalanced: {counts[most]:,} training sequences of {largest}, {counts[least]:,} of "
+            f"{shown(summary.classes[least])}. "
+            + (
+                f"Calling everything {largest} has an accuracy of {share:.2f} here, so look at "
+                if share > 0.5
+                else "Look at "
+            )
+            + "MCC, balanced accuracy and AUPRC rather than accuracy. Class weights may help."
         )
     called = np.unique(summary.called)
     if len(called) == 1 and len(here) > 1:
@@ -254,7 +262,8 @@ def _outcome(summary: FinetuneSummary, baseline: str) -> str:
 
 def _name_of_score(summary: FinetuneSummary) -> str:
     name = summary.label(summary.metric)
-    return name if name.isupper() or "²" in name else name[0].lower() + name[1:]
+    is_name = name.isupper() or name.startswith(("Spearman", "Pearson"))
+    return name if is_name else name[0].lower() + name[1:]
 
 
 def _list(names: list[str]) -> str:

@@ -208,7 +208,7 @@ def _zip_data_start(stream: BinaryIO, member: zipfile.ZipInfo) -> int:
     header = struct.unpack("<4s5H3L2H", stream.read(30))
     signature, flags, method, name_length, extra_length = header[0], header[2], header[3], header[9], header[10]
     name = stream.read(name_length)
-    agrees = name == member.orig_filename.encode("utf-8" if flags & 0x800 else "cp437")
+    agrees = name in (member.orig_filename.encode(coding, "replace") for coding in ("utf-8", "cp437"))
     if signature != b"PK\x03\x04" or not agrees or method != member.compress_type or flags & 0x41:
         raise zipfile.BadZipFile("its two lists of files disagree")
     return member.header_offset + 30 + name_length + extra_length

@@ -63,8 +63,8 @@ DROPPED = _names(
     chunk_size_feed_forward diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size finetuning_task
     forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length min_length
     name_or_path no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty return_dict
-    return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p torchscript
+    output_attentions output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty
+    return_dict return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p torchscript
     transformers.js_config transformers_version typical_p use_bfloat16 use_mems
     """
 )
@@ -159,6 +159,9 @@ def _check_extent(config: dict, parameters: int, name: str) -> None:
             config, keys
         ):  # a class would fill in its own default, which may be far larger than the weights
             raise InputError(f"{name} does not give the size of the model: {keys[0]} is missing")
+    padding = config.get("pad_token_id")
+    if padding is not None and (type(padding) is not int or not -1 <= padding < config["vocab_size"]):
+        raise InputError(f"'pad_token_id' in {name} is outside the vocabulary of {config['vocab_size']:,} tokens")
     least = least_parameters(config)
     if least > 1.25 * parameters + SLACK:
         raise InputError(

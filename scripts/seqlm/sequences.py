@@ -265,7 +265,7 @@ def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(MAX_SEQUENCE)
     quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
     width = None
-    reader = csv.reader(text(), delimiter=separator, quoting=quoting)
+    reader = csv.reader(text(), delimiter=separator, quoting=quoting, strict=True)
     while True:
         try:
             row = next(reader, None)

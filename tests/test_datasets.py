@@ -1,0 +1,131 @@
+"""Labels, splits and duplicates."""
+
+from collections import Counter
+
+import pytest
+from seqlm.datasets import Example, make_splits, read_examples
+from seqlm.errors import InputError
+from seqlm.sequences import PROTEIN, Rules
+
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+
+
+def read(path, **options):
+    settings = {"numeric": False, "alphabet": PROTEIN, "replacements": {}, "rules": Rules(), **options}
+    return read_examples(path, **settings)
+
+
+def examples(count, label=lambda number: str(number % 2)):
+    """Different sequences, numbered in base 20."""
+    return [
+        Example(f"p{n}", "M" + AMINO_ACIDS[n % 20] + AMINO_ACIDS[n // 20 % 20] + AMINO_ACIDS[n // 400], label(n))
+        for n in range(count)
+    ]
+
+
+def write(folder, text, name="in.fasta"):
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_labels_come_from_headers_by_pattern(tmp_path):
+    path = write(tmp_path, ">a|x LABEL=1 more\nMK\n>b|y LABEL=0\nMV\n")
+    assert [example.label for example in read(path)] == ["1", "0"]
+    assert [example.label for example in read(path, label_pattern=r"\|(\w)")] == ["x", "y"]
+
+
+def test_labels_and_splits_come_from_columns(tmp_path):
+    path = write(tmp_path, "id,sequence,y,part\na,MK,1.5,train\nb,MV,-2,dev\n")
+    found = read(path, numeric=True, label_column="y", split_column="part")
+    assert [(example.label, example.split) for example in found] == [(1.5, "train"), (-2.0, "validation")]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (">a LABEL=1\nMK\n>b\nMV\n", {}, "record 'b' (line 3) has no label: the pattern 'LABEL=(\\S+)' is not in its"),
+        (">a LABEL=1\nMK\n>a LABEL=0\nMV\n", {}, "record 'a' (line 3) has the same id as the record on line 1"),
+        (">a LABEL=1\nMK\n", {"label_pattern": "LABEL=("}, "is not a regular expression"),
+        (">a LABEL=1\nMK\n", {"label_pattern": "LABEL="}, "has no group"),
+        (">a LABEL=1\nMK\n", {"label_column": "y"}, "is FASTA and has no label column"),
+        (">a LABEL=x\nMK\n", {"numeric": True}, "has 'x' where a number is needed"),
+        (">a LABEL=nan\nMK\n", {"numeric": True}, "has nan as its value"),
+        (">a LABEL=inf\nMK\n", {"numeric": True}, "has inf as its value"),
+        ("id,sequence,label\na,MK,\n", {}, "has no label in column 'label'"),
+        ("id,sequence,label,s\na,MK,1,odd\n", {"split_column": "s"}, "has 'odd' as its split"),
+        ("id,sequence,label\na,MK,1\n", {"label_column": "5"}, "no column '5' for the label column"),
+        (">a LABEL=1\n" + "ACGT" * 10 + "\n", {}, "holds DNA (1 of 1 sequences)"),
+        (f">a LABEL={'x' * 101}\nMK\n", {}, "a label is at most 100 printable characters"),
+    ],
+)
+def test_bad_labels_are_named(tmp_path, text, options, message):
+    with pytest.raises(InputError) as caught:
+        read(write(tmp_path, text), **options)
+    assert message in str(caught.value)
+
+
+def test_shares_are_stratified_and_complete():
+    data = examples(200, lambda number: "rare" if number % 10 == 0 else "common")
+    split = make_splits(data, None, None, numeric=False, validation_fraction=0.2, test_fraction=0.1)
+    assert {name: len(part) for name, part in split.splits.items()} == {"train": 140, "validation": 40, "test": 20}
+    for name, rare in (("train", 14), ("validation", 4), ("test", 2)):
+        assert Counter(example.label for example in split[name])["rare"] == rare
+    assert sorted(example.id for part in split.splits.values() for example in part) == sorted(e.id for e in data)
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another():
+    def drawn(seed):
+        return [e.id for e in make_splits(examples(100), None, None, numeric=False, seed=seed)["validation"]]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_equal_sequences_stay_on_one_side():
+    data = [Example(f"p{n}", example.sequence, example.label) for n, example in enumerate(examples(40) * 3)]
+    split = make_splits(data, None, None, numeric=False, validation_fraction=0.3, test_fraction=0.2)
+    sides = [{example.sequence for example in part} for part in split.splits.values()]
+    assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
+    assert sum(len(part) for part in split.splits.values()) == 120
+
+
+def test_leaks_are_counted_removed_or_refused():
+    train, test = examples(40), [Example("t1", examples(40)[3].sequence, "1"), Example("t2", "WWW", "0")]
+    reported = make_splits(train, None, test, numeric=False, validation_fraction=0)
+    assert reported.duplicates == {"in both train and test": 1}
+    assert len(reported["train"]) == 40
+    removed = make_splits(train, None, test, numeric=False, validation_fraction=0, duplicates="remove")
+    assert [example.id for example in train if example not in removed["train"]] == ["p3"]
+    with pytest.raises(InputError, match="1 training sequences are in the validation or test set too, one is 'p3'"):
+        make_splits(train, None, test, numeric=False, validation_fraction=0, duplicates="refuse")
+
+
+def test_conflicting_labels_are_counted():
+    data = [*examples(40), Example("again", examples(40)[0].sequence, "1")]
+    split = make_splits(data, None, None, numeric=False, validation_fraction=0)
+    assert split.duplicates == {"repeated within train": 1, "with different labels within train": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "test", "message"),
+    [
+        (examples(20, lambda n: "1"), None, "all training examples have the label '1'"),
+        ([*examples(20, lambda n: "1"), Example("x", "WWWW", "0")], None, "the class '0' has one example"),
+        (examples(4), None, "too few for a validation set with each of the 2 classes"),
+        (examples(20), [Example("t", "WW", "7")], "the test set has the label '7' (record 't')"),
+        (examples(2000, str), None, "2,000 different labels; is the label a number?"),
+    ],
+)
+def test_unusable_classes_are_named(data, test, message):
+    with pytest.raises(InputError) as caught:
+        make_splits(data, None, test, numeric=False)
+    assert message in str(caught.value)
+
+
+def test_constant_values_cannot_be_learnt():
+    with pytest.raises(InputError, match="all training values are the same"):
+        make_splits(examples(20, lambda n: 1.0), None, None, numeric=True)
+
+
+def test_classes_are_ordered_by_number():
+    split = make_splits(examples(40, lambda n: ["10", "9", "x"][n % 3]), None, None, numeric=False)
+    assert split.labels() == ["9", "10", "x"]

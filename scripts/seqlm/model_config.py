@@ -37,24 +37,35 @@ SIZES = {
     "vocab_size": 1 << 22,
 }
 
-# Numbers, switches and short words that tune the architectures of the supported families and change no size.
-SETTINGS = _names(
+# What else tunes the architectures of the supported families, and changes no size.
+WORDS = _names(
     """
-    activation activation_function add_cross_attention add_final_layer_norm add_pooling_layer attention_bias
-    attention_dropout attention_probs_dropout_prob attn_pdrop attn_type bi_data bos_token_id clamp_len
-    classifier_activation classifier_bias classifier_dropout classifier_dropout_prob classifier_pooling cls_token_id
-    decoder_bias decoder_start_token_id dense_act_fn deterministic_flash_attn dropout dropout_rate
-    emb_layer_norm_before embd_pdrop embedding_dropout end_n_top eos_token_id feed_forward_proj ff_activation
-    global_attn_every_n_layers global_rope_theta hidden_act hidden_activation hidden_dropout_prob
-    initializer_cutoff_factor initializer_factor initializer_range is_decoder is_encoder_decoder is_folding_model
-    is_gated_act layer_norm_eps layer_norm_epsilon local_rope_theta mask_token_id mlp_bias mlp_dropout model_type
-    norm_bias norm_eps pad_token_id partial_rotary_factor position_embedding_type pretraining_tp problem_type
-    qa_dropout qkv_bias reorder_and_upcast_attn resid_pdrop rms_norm_eps rope_interleaved rope_theta same_length
-    scale_attn_by_inverse_layer_idx scale_attn_weights scale_decoder_outputs seq_classif_dropout sep_token_id
-    sinusoidal_pos_embds sparse_pred_ignore_index sparse_prediction start_n_top summary_activation
-    summary_first_dropout summary_last_dropout summary_proj_to_labels summary_type summary_use_proj tie_word_embeddings
-    token_dropout unk_token_id untie_r use_cache use_mems_eval use_mems_train use_mlm_probability
+    activation activation_function attn_type classifier_activation classifier_pooling dense_act_fn feed_forward_proj
+    ff_activation hidden_act hidden_activation model_type position_embedding_type problem_type summary_activation
+    summary_type
     """
+)
+NUMBERS = _names(
+    """
+    attention_dropout attention_probs_dropout_prob attn_pdrop clamp_len classifier_dropout classifier_dropout_prob
+    dropout dropout_rate embd_pdrop embedding_dropout end_n_top global_attn_every_n_layers global_rope_theta
+    hidden_dropout_prob initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps
+    layer_norm_epsilon local_rope_theta mlp_dropout norm_eps partial_rotary_factor pretraining_tp qa_dropout
+    resid_pdrop rms_norm_eps rope_theta seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout
+    summary_last_dropout
+    """
+)
+SWITCHES = _names(
+    """
+    add_cross_attention add_final_layer_norm add_pooling_layer attention_bias bi_data classifier_bias decoder_bias
+    deterministic_flash_attn emb_layer_norm_before is_decoder is_encoder_decoder is_folding_model is_gated_act mlp_bias
+    norm_bias qkv_bias reorder_and_upcast_attn rope_interleaved same_length scale_attn_by_inverse_layer_idx
+    scale_attn_weights scale_decoder_outputs sinusoidal_pos_embds sparse_prediction summary_proj_to_labels
+    summary_use_proj tie_word_embeddings token_dropout untie_r use_cache use_mems_eval use_mems_train
+    """
+)
+TOKENS = _names(
+    "bos_token_id cls_token_id decoder_start_token_id eos_token_id mask_token_id pad_token_id sep_token_id unk_token_id"
 )
 # Entries that say where a model came from or how text was once generated; a tool here decides these for itself.
 DROPPED = _names(
@@ -64,8 +75,8 @@ DROPPED = _names(
     forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length min_length
     name_or_path no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences
     output_attentions output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty
-    return_dict return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p torchscript
-    transformers.js_config transformers_version typical_p use_bfloat16 use_mems
+    return_dict return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p
+    torchscript transformers.js_config transformers_version typical_p use_bfloat16 use_mems
     """
 )
 REASONS = {
@@ -113,10 +124,8 @@ def check_config(config: dict, parameters: int | None = None, name: str = "confi
                 raise InputError(f"{where} asks for the kernel {str(value)[:60]!r}; remove the entry")
         elif key in SIZES:
             clean[key] = _size(value, where, SIZES[key])
-        elif key in SETTINGS:
-            clean[key] = _setting(value, where)
-        elif key in _SHAPED:
-            clean[key] = _SHAPED[key](value, where)
+        elif key in _CHECKS:
+            clean[key] = _CHECKS[key](value, where)
         elif key not in DROPPED and value not in (None, False, 0, "", [], {}):
             if isinstance(value, str) and _LOCATION.search(value):
                 raise InputError(f"{where} names a path or an address ({value[:60]!r}); remove the entry")
@@ -176,17 +185,31 @@ def _size(value, where: str, most: int):
     return value
 
 
-def _setting(value, where: str):
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        if not _WORD.fullmatch(value):
-            raise InputError(f"{where} is {value[:60]!r}, where only a short word is expected")
-        return value
-    if isinstance(value, list) and len(value) <= 64 and all(type(entry) is int for entry in value):
-        return value  # several end tokens
-    if type(value) not in (int, float) or abs(value) > 1e12:
-        raise InputError(f"{where} must be a number, a switch or a short word")
+def _word(value, where: str):
+    if value is not None and not (isinstance(value, str) and _WORD.fullmatch(value)):
+        raise InputError(f"{where} is {str(value)[:60]!r}, where only a short word is expected")
+    return value
+
+
+def _number(value, where: str):
+    if value is not None and not (type(value) in (int, float) and abs(value) <= 1e12):
+        raise InputError(f"{where} is {str(value)[:60]!r}, where a number is expected")
+    return value
+
+
+def _switch(value, where: str):
+    if value is not None and not isinstance(value, bool):
+        raise InputError(f"{where} is {str(value)[:60]!r}, where true or false is expected")
+    return value
+
+
+def _token(value, where: str):
+    """The number of a token, or of several that end a sequence."""
+    several = value if isinstance(value, list) else [value]
+    if value is not None and not (
+        len(several) <= 64 and all(type(one) is int and abs(one) < 1 << 31 for one in several)
+    ):
+        raise InputError(f"{where} is {str(value)[:60]!r}, where the number of a token is expected")
     return value
 
 
@@ -239,14 +262,20 @@ def _rope(value, where: str, nested: bool = True):
         if isinstance(entry, dict) and nested:
             _rope(entry, where, nested=False)
         elif isinstance(entry, list):
-            if len(entry) > 4096 or not all(type(number) in (int, float) for number in entry):
-                raise InputError(f"{where} must hold numbers at {key!r}")
-        else:
-            _setting(entry, where)
+            if len(entry) > 4096:
+                raise InputError(f"{where} holds {len(entry):,} numbers at {key!r}")
+            for number in entry:
+                _number(number, where)
+        elif not isinstance(entry, bool):
+            (_word if isinstance(entry, str) else _number)(entry, where)
     return value
 
 
-_SHAPED = {
+_CHECKS = {
+    **dict.fromkeys(WORDS, _word),
+    **dict.fromkeys(NUMBERS, _number),
+    **dict.fromkeys(SWITCHES, _switch),
+    **dict.fromkeys(TOKENS, _token),
     "_name_or_path": _origin,
     "dtype": _dtype,
     "torch_dtype": _dtype,

@@ -169,7 +169,7 @@ def comparisons(summary: FinetuneSummary) -> list[str]:
         what = f" ({BASELINE_NAMES[name]})" if name in BASELINE_NAMES else ""
         sentences.append(
             f"{name}{what}: {with_interval(summary.score(name), summary.metric)}; "
-            + words[_outcome(summary, name)].format(with_interval(summary.differences[name], summary.metric))
+            + words[_outcome(summary, name)].format(with_interval(_gain(summary, name), summary.metric))
             + "."
         )
     return sentences
@@ -251,13 +251,18 @@ def _class_warnings(summary: FinetuneSummary) -> list[str]:
 
 
 def _outcome(summary: FinetuneSummary, baseline: str) -> str:
-    difference = summary.differences[baseline]
-    low, high = difference.low, difference.high
-    if math.isnan(low) or math.isnan(high):
+    gain = _gain(summary, baseline)
+    if math.isnan(gain.low):
         return "undefined"
-    if not metrics.HIGHER_IS_BETTER[summary.metric]:
-        low, high = -high, -low
-    return "better" if low > 0 else "worse" if high < 0 else "open"
+    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "open"
+
+
+def _gain(summary: FinetuneSummary, baseline: str) -> Score:
+    """How much better than the baseline, whichever way the metric runs."""
+    difference = summary.differences[baseline]
+    if metrics.HIGHER_IS_BETTER[summary.metric]:
+        return difference
+    return Score(-difference.value, -difference.high, -difference.low)
 
 
 def _name_of_score(summary: FinetuneSummary) -> str:

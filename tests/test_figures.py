@@ -1,0 +1,194 @@
+"""Figures draw the numbers they are given, whatever the classes are called, and the same bytes each time."""
+
+import numpy as np
+import pytest
+from seqlm import figures, metrics
+from seqlm.metrics import Score
+from sklearn import metrics as reference
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def problem(classes: int, n: int = 80, seed: int = 0):
+    generator = np.random.default_rng(seed)
+    truth = np.concatenate([np.arange(classes), generator.integers(0, classes, n - classes)])
+    weights = np.round(8 * np.exp(generator.normal(size=(n, classes)) + 1.5 * np.eye(classes)[truth])) + 1
+    return truth, weights / weights.sum(axis=1, keepdims=True)
+
+
+def line(axes, label: str) -> np.ndarray:
+    """The points (n, 2) of the line whose label starts so."""
+    return next(drawn.get_xydata() for drawn in axes.lines if str(drawn.get_label()).strip().startswith(label))
+
+
+def legend(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_roc_is_the_curve_of_the_positive_class(positive):
+    truth, probabilities = problem(2)
+    score = Score(0.9, 0.8, 0.95)
+    axes = figures.roc(truth, probabilities, ["no", "yes"], positive, score).axes[0]
+    x, y, _ = reference.roc_curve(truth == positive, probabilities[:, positive], drop_intermediate=False)
+    assert line(axes, "AUROC") == pytest.approx(np.column_stack([x, y]))
+    assert "AUROC 0.900 (0.800 to 0.950)" in legend(axes)
+
+
+def test_precision_recall_is_the_curve_of_the_positive_class_over_the_share_of_positives():
+    truth, probabilities = problem(2)
+    axes = figures.precision_recall(truth, probabilities, ["no", "yes"], 1).axes[0]
+    precision, recall, _ = reference.precision_recall_curve(truth == 1, probabilities[:, 1], drop_intermediate=False)
+    points = line(axes, "AUPRC")
+    assert points[1:] == pytest.approx(np.column_stack([recall, precision])[-2::-1])
+    assert points[0] == pytest.approx([0, precision[-2]])
+    assert line(axes, "share of positives")[0][1] == pytest.approx(np.mean(truth == 1))
+
+
+def test_area_under_the_drawn_steps_is_average_precision():
+    truth, probabilities = problem(2)
+    points = line(figures.precision_recall(truth, probabilities, ["no", "yes"], 1).axes[0], "AUPRC")
+    area = np.sum(np.diff(points[:, 0]) * points[1:, 1])
+    assert area == pytest.approx(metrics.plain("auprc", truth, probabilities))
+
+
+def test_more_classes_have_a_curve_each_and_their_mean():
+    truth, probabilities = problem(4)
+    axes = figures.roc(truth, probabilities, ["A", "B", "C", "D"]).axes[0]
+    x, y, _ = reference.roc_curve(truth == 2, probabilities[:, 2], drop_intermediate=False)
+    assert line(axes, "C") == pytest.approx(np.column_stack([x, y]))
+    curves = [reference.roc_curve(truth == c, probabilities[:, c]) for c in range(4)]
+    grid, mean = line(axes, "mean").T
+    assert mean == pytest.approx(np.mean([np.interp(grid, x, y) for x, y, _ in curves], axis=0))
+
+
+def test_mean_precision_recall_has_the_macro_average_precision_as_its_area():
+    truth, probabilities = problem(4, n=400)
+    recall, precision = line(figures.precision_recall(truth, probabilities, list("abcd")).axes[0], "mean").T
+    area = np.sum(np.diff(recall) * precision[1:])
+    assert area == pytest.approx(metrics.plain("auprc", truth, probabilities), abs=0.01)
+
+
+def test_a_class_that_does_not_occur_has_no_curve():
+    truth, probabilities = problem(3)
+    axes = figures.roc(truth % 2, probabilities, ["a", "b", "missing"]).axes[0]
+    assert [text.strip() for text in legend(axes)[:3]] == ["chance", "a", "b"]
+
+
+def test_many_classes_share_one_entry_in_the_legend():
+    truth, probabilities = problem(30, n=300)
+    assert len(legend(figures.roc(truth, probabilities, [str(c) for c in range(30)]).axes[0])) == 3
+
+
+def test_confusion_matrix_has_true_classes_in_rows_and_shares_of_them():
+    truth, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    axes = figures.confusion_matrix(truth, predicted, ["no", "yes"]).axes[0]
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
+    assert [text.get_text() for text in axes.texts] == ["3\n75%", "1\n25%", "0\n0%", "2\n100%"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["no", "yes"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Called class", "True class")
+
+
+def test_confusion_matrix_of_a_class_without_examples_is_drawn():
+    axes = figures.confusion_matrix(np.array([0, 0]), np.array([0, 1]), ["a", "b"]).axes[0]
+    assert axes.images[0].get_array().tolist() == [[0.5, 0.5], [0, 0]]
+
+
+def test_reliability_draws_the_bins():
+    truth, probabilities = problem(2, n=400)
+    upper, lower = figures.reliability(truth, probabilities, ["no", "yes"], 1).axes
+    points = next(bars[0].get_xydata() for bars in upper.containers)
+    observed, stated = (
+        figures.calibration(truth, probabilities).observed,
+        figures.calibration(truth, probabilities).stated,
+    )
+    assert points == pytest.approx(np.column_stack([stated, observed]))
+    assert sum(bar.get_height() for bar in lower.patches) == 400
+    assert lower.get_xlabel() == "Stated probability of yes"
+
+
+def test_learning_curves_mark_the_epoch_that_was_kept():
+    epochs = [
+        {"epoch": number, "train_loss": 1 / number, "validation_loss": 2 / number, "validation_mcc": number / 9}
+        for number in range(1, 6)
+    ]
+    loss, score = figures.learning_curves(epochs, "mcc", "MCC", best_epoch=4).axes
+    assert line(loss, "training").tolist() == [[number, 1 / number] for number in range(1, 6)]
+    assert line(score, "validation").tolist() == [[number, number / 9] for number in range(1, 6)]
+    assert set(line(loss, "kept: epoch 4")[:, 0]) == {4}
+    assert score.lines[-1].get_xydata().tolist() == [[4, 4 / 9]]
+    assert score.get_ylabel() == "Validation MCC"
+
+
+def test_learning_curves_without_a_validation_set_are_one_panel():
+    epochs = [{"epoch": 1, "train_loss": 0.5}]
+    figure = figures.learning_curves(epochs, "mcc", "MCC")
+    assert len(figure.axes) == 1
+    assert legend(figure.axes[0]) == ["training"]
+
+
+def test_scatter_and_residuals_draw_every_sequence():
+    measured, predicted = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
+    scores = metrics.regression_scores(measured, predicted, resamples=20)
+    axes = figures.scatter(measured, predicted, scores).axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[1, 1.5], [2, 2], [4, 3]]
+    assert (line(axes, "equal")[:, 0] == line(axes, "equal")[:, 1]).all()
+    assert axes.get_title(loc="left").startswith("Spearman correlation 1.000")
+    rest = figures.residuals(measured, predicted).axes[0]
+    assert rest.collections[0].get_offsets().tolist() == [[1.5, 0.5], [2, 0], [3, -1]]
+
+
+def test_baselines_show_each_score_and_its_interval():
+    scores = {"fine-tuned": Score(0.6, 0.4, 0.7), "majority": Score(np.nan, np.nan, np.nan)}
+    axes = figures.baselines(scores, "MCC", "fine-tuned").axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["fine-tuned", "majority"]
+    assert [text.get_text() for text in axes.texts] == ["0.6", "undefined"]
+    (segment,) = axes.collections[0].get_segments()
+    assert segment[:, 0] == pytest.approx([0.4, 0.7])
+
+
+@pytest.mark.parametrize("longest", [33, 34, 900])
+def test_lengths_count_every_sequence_of_a_split_once(longest):
+    axes = figures.lengths({"train": np.array([33] * 30 + [longest]), "test": np.array([33, longest])}).axes[0]
+    drawn = [patch.get_xy() for patch in axes.patches]
+    assert max(points[:, 1].max() for points in drawn) == pytest.approx(1 if longest == 33 else 30 / 31)
+    assert legend(axes) == ["train (31)", "test (2)"]
+    low, high = axes.get_xlim()
+    assert low < 33
+    assert high > longest
+
+
+def test_files_are_the_same_bytes_each_time_and_hold_no_date_or_version(tmp_path):
+    truth, probabilities = problem(2)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        figures.save(figures.roc(truth, probabilities, ["no", "yes"]), tmp_path / folder, "roc", figures.FORMATS)
+    for ending in figures.FORMATS:
+        content = (tmp_path / "a" / f"roc.{ending}").read_bytes()
+        assert content == (tmp_path / "b" / f"roc.{ending}").read_bytes()
+        assert b"Matplotlib v" not in content
+        assert b"matplotlib.org" not in content
+        assert b"dc:date" not in content
+        assert b"CreationDate" not in content
+
+
+def test_text_in_a_vector_figure_stays_text(tmp_path):
+    truth, probabilities = problem(2)
+    figures.save(figures.reliability(truth, probabilities, ["no", "kinase"]), tmp_path, "x", ["svg"])
+    assert ">Stated probability of kinase</text>" in (tmp_path / "x.svg").read_text()
+
+
+def test_names_that_mean_something_to_matplotlib_are_drawn_as_they_are(tmp_path):
+    classes = ["_hidden", "$\\frac{", "日本\x00\n語", "<b>"]
+    truth, probabilities = problem(4)
+    for name, figure in (
+        ("roc", figures.roc(truth, probabilities, classes)),
+        ("confusion", figures.confusion_matrix(truth, probabilities.argmax(axis=1), classes)),
+        ("bars", figures.baselines({classes[1]: Score(0.5, 0.4, 0.6)}, "MCC", "")),
+    ):
+        figures.save(figure, tmp_path, name, figures.FORMATS)
+    texts = (tmp_path / "roc.svg").read_text()
+    assert "_hidden</text>" in texts
+    assert "$\\frac{</text>" in texts
+    assert "日本 語</text>" in texts
+    assert "&lt;b&gt;</text>" in texts

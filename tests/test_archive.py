@@ -95,13 +95,17 @@ def test_links_and_devices_in_a_zip_are_refused(tmp_path, form):
     assert "link or a device" in refused(zipped(tmp_path / "a.zip", GOOD | {link: b"/etc/passwd"}))
 
 
-@pytest.mark.parametrize(
-    "form", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE]
-)
-def test_links_devices_and_sparse_files_in_a_tar_are_refused(tmp_path, form):
+@pytest.mark.parametrize("form", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_a_tar_are_refused(tmp_path, form):
     link = tarfile.TarInfo("vocab.txt")
     link.type, link.linkname = form, "/etc/passwd"
-    assert "tar" in refused(tarred(tmp_path / "a.tar", GOOD | {link: b""}))
+    assert "link or a device" in refused(tarred(tmp_path / "a.tar", GOOD | {link: b""}))
+
+
+def test_a_sparse_file_in_a_tar_is_refused(tmp_path):
+    sparse = tarfile.TarInfo("vocab.txt")
+    sparse.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.map": "0,1", "GNU.sparse.size": "1000"}
+    assert "link or a device" in refused(tarred(tmp_path / "a.tar", GOOD | {sparse: b"x"}))
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):

@@ -22,7 +22,7 @@ from bundle_makers import (
 )
 from seqlm.bundle import model_card, open_bundle, read_bundle_folder, write_bundle, write_manifest
 from seqlm.errors import InputError
-from seqlm.manifest import check_manifest
+from seqlm.manifest import check_labels, check_manifest
 
 TINY_ESM = Path(__file__).parents[1] / "test-data" / "models" / "tiny-esm"
 
@@ -177,6 +177,12 @@ def test_a_manifest_that_does_not_fit_the_schema_is_refused_both_ways(tmp_path, 
         write_manifest(MANIFEST | changed, tmp_path)
     assert reason in str(refusal.value)
     assert reason in refused(zipped(tmp_path / "a.zip", with_manifest(adapter_bundle(), **changed)))
+
+
+def test_labels_can_be_checked_before_the_training():
+    check_labels(("a", "b"))
+    with pytest.raises(InputError, match="one line of text"):
+        check_labels(("a", "b\n"))
 
 
 def test_a_manifest_lacking_an_entry_is_refused():

@@ -222,6 +222,14 @@ def _check_consistency(manifest: dict) -> None:
         raise _Wrong(f"must name labels for a task of classes and for no other; the task is {manifest['task']}")
 
 
+def check_labels(labels) -> None:
+    """Refuse class names that no manifest could hold, which is better known before the training than after it."""
+    try:
+        _labels(list(labels))
+    except _Wrong as wrong:
+        raise InputError(f"the labels {wrong}") from None
+
+
 def read_manifest(path: Path, name: str | None = None) -> dict:
     """seqlm.json, read and checked; ``name`` is what messages call it."""
     name = name or path.name

@@ -143,7 +143,7 @@ def _figure(number: float | None) -> str:
 
 def _escape(text: str) -> str:
     """Every character that Markdown or HTML could read as markup, behind a backslash."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~&$:/@-])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]()!|<>~&:@])", r"\\\1", text)
 
 
 def _code(text: str) -> str:

@@ -34,7 +34,7 @@ def read_object(path: Path, name: str | None = None, limit: int = 64 * MIB) -> d
     return found
 
 
-def parse(content: bytes, name: str, depth: int = 64, containers: int = 4_000_000):
+def parse(content: bytes, name: str, depth: int = 64, containers: int = 2_000_000):
     """Strict JSON from bytes, at most ``depth`` levels deep.
 
     ``containers`` bounds the objects and lists: two bytes of ``[]`` become a hundred bytes of memory.

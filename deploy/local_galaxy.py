@@ -42,6 +42,7 @@ class Galaxy:
         self.name = name
         self.folder = INSTANCES / name
         self.log = self.folder / "galaxy.log"
+        self.worker_log = self.folder / "worker.log"
         self._state_file = self.folder / "state.json"
 
     @property
@@ -71,32 +72,21 @@ class Galaxy:
         self.stop()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-        for name in ("data", "home", "tmp"):
+        for name in ("data/messages", "home", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         bootstrap_key = secrets.token_hex(16)
         galaxy_yml = galaxy_config.write(self.folder, tools=tools, bootstrap_key=bootstrap_key)
         state = {"url": f"http://127.0.0.1:{_free_port(port)}", "name": self.name}
-        server = self._launch(galaxy_yml, state["url"].removeprefix("http://"))
+        server = self._launch(self.log, galaxy_yml, _server_command(state["url"]))
         state["pid"] = server.pid
         self._write_state(state)
-        self._wait(server, state["url"])
+        worker = self._launch(self.worker_log, galaxy_yml, _worker_command())
+        self._wait(server, worker, state["url"])
         state["key"] = _user_key(state["url"], bootstrap_key)
         self._write_state(state)
         return state
 
-    def _launch(self, galaxy_yml: Path, address: str) -> subprocess.Popen:
-        # Galaxy's own launcher, gravity, refuses to run as root; this is what it would call.
-        command = [
-            str(GALAXY_ENVIRONMENT / "bin" / "gunicorn"),
-            "galaxy.webapps.galaxy.fast_factory:factory()",
-            *("--worker-class", "galaxy.webapps.galaxy.workers.Worker"),
-            *("--config", "python:galaxy.web_stack.gunicorn_config"),
-            *("--bind", address),
-            *("--timeout", str(START_SECONDS)),
-            *("--graceful-timeout", "3"),
-            "--preload",
-            "--no-control-socket",
-        ]
+    def _launch(self, log: Path, galaxy_yml: Path, command: list[str]) -> subprocess.Popen:
         unwanted = ("PYTHONPATH", "PYTHONHOME", "GALAXY_", "XDG_", "HF_", "TRANSFORMERS_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         environment |= {
@@ -107,30 +97,27 @@ class Galaxy:
             "TMPDIR": str(self.folder / "tmp"),
             galaxy_config.MARK: str(self.folder),
         }
-        with self.log.open("wb") as log:
+        with log.open("wb") as output:
             # A session of its own: Ctrl-C in the terminal must reach this script, which then stops Galaxy in order.
             return subprocess.Popen(
-                command,
+                [str(GALAXY_ENVIRONMENT / "bin" / command[0]), *command[1:]],
                 cwd=self.folder / "data",
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def _wait(self, server: subprocess.Popen, url: str) -> None:
+    def _wait(self, server: subprocess.Popen, worker: subprocess.Popen, url: str) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while _version(url) is None:
-            if server.poll() is not None:
-                raise GalaxyError(f"Galaxy ended with status {server.returncode} while starting.\n{self._log_tail()}")
+        while _version(url) is None or b" ready." not in self.worker_log.read_bytes():
+            for process, log in ((server, self.log), (worker, self.worker_log)):
+                if process.poll() is not None:
+                    raise GalaxyError(f"Galaxy ended with status {process.returncode} while starting.\n{_tail(log)}")
             if time.monotonic() > deadline:
-                raise GalaxyError(f"Galaxy did not answer within {START_SECONDS} s.\n{self._log_tail()}")
+                raise GalaxyError(f"Galaxy did not answer within {START_SECONDS} s.\n{_tail(self.log)}")
             time.sleep(0.2)
-
-    def _log_tail(self, lines: int = 30) -> str:
-        text = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join([f"The end of {self.log}:", *text[-lines:]])
 
     def _write_state(self, state: dict) -> None:
         self._state_file.touch(mode=0o600)
@@ -240,6 +227,35 @@ def running(galaxy: Galaxy, **start_options) -> Iterator[dict]:
                 signal.signal(number, signal.SIG_IGN)
             galaxy.stop()
             print("Galaxy stopped", flush=True)
+
+
+def _server_command(url: str) -> list[str]:
+    # Galaxy's own launcher, gravity, refuses to run as root; this is what it would call.
+    return [
+        "gunicorn",
+        "galaxy.webapps.galaxy.fast_factory:factory()",
+        *("--worker-class", "galaxy.webapps.galaxy.workers.Worker"),
+        *("--config", "python:galaxy.web_stack.gunicorn_config"),
+        *("--bind", url.removeprefix("http://")),
+        *("--timeout", str(START_SECONDS)),
+        *("--graceful-timeout", "3"),
+        "--preload",
+        "--no-control-socket",
+    ]
+
+
+def _worker_command() -> list[str]:
+    return [
+        *("celery", "--app", "galaxy.celery", "worker"),
+        *("--pool", "threads", "--concurrency", "2"),
+        *("--queues", "celery,galaxy.internal,galaxy.external"),
+        *("--loglevel", "info"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+
+
+def _tail(log: Path, lines: int = 30) -> str:
+    return "\n".join([f"The end of {log}:", *log.read_text(errors="replace").splitlines()[-lines:]])
 
 
 def end(processes: list[psutil.Process]) -> None:

@@ -1,5 +1,7 @@
 """Figures draw the numbers they are given, whatever the classes are called, and the same bytes each time."""
 
+import warnings
+
 import numpy as np
 import pytest
 from seqlm import figures, metrics
@@ -47,7 +49,11 @@ def test_precision_recall_is_the_curve_of_the_positive_class_over_the_share_of_p
 
 def test_area_under_the_drawn_steps_is_average_precision():
     truth, probabilities = problem(2)
-    points = line(figures.precision_recall(truth, probabilities, ["no", "yes"], 1).axes[0], "AUPRC")
+    truth = np.where(probabilities[:, 1] == probabilities[:, 1].max(), 0, truth)  # the highest score is a mistake
+    axes = figures.precision_recall(truth, probabilities, ["no", "yes"], 1).axes[0]
+    points = line(axes, "AUPRC")
+    assert points[0].tolist() == [0, 0]
+    assert {drawn.get_drawstyle() for drawn in axes.lines[:1]} == {"steps-pre"}
     area = np.sum(np.diff(points[:, 0]) * points[1:, 1])
     assert area == pytest.approx(metrics.plain("auprc", truth, probabilities))
 
@@ -62,11 +68,15 @@ def test_more_classes_have_a_curve_each_and_their_mean():
     assert mean == pytest.approx(np.mean([np.interp(grid, x, y) for x, y, _ in curves], axis=0))
 
 
-def test_mean_precision_recall_has_the_macro_average_precision_as_its_area():
-    truth, probabilities = problem(4, n=400)
-    recall, precision = line(figures.precision_recall(truth, probabilities, list("abcd")).axes[0], "mean").T
-    area = np.sum(np.diff(recall) * precision[1:])
-    assert area == pytest.approx(metrics.plain("auprc", truth, probabilities), abs=0.01)
+@pytest.mark.parametrize("recall", [0.002, 0.25, 0.5, 1.0])
+def test_mean_precision_is_that_of_the_first_thresholds_to_reach_a_recall(recall):
+    truth, probabilities = problem(4)
+    mean = line(figures.precision_recall(truth, probabilities, list("abcd")).axes[0], "mean")
+    expected = []
+    for c in range(4):
+        precisions, recalls, _ = reference.precision_recall_curve(truth == c, probabilities[:, c])
+        expected.append(precisions[np.flatnonzero(recalls >= recall)[-1]])
+    assert mean[np.argmin(abs(mean[:, 0] - recall)), 1] == pytest.approx(np.mean(expected))
 
 
 def test_a_class_that_does_not_occur_has_no_curve():
@@ -179,16 +189,19 @@ def test_text_in_a_vector_figure_stays_text(tmp_path):
 
 
 def test_names_that_mean_something_to_matplotlib_are_drawn_as_they_are(tmp_path):
-    classes = ["_hidden", "$\\frac{", "日本\x00\n語", "<b>"]
+    classes = ["_hidden", "$\\frac{$", "日本\x00\n語", "<b>"]
     truth, probabilities = problem(4)
     for name, figure in (
         ("roc", figures.roc(truth, probabilities, classes)),
         ("confusion", figures.confusion_matrix(truth, probabilities.argmax(axis=1), classes)),
         ("bars", figures.baselines({classes[1]: Score(0.5, 0.4, 0.6)}, "MCC", "")),
     ):
-        figures.save(figure, tmp_path, name, figures.FORMATS)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            figures.save(figure, tmp_path, name, figures.FORMATS)
+        assert said == []
     texts = (tmp_path / "roc.svg").read_text()
     assert "_hidden</text>" in texts
-    assert "$\\frac{</text>" in texts
+    assert "$\\frac{$</text>" in texts
     assert "日本 語</text>" in texts
     assert "&lt;b&gt;</text>" in texts

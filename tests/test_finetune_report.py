@@ -9,7 +9,7 @@ from seqlm.datasets import Example, make_splits
 from seqlm.finetune_report import CITATIONS, finetune_report, save_figures
 from seqlm.metrics import Score
 from seqlm.report import MARKDOWN_BYTES, Figure, Heading, Note
-from seqlm.verdict import FinetuneSummary, comparisons, explanation, headline, warnings
+from seqlm.verdict import FinetuneSummary, comparisons, explanation, headline, number, warnings, with_interval
 
 SIZES = {"train": 400, "validation": 200, "test": 300}
 
@@ -63,6 +63,7 @@ def text_of_warnings(**changes) -> str:
 
 def test_the_verdict_compares_whole_intervals_with_zero():
     better, open_, worse = Score(0.3, 0.2, 0.4), Score(0.3, -0.01, 0.6), Score(-0.3, -0.4, -0.2)
+    almost_worse = Score(-0.3, -0.6, 0.01)
 
     def verdict(first, second):
         return headline(make_summary(differences={"majority": first, "k-mer": second}))
@@ -74,6 +75,8 @@ def test_the_verdict_compares_whole_intervals_with_zero():
     assert "no clear difference, 0.300 (-0.010 to 0.600)" in sentences[0]
     assert "fine-tuning is worse, by -0.300 (-0.400 to -0.200)" in sentences[1]
     assert "without a language model" in sentences[1]
+    sentences = comparisons(make_summary(differences={"majority": better, "k-mer": almost_worse}))
+    assert "no clear difference" in sentences[1]
 
 
 def test_a_lower_error_is_better():
@@ -86,6 +89,13 @@ def test_a_difference_that_is_undefined_is_no_win():
     summary = make_summary(differences={"majority": Score(np.nan, np.nan, np.nan), "k-mer": Score(0.3, 0.2, 0.4)})
     assert "did not clearly beat majority" in headline(summary)
     assert "cannot be compared" in comparisons(summary)[0]
+
+
+def test_numbers_read_well():
+    assert number(-0.0001) == "0.000"
+    assert number(float("nan")) == "undefined"
+    assert number(123.456, "rmse") == "123.5"
+    assert with_interval(Score(0.5, float("nan"), float("nan"))) == "0.500"
 
 
 def test_the_explanation_names_metric_split_and_number():
@@ -189,6 +199,8 @@ def test_scores_stand_beside_every_baseline_with_intervals():
     row = next(line for line in markdown.splitlines() if line.startswith("| Macro AUROC"))
     assert row.endswith(f"| {score.value:.3f} ({score.low:.3f} to {score.high:.3f}) |")
     assert "| Score | training set | validation set | test set |" in markdown
+    every = [f"{summary.scores['fine-tuned'][split]['mcc'].value:.3f}" for split in SIZES]
+    assert f"| MCC | {' | '.join(every)} |" in markdown
     assert "output=metrics" in markdown
 
 

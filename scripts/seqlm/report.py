@@ -134,7 +134,7 @@ def shown(text: str, longest: int = 40) -> str:
 
 def _one_line(text: str) -> str:
     """Without line ends, control characters and invisible marks that turn the direction of writing."""
-    return " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in str(text)).split())
+    return " ".join("".join(" " if unicodedata.category(c)[0] == "C" else c for c in str(text)).split())
 
 
 def _escape(text: str) -> str:

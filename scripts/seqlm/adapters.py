@@ -10,10 +10,11 @@ noise and zero (https://doi.org/10.48550/arXiv.2404.02948).
 from __future__ import annotations
 
 import json
-import tempfile
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from .errors import InputError
@@ -71,37 +72,42 @@ def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, bas
     return get_peft_model(backbone, config)
 
 
-def save_adapter(model: nn.Module, folder: Path, initial: Path | None = None) -> None:
+def pissa_start(model: nn.Module) -> dict[str, torch.Tensor] | None:
+    """A and B of a fresh PiSSA adapter, which :func:`save_adapter` needs; None for any other start."""
+    from peft import get_peft_model_state_dict
+
+    if model.peft_config["default"].init_lora_weights != "pissa":
+        return None
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items() if "lora_" in name}
+
+
+def save_adapter(model: nn.Module, folder: Path, start: dict[str, torch.Tensor] | None = None) -> None:
     """Write adapter_config.json and adapter_model.safetensors, byte for byte the same for the same adapter.
 
     Args:
-        initial: where :func:`save_initial` put the start of a PiSSA adapter. PiSSA changes the frozen weights; what is
-            written is the equivalent LoRA adapter of twice the rank for the unchanged base model.
+        start: of a PiSSA adapter, as :func:`pissa_start` gave it. PiSSA takes B0 A0 out of the frozen weights; what is
+            written is the adapter of twice the rank that does the same to the unchanged base model,
+            B A - B0 A0 = [B | -B0] [A over A0]. (peft has this too, but loses trained layer norms on the way.)
     """
-    model.save_pretrained(
-        folder,
-        safe_serialization=True,
-        save_embedding_layers=False,
-        path_initial_model_for_weight_conversion=str(initial) if initial else None,
-    )
+    from safetensors.torch import load_file, save_file
+
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text())
+    if start:
+        weights = load_file(folder / "adapter_model.safetensors")
+        for name, value in start.items():
+            stacked = [weights[name], value] if "lora_A" in name else [weights[name], -value]
+            weights[name] = torch.cat(stacked, dim=0 if "lora_A" in name else 1).contiguous()
+        save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        config["r"] *= 2
+        config["lora_alpha"] *= math.sqrt(2) if config["use_rslora"] else 2  # the scaling stays as it was
+        config["init_lora_weights"] = True
     for key in ("target_modules", "modules_to_save"):  # peft keeps sets, whose order changes from run to run
         if isinstance(config.get(key), list):
             config[key] = sorted(config[key])
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def save_initial(model: nn.Module) -> tempfile.TemporaryDirectory | None:
-    """Keep the start of a PiSSA adapter, for :func:`save_adapter`; None for any other start."""
-    config = model.peft_config["default"]
-    if config.init_lora_weights != "pissa":
-        return None
-    folder = tempfile.TemporaryDirectory(prefix="pissa_")
-    config.init_lora_weights = True
-    model.save_pretrained(folder.name, save_embedding_layers=False)
-    config.init_lora_weights = "pissa"
-    return folder
 
 
 def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
@@ -119,6 +125,7 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
 
     tensors = load_file(folder / "adapter_model.safetensors")
     known = {key: value for key, value in config.items() if key not in ("peft_type", "inference_mode")}
+    backbone.name_or_path = config.get("base_model_name_or_path") or ""
     try:
         model = get_peft_model(backbone, LoraConfig(**known, inference_mode=True))
         expected = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import signal
 import sys
 from collections.abc import Callable
 
@@ -28,14 +29,17 @@ def run(main: Callable[[], None]) -> None:
     0 when every output is complete; 2 with one ``error:`` line for a mistake the user can mend (a full disk included);
     anything else is a defect of this program and keeps its traceback.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that half-written files are removed
     try:
         main()
     except InputError as mistake:
         _fail(str(mistake))
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as problem:
+        # safetensors and zipfile have exceptions of their own for it
+        full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full and "No space left on device" not in str(problem):
             raise
-        _fail(f"the disk is full{f' at {problem.filename}' if problem.filename else ''}; free some space and run again")
+        _fail("the disk is full, so nothing was written; free some space and run again")
     except KeyboardInterrupt:
         print("error: stopped before the outputs were complete; nothing was written", file=sys.stderr)
         sys.exit(130)

@@ -39,9 +39,7 @@ def summarise(result: Result) -> FinetuneSummary:
             for name, by_split in result.predictions.items()
             if name != FINE_TUNED
         },
-        lengths={
-            name: np.asarray([len(example.sequence) for example in plan.dataset[name]]) for name in plan.splits
-        },
+        lengths={name: np.asarray([len(example.sequence) for example in plan.dataset[name]]) for name in plan.splits},
         positive=1 if plan.labels and len(plan.labels) == 2 else None,
         origin=plan.dataset.origin,
         duplicates=plan.dataset.duplicates,

@@ -21,7 +21,7 @@ from .bundle import open_bundle, write_bundle
 from .datasets import SPLITS, Dataset, make_splits, read_examples
 from .errors import InputError
 from .families import Family, recognise
-from .manifest import write_manifest
+from .manifest import check_labels, write_manifest
 from .model_files import ModelFolder, read_model_folder
 from .outputs import Outputs, write_table
 from .sequences import Rules
@@ -149,6 +149,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     )
     dataset.rules = dataset.rules.merged(rules)
     labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
+    if labels:
+        check_labels(labels)
     return Plan(arguments, scratch, base, family, dataset, labels, metric)
 
 
@@ -169,7 +171,7 @@ def finetune(plan: Plan) -> Result:
     import torch
 
     from . import loading, tasks
-    from .adapters import LoraSettings, add_adapter, save_adapter, save_initial
+    from .adapters import LoraSettings, add_adapter, pissa_start, save_adapter
     from .baselines import Part, fit_baselines
     from .inference import batch_tokens, pooled_vectors, predict
     from .progress import Progress
@@ -224,7 +226,7 @@ def finetune(plan: Plan) -> Result:
     )
 
     torch.manual_seed(arguments.seed)
-    initial = None
+    start = None
     if arguments.method in ("lora", "dora"):
         settings = LoraSettings(
             arguments.lora_rank,
@@ -238,7 +240,7 @@ def finetune(plan: Plan) -> Result:
             arguments.train_layer_norms,
         )
         backbone = add_adapter(backbone, plan.family, settings, plan.base_name)
-        initial = save_initial(backbone)
+        start = pissa_start(backbone)
     elif arguments.method == "full":
         backbone.requires_grad_(True)
     head = tasks.Head(plan.family.hidden_size, task.outputs, kind=arguments.head, dropout=arguments.head_dropout)
@@ -276,12 +278,10 @@ def finetune(plan: Plan) -> Result:
     print("writing the bundle and reading it back", file=sys.stderr)
     folder = plan.scratch / "bundle"
     folder.mkdir()
-    if initial or arguments.method in ("lora", "dora"):
-        save_adapter(backbone, folder, initial and Path(initial.name))
+    if arguments.method in ("lora", "dora"):
+        save_adapter(backbone, folder, start)
     elif arguments.method == "full":
         backbone.save_pretrained(folder)
-    if initial:
-        initial.cleanup()
     model.head.save(folder / "head.safetensors")
     for name in TOKENIZER_FILES:
         if (plan.base.path / name).is_file():
@@ -371,10 +371,7 @@ def write(result: Result, outputs: Outputs) -> None:
 
     plan, arguments = result.plan, result.plan.arguments
     result.manifest["metrics"] = {
-        split: {
-            name: [_plain(score.value), _plain(score.low), _plain(score.high)]
-            for name, score in scores.items()
-        }
+        split: {name: [_plain(score.value), _plain(score.low), _plain(score.high)] for name, score in scores.items()}
         for split, scores in result.scores[FINE_TUNED].items()
     }
     write_manifest(result.manifest, result.bundle)

@@ -118,8 +118,10 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as problem:
-        raise InputError(f"the model in {folder.name} cannot be loaded: {str(problem).splitlines()[0]}") from None
+    except torch.OutOfMemoryError:
+        raise InputError("the model does not fit into the memory of the GPU; choose a smaller model") from None
+    except Exception as problem:  # a config that makes no sense fails in transformers in a dozen ways
+        raise InputError(f"the model in {folder.name} cannot be loaded: {str(problem).splitlines()[:1]}") from None
     missing = sorted(name for name in info["missing_keys"] if "position_ids" not in name)
     mismatched = [str(entry[0]) for entry in info["mismatched_keys"]]
     if missing or mismatched:

@@ -82,7 +82,7 @@ def train(
     else:
         class_weights = torch.ones(model.task.outputs)
     if settings.gradient_checkpointing:
-        model.backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.backbone.activation_checkpointing_enable({"use_reentrant": False})
     history = History()
     with tempfile.TemporaryDirectory(prefix="trainer_") as scratch:
         arguments = TrainingArguments(

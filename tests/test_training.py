@@ -1,0 +1,206 @@
+"""Training: what one update does, which epoch is kept, what an adapter saves."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from seqlm.adapters import LoraSettings, add_adapter, load_adapter, pissa_start, save_adapter
+from seqlm.errors import InputError
+from seqlm.families import recognise
+from seqlm.loading import SequenceModel, load_backbone
+from seqlm.model_files import read_model_folder
+from seqlm.tasks import Head, Task
+from seqlm.tokens import Encoder
+from seqlm.training import Examples, Settings, train
+from torch.nn import functional
+
+LABELS = Task("sequence-classification", ("0", "1"))
+SEQUENCES = ["MKVLAAGY" * n for n in range(1, 13)] + ["DEPYWDEE" * n for n in range(1, 13)]
+TRUTH = np.array([0] * 12 + [1] * 12)
+
+
+def build(folder, lora=None, seed=1, task=LABELS):
+    torch.manual_seed(seed)
+    family = recognise(folder, read_model_folder(folder).config)
+    backbone = load_backbone(folder, family, torch.float32, torch.device("cpu"))
+    if lora:
+        backbone = add_adapter(backbone, family, lora, "tiny")
+    head = Head(family.hidden_size, task.outputs, kind="linear", dropout=0.0)
+    return SequenceModel(backbone, family.hidden_size, head, task), Encoder(family, folder)
+
+
+def examples(encoder):
+    return Examples([encoder.encode(sequence) for sequence in SEQUENCES], TRUTH)
+
+
+def trained(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_the_token_budget_does_not_change_what_is_learnt(model_path):
+    """ESM has no dropout of its own, so only the passes differ."""
+    results = []
+    for budget in (30, 100_000):
+        model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+        train(model, examples(encoder), None, encoder.padding, Settings(epochs=3, budget=budget, learning_rate=0.01))
+        results.append(trained(model))
+    assert any(name.endswith("lora_B.default.weight") for name in results[0])
+    for name, value in results[0].items():
+        torch.testing.assert_close(value, results[1][name], atol=1e-5, rtol=1e-4)
+
+
+def test_one_update_is_that_of_torch_by_hand_with_class_weights(model_path):
+    """One update on everything at once, SGD-like comparison: the gradient that AdamW gets."""
+    model, encoder = build(model_path("esm"))
+    truth = np.array([0] * 18 + [1] * 6)
+    gradients = {}
+    for parameter_name, parameter in model.head.named_parameters():
+        parameter.register_hook(lambda g, n=parameter_name: gradients.__setitem__(n, gradients.get(n, 0) + g))
+    data = Examples([encoder.encode(sequence) for sequence in SEQUENCES], truth)
+    settings = Settings(epochs=1, batch_size=24, budget=64, class_weights="balanced", learning_rate=1e-12)
+    train(model, data, None, encoder.padding, settings)
+    pooled = []
+    for sequence in SEQUENCES:
+        ids = torch.tensor([encoder.encode(sequence).rows[0].tolist()])
+        with torch.no_grad():
+            pooled.append(model.backbone(ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0, 1:-1].mean(0))
+    weight = model.head.out.weight.detach().clone().requires_grad_()
+    outputs = torch.stack(pooled) @ weight.T + model.head.out.bias.detach()
+    functional.cross_entropy(outputs, torch.tensor(truth), weight=torch.tensor([24 / 36, 24 / 12])).backward()
+    torch.testing.assert_close(gradients["out.weight"], weight.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_the_best_epoch_is_kept_and_training_stops_early(model_path):
+    model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+    data = examples(encoder)
+    wrong = Examples(data.encoded, 1 - TRUTH)  # the better it learns, the worse it scores
+    history = train(model, data, wrong, encoder.padding, Settings(epochs=30, learning_rate=0.01, patience=3))
+    assert history.stopped_early
+    assert len(history.epochs) == history.best_epoch + 3
+    kept = history.epochs[history.best_epoch - 1]
+    assert kept["validation_mcc"] == max(epoch["validation_mcc"] for epoch in history.epochs)
+    model.eval()
+    from seqlm.inference import pooled_vectors
+
+    with torch.no_grad():
+        outputs = model.head(pooled_vectors(model, data.encoded, encoder.padding, 4096))
+        loss = functional.cross_entropy(outputs, torch.tensor(1 - TRUTH)).item()
+    assert loss == pytest.approx(kept["validation_loss"], rel=1e-4)
+    assert loss < history.epochs[-1]["validation_loss"]
+
+
+def test_without_a_validation_set_every_epoch_is_trained(model_path):
+    model, encoder = build(model_path("esm"))
+    history = train(model, examples(encoder), None, encoder.padding, Settings(epochs=4, patience=1))
+    assert (len(history.epochs), history.best_epoch, history.stopped_early) == (4, 0, False)
+    assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
+
+
+def test_only_what_was_asked_for_is_trained(model_path):
+    model, encoder = build(model_path("t5"), LoraSettings(rank=4, last_layers=1, layer_norms=True))
+    names = set(trained(model))
+    assert all("lora_" in name or "layer_norm" in name or name.startswith("head.") for name in names)
+    assert any("layer_norm" in name for name in names)
+    assert not any("lora_" in name and "block.0" in name for name in names)
+    assert {part for name in names if "lora_" in name for part in ("q", "k", "v", "o") if f".{part}." in name} == set(
+        "qkvo"
+    )
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    train(model, examples(encoder), None, encoder.padding, Settings(epochs=1, learning_rate=0.01))
+    changed = {name for name, p in model.named_parameters() if not torch.equal(before[name], p)}
+    assert changed <= names and any("lora_B" in name for name in changed)
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(model_path):
+    results = []
+    for checkpointing in (False, True):
+        model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+        settings = Settings(epochs=2, learning_rate=0.01, gradient_checkpointing=checkpointing)
+        train(model, examples(encoder), None, encoder.padding, settings)
+        results.append(trained(model))
+    for name, value in results[0].items():
+        torch.testing.assert_close(value, results[1][name], atol=1e-6, rtol=1e-5)
+
+
+def test_a_full_memory_in_training_halves_the_pass_and_gives_the_same_weights(model_path, monkeypatch):
+    expected, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+    settings = Settings(epochs=2, learning_rate=0.01, budget=4096)
+    train(expected, examples(encoder), None, encoder.padding, settings)
+    model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+    real = SequenceModel.forward
+
+    def small_memory(self, batch):
+        if batch.ids.numel() > 300:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, batch)
+
+    monkeypatch.setattr(SequenceModel, "forward", small_memory)
+    train(model, examples(encoder), None, encoder.padding, settings)
+    for name, value in trained(expected).items():
+        torch.testing.assert_close(trained(model)[name], value, atol=1e-5, rtol=1e-4)
+    monkeypatch.setattr(SequenceModel, "forward", lambda self, batch: _full())
+    with pytest.raises(InputError, match="does not fit into memory in training"):
+        train(model, examples(encoder), None, encoder.padding, settings)
+
+
+def _full():
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_loss_that_is_no_number_stops_training_with_advice(model_path):
+    model, encoder = build(model_path("esm"))
+    with torch.no_grad():
+        model.head.out.weight.fill_(math.inf)
+    with pytest.raises(InputError, match="no longer a number at update 1; choose a lower learning rate"):
+        train(model, examples(encoder), None, encoder.padding, Settings(epochs=1))
+
+
+@pytest.mark.parametrize(
+    "lora",
+    [
+        LoraSettings(),
+        LoraSettings(dora=True),
+        LoraSettings(rslora=True, rank=4),
+        LoraSettings(pissa=True),
+        LoraSettings(pissa=True, rslora=True, layer_norms=True),
+        LoraSettings(modules="all-linear", last_layers=1, layer_norms=True),
+    ],
+    ids=["lora", "dora", "rslora", "pissa", "pissa+rslora+norms", "all-linear+last+norms"],
+)
+@pytest.mark.parametrize("name", ["t5", "esm", "bert"])
+def test_a_saved_adapter_gives_the_same_vectors_on_the_untouched_base_model(model_path, tmp_path, name, lora):
+    model, encoder = build(model_path(name), lora)
+    start = pissa_start(model.backbone)
+    train(model, examples(encoder), None, encoder.padding, Settings(epochs=2, learning_rate=0.01))
+    save_adapter(model.backbone, tmp_path, start)
+    from seqlm.adapter_config import check_adapter_config
+    from seqlm.inference import pooled_vectors
+
+    fresh, _ = build(model_path(name))
+    untrained = pooled_vectors(fresh, examples(encoder).encoded, encoder.padding, 4096)
+    config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
+    fresh.backbone = load_adapter(fresh.backbone, tmp_path, config)
+    expected = pooled_vectors(model, examples(encoder).encoded, encoder.padding, 4096)
+    restored = pooled_vectors(fresh, examples(encoder).encoded, encoder.padding, 4096)
+    torch.testing.assert_close(restored, expected, atol=1e-5, rtol=1e-4)
+    assert (restored - untrained).abs().max() > 1e-3
+
+
+def test_an_adapter_for_another_model_is_refused(model_path, tmp_path):
+    model, _ = build(model_path("esm"), LoraSettings())
+    save_adapter(model.backbone, tmp_path)
+    from seqlm.adapter_config import check_adapter_config
+
+    config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
+    other, _ = build(model_path("t5"))
+    with pytest.raises(InputError, match="the adapter (cannot be put onto|does not fit) this base model"):
+        load_adapter(other.backbone, tmp_path, config)
+
+
+def test_impossible_adapters_are_refused(model_path):
+    with pytest.raises(InputError, match="the model has 2 layers, so the last 3 cannot be adapted"):
+        build(model_path("esm"), LoraSettings(last_layers=3))
+    with pytest.raises(InputError, match="the LoRA rank 65 is above the width of the model, 64"):
+        build(model_path("esm"), LoraSettings(rank=65))

@@ -342,8 +342,10 @@ def bundles() -> None:
     for name, options in runs.items():
         model_id = "seqlm/" + options.split()[1].split("/")[1]
         subprocess.run(
-            [sys.executable, HERE.parent / "scripts" / "finetune.py", *options.split(), "--model-id", model_id]
-            + ["--threads", "1", "--output-model", f"bundle_{name}.zip"],
+            [
+                *(sys.executable, HERE.parent / "scripts" / "finetune.py", *options.split(), "--model-id", model_id),
+                *("--threads", "1", "--output-model", f"bundle_{name}.zip"),
+            ],
             cwd=HERE,
             check=True,
         )

@@ -195,7 +195,7 @@ def test_an_adapter_for_another_model_is_refused(model_path, tmp_path):
 
     config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
     other, _ = build(model_path("t5"))
-    with pytest.raises(InputError, match="the adapter (cannot be put onto|does not fit) this base model"):
+    with pytest.raises(InputError, match=r"the adapter (cannot be put onto|does not fit) this base model"):
         load_adapter(other.backbone, tmp_path, config)
 
 

@@ -55,7 +55,8 @@ def plain_text(text: str) -> str:
 
 def rendered(markdown: str):
     """Tokens of a CommonMark parser with tables, as Galaxy's markdown-it has, and eager to find links."""
-    markdown_it = pytest.importorskip("markdown_it")
+    import markdown_it
+
     return markdown_it.MarkdownIt("default", {"html": True}).enable(["table", "strikethrough"]).parse(markdown)
 
 

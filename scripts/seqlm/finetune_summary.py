@@ -19,18 +19,17 @@ TINY = 2_000_000  # weights; no published model of biological sequences is small
 def summarise(result: Result) -> FinetuneSummary:
     """What the report needs to know."""
     plan, arguments = result.plan, result.plan.arguments
-    decided_by = metrics.metrics_for(arguments.task)[0] if plan.metric == "loss" else plan.metric
     split = plan.deciding
     return FinetuneSummary(
         task=arguments.task,
-        metric=decided_by,
+        metric=plan.score,
         classes=list(plan.labels or ()),
         truth=result.truth,
         predictions=result.predictions,
         scores=result.scores,
         differences={
             name: metrics.paired_difference(
-                decided_by,
+                plan.score,
                 result.truth[split],
                 result.predictions[FINE_TUNED][split],
                 by_split[split],

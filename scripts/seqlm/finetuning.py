@@ -60,6 +60,13 @@ class Plan:
         return self.splits[-1]
 
     @property
+    def score(self) -> str:
+        """The score that the verdict compares: the one that picked the epoch, unless that was the loss."""
+        if self.metric != "loss":
+            return self.metric
+        return "mcc" if self.labels else "spearman"
+
+    @property
     def base_name(self) -> str:
         return self.arguments.model_id or self.base.config.get("_name_or_path") or self.base.path.name
 
@@ -219,7 +226,7 @@ def finetune(plan: Plan) -> Result:
         {split: parts[split] for split in plan.splits if split != "train"},
         task=task.name,
         classes=task.outputs,
-        metric=plan.metric if plan.metric != "loss" else metrics.metrics_for(task.name)[0],
+        metric=plan.score,
         class_weights=class_weights,
         alphabet=plan.family.alphabet.lower(),
         seed=arguments.seed,
@@ -415,9 +422,9 @@ def write(result: Result, outputs: Outputs) -> None:
         from .finetune_summary import write_report
 
         write_report(result, outputs)
-    best = result.scores[FINE_TUNED][plan.deciding][plan.metric if plan.metric != "loss" else "mcc"]
+    best = result.scores[FINE_TUNED][plan.deciding][plan.score]
     print(
-        f"{plan.deciding}: {metrics.label(plan.metric)} {best.value:.3f} ({best.low:.3f} to {best.high:.3f}), "
+        f"{plan.deciding}: {metrics.label(plan.score)} {best.value:.3f} ({best.low:.3f} to {best.high:.3f}), "
         f"{len(result.truth[plan.deciding])} sequences",
         file=sys.stderr,
     )

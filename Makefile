@@ -16,6 +16,9 @@ UV_VENV = $(UV) venv --quiet --allow-existing --python '>=3.11,<3.14'
 # Compiled files matter: without them every start of Galaxy and every job compiles a thousand modules again.
 UV_INSTALL = $(UV) pip install --quiet --compile-bytecode
 
+# Threads that wait by spinning slow torch down tenfold as soon as two programs share a core.
+export OMP_WAIT_POLICY := PASSIVE
+
 TOOL ?=
 PORT ?=
 DEMO_DATA ?=
@@ -61,17 +64,58 @@ envs: .venvs/tools/.stamp .venvs/planemo/.stamp .venvs/galaxy/.stamp ## make the
 	@$(UV_INSTALL) --python .venvs/galaxy -r $< --override deploy/overrides-galaxy.txt
 	@touch $@
 
-# Galaxy -----------------------------------------------------------------------------------------------------------
+# What people use --------------------------------------------------------------------------------------------------
 
-.PHONY: start
-start: envs ## start a Galaxy in the background for `make tooltest`; prints its address
-	@$(GALAXY) start
+.PHONY: demo
+demo: envs ## the dephosphorylation workflow in a real Galaxy, results in demo-out (DEMO_DATA=folder DEMO_MODEL=folder-or-id)
+	@$(PLANEMO)/python deploy/demo.py $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(DEMO_MODEL),--model '$(DEMO_MODEL)')
+
+.PHONY: serve
+serve: envs ## Galaxy for the browser with tools and workflow in place, until Ctrl-C (PORT=8080)
+	@$(GALAXY) --name serve $(if $(PORT),--port $(PORT)) serve
 
 .PHONY: stop
-stop: ## stop every Galaxy and job that was started from here
+stop: ## stop every Galaxy and every job that was started from here
 	@if [ -x $(PLANEMO)/python ]; then $(GALAXY) stop-all; fi
 
+# What developers use ----------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint unit browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser
+	@$(GALAXY) --name test run -- $(PLANEMO)/python deploy/galaxy_tests.py
+
+.PHONY: lint
+lint: envs ## ruff, planemo lint, planemo workflow_lint
+	@$(TOOLS)/ruff check .
+	@$(TOOLS)/ruff format --check .
+	@PLANEMO=$(PLANEMO)/planemo deploy/lint.sh
+
+.PHONY: unit
+unit: envs ## pytest without Galaxy
+	@$(TOOLS)/python -m pytest
+
 .PHONY: tooltest
-tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict
+tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (quicker after `make start`)
 	@[ -f 'tools/$(TOOL).xml' ] || { echo 'error: no tools/$(TOOL).xml; say TOOL=seqlm_predict'; exit 1; }
-	@$(GALAXY) run -- $(PLANEMO)/python deploy/planemo_tests.py 'tools/$(TOOL).xml'
+	@$(GALAXY) run -- $(PLANEMO)/python deploy/galaxy_tests.py 'tools/$(TOOL).xml'
+
+.PHONY: start
+start: envs ## a Galaxy in the background for `make tooltest`; `make stop` ends it
+	@$(GALAXY) start
+
+.PHONY: bench
+bench: envs ## benchmarks/
+	@$(TOOLS)/python benchmarks/throughput.py
+
+.PHONY: test-data
+test-data: envs ## make the tiny models and the small inputs of test-data/ again
+	@$(TOOLS)/python test-data/make_test_data.py
+
+.PHONY: browser
+browser: .venvs/planemo/.stamp ## find or install a Chromium for the browser test
+	@PLAYWRIGHT=$(PLANEMO)/playwright deploy/browser.sh
+
+.PHONY: clean
+clean: stop ## remove what was made here: environments, Galaxies, results
+	rm -rf .venvs .galaxy demo-out .pytest_cache .ruff_cache tool_test_output* benchmarks/.work
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

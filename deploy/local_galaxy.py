@@ -212,7 +212,7 @@ def running(galaxy: Galaxy, **start_options) -> Iterator[dict]:
 
     Whatever ends the block, a signal included, everything that was started here is stopped. Yields the state.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     mine = not galaxy.is_running()
     began = time.monotonic()

@@ -1,6 +1,7 @@
-"""Run planemo's tests of tools and workflows in the Galaxy that ``deploy/galaxy.py run`` has started.
+"""Everything that is tested in a real Galaxy: planemo's tests of tools and workflows, and what a browser shows.
 
-python deploy/galaxy.py run -- python deploy/planemo_tests.py tools/seqlm_predict.xml workflows/*/*/*.ga
+python deploy/galaxy.py run -- python deploy/galaxy_tests.py                            all of it
+python deploy/galaxy.py run -- python deploy/galaxy_tests.py tools/seqlm_predict.xml    planemo's tests of one
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+from galaxy_config import REPOSITORY, tool_files
 
-def run(paths: list[str], folder: Path) -> tuple[int, int]:
-    """Test the given tools and workflows and print one line a test.
+
+def planemo_tests(paths: list[str], folder: Path) -> tuple[int, int]:
+    """Run the tests of the given tools and workflows, in one go, and print one line a test.
 
     Returns:
         How many passed and how many did not.
@@ -35,6 +38,7 @@ def run(paths: list[str], folder: Path) -> tuple[int, int]:
         *paths,
     ]
     log = folder / "planemo.log"
+    print(f"planemo tests {len(paths)} tools and workflows; it writes to {log}", flush=True)
     with log.open("w") as output:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     tests = json.loads(results.read_text())["tests"] if results.exists() else []
@@ -64,13 +68,26 @@ def _print_test(test: dict) -> None:
             print(f"  {name}:\n{str(job[name])[-3000:]}")
 
 
+def browser_test() -> int:
+    """Open form and report in a browser, as pytest; returns its exit status."""
+    folder = REPOSITORY / "tests" / "galaxy"
+    return subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder)]).returncode
+
+
 def main() -> int:
     folder = Path(os.environ["GALAXY_FOLDER"]) / "tests"
     folder.mkdir(exist_ok=True)
     began = time.monotonic()
-    passed, failed = run(sys.argv[1:], folder)
-    print(f"{passed} passed, {failed} failed in {time.monotonic() - began:.0f} s; details in {folder / 'planemo.html'}")
-    return 1 if failed or not passed else 0
+    chosen = sys.argv[1:]
+    everything = [str(path) for path in (*tool_files(REPOSITORY / "tools"), *REPOSITORY.glob("workflows/*/*/*.ga"))]
+    passed, failed = planemo_tests(chosen or everything, folder)
+    browser = 0 if chosen else browser_test()
+    print(
+        f"In Galaxy: {passed} planemo tests passed, {failed} failed"
+        + ("" if chosen else f"; browser test {'failed' if browser else 'passed'}")
+        + f"; {time.monotonic() - began:.0f} s; details in {folder / 'planemo.html'}"
+    )
+    return 1 if failed or browser or not passed else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""What a person sees in Galaxy's pages: the form of a tool, and the report that a run has written.
+
+Runs with the environment of planemo beside a Galaxy in which a fine-tuning has been run (`make test` does both).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="runs in the environment of planemo")
+if "GALAXY_URL" not in os.environ:
+    pytest.skip("needs a running Galaxy; `make test` starts one", allow_module_level=True)
+
+from bioblend.galaxy import GalaxyInstance
+from playwright.sync_api import Page, expect, sync_playwright
+
+URL = os.environ["GALAXY_URL"]
+SCREENSHOTS = Path(os.environ["GALAXY_FOLDER"]) / "screenshots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SECONDS = 1000
+
+
+@pytest.fixture(scope="module")
+def galaxy() -> GalaxyInstance:
+    return GalaxyInstance(URL, key=os.environ["GALAXY_KEY"])
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    """A page of the machine's Chromium, or of the one that playwright has fetched."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        # Chromium's sandbox and small /dev/shm stop it from starting as root and in containers.
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page.set_default_timeout(60 * SECONDS)
+        yield page
+        browser.close()
+
+
+def test_the_form_shows_every_question_by_its_label(page, galaxy):
+    questions = galaxy.tools.show_tool("seqlm_finetune", io_details=True)["inputs"]
+    labels = [each.get("label") or each.get("title") for each in questions]
+    labels += [each["test_param"]["label"] for each in questions if each["type"] == "conditional"]
+    page.goto(f"{URL}/?tool_id=seqlm_finetune")
+    form = page.locator("#center")
+    expect(form.get_by_role("button", name="Run Tool").first).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / "finetune-form.png", full_page=True)
+    for label in filter(None, labels):
+        expect(form.get_by_text(label).filter(visible=True).first).to_be_visible()
+    expect(page.locator(".alert-danger")).to_have_count(0)
+
+
+def test_the_report_of_a_fine_tuning_opens_with_all_its_figures(page, galaxy):
+    report = newest_report(galaxy)
+    source = galaxy.make_get_request(f"{URL}/api/datasets/{report}/report").json()["content"]
+    headings = re.findall(r"^##? +(.+?) *$", source, flags=re.MULTILINE)
+    figures = re.findall(r"history_dataset_as_image\(", source)
+    assert "Verdict" in headings
+    assert figures
+
+    page.goto(f"{URL}/datasets/{report}/report")
+    for heading in headings:
+        expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
+    images = page.locator("#center img")
+    expect(images).to_have_count(len(figures))
+    for number in range(len(figures)):
+        images.nth(number).scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('#center img')].every(image => image.naturalWidth > 0)")
+    # The page scrolls inside, so that only a tall window shows the whole report.
+    page.set_viewport_size({"width": 1500, "height": 6000})
+    page.screenshot(path=SCREENSHOTS / "report.png")
+    expect(page.locator(".alert-danger")).to_have_count(0)
+
+
+def newest_report(galaxy: GalaxyInstance) -> str:
+    """The dataset id of the newest complete report of any history."""
+    found = galaxy.datasets.get_datasets(extension="tool_markdown", state="ok", order="create_time-dsc", limit=1)
+    assert found, "no fine-tuning has been run in this Galaxy"
+    return found[0]["id"]

@@ -6,6 +6,7 @@ predictions come from the bundle as it was written and read back, so they are wh
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 from argparse import Namespace
@@ -296,6 +297,7 @@ def finetune(plan: Plan) -> Result:
     manifest = _manifest(plan, encoder, head)
     write_manifest(manifest, folder)
     del model, frozen, backbone
+    gc.collect()  # the Trainer's references go round in circles, and the base model is loaded once more
 
     archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
     unpacked.mkdir()

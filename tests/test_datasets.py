@@ -64,9 +64,10 @@ def test_bad_labels_are_named(tmp_path, text, options, message):
     assert message in str(caught.value)
 
 
-def test_shares_are_stratified_and_complete():
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_shares_are_stratified_and_complete(seed):
     data = examples(200, lambda number: "rare" if number % 10 == 0 else "common")
-    split = make_splits(data, None, None, numeric=False, validation_fraction=0.2, test_fraction=0.1)
+    split = make_splits(data, None, None, numeric=False, validation_fraction=0.2, test_fraction=0.1, seed=seed)
     assert {name: len(part) for name, part in split.splits.items()} == {"train": 140, "validation": 40, "test": 20}
     for name, rare in (("train", 14), ("validation", 4), ("test", 2)):
         assert Counter(example.label for example in split[name])["rare"] == rare

@@ -84,17 +84,11 @@ def _galaxy(folder: Path, bootstrap_key: str) -> dict:
         # Uploads and metadata go to a Celery worker that has Galaxy loaded already. Without it every job starts a
         # Python of its own that imports Galaxy: 7 s more for a job, twice that for an upload.
         "enable_celery_tasks": True,
+        "amqp_internal_connection": f"sqlalchemy+sqlite:///{data}/messages.sqlite",
         "metadata_strategy": "directory_celery",
         "celery_conf": {
             "result_backend": f"db+sqlite:///{data}/results.sqlite",
             "task_routes": {"galaxy.fetch_data": "galaxy.external", "galaxy.set_job_metadata": "galaxy.external"},
-            "broker_url": "filesystem://",
-            "broker_transport_options": {
-                "data_folder_in": str(data / "messages"),
-                "data_folder_out": str(data / "messages"),
-                "control_folder": str(data / "messages"),
-                "polling_interval": 0.1,
-            },
         },
         # Galaxy looks for new work once a second; these jobs last seconds, so look more often.
         "job_handler_monitor_sleep": 0.2,

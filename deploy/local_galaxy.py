@@ -72,7 +72,7 @@ class Galaxy:
         self.stop()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-        for name in ("data/messages", "home", "tmp"):
+        for name in ("data", "home", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         bootstrap_key = secrets.token_hex(16)
         galaxy_yml = galaxy_config.write(self.folder, tools=tools, bootstrap_key=bootstrap_key)

@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import bioblend
 import demo_model
 from bioblend.galaxy import GalaxyInstance
 from demo_results import download, summary
@@ -69,7 +70,6 @@ def run_workflow(galaxy: GalaxyInstance, data: dict[str, Path], parameters: dict
         inputs=inputs | parameters,
         inputs_by="name",
         history_id=history,
-        allow_tool_state_corrections=True,  # a setting that a tool has gained takes its default, as in planemo
     )["id"]
     _wait(galaxy, history, invocation)
     outputs = galaxy.invocations.show_invocation(invocation)["outputs"]
@@ -125,7 +125,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except GalaxyError as problem:
+    except (GalaxyError, bioblend.ConnectionError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

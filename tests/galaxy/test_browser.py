@@ -20,6 +20,7 @@ from bioblend.galaxy import GalaxyInstance
 from playwright.sync_api import Page, expect, sync_playwright
 
 URL = os.environ["GALAXY_URL"]
+REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(os.environ["GALAXY_FOLDER"]) / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 1000
@@ -79,6 +80,18 @@ def test_the_report_of_a_fine_tuning_opens_with_all_its_figures(page, galaxy):
     page.set_viewport_size({"width": 1500, "height": 6000})
     page.screenshot(path=SCREENSHOTS / "report.png")
     expect(page.locator(".alert-danger")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("workflows/*/*/*.ga")), ids=lambda path: path.stem)
+def test_a_workflow_can_be_run_from_the_page_as_it_is(page, galaxy, path):
+    workflow = galaxy.workflows.import_workflow_from_local_path(str(path))["id"]
+    page.goto(f"{URL}/workflows/run?id={workflow}")
+    expect(page.get_by_role("button", name="Run Workflow")).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / f"workflow-{path.stem}.png")
+    for each in galaxy.workflows.show_workflow(workflow)["inputs"].values():
+        expect(page.locator("#center").get_by_text(each["label"]).filter(visible=True).first).to_be_visible()
+    expect(page.locator(".alert-danger")).to_have_count(0)
+    galaxy.workflows.delete_workflow(workflow)
 
 
 def newest_report(galaxy: GalaxyInstance) -> str:

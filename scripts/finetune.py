@@ -132,8 +132,9 @@ def main():
     arguments = options()
     from seqlm.finetuning import check, finetune, write
     from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs
+    from seqlm.outputs import Outputs, check_targets
 
+    check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         plan = check(arguments, Path(scratch))

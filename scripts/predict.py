@@ -28,9 +28,10 @@ def options():
 def main():
     arguments = options()
     from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs
+    from seqlm.outputs import Outputs, check_targets
     from seqlm.prediction import check, predict
 
+    check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         predict(check(arguments, Path(scratch)), outputs)

@@ -10,6 +10,7 @@ import csv
 import os
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Outputs:
 
     def file(self, target: str | Path) -> Path:
         """A temporary file that becomes ``target``."""
-        target = self._checked(target)
+        target = Path(target).absolute()
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
         self._pending.append((Path(name), target))
@@ -40,20 +41,10 @@ class Outputs:
 
     def folder(self, target: str | Path) -> Path:
         """A temporary folder that becomes ``target``, in place of what is there."""
-        target = self._checked(target)
+        target = Path(target).absolute()
         name = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         self._pending.append((name, target))
         return name
-
-    def _checked(self, target: str | Path) -> Path:
-        target = Path(target).absolute()
-        if not target.parent.is_dir():
-            raise InputError(f"cannot write {target}: there is no folder {target.parent}")
-        if not os.access(target.parent, os.W_OK):
-            raise InputError(f"cannot write {target}: no permission in {target.parent}")
-        if any(target == other for _, other in self._pending):
-            raise InputError(f"two outputs have the same name, {target}")
-        return target
 
     def __exit__(self, kind, value, traceback) -> None:
         try:
@@ -72,6 +63,26 @@ class Outputs:
                     shutil.rmtree(temporary, ignore_errors=True)
                 else:
                     temporary.unlink(missing_ok=True)
+
+
+def check_targets(arguments: Namespace) -> None:
+    """Refuse, before any work, outputs that cannot be written: every option that starts with ``output_`` is looked at.
+
+    Raises:
+        InputError: a folder that does not exist or cannot be written to, or one name for two outputs.
+    """
+    seen: dict[Path, str] = {}
+    for option, value in vars(arguments).items():
+        if not option.startswith("output_") or value is None:
+            continue
+        flag, target = "--" + option.replace("_", "-"), Path(value).absolute()
+        if not target.parent.is_dir():
+            raise InputError(f"{flag}: there is no folder {target.parent}")
+        if not os.access(target.parent, os.W_OK):
+            raise InputError(f"{flag}: no permission to write in {target.parent}")
+        if target in seen:
+            raise InputError(f"{flag} and {seen[target]} have the same name, {target}")
+        seen[target] = flag
 
 
 def write_table(path: str | Path, columns: list[str], rows: Iterable[Iterable]) -> None:

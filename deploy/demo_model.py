@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -44,9 +45,12 @@ def _download(name: str, revision: str) -> Path:
     for pattern in WANTED:
         command += ["--include", pattern]
     print(f"downloading {name} ({revision}) from the Hugging Face Hub", flush=True)
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, env=os.environ | {"NO_COLOR": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Hint")]
+        reason = (lines or ["no reason given"])[-1]
         raise GalaxyError(f"{name} could not be downloaded (no folder of that name is here either): {reason}")
     return folder
 

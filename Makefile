@@ -67,7 +67,7 @@ envs: .venvs/tools/.stamp .venvs/planemo/.stamp .venvs/galaxy/.stamp ## make the
 # What people use --------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: envs ## the dephosphorylation workflow in a real Galaxy, results in demo-out (DEMO_DATA=folder DEMO_MODEL=folder-or-id)
+demo: envs ## the dephosphorylation workflow in a real Galaxy, results in demo-out (DEMO_DATA= DEMO_MODEL=)
 	@$(PLANEMO)/python deploy/demo.py $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(DEMO_MODEL),--model '$(DEMO_MODEL)')
 
 .PHONY: serve

@@ -197,7 +197,7 @@ def test_scores_stand_beside_every_baseline_with_intervals():
     assert "| Score | fine-tuned | majority | k-mer |" in markdown
     score = summary.scores["k-mer"]["test"]["auroc"]
     row = next(line for line in markdown.splitlines() if line.startswith("| Macro AUROC"))
-    assert row.endswith(f"| {score.value:.3f} ({score.low:.3f} to {score.high:.3f}) |")
+    assert row.endswith(f"| {score.value:.2f}\N{NO-BREAK SPACE}({score.low:.2f},\N{NO-BREAK SPACE}{score.high:.2f}) |")
     assert "| Score | training set | validation set | test set |" in markdown
     every = [f"{summary.scores['fine-tuned'][split]['mcc'].value:.3f}" for split in SIZES]
     assert f"| MCC | {' | '.join(every)} |" in markdown
@@ -214,7 +214,7 @@ def test_data_model_and_citations_are_given():
         versions={"torch": "2.13"},
     )
     markdown = finetune_report(summary).galaxy_markdown()
-    assert "| test | 300 | 33 / 33 / 33 | given as a file |" in markdown
+    assert "| test | 300 | 33 / 33 / 33 | given as a file |" in markdown.replace("\N{NO-BREAK SPACE}", " ")
     assert "| yes | 200 | 100 | 150 |" in markdown
     assert "- No sequence occurs twice.\n- U read as X: 3 sequences.\n" in markdown
     assert "- Weights trained: 10 of 1,000 (1.00%)" in markdown

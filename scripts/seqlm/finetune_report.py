@@ -37,7 +37,6 @@ from .verdict import (
     headline,
     number,
     warnings,
-    with_interval,
 )
 
 DOI = "https://doi.org/"
@@ -196,11 +195,10 @@ def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]
     if summary.positive is not None:
         reading += f" The positive class is {shown(summary.classes[summary.positive])}."
     compared = [
-        [summary.label(name), *(with_interval(scores[model][split][name], name) for model in summary.models)]
-        for name in names
+        [summary.label(name), *(_short(scores[model][split][name], name) for model in summary.models)] for name in names
     ]
     blocks: list[Block] = [
-        Paragraph(f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals. {reading}"),
+        Paragraph(f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals in brackets. {reading}"),
         Table(["Score", *summary.models], compared),
     ]
     if len(summary.splits) > 1:
@@ -214,6 +212,16 @@ def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]
     if metrics_output:
         blocks.append(DatasetTable(metrics_output, "All scores"))
     return blocks
+
+
+def _short(score: metrics.Score, metric: str) -> str:
+    """A score and its interval with two digits, so that five columns stand side by side in Galaxy's page."""
+    if np.isnan(score.value):
+        return "undefined"
+    digits = ".3g" if metric == "rmse" else ".2f"
+    if np.isnan(score.low):
+        return f"{score.value:{digits}}"
+    return f"{score.value:{digits}} ({score.low:{digits}}, {score.high:{digits}})"
 
 
 def _data(summary: FinetuneSummary) -> list[Block]:

@@ -147,6 +147,13 @@ def _escape(text: str) -> str:
     return re.sub(r"^(\d*)([-+=#]|(?<=\d)[.)](?=\s|$))", r"\1\\\2", text)
 
 
+def _cell(text: str, longest: int) -> str:
+    """A cell of a markdown table. Galaxy justifies them, so numbers must not be broken at their spaces."""
+    text = shown(text, longest)
+    cell = _escape(text) or " "
+    return cell.replace(" ", "\N{NO-BREAK SPACE}") if re.fullmatch(r"[-\d.,/()e+ ]+", text) else cell
+
+
 def _markdown(block: Block, output: str, most_rows: int, longest_cell: int) -> str:
     match block:
         case Heading(text):
@@ -158,7 +165,7 @@ def _markdown(block: Block, output: str, most_rows: int, longest_cell: int) -> s
         case Bullets(items):
             return _cut([f"- {_escape(item)}" for item in items], most_rows, "- {} more are not shown here")
         case Table(columns, rows):
-            lines = [[_escape(shown(cell, longest_cell)) or " " for cell in row] for row in [columns, *rows]]
+            lines = [[_cell(cell, longest_cell) for cell in row] for row in [columns, *rows]]
             head, *body = ["| " + " | ".join(line) + " |" for line in lines]
             body = _cut(body, most_rows, "\n{} more rows are not shown here")
             return "\n".join([head, "|" + " --- |" * len(columns), body])

@@ -83,6 +83,7 @@ stop: ## stop every Galaxy and every job that was started from here
 .PHONY: test
 test: lint unit browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser
 	@$(GALAXY) --name test run -- $(PLANEMO)/python deploy/galaxy_tests.py
+	@echo 'make test: lint, pytest, planemo in Galaxy and browser all passed'
 
 .PHONY: lint
 lint: envs ## ruff, planemo lint, planemo workflow_lint
@@ -92,7 +93,7 @@ lint: envs ## ruff, planemo lint, planemo workflow_lint
 
 .PHONY: unit
 unit: envs ## pytest without Galaxy
-	@$(TOOLS)/python -m pytest
+	@$(TOOLS)/python -m pytest --ignore tests/galaxy
 
 .PHONY: tooltest
 tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (quicker after `make start`)

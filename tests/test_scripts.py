@@ -141,6 +141,7 @@ FINETUNE_MISTAKES = {
         "--output-log: there is no folder /no/such",
     ),
     "one name for two outputs": ({"train": fasta(*GOOD)}, ["--output-log", "m.zip"], "have the same name"),
+    "too long": ({"train": fasta(*GOOD)}, ["--max-length", 3, "--long-sequences", "refuse"], "over the limit of 3"),
     "truncated gzip": ({"train": b"\x1f\x8b\x08\x00\x00\x00\x00\x00"}, [], "cut short or damaged"),
 }
 

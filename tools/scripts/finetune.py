@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Fine-tune a protein, DNA or molecule language model on labelled sequences."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.finetuning import check, finetune, write
+    from seqlm.finetune_inputs import check
     from seqlm.isolation import isolate
     from seqlm.outputs import Outputs, check_targets
 
@@ -138,6 +139,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         plan = check(arguments, Path(scratch))
+        print("loading the libraries", file=sys.stderr)
+        from seqlm.finetune_outputs import write
+        from seqlm.finetuning import finetune
+
         write(finetune(plan), outputs)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .bundle import Bundle, open_bundle
 from .errors import InputError
 from .families import Family, recognise
-from .finetuning import TASKS, open_base_model
+from .finetune_inputs import TASKS, open_base_model
 from .model_files import ModelFolder
 from .outputs import Outputs, write_table
 from .sequences import PROTEIN, Record, Rules, clean, looks_like_dna, read_records

@@ -34,10 +34,15 @@ class Family:
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
 
-    # Names of the modules that LoRA may adapt, and of the layer norms, as they end in the transformers class
-    lora_modules: ClassVar[dict[str, list[str]]]
-    layer_norms: ClassVar[list[str]]
-    layers: ClassVar[str]  # name of the list of layers, for adapting the last few only
+    # Names of the modules that LoRA may adapt, of the layer norms and of the list of layers, as they end in the
+    # transformers class; these are BERT's, which most encoders share
+    lora_modules: ClassVar[dict[str, list[str]]] = {
+        "query-value": ["query", "value"],
+        "attention": ["query", "key", "value", "attention.output.dense"],
+        "all-linear": ["query", "key", "value", "dense"],
+    }
+    layer_norms: ClassVar[list[str]] = ["LayerNorm"]
+    layers: ClassVar[str] = "layer"
 
     def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
         self.config, self.vocabulary = config, vocabulary

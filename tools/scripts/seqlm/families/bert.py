@@ -16,13 +16,6 @@ class Bert(Family):
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
     citations = ("prottrans",)
-    lora_modules = {  # noqa: RUF012
-        "query-value": ["query", "value"],
-        "attention": ["query", "key", "value", "attention.output.dense"],
-        "all-linear": ["query", "key", "value", "dense"],
-    }
-    layer_norms = ["LayerNorm"]  # noqa: RUF012
-    layers = "layer"
 
     @property
     def replacements(self) -> dict[str, str]:

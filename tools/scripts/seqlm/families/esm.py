@@ -18,13 +18,7 @@ class Esm(Family):
     prefix = ("<cls>",)
     suffix = ("<eos>",)
     citations = ("esm2",)
-    lora_modules = {  # noqa: RUF012
-        "query-value": ["query", "value"],
-        "attention": ["query", "key", "value", "attention.output.dense"],
-        "all-linear": ["query", "key", "value", "dense"],
-    }
     layer_norms = ["LayerNorm", "emb_layer_norm_after"]  # noqa: RUF012
-    layers = "layer"
 
     @property
     def window(self) -> int:

@@ -17,13 +17,6 @@ class Roberta(Family):
     model_types = ("roberta",)
     prefix = ("<s>",)
     suffix = ("</s>",)
-    lora_modules = {  # noqa: RUF012
-        "query-value": ["query", "value"],
-        "attention": ["query", "key", "value", "attention.output.dense"],
-        "all-linear": ["query", "key", "value", "dense"],
-    }
-    layer_norms = ["LayerNorm"]  # noqa: RUF012
-    layers = "layer"
 
     @property
     def window(self) -> int:

@@ -1,19 +1,81 @@
-"""From the result of a fine-tuning to its report: tool markdown, figures, one HTML page."""
+"""What a fine-tuning leaves: bundle, tables, and the report as tool markdown, figures and one HTML page."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from . import metrics
+from .bundle import write_bundle
+from .finetune_inputs import SETTINGS
 from .finetune_report import CITATIONS, finetune_report, save_figures
-from .finetuning import FINE_TUNED, SETTINGS, Result
-from .outputs import Outputs
+from .finetuning import FINE_TUNED, Result
+from .manifest import write_manifest
+from .model_card import model_card
+from .outputs import Outputs, write_table
+from .prediction import columns, row
 from .verdict import FinetuneSummary
 
 TINY = 2_000_000  # weights; no published model of biological sequences is smaller
+
+
+def write(result: Result, outputs: Outputs) -> None:
+    """Fill every output that was asked for."""
+    plan, arguments = result.plan, result.plan.arguments
+    result.manifest["metrics"] = {
+        split: {name: [_plain(score.value), _plain(score.low), _plain(score.high)] for name, score in scores.items()}
+        for split, scores in result.scores[FINE_TUNED].items()
+    }
+    write_manifest(result.manifest, result.bundle)
+    (result.bundle / "README.md").write_text(model_card(result.manifest), encoding="utf-8")
+    write_bundle(result.bundle, outputs.file(arguments.output_model))
+    if arguments.output_metrics:
+        write_table(
+            outputs.file(arguments.output_metrics),
+            ["split", "model", "metric", "value", "low", "high", "sequences"],
+            (
+                [split, name, metric, score.value, score.low, score.high, len(result.truth[split])]
+                for split in plan.splits
+                for name in [FINE_TUNED, *(other for other in result.scores if other != FINE_TUNED)]
+                for metric, score in result.scores[name][split].items()
+            ),
+        )
+    if arguments.output_predictions:
+        write_table(
+            outputs.file(arguments.output_predictions),
+            [*columns(plan.labels), "truth", "split"],
+            (
+                [*row(example.id, prediction, plan.labels), example.label, plan.deciding]
+                for example, prediction in zip(
+                    plan.dataset[plan.deciding], result.predictions[FINE_TUNED][plan.deciding], strict=True
+                )
+            ),
+        )
+    if arguments.output_log:
+        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch))
+        write_table(
+            outputs.file(arguments.output_log),
+            [*names, "kept"],
+            (
+                [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == result.history.best_epoch else ""]
+                for epoch in result.history.epochs
+            ),
+        )
+    if arguments.output_report or arguments.output_html or arguments.output_figures:
+        _write_report(result, outputs)
+    best = result.scores[FINE_TUNED][plan.deciding][plan.score]
+    print(
+        f"{plan.deciding}: {metrics.label(plan.score)} {best.value:.3f} ({best.low:.3f} to {best.high:.3f}), "
+        f"{len(result.truth[plan.deciding])} sequences",
+        file=sys.stderr,
+    )
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else round(value, 6)
 
 
 def summarise(result: Result) -> FinetuneSummary:
@@ -72,7 +134,7 @@ def summarise(result: Result) -> FinetuneSummary:
     )
 
 
-def write_report(result: Result, outputs: Outputs) -> None:
+def _write_report(result: Result, outputs: Outputs) -> None:
     """Write the report in the forms that were asked for. The figures are drawn once, as PNG and in the other format."""
     arguments = result.plan.arguments
     summary = summarise(result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ def planemo_tests(paths: list[Path], folder: Path) -> tuple[int, int]:
     Returns:
         How many passed and how many did not.
     """
+    if paths[0].suffix == ".ga":
+        paths = [_copied(path, folder) for path in paths]
     name = paths[0].suffix.lstrip(".")
     results, page, log = (folder / f"planemo-{name}{suffix}" for suffix in (".json", ".html", ".log"))
     results.unlink(missing_ok=True)
@@ -52,6 +55,16 @@ def planemo_tests(paths: list[Path], folder: Path) -> tuple[int, int]:
         print(f"{log.read_text()[-4000:]}\nplanemo ended with status {status}; see {log}")
         failed += 1
     return passed, failed
+
+
+def _copied(workflow: Path, folder: Path) -> Path:
+    """A copy of the workflow's folder, since planemo writes beside it and leaves that there when it is interrupted."""
+    inside = workflow.resolve().parent.relative_to(REPOSITORY)
+    shutil.copytree(workflow.parent, folder / inside, dirs_exist_ok=True)
+    test_data = folder / "test-data"
+    if not test_data.is_symlink():
+        test_data.symlink_to(REPOSITORY / "test-data")
+    return folder / inside / workflow.name
 
 
 def _print_test(test: dict) -> None:

@@ -225,8 +225,8 @@ def running(galaxy: Galaxy, **start_options) -> Iterator[dict]:
             # An impatient second Ctrl-C must not leave anything behind.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
-            galaxy.stop()
-            print("Galaxy stopped", flush=True)
+            if galaxy.stop():
+                print("Galaxy stopped", flush=True)
 
 
 def _server_command(url: str) -> list[str]:

@@ -12,12 +12,14 @@ Data are made afresh at every start, which costs no time; only ``serve`` keeps i
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from pathlib import Path
 
 import psutil
+from bioblend.galaxy import GalaxyInstance
 from local_galaxy import INSTANCES, REPOSITORY, Galaxy, GalaxyError, end, running
 
 
@@ -38,8 +40,6 @@ def run(galaxy: Galaxy, command: list[str], *, tools: Path) -> int:
 
 def serve(galaxy: Galaxy, *, port: int | None, tools: Path) -> None:
     """Keep a Galaxy open for the browser, with the workflows in place, until it is interrupted."""
-    from bioblend.galaxy import GalaxyInstance
-
     if galaxy.is_running():
         raise GalaxyError(f"it is open already at {galaxy.state['url']}; `make stop` stops it")
     with running(galaxy, port=port, keep=True, tools=tools) as state:
@@ -54,8 +54,6 @@ def serve(galaxy: Galaxy, *, port: int | None, tools: Path) -> None:
 
 def put_workflow(workflows, path: Path) -> None:
     """Import a workflow file, or make it the newest version of the workflow of that name."""
-    import json
-
     content = json.loads(path.read_text())
     known = [each for each in workflows.get_workflows(name=content["name"]) if not each["deleted"]]
     if known:

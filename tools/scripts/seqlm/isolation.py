@@ -18,5 +18,8 @@ def isolate(scratch: Path) -> None:
         TRANSFORMERS_OFFLINE="1",
         HF_HUB_DISABLE_TELEMETRY="1",
         TOKENIZERS_PARALLELISM="false",
+        # threads that wait for each other sleep instead of spinning, which on a core shared with other jobs takes ten
+        # times as long
+        OMP_WAIT_POLICY="PASSIVE",
         CUBLAS_WORKSPACE_CONFIG=":4096:8",  # what cuBLAS needs to give the same result twice
     )

@@ -48,7 +48,7 @@ def sequences(windows: list[str], proteins: str | None) -> list[str]:
     if proteins:
         long = [sequence[:1022] for sequence in islice(read(proteins), 300)]
     else:
-        # log-normal, median 294 and mean 360 residues, as UniProtKB/Swiss-Prot has
+        # log-normal around a median of 294 residues, roughly as in UniProtKB/Swiss-Prot
         long = [draw(min(1022, max(40, int(rng.lognormvariate(math.log(294), 0.64))))) for _ in range(300)]
     return short + long
 
@@ -88,7 +88,7 @@ def encode(texts: list[str]):
     from seqlm.tokens import Encoder, read_vocabulary
 
     folder = ROOT / "test-data" / "models" / "tiny-esm"  # for its 33 tokens, which are those of every ESM-2
-    config = {"max_position_embeddings": 1026, "hidden_size": 320, "pad_token_id": 1}
+    config = {"max_position_embeddings": 1026, "hidden_size": 320, "vocab_size": 33, "pad_token_id": 1}
     encoder = Encoder(Esm(config, read_vocabulary(folder)), folder)
     return [encoder.encode(text) for text in texts], encoder.padding
 

@@ -1,6 +1,7 @@
 """The way from a sequence to its vector and its prediction, against transformers' own classes run by hand."""
 
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -231,6 +232,15 @@ def test_a_regression_head_speaks_in_units_of_the_data():
     outputs = torch.tensor([[0.0], [1.0]])
     np.testing.assert_allclose(task.decode(outputs, 50.0, 3.0), [50.0, 53.0])
     torch.testing.assert_close(task.loss(outputs, torch.tensor([50.0, 59.0]), head), torch.tensor([0.0, 4.0]))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path, model_path):
+    """Its ids would point past the embeddings."""
+    shutil.copytree(model_path("esm"), tmp_path / "model")
+    vocabulary = tmp_path / "model" / "vocab.txt"
+    vocabulary.write_text("".join(f"<dummy_{number}>\n" for number in range(60)) + vocabulary.read_text())
+    with pytest.raises(InputError, match=r"the tokenizer gives the token id 8\d, and the model's vocabulary has 33"):
+        loaded(tmp_path / "model")
 
 
 def test_a_model_type_without_a_family_is_refused(tmp_path, model_path):

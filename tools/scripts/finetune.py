@@ -114,7 +114,7 @@ def options():
         help="epochs without a better validation score before training stops; 0: train them all",
     )
     learning.add_argument("--class-weights", default="none", choices=["none", "balanced"])
-    learning.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
+    learning.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
     add_computing(parser)
 
     outputs = parser.add_argument_group("outputs")

@@ -22,7 +22,7 @@ CHUNK_TOKENS = 1_000_000
 
 def batch_tokens(requested: str | int, device: torch.device, training: bool = False) -> int:
     """Padded tokens a batch may hold. ``auto``: 2,048 on a CPU, where small batches are the fastest; 4,096 for training
-    and 16,384 otherwise on a GPU, which a card of 16 GB takes with ESM-2 650M or ProtT5."""
+    and 16,384 otherwise on a GPU. What does not fit is halved."""
     if requested != "auto":
         return int(requested)
     if device.type == "cpu":

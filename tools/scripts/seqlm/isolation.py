@@ -18,8 +18,7 @@ def isolate(scratch: Path) -> None:
         TRANSFORMERS_OFFLINE="1",
         HF_HUB_DISABLE_TELEMETRY="1",
         TOKENIZERS_PARALLELISM="false",
-        # threads that wait for each other sleep instead of spinning, which on a core shared with other jobs takes ten
-        # times as long
+        # threads that wait for each other sleep; spinning slows them down several times on a shared core
         OMP_WAIT_POLICY="PASSIVE",
         CUBLAS_WORKSPACE_CONFIG=":4096:8",  # what cuBLAS needs to give the same result twice
     )

@@ -141,12 +141,23 @@ class Encoder:
 
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             self._unknown = self._tokenizer.unk_token_id
+        self._vocabulary_size = family.vocabulary_size
+        letters_read = 0 if self._lookup is None else int(self._lookup.max())
+        self._check_ids(max(letters_read, self.padding, *self.prefix, *self.suffix))
 
     @staticmethod
     def _special(vocabulary: dict[str, int], token: str) -> int:
         if token not in vocabulary:
             raise InputError(f"the model's vocabulary has no token {token}; its tokenizer is not of its family")
         return vocabulary[token]
+
+    def _check_ids(self, largest: int) -> None:
+        """Refuse a tokenizer that gives ids for which the model has no embedding."""
+        if largest >= self._vocabulary_size:
+            raise InputError(
+                f"tokenizer and model do not fit each other: the tokenizer gives the token id {largest}, and the model's "
+                f"vocabulary has {self._vocabulary_size} tokens; give the files of one and the same model"
+            )
 
     def tokens(self, sequence: str) -> np.ndarray:
         """Token ids of a sequence without special tokens."""
@@ -155,6 +166,7 @@ class Encoder:
         ids = self._tokenizer(sequence, add_special_tokens=False, verbose=False)["input_ids"]
         if self._unknown is not None and self._unknown in ids:
             raise InputError(f"the model's tokenizer does not know a part of the sequence '{sequence[:40]}'")
+        self._check_ids(max(ids, default=0))
         return np.asarray(ids, dtype=np.int32)
 
     def encode(self, sequence: str, name: str = "") -> Encoded:

@@ -81,6 +81,11 @@ class Family:
         return int(self.config["max_position_embeddings"]) - len(self.prefix) - len(self.suffix)
 
     @property
+    def vocabulary_size(self) -> int:
+        """Tokens that the model has an embedding for."""
+        return int(self.config["vocab_size"])
+
+    @property
     def hidden_size(self) -> int:
         return int(self.config["hidden_size"])
 

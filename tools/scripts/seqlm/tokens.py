@@ -155,8 +155,8 @@ class Encoder:
         """Refuse a tokenizer that gives ids for which the model has no embedding."""
         if largest >= self._vocabulary_size:
             raise InputError(
-                f"tokenizer and model do not fit each other: the tokenizer gives the token id {largest}, and the model's "
-                f"vocabulary has {self._vocabulary_size} tokens; give the files of one and the same model"
+                f"tokenizer and model do not fit each other: the tokenizer gives the token id {largest}, and the "
+                f"model's vocabulary has {self._vocabulary_size} tokens; give the files of one and the same model"
             )
 
     def tokens(self, sequence: str) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""Sites: the residues that a scan looks at, and the window of sequence around each, which is what a model reads.
+
+A window has an odd length and its site in the middle. Where it reaches over an end of the protein it is filled with
+padding, X by default, as the window datasets of the field are made (e.g. of 33 residues around phosphorylated
+tyrosines).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .errors import InputError
+
+SHORTEST_WINDOW = 5  # below it equal lengths are no sign of windows: short peptides have them by chance
+MOST_SITE_LETTERS = 6  # more different residues in the middle than any modification or binding preference has
+
+
+def window_around(sequence: str, position: int, length: int, padding: str = "X") -> str:
+    """The window of ``length`` letters whose middle is ``sequence[position]``.
+
+    Args:
+        sequence: a whole protein.
+        position: 0-based.
+        length: odd.
+        padding: one letter that stands for what lies beyond the ends.
+
+    Raises:
+        ValueError: for an even length, or a position that the sequence does not have.
+    """
+    if length < 1 or length % 2 == 0:
+        raise ValueError(f"a window around a site has an odd length, not {length}")
+    if not 0 <= position < len(sequence):
+        raise ValueError(f"there is no position {position} in a sequence of {len(sequence)} letters")
+    before = length // 2
+    left, right = position - before, position + before + 1
+    inside = sequence[max(left, 0) : right]
+    return padding * max(-left, 0) + inside + padding * max(right - len(sequence), 0)
+
+
+def site_positions(sequence: str, residues: str) -> list[int]:
+    """Positions (0-based) of the letters of ``sequence`` that are one of ``residues``, in order."""
+    wanted = frozenset(residues)
+    return [position for position, letter in enumerate(sequence) if letter in wanted]
+
+
+def check_residues(text: str, letters: str) -> str:
+    """The residues to scan, as a user writes them (``STY``, ``s,t,y``, ``S T Y``): upper case, each once, in order.
+
+    Args:
+        letters: what the alphabet of the model has, such as ``LETTERS[PROTEIN]`` of :mod:`seqlm.sequences`.
+
+    Raises:
+        InputError: for no residue at all, or for what is no letter of the alphabet.
+    """
+    residues = "".join(dict.fromkeys("".join(text.upper().replace(",", " ").split())))
+    if not residues:
+        raise InputError("no residue to look for is given; name one letter or more, such as STY")
+    for letter in residues:
+        if letter not in letters:
+            raise InputError(
+                f"'{letter if letter.isprintable() else '?'}' is not a residue to look for; the letters are {letters}"
+            )
+    return residues
+
+
+def windows_of(sequences: Iterable[str]) -> tuple[int, str] | None:
+    """Whether sequences are windows around sites: all of one odd length, with few different residues in the middle.
+
+    Returns:
+        the length and the residues in the middle, sorted; None for anything else.
+    """
+    length, middles = None, set()
+    for sequence in sequences:
+        if length is None:
+            length = len(sequence)
+        if len(sequence) != length or length < SHORTEST_WINDOW or length % 2 == 0:
+            return None
+        middles.add(sequence[length // 2])
+        if len(middles) > MOST_SITE_LETTERS:
+            return None
+    return None if length is None else (length, "".join(sorted(middles)))

@@ -139,6 +139,125 @@ def test_paired_difference_uses_the_same_resamples_for_both():
     assert metrics.paired_difference("auroc", truth, other, other) == Score(0.0, 0.0, 0.0)
 
 
+def proteins_of(n: int, seed: int = 7):
+    """Residues of proteins of 1 to 9 residues, in no order."""
+    return np.random.default_rng(seed).permutation(np.repeat(np.arange(n), np.arange(n) % 9 + 1)[:n])
+
+
+def test_intervals_of_residues_come_from_drawing_whole_proteins():
+    truth, probabilities = tied_problem(2, n=60)
+    groups = proteins_of(60)
+    scores = metrics.scores_for("residue-classification", truth, probabilities, groups=groups, resamples=25, seed=4)
+    names = np.unique(groups)
+    assert_same_intervals(
+        scores,
+        explicit_intervals(
+            lambda drawn: two_class_reference(*in_proteins(drawn, names, groups, truth, probabilities), 1),
+            len(names),
+            25,
+            4,
+        ),
+    )
+
+
+def in_proteins(drawn, names, groups, *columns):
+    """Rows of the proteins that were drawn, as often as they were."""
+    rows = np.concatenate([np.flatnonzero(groups == names[number]) for number in drawn])
+    return [column[rows] for column in columns]
+
+
+def test_intervals_of_residue_values_come_from_drawing_whole_proteins():
+    generator = np.random.default_rng(5)
+    truth = generator.integers(0, 9, 60) / 3
+    predicted = np.round(truth + generator.normal(size=60), 1)
+    groups = proteins_of(60)
+    names = np.unique(groups)
+    scores = metrics.scores_for("residue-regression", truth, predicted, groups=groups, resamples=25, seed=6)
+    assert_same_intervals(
+        scores,
+        explicit_intervals(
+            lambda drawn: regression_reference(*in_proteins(drawn, names, groups, truth, predicted)), len(names), 25, 6
+        ),
+    )
+
+
+def test_residues_that_go_together_have_wider_intervals():
+    truth, probabilities = tied_problem(2, n=100)
+    copies = np.repeat(np.arange(100), 8)
+    alone = metrics.scores_for("residue-classification", truth[copies], probabilities[copies], resamples=300)["mcc"]
+    grouped = metrics.scores_for(
+        "residue-classification", truth[copies], probabilities[copies], groups=copies, resamples=300
+    )["mcc"]
+    once = metrics.scores_for("sequence-classification", truth, probabilities, resamples=300)["mcc"]
+    assert grouped == once  # eight copies of a residue tell nothing new
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """What is done for more than 20,000 units is done for 200."""
+    for module in ("resampling", "curves", "value_metrics"):
+        monkeypatch.setattr(f"seqlm.{module}.EXACT", 200)
+    monkeypatch.setattr("seqlm.curves.BINS", 60)
+    monkeypatch.setattr("seqlm.value_metrics.BINS", 40)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_many_units_are_scored_from_bins_with_nearly_the_same_interval(grouped, classes, request):
+    generator = np.random.default_rng(1)
+    truth = (generator.random(900) < 0.15).astype(int) if classes == 2 else generator.integers(0, classes, 900)
+    logits = generator.normal(size=(900, classes)) + 1.5 * np.eye(classes)[truth]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    groups = proteins_of(900) if grouped else None
+    exact = metrics.scores_for("residue-classification", truth, probabilities, groups=groups, resamples=2000)
+    request.getfixturevalue("few_are_many")
+    binned = metrics.scores_for("residue-classification", truth, probabilities, groups=groups, resamples=2000)
+    for name in metrics.CLASSIFICATION:
+        assert binned[name].value == exact[name].value
+        assert (binned[name].low, binned[name].high) == pytest.approx((exact[name].low, exact[name].high), abs=0.006)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_many_values_are_ranked_in_bins_with_nearly_the_same_interval(grouped, request):
+    generator = np.random.default_rng(1)
+    truth = generator.normal(size=900)
+    predicted = truth + generator.normal(size=900)
+    groups = proteins_of(900) if grouped else None
+    exact = metrics.scores_for("residue-regression", truth, predicted, groups=groups, resamples=500)
+    request.getfixturevalue("few_are_many")
+    binned = metrics.scores_for("residue-regression", truth, predicted, groups=groups, resamples=500)
+    for name in ("pearson", "rmse", "r2"):
+        assert (binned[name].low, binned[name].high) == pytest.approx((exact[name].low, exact[name].high), abs=1e-9)
+    assert binned["spearman"].value == exact["spearman"].value
+    assert binned["spearman"].low == pytest.approx(exact["spearman"].low, abs=0.003)
+    assert binned["spearman"].high == pytest.approx(exact["spearman"].high, abs=0.003)
+
+
+def test_units_that_are_alike_are_drawn_together_as_often_as_one_by_one(few_are_many):
+    """300 units of two kinds: the share of right calls varies as a binomial does."""
+    truth = np.repeat([1, 0, 1], [100, 120, 80])
+    probabilities = np.column_stack([1 - truth, truth]) * 0.8 + 0.1
+    probabilities[220:] = [0.9, 0.1]  # wrong
+    score = metrics.scores_for("sequence-classification", truth, probabilities, resamples=4000)["accuracy"]
+    expected = stats.binom(300, 220 / 300).ppf([0.025, 0.975]) / 300
+    assert (score.low, score.high) == pytest.approx(tuple(expected), abs=0.005)
+
+
+def test_thresholds_and_groups_reach_the_scores():
+    truth, probabilities = tied_problem(2)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    scores = metrics.scores_for("pair-classification", truth, probabilities, threshold=0.7, resamples=0)
+    called = (probabilities[:, 1] >= 0.7).astype(int)
+    assert scores["mcc"].value == pytest.approx(reference.matthews_corrcoef(truth, called))
+    assert metrics.plain("mcc", truth, probabilities, threshold=0.7) == scores["mcc"].value
+    difference = metrics.paired_difference("mcc", truth, probabilities, probabilities, first_threshold=0.7)
+    usual = reference.matthews_corrcoef(truth, probabilities.argmax(axis=1))
+    assert difference.value == pytest.approx(scores["mcc"].value - usual) != 0
+    with pytest.raises(ValueError, match="groups"):
+        metrics.scores_for("residue-classification", truth, probabilities, groups=np.zeros(3))
+
+
 def test_resamples_are_seeded_whole_and_independent_of_one_another():
     rows = np.concatenate(list(metrics.resample_weights(7, 300, seed=1)))
     assert rows.shape == (300, 7)
@@ -213,6 +332,10 @@ def test_labels_say_macro_only_for_more_than_two_classes():
     assert all(metrics.label(name) for name in metrics.HIGHER_IS_BETTER)
     assert metrics.metrics_for("sequence-regression") == metrics.REGRESSION
     assert list(metrics.scores_for("sequence-regression", np.arange(3), np.arange(3))) == list(metrics.REGRESSION)
+    assert metrics.metrics_for("residue-regression") == metrics.REGRESSION
+    assert metrics.metrics_for("pair-classification") == metrics.CLASSIFICATION
+    assert metrics.metrics_for("multi-label") == metrics.MULTILABEL
+    assert metrics.label("macro_f1", 9) == "Macro F1"
     assert [name for name, higher in metrics.HIGHER_IS_BETTER.items() if not higher] == ["rmse"]
 
 
@@ -242,4 +365,16 @@ def test_ten_thousand_sequences_are_scored_in_seconds():
     start = time.perf_counter()
     metrics.classification_scores(truth, probabilities)
     metrics.regression_scores(truth.astype(float), probabilities[:, 0])
+    assert time.perf_counter() - start < 20
+
+
+def test_half_a_million_residues_are_scored_in_seconds():
+    """About 2 s for both when nothing else runs."""
+    generator = np.random.default_rng(0)
+    truth = (generator.random(500_000) < 0.05).astype(int)
+    score = 1 / (1 + np.exp(-truth - generator.normal(size=500_000)))
+    groups = np.sort(generator.integers(0, 1500, 500_000))
+    start = time.perf_counter()
+    metrics.scores_for("residue-classification", truth, np.column_stack([1 - score, score]), groups=groups)
+    metrics.scores_for("residue-regression", truth + score, score, groups=groups)
     assert time.perf_counter() - start < 20

@@ -6,7 +6,7 @@
   averaged over the sequences with a label called, and recall, averaged over the sequences that have a label
   (Radivojac et al. 2013, 10.1038/nmeth.2340). It chooses its threshold on the very sequences that it scores.
 - ``subset_accuracy`` is the share of sequences with all labels right, ``hamming_accuracy`` that of the cells.
-- F1 is 0 when nothing was called, as in scikit-learn.
+- F1 is 0 when nothing was called, as in scikit-learn. What needs a true label is undefined without one: NaN.
 """
 
 from __future__ import annotations

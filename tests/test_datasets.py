@@ -3,8 +3,9 @@
 from collections import Counter
 
 import pytest
-from seqlm.datasets import Example, make_splits, read_examples
+from seqlm.datasets import Example, make_splits
 from seqlm.errors import InputError
+from seqlm.labels import GivenSplit, read_examples
 from seqlm.sequences import PROTEIN, Rules
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
@@ -36,7 +37,7 @@ def test_labels_come_from_headers_by_pattern(tmp_path):
 
 def test_labels_and_splits_come_from_columns(tmp_path):
     path = write(tmp_path, "id,sequence,y,part\na,MK,1.5,train\nb,MV,-2,dev\n")
-    found = read(path, numeric=True, label_column="y", split_column="part")
+    found = read(path, numeric=True, label_column="y", given_split=GivenSplit("part"))
     assert [(example.label, example.split) for example in found] == [(1.5, "train"), (-2.0, "validation")]
 
 
@@ -52,7 +53,7 @@ def test_labels_and_splits_come_from_columns(tmp_path):
         (">a LABEL=nan\nMK\n", {"numeric": True}, "has nan as its value"),
         (">a LABEL=inf\nMK\n", {"numeric": True}, "has inf as its value"),
         ("id,sequence,label\na,MK,\n", {}, "has no label in column 'label'"),
-        ("id,sequence,label,s\na,MK,1,odd\n", {"split_column": "s"}, "has 'odd' as its split"),
+        ("id,sequence,label,s\na,MK,1,odd\n", {"given_split": GivenSplit("s")}, "has 'odd' as its split"),
         ("id,sequence,label\na,MK,1\n", {"label_column": "5"}, "no column '5' for the label column"),
         (">a LABEL=1\n" + "ACGT" * 10 + "\n", {}, "holds DNA (1 of 1 sequences)"),
         (f">a LABEL={'x' * 101}\nMK\n", {}, "a label is at most 100 printable characters"),

@@ -8,12 +8,13 @@ import pytest
 import torch
 from seqlm.adapters import LoraSettings, add_adapter, load_adapter, pissa_start, save_adapter
 from seqlm.errors import InputError
+from seqlm.examples import Examples, balanced_weights
 from seqlm.families import recognise
 from seqlm.loading import SequenceModel, load_backbone
 from seqlm.model_files import read_model_folder
 from seqlm.tasks import Head, Task
 from seqlm.tokens import Encoder
-from seqlm.training import Examples, Settings, train
+from seqlm.training import Settings, train
 from torch.nn import functional
 
 LABELS = Task("sequence-classification", ("0", "1"))
@@ -32,7 +33,7 @@ def build(folder, lora=None, seed=1, task=LABELS):
 
 
 def examples(encoder):
-    return Examples([encoder.encode(sequence) for sequence in SEQUENCES], TRUTH)
+    return Examples(LABELS, [encoder.encode(sequence) for sequence in SEQUENCES], TRUTH)
 
 
 def trained(model):
@@ -58,8 +59,9 @@ def test_one_update_is_that_of_torch_by_hand_with_class_weights(model_path):
     gradients = {}
     for parameter_name, parameter in model.head.named_parameters():
         parameter.register_hook(lambda g, n=parameter_name: gradients.__setitem__(n, gradients.get(n, 0) + g))
-    data = Examples([encoder.encode(sequence) for sequence in SEQUENCES], truth)
-    settings = Settings(epochs=1, batch_size=24, budget=64, class_weights="balanced", learning_rate=1e-12)
+    encoded = [encoder.encode(sequence) for sequence in SEQUENCES]
+    data = Examples(LABELS, encoded, truth, class_weights=balanced_weights(LABELS, truth))
+    settings = Settings(epochs=1, batch_size=24, budget=64, learning_rate=1e-12)
     train(model, data, None, encoder.padding, settings)
     pooled = []
     for sequence in SEQUENCES:
@@ -75,7 +77,7 @@ def test_one_update_is_that_of_torch_by_hand_with_class_weights(model_path):
 def test_the_best_epoch_is_kept_and_training_stops_early(model_path):
     model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
     data = examples(encoder)
-    wrong = Examples(data.encoded, 1 - TRUTH)  # the better it learns, the worse it scores
+    wrong = Examples(LABELS, data.encoded, 1 - TRUTH)  # the better it learns, the worse it scores
     history = train(model, data, wrong, encoder.padding, Settings(epochs=30, learning_rate=0.01, patience=3))
     assert history.stopped_early
     assert len(history.epochs) == history.best_epoch + 3

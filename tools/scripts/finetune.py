@@ -9,6 +9,15 @@ from seqlm import __version__
 from seqlm.arguments import add_columns, add_computing, add_model, number
 from seqlm.errors import Parser, run
 
+TASKS = (
+    "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
+    "pair-classification", "pair-regression",
+)  # fmt: skip
+METRICS = (
+    "mcc", "balanced_accuracy", "accuracy", "f1", "auroc", "auprc", "macro_f1", "micro_f1", "fmax", "macro_auroc",
+    "macro_auprc", "micro_auprc", "spearman", "pearson", "rmse", "r2",
+)  # fmt: skip
+
 
 def options():
     parser = Parser(description=__doc__)
@@ -30,7 +39,14 @@ def options():
         help="finds the label in a FASTA header; the first group is the label",
     )
     data.add_argument("--label-column", metavar="COLUMN", help="'label' if not given")
+    data.add_argument(
+        "--label-separator", default=";", metavar="TEXT", help="between the labels of a sequence that can have several"
+    )
     data.add_argument("--split-column", metavar="COLUMN", help="says train, validation or test")
+    data.add_argument("--validation-column", metavar="COLUMN", help="says true for training rows kept for validation")
+    data.add_argument(
+        "--split-pattern", metavar="REGEX", help="finds train, validation or test in a FASTA header, such as SET=(\\w+)"
+    )
     data.add_argument("--positive-label", metavar="LABEL", help="of two classes; the one that sorts last if not given")
     data.add_argument(
         "--alphabet",
@@ -46,10 +62,45 @@ def options():
     )
     add_columns(parser)
 
-    learning = parser.add_argument_group("learning")
-    learning.add_argument(
-        "--task", default="sequence-classification", choices=["sequence-classification", "sequence-regression"]
+    residues = parser.add_argument_group("labels of residues, and pairs")
+    residues.add_argument(
+        "--sequences",
+        metavar="FILE",
+        help="the sequences, where --train holds label strings (FASTA), positions of sites (table) or pairs (table)",
     )
+    residues.add_argument("--mask", metavar="FASTA", help="strings of 0 and 1; residues with 0 count nowhere")
+    residues.add_argument(
+        "--unknown-labels", default="?", metavar="LETTERS", help="letters of a label string that count nowhere"
+    )
+    residues.add_argument("--position-column", metavar="COLUMN", help="of a table of sites; 'position' if not given")
+    residues.add_argument(
+        "--unlisted",
+        default="negative",
+        choices=["negative", "unknown"],
+        help="what a residue is that a table of sites does not list",
+    )
+    residues.add_argument(
+        "--second-sequences", metavar="FILE", help="of second members, where they are in another file"
+    )
+    residues.add_argument("--second-model", metavar="PATH", help="that reads second members, such as DNA; not trained")
+    residues.add_argument("--second-model-id", default="", metavar="TEXT", help="its name, as noted in the bundle")
+    residues.add_argument("--first-column", metavar="COLUMN", help="of a table of pairs; 'first' or else column 1")
+    residues.add_argument("--second-column", metavar="COLUMN", help="'second' or else column 2")
+    residues.add_argument(
+        "--pair-order",
+        default="auto",
+        choices=["auto", "symmetric", "ordered"],
+        help="whether A with B is the same pair as B with A; auto: yes, unless there are two files of sequences",
+    )
+    residues.add_argument(
+        "--pair-split",
+        default="member",
+        choices=["member", "pair"],
+        help="how sets are drawn: no sequence in two of them, or pair by pair",
+    )
+
+    learning = parser.add_argument_group("learning")
+    learning.add_argument("--task", default=TASKS[0], choices=TASKS)
     learning.add_argument(
         "--method",
         default="lora",
@@ -90,21 +141,8 @@ def options():
     learning.add_argument(
         "--metric",
         default="auto",
-        help="picks the best epoch; auto: mcc or spearman",
-        choices=[
-            "auto",
-            "loss",
-            "mcc",
-            "balanced_accuracy",
-            "accuracy",
-            "f1",
-            "auroc",
-            "auprc",
-            "spearman",
-            "pearson",
-            "rmse",
-            "r2",
-        ],
+        help="picks the best epoch; auto: mcc, auprc for residues of two classes, fmax for several labels, spearman",
+        choices=["auto", "loss", *METRICS],
     )
     learning.add_argument(
         "--patience",
@@ -114,6 +152,18 @@ def options():
         help="epochs without a better validation score before training stops; 0: train them all",
     )
     learning.add_argument("--class-weights", default="none", choices=["none", "balanced"])
+    learning.add_argument(
+        "--threshold-by",
+        default="mcc",
+        choices=["mcc", "f1", "none"],
+        help="score on the validation set that chooses the probability from which a class is called; none: 0.5",
+    )
+    learning.add_argument(
+        "--calibration",
+        default="none",
+        choices=["none", "temperature"],
+        help="divide the logits by the temperature that fits the validation set best",
+    )
     learning.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
     add_computing(parser)
 

@@ -7,7 +7,7 @@ keeps both the memory and the work of a batch even.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One window of one sequence; ``owner`` is the number of the sequence."""
+    """One window of one sequence; ``owner`` is the number of the sequence, ``start`` where in it the window begins."""
 
     ids: np.ndarray  # (tokens,)
     weights: np.ndarray  # (tokens,)
     owner: int
+    start: int = 0
+
+    @property
+    def covered(self) -> slice:
+        """The positions of the sequence that are real tokens of this row."""
+        return slice(self.start, self.start + int(np.count_nonzero(self.weights)))
 
 
 @dataclass
@@ -34,7 +40,12 @@ class Batch:
     Attributes:
         ids, mask: (rows, tokens); weights: (rows, tokens), what each token counts in the pooled vector;
         owners: (rows,), the place of the row's sequence in the batch, 0 … sequences - 1;
-        pooled: (sequences, hidden) where the vectors are known already, in place of all of the above.
+        pooled: (sequences, hidden), or (residues, hidden), where the vectors are known already, in place of all of the
+            above;
+        pairs: (pairs, 2), the places of both members in the batch; second: (pairs, other hidden), the vectors of the
+            second members where another model reads them;
+        targets: what is to be learnt, a unit (sequence, residue or pair) each; importance: what each counts in the
+            loss, of the loss's shape.
     """
 
     sequences: int
@@ -43,23 +54,26 @@ class Batch:
     weights: torch.Tensor | None = None
     owners: torch.Tensor | None = None
     pooled: torch.Tensor | None = None
+    pairs: torch.Tensor | None = None
+    second: torch.Tensor | None = None
     targets: torch.Tensor | None = None
+    importance: torch.Tensor | None = None
 
     def to(self, device) -> Batch:
         moved = {
-            name: value.to(device, non_blocking=True)
-            for name in ("ids", "mask", "weights", "owners", "pooled", "targets")
-            if (value := getattr(self, name)) is not None
+            field.name: value.to(device, non_blocking=True)
+            for field in fields(self)
+            if field.name != "sequences" and (value := getattr(self, field.name)) is not None
         }
         return Batch(self.sequences, **moved)
 
 
-def rows_of(encoded: Sequence[Encoded]) -> list[Row]:
-    """All windows of all sequences."""
+def rows_of(encoded: Sequence[Encoded], owners: Sequence[int] | None = None) -> list[Row]:
+    """All windows of all sequences; ``owners`` are the numbers of the sequences if they are not 0, 1, 2, …"""
     return [
-        Row(ids, weights, owner)
-        for owner, sequence in enumerate(encoded)
-        for ids, weights in zip(sequence.rows, sequence.weights, strict=True)
+        Row(ids, weights, owner, start)
+        for owner, sequence in zip(owners if owners is not None else range(len(encoded)), encoded, strict=True)
+        for ids, weights, start in zip(sequence.rows, sequence.weights, sequence.starts, strict=True)
     ]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from .errors import InputError
-from .sequences import PROTEIN, Rules, _shown, clean, looks_like_dna, read_records, read_table_header, sequence_format
+from .sequences import Rules, _shown
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
@@ -23,24 +23,34 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-MAX_LETTERS = 2_000_000_000  # letters of all examples together, which are held in memory while a model is trained
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled sequence; ``label`` is a class name, or a number for a regression."""
+    """One labelled sequence.
+
+    ``label`` is a class name; a number for a regression; a tuple of names where a sequence can have several. Of
+    residues it is an array, an entry each: places in a list of classes (-1: unknown), or numbers (NaN: unknown).
+    """
 
     id: str
     sequence: str
-    label: str | float
+    label: str | float | tuple[str, ...] | np.ndarray
     split: str = ""
+
+    @property
+    def names(self) -> tuple:
+        """The classes that the example has, for a task of classes."""
+        if isinstance(self.label, np.ndarray):
+            return tuple(np.unique(self.label[self.label >= 0]).tolist())
+        return self.label if isinstance(self.label, tuple) else (self.label,)
 
 
 @dataclass
 class Dataset:
     """The three splits, and what was noticed about them."""
 
-    splits: dict[str, list[Example]]
+    splits: dict[str, list]  # of Example, or of seqlm.pairs.Pair
     rules: Rules = field(default_factory=Rules)
     origin: dict[str, str] = field(default_factory=dict)  # split -> how it came about, in words
     duplicates: dict[str, int] = field(default_factory=dict)  # what is shared -> number of sequences
@@ -51,90 +61,8 @@ class Dataset:
 
     def labels(self) -> list[str]:
         """Class names in a fixed order: by number where all are numbers, else by text."""
-        names = {example.label for examples in self.splits.values() for example in examples}
-        return sorted(names, key=_natural)
-
-
-def read_examples(
-    path: str | Path,
-    *,
-    numeric: bool,
-    alphabet: str,
-    replacements: dict[str, str],
-    rules: Rules,
-    label_pattern: str = r"LABEL=(\S+)",
-    label_column: str | None = None,
-    id_column: str | None = None,
-    sequence_column: str | None = None,
-    split_column: str | None = None,
-    format: str = "auto",
-) -> list[Example]:
-    r"""Read labelled sequences from FASTA (label in the header) or a table (label in a column).
-
-    Args:
-        numeric: labels are numbers (regression) and not class names.
-        alphabet, replacements, rules: see :func:`seqlm.sequences.clean`.
-        label_pattern: regular expression whose first group is the label, searched in a FASTA header.
-        label_column, id_column, sequence_column, split_column: names or 1-based numbers, for tables.
-
-    Returns:
-        the examples in the order of the file.
-
-    Raises:
-        InputError: a record without a label, a label that is no number where one is needed (NaN and infinite
-            included), an id that comes twice, a letter that the model does not know.
-
-    >>> read_examples("train.fasta", numeric=False, alphabet="protein", replacements={}, rules=Rules())
-    [Example(id='sp|Q9UQC2|GAB2_HUMAN%598%614', sequence='SGTNS…', label='1', split='')]
-    """
-    path = Path(path)
-    if format == "auto":
-        format = sequence_format(path)
-    if format == "fasta":
-        for name, value in (("split", split_column), ("label", label_column)):
-            if value:
-                raise InputError(f"{path.name} is FASTA and has no {name} column; give a table, or leave it empty")
-        pattern = _label_pattern(label_pattern)
-        label_at = split_at = None
-    else:
-        table = read_table_header(path, format)
-        label_at = table.index(label_column or "label", "label column")
-        split_at = table.index(split_column, "split column") if split_column else None
-
-    examples: list[Example] = []
-    seen: dict[str, int] = {}
-    letters = foreign = 0
-    for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column):
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
-        if record.id in seen:
-            raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")
-        seen[record.id] = record.line
-        if label_at is None:
-            found = pattern.search(record.header)
-            if not found or not (label := found.group(1)):
-                raise InputError(f"{where} has no label: the pattern '{label_pattern}' is not in its header")
-        else:
-            label = record.fields[label_at]
-            if not label:
-                raise InputError(f"{where} has no label in column '{table.columns[label_at]}'")
-        if not numeric and (len(label) > 100 or not label.isprintable()):
-            raise InputError(f"{where} has the label '{_shown(label)}'; a label is at most 100 printable characters")
-        split = ""
-        if split_at is not None:
-            split = SPLIT_NAMES.get(record.fields[split_at].lower(), "")
-            if not split:
-                raise InputError(
-                    f"{where} has '{_shown(record.fields[split_at])}' as its split; use train, validation or test"
-                )
-        letters += len(record.sequence)
-        if letters > MAX_LETTERS:
-            raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
-        foreign += alphabet == PROTEIN and looks_like_dna(record.sequence)
-        sequence = clean(record, alphabet, replacements, rules, path)
-        examples.append(Example(record.id, sequence, _number(label, where) if numeric else label, split))
-    if foreign > len(examples) / 2:
-        raise InputError(f"{path.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins")
-    return examples
+        names = {name for examples in self.splits.values() for example in examples for name in example.names}
+        return sorted(names, key=natural)
 
 
 def make_splits(
@@ -143,6 +71,7 @@ def make_splits(
     test: list[Example] | None,
     *,
     numeric: bool,
+    names: Callable[[Example], tuple[str, ...]] = lambda example: example.names,
     by_column: bool = False,
     validation_fraction: float = 0.15,
     test_fraction: float = 0.0,
@@ -151,10 +80,13 @@ def make_splits(
 ) -> Dataset:
     """Put examples into training, validation and test sets.
 
-    A set that is given is used as it is. With a split column the column decides. Otherwise a share of the training
-    examples is drawn, stratified by class; equal sequences always stay on the same side.
+    A set that is given is used as it is. Where the file says the split of each record, that decides. Otherwise a share
+    of the training examples is drawn, stratified where each has one class; equal sequences always stay on the same
+    side.
 
     Args:
+        names: the classes of an example; not asked of numbers.
+        by_column: the examples of ``train`` know their splits.
         validation_fraction, test_fraction: shares of the training file, used where no such set is given; 0 for none.
         duplicates: what to do about a training sequence that is also in the validation or test set: ``report`` it,
             ``remove`` it from the training set, or ``refuse`` the input.
@@ -171,81 +103,82 @@ def make_splits(
         for name in SPLITS[1:]:
             chosen = [example for example in train if example.split == name]
             if chosen and name in splits:
-                raise InputError(f"a {name} set is given both as a file and in the split column; leave one out")
+                raise InputError(f"a {name} set is given both as a file and in the training file; leave one out")
             if chosen:
-                splits[name], origin[name] = chosen, "given in the split column"
+                splits[name], origin[name] = chosen, "given in the training file"
         splits["train"] = [example for example in train if example.split == "train"]
         if not splits["train"]:
-            raise InputError("the split column leaves no training examples; it needs rows with 'train'")
+            raise InputError("no record of the training file says that it is for training; some must say 'train'")
     if not numeric:
-        _check_classes(splits)
+        check_classes({"train": splits["train"]}, names)
+    stratified = not numeric and all(isinstance(example.label, str) for example in train)
     for name, share in (("test", test_fraction), ("validation", validation_fraction)):
         if name not in splits and share:
             # the share is of what was given, also when the other set has been taken out before
             share = share * len(train) / len(splits["train"])
-            splits["train"], splits[name] = _draw(splits["train"], share, name, numeric, seed)
+            splits["train"], splits[name] = _draw(splits["train"], share, name, stratified, seed)
             origin[name] = f"drawn at random from the training examples (seed {seed})"
             origin["train"] = "what is left of the training examples"
     dataset = Dataset({name: splits[name] for name in SPLITS if name in splits}, origin=origin)
     _count_duplicates(dataset, duplicates)
     if len(dataset["train"]) < 2:
         raise InputError(f"{len(dataset['train'])} training example is left; a model needs at least two")
-    if numeric and len({example.label for example in dataset["train"]}) < 2:
-        raise InputError("all training values are the same; there is nothing to learn")
-    if not numeric:
-        _check_classes(dataset.splits)
-    dataset.sha256 = {name: _digest(examples) for name, examples in dataset.splits.items()}
+    if numeric:
+        values = np.concatenate([np.atleast_1d(example.label) for example in dataset["train"]])
+        if np.nanmin(values) == np.nanmax(values):
+            raise InputError("all training values are the same; there is nothing to learn")
+    else:
+        _leave_out_unknown(dataset)
+        check_classes(dataset.splits, names)
+    dataset.sha256 = {
+        name: digest((example.id, example.sequence, _hashable(example.label)) for example in examples)
+        for name, examples in dataset.splits.items()
+    }
     return dataset
 
 
-def _label_pattern(text: str) -> re.Pattern:
-    try:
-        pattern = re.compile(text)
-    except re.error as problem:
-        raise InputError(f"the label pattern '{_shown(text)}' is not a regular expression: {problem}") from None
-    if pattern.groups < 1:
-        raise InputError(
-            f"the label pattern '{_shown(text)}' has no group; put the label in brackets, as in LABEL=(\\S+)"
-        )
-    return pattern
+def _leave_out_unknown(dataset: Dataset) -> None:
+    """Of several labels, those that no training example has cannot be learnt: they are left out, and counted."""
+    known = {name for example in dataset["train"] for name in example.names}
+    for split in SPLITS[1:]:
+        for place, example in enumerate(dataset[split]):
+            if isinstance(example.label, tuple) and not known.issuperset(example.label):
+                kept = tuple(name for name in example.label if name in known)
+                dataset.splits[split][place] = replace(example, label=kept)
+                dataset.rules.count(
+                    f"labels without a training example left out of {split}", len(example.label) - len(kept)
+                )
 
 
-def _number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"{where} has '{_shown(text)}' where a number is needed") from None
-    if not math.isfinite(value):
-        raise InputError(f"{where} has {text} as its value; remove records without a measured value")
-    return value
-
-
-def _natural(label: str) -> tuple:
+def natural(label: str) -> tuple:
     try:
         return (0, float(label), label)
     except ValueError:
         return (1, 0.0, label)
 
 
-def _check_classes(splits: dict[str, list[Example]]) -> None:
-    counts = Counter(example.label for example in splits["train"])
+def check_classes(splits: dict[str, list], names: Callable = lambda example: example.names) -> None:
+    """Refuse training examples of fewer than two classes, and classes that only other splits have."""
+    counts = Counter(name for example in splits["train"] for name in names(example))
     if len(counts) < 2:
-        raise InputError(f"all training examples have the label '{_shown(next(iter(counts)))}'; two classes are needed")
-    for name in SPLITS[1:]:
-        for example in splits.get(name, ()):
-            if example.label not in counts:
-                raise InputError(
-                    f"the {name} set has the label '{_shown(example.label)}' (record '{_shown(example.id)}'), "
-                    "which no training example has"
-                )
+        only = f"the label '{_shown(next(iter(counts)))}'" if counts else "no label"
+        raise InputError(f"all training examples have {only}; two classes are needed")
+    for split in SPLITS[1:]:
+        for example in splits.get(split, ()):
+            for name in names(example):
+                if name not in counts:
+                    raise InputError(
+                        f"the {split} set has the label '{_shown(name)}' (record '{_shown(example.id)}'), which no "
+                        "training example has"
+                    )
     if len(counts) > 1000:
         raise InputError(f"{len(counts):,} different labels; is the label a number? Then choose a regression task")
 
 
 def _draw(
-    examples: list[Example], share: float, name: str, numeric: bool, seed: int
+    examples: list[Example], share: float, name: str, stratified: bool, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """(rest, drawn): a stratified random share, equal sequences kept together."""
+    """(rest, drawn): a random share, equal sequences kept together, by class where ``stratified``."""
     from sklearn.model_selection import train_test_split
 
     groups: dict[str, list[Example]] = defaultdict(list)
@@ -253,7 +186,7 @@ def _draw(
         groups[example.sequence].append(example)
     representatives = [members[0] for members in groups.values()]
     strata = None
-    if not numeric:
+    if stratified:
         strata = [example.label for example in representatives]
         for label, count in Counter(strata).items():
             if count < 2:
@@ -283,7 +216,7 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
     for name, examples in dataset.splits.items():
         labels: dict[str, set] = defaultdict(set)
         for example in examples:
-            labels[example.sequence].add(example.label)
+            labels[example.sequence].add(_hashable(example.label))
         where[name] = set(labels)
         if repeated := len(examples) - len(labels):
             dataset.duplicates[f"repeated within {name}"] = repeated
@@ -311,8 +244,13 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
         dataset.splits["train"] = kept
 
 
-def _digest(examples: list[Example]) -> str:
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(f"{example.id}\t{example.sequence}\t{example.label}\n".encode())
-    return digest.hexdigest()
+def digest(rows: Iterable[tuple]) -> str:
+    """SHA-256 of rows of plain values."""
+    state = hashlib.sha256()
+    for row in rows:
+        state.update(("\t".join(map(str, row)) + "\n").encode())
+    return state.hexdigest()
+
+
+def _hashable(label):
+    return label.tobytes() if isinstance(label, np.ndarray) else label

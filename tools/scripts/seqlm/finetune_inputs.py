@@ -4,41 +4,88 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from . import metrics
 from .bundle import open_bundle
-from .datasets import SPLITS, Dataset, make_splits, read_examples
+from .datasets import SPLITS, Dataset, Example, make_splits, natural
 from .errors import InputError
 from .families import Family, recognise
-from .manifest import check_labels
+from .labels import GivenSplit, read_examples
+from .manifest import check_labels, level_of
 from .model_files import ModelFolder, read_model_folder
+from .pairs import PairReader, make_pair_splits, names_in, read_members
+from .residue_labels import ResidueReader
 from .sequences import Rules
+from .sites import windows_of
 from .tokens import Encoder
 
-TASKS = ("sequence-classification", "sequence-regression")
+TASKS = (
+    "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
+    "pair-classification", "pair-regression",
+)  # fmt: skip
 # arguments that decide what is learnt; the bundle and the report list them
 SETTINGS = (
     "method", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_last_layers", "lora_scaling",
     "lora_start", "train_layer_norms", "head", "head_dropout", "pooling", "max_length", "long_sequences", "epochs",
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
+    "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "pair_order", "pair_split",
 )  # fmt: skip
 
 
 @dataclass
+class Reader:
+    """A model that reads sequences: its files, its family and how it encodes."""
+
+    base: ModelFolder
+    family: Family
+    encoder: Encoder
+    name: str
+    revision: str = ""
+
+
+@dataclass
 class Plan:
-    """Checked inputs of one fine-tuning."""
+    """Checked inputs of one fine-tuning.
+
+    Attributes:
+        members: of pairs, the sequences of first and of second members by name; one dictionary twice where one file has
+            both.
+        second: of pairs, the model that reads second members, if it is another one. It is not trained.
+        window: length and middle residues of training windows around sites, if that is what the sequences are.
+    """
 
     arguments: Namespace
     scratch: Path
-    base: ModelFolder
-    family: Family
+    reader: Reader
     dataset: Dataset
     labels: tuple[str, ...] | None
     metric: str
+    members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
+    second: Reader | None = None
+    window: tuple[int, str] | None = None
+
+    @property
+    def base(self) -> ModelFolder:
+        return self.reader.base
+
+    @property
+    def family(self) -> Family:
+        return self.reader.family
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.reader.encoder
+
+    @property
+    def level(self) -> str:
+        return level_of(self.arguments.task)
 
     @cached_property
     def splits(self) -> list[str]:
@@ -52,24 +99,21 @@ class Plan:
     @property
     def score(self) -> str:
         """The score that the verdict compares: the one that picked the epoch, unless that was the loss."""
-        if self.metric != "loss":
-            return self.metric
-        return "mcc" if self.labels else "spearman"
+        return self.metric if self.metric != "loss" else default_metric(self.arguments.task, self.labels)
 
     @property
-    def base_name(self) -> str:
-        return self.arguments.model_id or self.base.config.get("_name_or_path") or self.base.path.name
+    def symmetric(self) -> bool:
+        """Whether both orders of a pair are the same pair."""
+        return _symmetric(self.arguments)
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """How the base model reads a sequence."""
-        return Encoder(
-            self.family,
-            self.base.path,
-            max_length=self.arguments.max_length,
-            long_sequences=self.arguments.long_sequences,
-            pooling=self.arguments.pooling,
-        )
+
+def default_metric(task: str, labels: tuple[str, ...] | None) -> str:
+    """The score that decides unless told: of rare sites AUPRC, which needs no threshold."""
+    if labels is None:
+        return "spearman"
+    if task == "multi-label":
+        return "fmax"
+    return "auprc" if task == "residue-classification" and len(labels) == 2 else "mcc"
 
 
 def open_base_model(path: str, scratch: Path) -> ModelFolder:
@@ -80,6 +124,7 @@ def open_base_model(path: str, scratch: Path) -> ModelFolder:
     """
     if Path(path).is_dir():
         return read_model_folder(path)
+    scratch.mkdir()
     bundle = open_bundle(path, scratch)
     if bundle.model is None:
         raise InputError(
@@ -91,63 +136,228 @@ def open_base_model(path: str, scratch: Path) -> ModelFolder:
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
-    numeric = arguments.task.endswith("regression")
+    level = level_of(arguments.task)
+    _check_options(arguments, level)
+    pooling = "none" if level == "residue" else arguments.pooling
+    reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
+    reader.revision = arguments.model_revision
+    second = None
+    if arguments.second_model:
+        mean = "mean" if pooling == "cls" else pooling
+        second = _open_reader(arguments, arguments.second_model, scratch / "second", mean, arguments.second_model_id)
+    read = {"sequence": _read_sequences, "residue": _read_residues, "pair": _read_pairs}[level]
+    plan = read(arguments, scratch, reader, second)
+    if plan.labels:
+        check_labels(plan.labels)
     allowed = metrics.metrics_for(arguments.task)
-    metric = arguments.metric if arguments.metric != "auto" else "spearman" if numeric else "mcc"
-    if metric != "loss" and metric not in allowed:
-        raise InputError(f"the metric '{metric}' is not one of this task's: loss, {', '.join(allowed)}")
+    plan.metric = default_metric(arguments.task, plan.labels) if arguments.metric == "auto" else arguments.metric
+    if plan.metric != "loss" and plan.metric not in allowed:
+        raise InputError(f"the metric '{plan.metric}' is not one of this task's: loss, {', '.join(allowed)}")
+    for one, name, sequence in _all_sequences(plan):
+        if one.family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
+            one.encoder.encode(sequence, name)
+    return plan
+
+
+def _check_options(arguments: Namespace, level: str) -> None:
+    """Refuse options that contradict each other."""
     if arguments.lora_start == "pissa" and arguments.method == "dora":
         raise InputError("a PiSSA start and DoRA cannot be combined; choose one of them")
-    if arguments.pooling == "cls" and arguments.long_sequences == "window":
+    if arguments.pooling == "cls" and arguments.long_sequences == "window" and level != "residue":
         print("note: with cls pooling a long sequence is the mean of its windows' first tokens", file=sys.stderr)
+    for option, levels in (
+        ("sequences", ("residue", "pair")),
+        ("mask", ("residue",)),
+        ("position_column", ("residue",)),
+        ("second_sequences", ("pair",)),
+        ("second_model", ("pair",)),
+        ("first_column", ("pair",)),
+        ("second_column", ("pair",)),
+    ):
+        if getattr(arguments, option) and level not in levels:
+            flag = "--" + option.replace("_", "-")
+            raise InputError(f"{flag} is for tasks of {' or '.join(levels)}s; the task is {arguments.task}")
+    if level == "pair" and not arguments.sequences:
+        raise InputError("pairs are names of sequences; give the file with the sequences too (--sequences)")
+    if arguments.second_model and not arguments.second_sequences:
+        raise InputError("a second model reads the second members; give their sequences too (--second-sequences)")
+    if arguments.second_sequences and arguments.pair_order == "symmetric":
+        raise InputError("members from two files are not of one kind, so their pairs cannot be symmetric")
+    if arguments.positive_label and arguments.task == "multi-label":
+        raise InputError("a positive label is for two classes; leave it empty where a sequence can have several labels")
 
-    base_folder = scratch / "base"
-    base_folder.mkdir()
-    base = open_base_model(arguments.model, base_folder)
-    family = recognise(base.path, base.config, arguments.alphabet)
-    rules = Rules()
 
-    def read(path: str, split_column: str | None = None):
+def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, name: str) -> Reader:
+    base = open_base_model(path, scratch)
+    family = recognise(base.path, base.config, arguments.alphabet if scratch.name == "base" else "auto")
+    encoder = Encoder(
+        family,
+        base.path,
+        max_length=arguments.max_length,
+        long_sequences=arguments.long_sequences,
+        pooling=pooling,
+    )
+    return Reader(base, family, encoder, name or base.config.get("_name_or_path") or base.path.name)
+
+
+def _given_split(arguments: Namespace) -> GivenSplit:
+    return GivenSplit(arguments.split_column, arguments.validation_column, arguments.split_pattern)
+
+
+def _splitting(arguments: Namespace) -> dict:
+    return {
+        "numeric": arguments.task.endswith("regression"),
+        "by_column": bool(_given_split(arguments)),
+        "validation_fraction": arguments.validation_fraction,
+        "test_fraction": arguments.test_fraction,
+        "duplicates": arguments.duplicates,
+        "seed": arguments.seed,
+    }
+
+
+def _read_three(arguments: Namespace, read: Callable[[str, GivenSplit], list]) -> list[list | None]:
+    """Training, validation and test examples; only the training file says splits."""
+    files = (arguments.train, arguments.validation, arguments.test)
+    return [
+        read(path, _given_split(arguments) if number == 0 else GivenSplit()) if path else None
+        for number, path in enumerate(files)
+    ]
+
+
+def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second: None) -> Plan:
+    rules, numeric = Rules(), arguments.task.endswith("regression")
+
+    def read(path: str, given_split: GivenSplit) -> list[Example]:
         return read_examples(
             path,
             numeric=numeric,
-            alphabet=family.alphabet,
-            replacements=family.replacements,
+            alphabet=reader.family.alphabet,
+            replacements=reader.family.replacements,
             rules=rules,
             label_pattern=arguments.label_pattern,
             label_column=arguments.label_column,
+            separator=arguments.label_separator if arguments.task == "multi-label" else None,
             id_column=arguments.id_column,
             sequence_column=arguments.sequence_column,
-            split_column=split_column,
+            given_split=given_split,
             format=arguments.format,
         )
 
-    dataset = make_splits(
-        read(arguments.train, arguments.split_column),
-        read(arguments.validation) if arguments.validation else None,
-        read(arguments.test) if arguments.test else None,
+    dataset = make_splits(*_read_three(arguments, read), **_splitting(arguments))
+    dataset.rules = dataset.rules.merged(rules)
+    labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
+    window = None if numeric else windows_of(example.sequence for split in SPLITS for example in dataset[split])
+    return Plan(arguments, scratch, reader, dataset, labels, "", window=window)
+
+
+def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: None) -> Plan:
+    numeric = arguments.task.endswith("regression")
+    source = ResidueReader(
         numeric=numeric,
-        by_column=bool(arguments.split_column),
-        validation_fraction=arguments.validation_fraction,
-        test_fraction=arguments.test_fraction,
-        duplicates=arguments.duplicates,
-        seed=arguments.seed,
+        alphabet=reader.family.alphabet,
+        replacements=reader.family.replacements,
+        rules=Rules(),
+        sequences=Path(arguments.sequences) if arguments.sequences else None,
+        mask=Path(arguments.mask) if arguments.mask else None,
+        unknown=arguments.unknown_labels,
+        unlisted=arguments.unlisted,
+        format=arguments.format,
+        id_column=arguments.id_column,
+        sequence_column=arguments.sequence_column,
+        label_column=arguments.label_column,
+        position_column=arguments.position_column,
+    )
+
+    def read(path: str, given_split: GivenSplit) -> list[Example]:
+        source.given_split = given_split
+        return source.read(path)
+
+    three = _read_three(arguments, read)
+    names = list(source.classes)
+    dataset = make_splits(
+        *three, names=lambda example: tuple(names[place] for place in example.names), **_splitting(arguments)
+    )
+    dataset.rules = dataset.rules.merged(source.rules)
+    labels = None
+    if not numeric:
+        used = {names[place] for split in SPLITS for example in dataset[split] for place in example.names}
+        labels = _ordered(sorted(used, key=natural), arguments.positive_label)
+        order = np.full(len(names) + 1, -1, dtype=np.int16)  # the last one for what is not known
+        for place, name in enumerate(labels):
+            order[source.classes[name]] = place
+        for split in SPLITS:
+            for example in dataset[split]:
+                example.label[:] = order[example.label]
+    return Plan(arguments, scratch, reader, dataset, labels, "")
+
+
+def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Reader | None) -> Plan:
+    rules, numeric = Rules(), arguments.task.endswith("regression")
+    files = [path for path in (arguments.train, arguments.validation, arguments.test) if path]
+    columns = (arguments.first_column, arguments.second_column)
+    first, other = names_in(files, columns)
+    reading = {
+        "format": arguments.format,
+        "id_column": arguments.id_column,
+        "sequence_column": arguments.sequence_column,
+    }
+    if arguments.second_sequences:
+        members = (
+            read_members(Path(arguments.sequences), reader.family, rules, first, **reading),
+            read_members(Path(arguments.second_sequences), (second or reader).family, rules, other, **reading),
+        )
+    else:
+        members = (read_members(Path(arguments.sequences), reader.family, rules, first | other, **reading),) * 2
+    names = [Path(path).name for path in (arguments.sequences, arguments.second_sequences) if path]
+
+    def read(path: str, given_split: GivenSplit) -> list:
+        source = PairReader(
+            first=set(members[0]),
+            second=set(members[1]),
+            files=" or ".join(names),
+            numeric=numeric,
+            first_column=arguments.first_column,
+            second_column=arguments.second_column,
+            label_column=arguments.label_column,
+            given_split=given_split,
+            symmetric=_symmetric(arguments),
+        )
+        return list(source.read(path))
+
+    dataset = make_pair_splits(
+        *_read_three(arguments, read), **_splitting(arguments), by_member=arguments.pair_split == "member"
     )
     dataset.rules = dataset.rules.merged(rules)
     labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
-    if labels:
-        check_labels(labels)
-    plan = Plan(arguments, scratch, base, family, dataset, labels, metric)
-    if family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
+    pairs = [pair for split in SPLITS for pair in dataset[split]]  # what is in none of them need not be read
+    firsts, seconds = dict.fromkeys(pair.first for pair in pairs), dict.fromkeys(pair.second for pair in pairs)
+    if arguments.second_sequences:
+        members = ({name: members[0][name] for name in firsts}, {name: members[1][name] for name in seconds})
+    else:
+        members = ({name: members[0][name] for name in firsts | seconds},) * 2
+    return Plan(arguments, scratch, reader, dataset, labels, "", members=members, second=second)
+
+
+def _symmetric(arguments: Namespace) -> bool:
+    if arguments.pair_order == "auto":
+        return not arguments.second_sequences
+    return arguments.pair_order == "symmetric"
+
+
+def _all_sequences(plan: Plan):
+    """(reader, name, sequence) of everything that a model will read."""
+    if plan.level == "pair":
+        yield from ((plan.reader, name, sequence) for name, sequence in plan.members[0].items())
+        if plan.members[1] is not plan.members[0]:
+            yield from ((plan.second or plan.reader, name, sequence) for name, sequence in plan.members[1].items())
+    else:
         for split in plan.splits:
-            for example in dataset[split]:
-                plan.encoder.encode(example.sequence, example.id)
-    return plan
+            yield from ((plan.reader, example.id, example.sequence) for example in plan.dataset[split])
 
 
 def _ordered(labels: list[str], positive: str | None) -> tuple[str, ...]:
     """Class names in their order; the positive class of two is the second."""
-    if positive is None:
+    if not positive:
         return tuple(labels)
     if len(labels) != 2:
         raise InputError(f"a positive label is for two classes, and there are {len(labels)}; leave it empty")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from . import metrics
 from .bundle import write_bundle
-from .finetune_inputs import SETTINGS
+from .finetune_inputs import SETTINGS, Plan
 from .finetune_report import CITATIONS, finetune_report, save_figures
 from .finetuning import FINE_TUNED, Result
 from .manifest import write_manifest
 from .model_card import model_card
 from .outputs import Outputs, write_table
-from .prediction import columns, row
+from .prediction import cells, columns
 from .verdict import FinetuneSummary
 
 TINY = 2_000_000  # weights; no published model of biological sequences is smaller
@@ -35,7 +36,7 @@ def write(result: Result, outputs: Outputs) -> None:
     if arguments.output_metrics:
         write_table(
             outputs.file(arguments.output_metrics),
-            ["split", "model", "metric", "value", "low", "high", "sequences"],
+            ["split", "model", "metric", "value", "low", "high", f"{plan.level}s"],
             (
                 [split, name, metric, score.value, score.low, score.high, len(result.truth[split])]
                 for split in plan.splits
@@ -46,13 +47,8 @@ def write(result: Result, outputs: Outputs) -> None:
     if arguments.output_predictions:
         write_table(
             outputs.file(arguments.output_predictions),
-            [*columns(plan.labels), "truth", "split"],
-            (
-                [*row(example.id, prediction, plan.labels), example.label, plan.deciding]
-                for example, prediction in zip(
-                    plan.dataset[plan.deciding], result.predictions[FINE_TUNED][plan.deciding], strict=True
-                )
-            ),
+            [*columns(arguments.task, plan.labels), "truth", "split"],
+            _predictions(result),
         )
     if arguments.output_log:
         names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch))
@@ -69,9 +65,28 @@ def write(result: Result, outputs: Outputs) -> None:
     best = result.scores[FINE_TUNED][plan.deciding][plan.score]
     print(
         f"{plan.deciding}: {metrics.label(plan.score)} {best.value:.3f} ({best.low:.3f} to {best.high:.3f}), "
-        f"{len(result.truth[plan.deciding])} sequences",
+        f"{len(result.truth[plan.deciding])} {plan.level}s",
         file=sys.stderr,
     )
+
+
+def _predictions(result: Result) -> Iterator[list]:
+    """Rows of the deciding split, with what is true of each unit; empty where that is not known."""
+    plan = result.plan
+    examples, split = plan.dataset[plan.deciding], plan.deciding
+    made = cells(result.everything, plan.labels, result.thresholds[FINE_TUNED])
+    if plan.level == "residue":
+        rows = iter(made)
+        for example in examples:
+            for position, (letter, true) in enumerate(zip(example.sequence, example.label.tolist(), strict=True), 1):
+                known = true == true if plan.labels is None else true >= 0
+                shown = (true if plan.labels is None else plan.labels[true]) if known else ""
+                yield [example.id, position, letter, *next(rows), shown, split]
+        return
+    for example, row in zip(examples, made, strict=True):
+        names = [example.first, example.second] if plan.level == "pair" else [example.id]
+        true = ";".join(example.label) if isinstance(example.label, tuple) else example.label
+        yield [*names, *row, true, split]
 
 
 def _plain(value: float) -> float | None:
@@ -95,12 +110,15 @@ def summarise(result: Result) -> FinetuneSummary:
                 result.truth[split],
                 result.predictions[FINE_TUNED][split],
                 by_split[split],
+                groups=result.groups.get(split),
+                first_threshold=result.thresholds[FINE_TUNED],
+                second_threshold=result.thresholds[name],
                 seed=arguments.seed,
             )
             for name, by_split in result.predictions.items()
             if name != FINE_TUNED
         },
-        lengths={name: np.asarray([len(example.sequence) for example in plan.dataset[name]]) for name in plan.splits},
+        lengths=_lengths(plan),
         positive=1 if plan.labels and len(plan.labels) == 2 else None,
         origin=plan.dataset.origin,
         duplicates=plan.dataset.duplicates,
@@ -117,7 +135,7 @@ def summarise(result: Result) -> FinetuneSummary:
         trained_weights=result.trained,
         total_weights=result.total,
         versions=result.manifest["versions"],
-        base_model=plan.base_name,
+        base_model=plan.reader.name,
         revision=arguments.model_revision,
         sha256=plan.base.sha256,
         family=plan.family.name,
@@ -132,6 +150,21 @@ def summarise(result: Result) -> FinetuneSummary:
             or (key in ("lora", "peft") and arguments.method in ("lora", "dora"))
         ],
     )
+
+
+def _lengths(plan: Plan) -> dict[str, np.ndarray]:
+    """Letters of each sequence of each split; of pairs each sequence once a split."""
+    if plan.level != "pair":
+        return {name: np.asarray([len(example.sequence) for example in plan.dataset[name]]) for name in plan.splits}
+    first, second = plan.members
+    lengths = {}
+    for name in plan.splits:
+        firsts = dict.fromkeys(pair.first for pair in plan.dataset[name])
+        seconds = dict.fromkeys(pair.second for pair in plan.dataset[name])
+        if first is second:
+            firsts, seconds = firsts | seconds, {}
+        lengths[name] = np.asarray([len(first[one]) for one in firsts] + [len(second[one]) for one in seconds])
+    return lengths
 
 
 def _write_report(result: Result, outputs: Outputs) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
-from .batching import Row, collate, group_by_length, rows_of
+from .batching import Batch, Row, collate, group_by_length, rows_of
 from .errors import InputError
 from .loading import SequenceModel
+from .tasks import paired
 from .tokens import Encoded, Encoder
 
+Compute = Callable[[Batch], tuple[torch.Tensor, ...]]
 CHUNK_SEQUENCES = 4096
 CHUNK_TOKENS = 1_000_000
 
@@ -37,32 +39,66 @@ def pooled_vectors(
 
     The windows of a long sequence are spread over batches as any other rows and put together here.
     """
-    rows = rows_of(encoded)
     sums = torch.zeros(len(encoded), model.hidden_size)
     totals = torch.zeros(len(encoded))
-    for group in group_by_length([len(row.ids) for row in rows], budget):
-        for part, summed, total in _run([rows[index] for index in group], model, padding, names):
-            owners = torch.tensor([row.owner for row in part])
-            sums.index_add_(0, owners, summed)
-            totals.index_add_(0, owners, total)
+    for part, (summed, total) in _passes(model.weighted_sums, encoded, model.device, padding, budget, names):
+        owners = torch.tensor([row.owner for row in part])
+        sums.index_add_(0, owners, summed)
+        totals.index_add_(0, owners, total)
     return sums / totals[:, None]
 
 
-def _run(rows: list[Row], model: SequenceModel, padding: int, names: Sequence[str]) -> Iterator[tuple]:
-    """(rows, weighted sums (rows, hidden), sums of weights (rows,)), halving what does not fit."""
+def residue_values(
+    model: SequenceModel, encoded: Sequence[Encoded], padding: int, budget: int, names: Sequence[str] = ()
+) -> torch.Tensor:
+    """What the model gives for every residue of every sequence, (residues, outputs), one sequence after the other.
+
+    These are the head's outputs, or the vectors where there is no head. A residue that several windows cover gets
+    the mean of what they give, so each comes back exactly once.
+    """
+
+    def compute(batch: Batch) -> tuple[torch.Tensor]:
+        vectors = model.residues(batch)
+        return (vectors if model.head is None else model.head(vectors).float(),)
+
+    width = model.hidden_size if model.head is None else model.head.outputs
+    starts = residue_starts(encoded)
+    values = torch.zeros(int(starts[-1]), width)
+    for part, (given,) in _passes(compute, encoded, model.device, padding, budget, names):
+        done = 0
+        for row in part:
+            weights = torch.from_numpy(row.weights[row.weights > 0])
+            at = int(starts[row.owner]) + row.start
+            values[at : at + len(weights)] += given[done : done + len(weights)] * weights[:, None]
+            done += len(weights)
+    return values
+
+
+def residue_starts(encoded: Sequence[Encoded]) -> np.ndarray:
+    """Where each sequence's residues begin when all stand one after the other, (sequences + 1,)."""
+    return np.cumsum([0, *(one.tokens for one in encoded)])
+
+
+def _passes(compute: Compute, encoded, device, padding: int, budget: int, names: Sequence[str]) -> Iterator[tuple]:
+    """Rows of like length and what ``compute`` gives for them, until all rows are done."""
+    rows = rows_of(encoded)
+    for group in group_by_length([len(row.ids) for row in rows], budget):
+        yield from _run([rows[index] for index in group], compute, device, padding, names)
+
+
+def _run(rows: list[Row], compute: Compute, device: torch.device, padding: int, names: Sequence[str]):
+    """(rows, what is computed for them, on the CPU), halving what does not fit."""
     try:
         with torch.inference_mode():
-            batch = collate(rows, padding).to(model.device)
-            summed, total = model.weighted_sums(batch)
-            result = summed.cpu(), total.cpu()
+            result = tuple(value.cpu() for value in compute(collate(rows, padding).to(device)))
     except (torch.OutOfMemoryError, RuntimeError) as problem:
         if not out_of_memory(problem):
             raise
         result = None
     if result is not None:
-        yield rows, *result
+        yield rows, result
         return
-    if model.device.type == "cuda":
+    if device.type == "cuda":
         torch.cuda.empty_cache()
     if len(rows) == 1:
         name = f"'{names[rows[0].owner]}' " if names else ""
@@ -71,8 +107,8 @@ def _run(rows: list[Row], model: SequenceModel, padding: int, names: Sequence[st
             "choose a smaller maximal length or a machine with more memory"
         )
     half = len(rows) // 2
-    yield from _run(rows[:half], model, padding, names)
-    yield from _run(rows[half:], model, padding, names)
+    yield from _run(rows[:half], compute, device, padding, names)
+    yield from _run(rows[half:], compute, device, padding, names)
 
 
 def out_of_memory(problem: BaseException) -> bool:
@@ -91,18 +127,40 @@ def predict(
     """Predictions for a stream of (name, sequence), in its order.
 
     Yields:
-        name, the encoded sequence, and probabilities (classes,) or one value.
+        name, the encoded sequence, and probabilities (classes,) or one value; of a task of residues (residues, classes)
+        or (residues,).
     """
     model.eval()
     done = 0
     for chunk in _chunks(items, encoder):
         encoded = [one for _, one in chunk]
-        pooled = pooled_vectors(model, encoded, encoder.padding, budget, [name for name, _ in chunk])
-        decoded = model.decode(pooled)
+        names = [name for name, _ in chunk]
+        if model.task.level == "residue":
+            outputs = residue_values(model, encoded, encoder.padding, budget, names)
+            decoded = np.split(model.decode(outputs), residue_starts(encoded)[1:-1])
+        else:
+            pooled = pooled_vectors(model, encoded, encoder.padding, budget, names)
+            decoded = model.decode(model.outputs(pooled))
         for (name, one), prediction in zip(chunk, decoded, strict=True):
             yield name, one, prediction
         done += len(chunk)
         progress(done)
+
+
+def pair_outputs(
+    model: SequenceModel, first: torch.Tensor, second: torch.Tensor, pairs: np.ndarray, chunk: int = 8192
+) -> torch.Tensor:
+    """Outputs (pairs, outputs), on the CPU, from vectors that were computed once a sequence.
+
+    Args:
+        first, second: (sequences, hidden) pooled vectors of all first and of all second members.
+        pairs: (pairs, 2) places in ``first`` and in ``second``.
+    """
+    outputs = []
+    for start in range(0, len(pairs), chunk):
+        part = torch.from_numpy(pairs[start : start + chunk])
+        outputs.append(model.outputs(paired(first[part[:, 0]], second[part[:, 1]], model.head.pairs)))
+    return torch.cat(outputs)
 
 
 def _chunks(items: Iterable[tuple[str, str]], encoder: Encoder) -> Iterator[list[tuple[str, Encoded]]]:

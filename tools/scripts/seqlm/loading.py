@@ -17,16 +17,16 @@ from .bundle import Bundle
 from .errors import InputError
 from .families import Family, recognise
 from .model_files import ModelFolder
-from .tasks import Head, Task
+from .tasks import Head, Task, pair_width, paired
 from .tokens import Encoder
 
 
 class SequenceModel(nn.Module):
-    """Encoder, pooling over real positions, head.
+    """Encoder, the vector of each unit, head. A unit is a sequence, a residue or a pair, as the task says.
 
     Attributes:
         backbone: the encoder, as transformers or peft made it.
-        head: maps pooled vectors to outputs; None where only the vectors are wanted.
+        head: maps vectors of units to outputs; None where only the vectors are wanted.
     """
 
     def __init__(self, backbone: nn.Module, hidden_size: int, head: Head | None = None, task: Task | None = None):
@@ -37,13 +37,14 @@ class SequenceModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.backbone.parameters()).device
 
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """Vector of every token, (rows, tokens, hidden), fp32."""
+        return self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
+
     def weighted_sums(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum of weight times vector over the tokens of each row, (rows, hidden), and of the weights, (rows,); fp32."""
-        hidden = self.backbone(
-            input_ids=batch.ids, attention_mask=batch.mask
-        ).last_hidden_state  # (rows, tokens, hidden)
+        """Sum of weight times vector over the tokens of each row, (rows, hidden), and of the weights, (rows,)."""
         # a product of matrices; padding has weight 0, and whatever stands there is finite
-        return torch.einsum("rth,rt->rh", hidden.float(), batch.weights), batch.weights.sum(1)
+        return torch.einsum("rth,rt->rh", self.hidden(batch), batch.weights), batch.weights.sum(1)
 
     def pool(self, batch: Batch) -> torch.Tensor:
         """(sequences, hidden): the weighted mean over all windows of each sequence."""
@@ -54,14 +55,31 @@ class SequenceModel(nn.Module):
         weight = totals.new_zeros(batch.sequences).index_add(0, batch.owners, totals)
         return pooled / weight[:, None]
 
+    def residues(self, batch: Batch) -> torch.Tensor:
+        """(residues, hidden): every real residue of every row, row by row; padding and special tokens are left out."""
+        return batch.pooled if batch.pooled is not None else self.hidden(batch)[batch.weights > 0]
+
+    def units(self, batch: Batch) -> torch.Tensor:
+        """(units, inputs of the head)."""
+        if self.task.level == "residue":
+            return self.residues(batch)
+        pooled = self.pool(batch)
+        if self.task.level == "sequence":
+            return pooled
+        second = pooled[batch.pairs[:, 1]] if batch.second is None else batch.second
+        return paired(pooled[batch.pairs[:, 0]], second, self.head.pairs)
+
     def forward(self, batch: Batch) -> torch.Tensor:
-        return self.head(self.pool(batch))
+        return self.head(self.units(batch))
 
     @torch.inference_mode()
-    def decode(self, pooled: torch.Tensor) -> np.ndarray:
-        """Probabilities (sequences, classes) or values (sequences,) from pooled vectors (sequences, hidden)."""
-        outputs = self.head(pooled.to(self.head.shift.device))
-        return self.task.decode(outputs.cpu(), float(self.head.shift), float(self.head.scale))
+    def outputs(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Outputs (units, outputs) on the CPU from the vectors of units (units, inputs)."""
+        return self.head(vectors.to(self.head.shift.device)).float().cpu()
+
+    def decode(self, outputs: torch.Tensor) -> np.ndarray:
+        """Probabilities (units, classes) or values (units,) from outputs (units, outputs)."""
+        return self.task.decode(outputs, float(self.head.shift), float(self.head.scale))
 
 
 def prepare(threads: int, seed: int, device: str) -> torch.device:
@@ -136,18 +154,27 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
 
 @dataclass
 class Finetuned:
-    """A fine-tuned model ready to predict."""
+    """A fine-tuned model ready to predict.
+
+    Attributes:
+        threshold: of two classes, the probability from which the second is called; of several labels one each; None
+            where the most probable class is called.
+    """
 
     model: SequenceModel
     encoder: Encoder
     task: Task
+    threshold: float | tuple[float, ...] | None = None
 
 
-def load_finetuned(bundle: Bundle, base: ModelFolder, device: torch.device, precision: str) -> Finetuned:
+def load_finetuned(
+    bundle: Bundle, base: ModelFolder, device: torch.device, precision: str, second_width: int = 0
+) -> Finetuned:
     """Put a fine-tuned model together again: base model, adapter, head.
 
     Args:
         base: the base model; of a bundle that holds all weights, the model in it.
+        second_width: of pairs, the width of the model that reads the second members, if it is another one.
 
     Raises:
         InputError: parts that do not fit each other.
@@ -158,13 +185,17 @@ def load_finetuned(bundle: Bundle, base: ModelFolder, device: torch.device, prec
     backbone = load_backbone(base.path, family, dtype, device)
     if bundle.adapter_config:
         backbone = load_adapter(backbone, bundle.folder, bundle.adapter_config).to(device, dtype)
-    if manifest["head"]["inputs"] != family.hidden_size:
-        raise InputError(f"the head reads {manifest['head']['inputs']} numbers, the model gives {family.hidden_size}")
+    width, pairs = family.hidden_size, manifest["head"].get("pairs")
+    if pairs:
+        width = pair_width(width, second_width or width, pairs)
+    if manifest["head"]["inputs"] != width:
+        raise InputError(f"the head reads {manifest['head']['inputs']} numbers, the model gives {width}")
     try:
         head = Head.load(bundle.folder / "head.safetensors", manifest["head"])
     except ValueError as problem:
         raise InputError(f"head.safetensors does not fit its description: {str(problem).splitlines()[0]}") from None
-    task = Task(manifest["task"], tuple(manifest["labels"]) if manifest["labels"] else None)
+    labels = tuple(manifest["labels"]) if manifest["labels"] else None
+    task = Task(manifest["task"], labels, manifest.get("temperature", 1.0))
     encoder = Encoder(
         family,
         base.path,
@@ -172,4 +203,6 @@ def load_finetuned(bundle: Bundle, base: ModelFolder, device: torch.device, prec
         long_sequences=manifest["long_sequences"],
         pooling=manifest["pooling"],
     )
-    return Finetuned(SequenceModel(backbone, family.hidden_size, head, task).to(device).eval(), encoder, task)
+    model = SequenceModel(backbone, family.hidden_size, head, task).to(device).eval()
+    threshold = manifest.get("threshold")
+    return Finetuned(model, encoder, task, tuple(threshold) if isinstance(threshold, list) else threshold)

@@ -9,12 +9,15 @@
      "family": "t5", "alphabet": "protein", "pooling": "mean",
      "base_model": {"id": "Rostlab/prot_t5_xl_uniref50", "revision": null, "sha256": "9f…"},
      "head": {"kind": "mlp", "inputs": 1024, "outputs": 2, "hidden": 1024},    null where there is none
-     "window": 33, "max_length": 1024, "long_sequences": "window", "threshold": 0.5,
+     "max_length": 1024, "long_sequences": "window",
+     "window": 33, "sites": "Y",                             of a model of windows around residues, which can scan
+     "threshold": 0.5, "temperature": 1.0,                   a threshold for each label where there are several
      "metrics": {"test": {"mcc": [0.48, 0.21, 0.71]}},       value, and both ends of its 95 % interval
      "settings": {"rank": 4, "epochs": 20},
      "versions": {"torch": "2.13.0"}, "seed": 42, "data_sha256": "3a…"}
 
-Beside these, ``sites`` (residues that are predicted on, as "STY") and ``stride`` may be there.
+A head of pairs says ``"pairs": "symmetric"`` or ``"ordered"``, and ``second_model`` is there, like ``base_model``,
+where another model reads the second members.
 """
 
 from __future__ import annotations
@@ -34,8 +37,16 @@ TASKS = (
     "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
     "pair-classification", "pair-regression", "causal-lm", "masked-lm",
 )  # fmt: skip
+_LEVELS = ("residue", "pair")
 WITHOUT_HEAD = ("causal-lm", "masked-lm")  # they use the head that transformers gives the model
 METHODS = ("lora", "dora", "full", "head", "pretrain")
+
+
+def level_of(task: str) -> str:
+    """What one prediction of a task is about: ``sequence``, ``residue`` or ``pair``."""
+    start = task.split("-")[0]
+    return start if start in _LEVELS else "sequence"
+
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -156,6 +167,18 @@ def _digests(value):
     (_table(_sha256) if isinstance(value, dict) else _sha256)(value)
 
 
+def _threshold(value):
+    if isinstance(value, list):
+        if len(value) > MOST_LABELS:
+            raise _Wrong(f"must hold at most {MOST_LABELS:,} numbers")
+        for number in value:
+            _number(0, 1)(number)
+    else:
+        _number(0, 1)(value)
+
+
+_MODEL = _object({"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100))})
+
 _check = _object(
     {
         "format": _whole(FORMAT, FORMAT),
@@ -174,18 +197,20 @@ _check = _object(
                     "inputs": _whole(1, 1 << 20),
                     "outputs": _whole(1, MOST_LABELS),
                     "hidden": _whole(0, 1 << 17),
-                }
+                },
+                {"pairs": _one_of("symmetric", "ordered")},
             )
         ),
         "versions": _table(_text(100)),
         "seed": _whole(0, 2**63),
     },
     {
-        "base_model": _or_null(_object({"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100))})),
+        "base_model": _or_null(_MODEL),
+        "second_model": _or_null(_MODEL),
         "sites": _or_null(_text(100)),
         "window": _or_null(_whole(1, 1 << 20)),
-        "stride": _or_null(_whole(1, 1 << 20)),
-        "threshold": _or_null(_number(0, 1)),
+        "threshold": _or_null(_threshold),
+        "temperature": _number(0.01, 100),
         "metrics": _table(_table(_score)),
         "settings": _table(_scalar),
         "data_sha256": _or_null(_digests),
@@ -218,8 +243,18 @@ def _check_consistency(manifest: dict) -> None:
         raise _Wrong(f"does not describe a head as the task {manifest['task']} needs")
     if labels and head and head["outputs"] != len(labels):
         raise _Wrong(f"names {len(labels)} labels, but its head has {head['outputs']} outputs")
+    if head and (level_of(manifest["task"]) == "pair") != ("pairs" in head):
+        raise _Wrong(f"does not describe a head as the task {manifest['task']} needs")
     if bool(labels) != (manifest["task"].endswith("classification") or manifest["task"] == "multi-label"):
         raise _Wrong(f"must name labels for a task of classes and for no other; the task is {manifest['task']}")
+    threshold, number_of_labels = manifest.get("threshold"), len(labels or ())
+    fits = (
+        isinstance(threshold, list) and len(threshold) == number_of_labels
+        if manifest["task"] == "multi-label"
+        else not isinstance(threshold, list) and number_of_labels == 2
+    )
+    if threshold is not None and not fits:
+        raise _Wrong("holds a threshold that does not fit: one is for two classes, a list for several labels")
 
 
 def check_labels(labels) -> None:

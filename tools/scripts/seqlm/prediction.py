@@ -1,120 +1,87 @@
-"""Predictions with a fine-tuned model, streamed from a file of sequences into a table."""
+"""Predictions with a fine-tuned model, streamed from a file of sequences into tables.
+
+A table has a row a unit: a sequence, a residue, a site that was scanned, or a pair.
+"""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
-from array import array
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from .bundle import Bundle, open_bundle
-from .errors import InputError
-from .families import Family, recognise
-from .finetune_inputs import TASKS, open_base_model
-from .model_files import ModelFolder
+from .manifest import level_of
 from .outputs import Outputs, write_table
-from .sequences import PROTEIN, Record, Rules, clean, looks_like_dna, read_records
+from .prediction_inputs import Plan, records
+from .sequences import PROTEIN, Rules, clean
+from .site_outputs import SiteOutputs
+from .sites import site_positions, window_around
+from .thresholds import called
+
+UNIT_COLUMNS = {"sequence": ["id"], "residue": ["id", "position", "residue"], "pair": ["first", "second"]}
+ROWS_AT_ONCE = 4096  # predictions that are turned into rows together
+
+
+def columns(task: str, labels: tuple[str, ...] | None) -> list[str]:
+    """Header of a prediction table: what names a unit, what is predicted, and one probability a class."""
+    return [*UNIT_COLUMNS[level_of(task)], "predicted", *(f"probability_{label}" for label in labels or ())]
+
+
+def cells(predictions: np.ndarray, labels: tuple[str, ...] | None, threshold) -> list[list]:
+    """What stands in a row after the name of the unit: what is called, and the probability of each class.
+
+    Args:
+        predictions: (units, classes) probabilities or (units,) values.
+        threshold: see :func:`seqlm.thresholds.called`.
+    """
+    if labels is None:
+        return [[value] for value in predictions.tolist()]
+    calls = called(predictions, threshold)
+    if calls.ndim == 2:
+        names = [";".join(name for name, on in zip(labels, row, strict=True) if on) for row in calls.tolist()]
+    else:
+        names = [labels[place] for place in calls.tolist()]
+    return [[name, *row] for name, row in zip(names, predictions.tolist(), strict=True)]
 
 
 @dataclass
-class Plan:
-    """Checked inputs of one prediction."""
+class _Changes:
+    """What was changed in each sequence on the way in, as it stands in the table, and all together."""
 
-    arguments: Namespace
-    scratch: Path
-    bundle: Bundle
-    base: ModelFolder
-    family: Family
-    sequences: int
+    plan: Plan
+    rules: Rules = field(default_factory=Rules)
+    notes: dict[str, str] = field(default_factory=dict)
 
+    def sequences(self) -> Iterator[tuple[str, str]]:
+        """(id, cleaned sequence) of every record."""
+        family, arguments = self.plan.family, self.plan.arguments
+        for record in records(arguments):
+            own = Rules()
+            sequence = clean(record, family.alphabet, family.replacements, own, arguments.sequences)
+            if own.sequences:
+                self.notes[record.id] = "; ".join(f"{rule} ({own.letters[rule]})" for rule in sorted(own.letters))
+                for rule, letters in own.letters.items():
+                    self.rules.count(rule, letters)
+            yield record.id, sequence
 
-def columns(labels: tuple[str, ...] | None) -> list[str]:
-    """Header of a prediction table: one probability a class, or the value alone."""
-    return ["id", "predicted", *(f"probability_{label}" for label in labels or ())]
-
-
-def row(name: str, prediction: np.ndarray, labels: tuple[str, ...] | None) -> list:
-    """One row below :func:`columns`. The class called is the one with the largest probability."""
-    if labels is None:
-        return [name, float(prediction)]
-    return [name, labels[int(np.argmax(prediction))], *map(float, prediction)]
-
-
-def check(arguments: Namespace, scratch: Path) -> Plan:
-    """Open the bundle and its base model and go over all sequences once. Does not import torch."""
-    path = Path(arguments.model)
-    for name in ("bundle", "base"):
-        (scratch / name).mkdir()
-    bundle = open_bundle(path, scratch / "bundle")
-    manifest = bundle.manifest
-    if manifest is None or not manifest.get("head"):
-        raise InputError(
-            f"{path.name} is not a fine-tuned model of this tool suite; give the bundle that the fine-tuning tool made"
-        )
-    if manifest["task"] not in TASKS:
-        raise InputError(f"{path.name} was made for the task '{manifest['task']}', which this version cannot predict")
-    if bundle.kind == "full":
-        base = bundle.model
-    else:
-        if not arguments.base_model:
-            raise InputError(
-                f"{path.name} holds an adapter or a head only; give its base model too, {manifest['base_model']['id']}"
-            )
-        base = open_base_model(arguments.base_model, scratch / "base")
-        if base.sha256 != manifest["base_model"]["sha256"]:
-            raise InputError(
-                f"{path.name} was trained on another base model, {manifest['base_model']['id']}: the SHA-256 of its "
-                f"weights starts with {manifest['base_model']['sha256'][:12]}, that of the model given with "
-                f"{base.sha256[:12]}"
-            )
-    family = recognise(base.path, base.config, manifest["alphabet"])
-    return Plan(arguments, scratch, bundle, base, family, _survey(arguments, family))
-
-
-def _records(arguments: Namespace) -> Iterator[Record]:
-    return read_records(
-        arguments.sequences,
-        format=arguments.format,
-        id_column=arguments.id_column,
-        sequence_column=arguments.sequence_column,
-    )
-
-
-def _survey(arguments: Namespace, family: Family) -> int:
-    """Number of sequences, after a pass that refuses bad letters and ids that come twice.
-
-    Eight bytes a sequence are kept; names only where two may be equal.
-    """
-    seen, rules, foreign = array("q"), Rules(), 0
-    for record in _records(arguments):
-        clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
-        seen.append(hash(record.id))
-        foreign += family.alphabet == PROTEIN and looks_like_dna(record.sequence)
-    if foreign > len(seen) / 2:
-        raise InputError(
-            f"{Path(arguments.sequences).name} holds DNA ({foreign} of {len(seen)} sequences); the model reads proteins"
-        )
-    values, counts = np.unique(np.frombuffer(seen, dtype=np.int64), return_counts=True)
-    if repeated := set(values[counts > 1].tolist()):
-        lines: dict[str, int] = {}
-        for record in _records(arguments):
-            if hash(record.id) in repeated and record.id in lines:
-                raise InputError(
-                    f"{Path(arguments.sequences).name}: record '{record.id}' (line {record.line}) has the same id as "
-                    f"the record on line {lines[record.id]}; ids must be unique"
-                )
-            lines[record.id] = record.line
-    return len(seen)
+    def of(self, name: str, encoded, limit: int) -> str:
+        """The note of one sequence that was read as ``encoded``."""
+        note = self.notes.pop(name, "")
+        if encoded.cut:
+            self.rules.count(f"truncated to {limit:,} tokens", encoded.cut)
+            cut = f"{encoded.cut} tokens cut off at the end"
+            return f"{note}; {cut}" if note else cut
+        if len(encoded.rows) > 1:
+            self.rules.count(f"read in overlapping windows of {limit:,} tokens", encoded.tokens)
+        return note
 
 
 def predict(plan: Plan, outputs: Outputs) -> None:
     """Write the table of predictions, and what was changed on the way on stderr.
 
-    Columns: id, predicted, a probability a class (or the value alone), tokens, windows, and the rules applied.
+    After the columns of :func:`columns` come ``tokens``, ``windows``, ``changed`` of sequences, ``window`` of a scan.
     """
     print("loading the libraries", file=sys.stderr)
     from . import inference, loading
@@ -122,39 +89,127 @@ def predict(plan: Plan, outputs: Outputs) -> None:
 
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    restored = loading.load_finetuned(plan.bundle, plan.base, device, arguments.precision)
-    labels = restored.task.labels
-    rules = Rules()
-    notes: dict[str, str] = {}
+    if plan.published:
+        from .published_adapters import load_published
 
-    def cleaned() -> Iterator[tuple[str, str]]:
-        for record in _records(arguments):
-            own = Rules()
-            sequence = clean(record, plan.family.alphabet, plan.family.replacements, own, arguments.sequences)
-            if own.sequences:
-                notes[record.id] = "; ".join(f"{rule} ({own.letters[rule]})" for rule in sorted(own.letters))
-                for rule, letters in own.letters.items():
-                    rules.count(rule, letters)
-            yield record.id, sequence
+        restored = load_published(plan.bundle, plan.base, device, arguments.precision, plan.labels)
+    else:
+        second_width = plan.second[1].hidden_size if plan.second else 0
+        restored = loading.load_finetuned(plan.bundle, plan.base, device, arguments.precision, second_width)
+    budget = inference.batch_tokens(arguments.batch_tokens, device)
+    changes = _Changes(plan, plan.rules)
+    what = "pairs" if plan.level == "pair" else "sites" if plan.sites else "sequences"
+    progress = Progress("predicting", plan.units, what)
+
+    def run(items: Iterator[tuple[str, str]]) -> Iterator[tuple]:
+        return inference.predict(restored.model, restored.encoder, items, budget, progress)
+
+    target = outputs.file(arguments.output_table)
+    header = columns(plan.task, plan.labels)
+    if plan.level == "pair":
+        rows = _pairs(plan, restored, budget, device, progress)
+    elif plan.level == "sequence" and not plan.sites:
+        header += ["tokens", "windows", "changed"]
+        rows = _sequences(plan, changes, run, restored.encoder.max_length)
+    else:
+        sites = SiteOutputs(plan, outputs)
+        if plan.sites:
+            header[1:1] = UNIT_COLUMNS["residue"][1:]
+            header.append("window")
+            rows = sites.tee(_scan(plan, changes, run))
+        else:
+            rows = sites.tee(_residues(plan, changes, run, restored.encoder.max_length))
+    write_table(target, header, rows)
+    if plan.level == "residue" or plan.sites:
+        sites.finish()
+    for line in changes.rules.lines():
+        print(f"note: {line}", file=sys.stderr)
+    print(f"predicted {plan.units:,} {what}", file=sys.stderr)
+
+
+def _sequences(plan: Plan, changes: _Changes, run, limit: int) -> Iterator[list]:
+    for name, encoded, prediction in run(changes.sequences()):
+        (row,) = cells(prediction[None], plan.labels, plan.threshold)
+        yield [name, *row, encoded.tokens, len(encoded.rows), changes.of(name, encoded, limit)]
+
+
+def _residues(plan: Plan, changes: _Changes, run, limit: int) -> Iterator[list]:
+    """A row a residue, every residue once."""
+    waiting: deque[str] = deque()
+
+    def items() -> Iterator[tuple[str, str]]:
+        for name, sequence in changes.sequences():
+            waiting.append(sequence)
+            yield name, sequence
+
+    for name, encoded, predictions in run(items()):
+        changes.of(name, encoded, limit)
+        rows = zip(waiting.popleft(), cells(predictions, plan.labels, plan.threshold), strict=True)
+        for position, (letter, row) in enumerate(rows, start=1):
+            yield [name, position, letter, *row]
+
+
+def _scan(plan: Plan, changes: _Changes, run) -> Iterator[list]:
+    """A row a site of every protein: the windows of all proteins go through the model as one stream."""
+    waiting: deque[tuple[int, str, str]] = deque()
+    padding = "X" if plan.family.alphabet == PROTEIN else "N"
+
+    def items() -> Iterator[tuple[str, str]]:
+        for name, sequence in changes.sequences():
+            positions = site_positions(sequence, plan.sites)
+            if not positions:
+                changes.rules.count(f"sequence without any of the residues {plan.sites}, so without a row")
+            for position in positions:
+                window = window_around(sequence, position, plan.window, padding)
+                waiting.append((position + 1, sequence[position], window))
+                yield name, window
+
+    names, places, predictions = [], [], []
 
     def rows() -> Iterator[list]:
-        predictions = inference.predict(
-            restored.model,
-            restored.encoder,
-            cleaned(),
-            inference.batch_tokens(arguments.batch_tokens, device),
-            Progress("predicting", plan.sequences, "sequences"),
-        )
-        for name, encoded, prediction in predictions:
-            if encoded.cut:
-                rules.count(f"truncated to {restored.encoder.max_length:,} tokens", encoded.cut)
-                cut = f"{encoded.cut} tokens cut off at the end"
-                notes[name] = f"{notes[name]}; {cut}" if name in notes else cut
-            elif len(encoded.rows) > 1:
-                rules.count(f"read in overlapping windows of {restored.encoder.max_length:,} tokens", encoded.tokens)
-            yield [*row(name, prediction, labels), encoded.tokens, len(encoded.rows), notes.pop(name, "")]
+        for name, place, row in zip(
+            names, places, cells(np.stack(predictions), plan.labels, plan.threshold), strict=True
+        ):
+            yield [name, *place[:2], *row, place[2]]
+        for collected in (names, places, predictions):
+            collected.clear()
 
-    write_table(outputs.file(arguments.output_table), [*columns(labels), "tokens", "windows", "changed"], rows())
-    for line in rules.lines():
-        print(f"note: {line}", file=sys.stderr)
-    print(f"predicted {plan.sequences:,} sequences", file=sys.stderr)
+    for name, _, prediction in run(items()):
+        names.append(name)
+        places.append(waiting.popleft())
+        predictions.append(prediction)
+        if len(names) == ROWS_AT_ONCE:
+            yield from rows()
+    if names:
+        yield from rows()
+
+
+def _pairs(plan: Plan, restored, budget: int, device, progress) -> Iterator[list]:
+    """A row a pair. Each sequence is embedded once, however many pairs it is in."""
+    from . import loading
+    from .inference import pair_outputs, pooled_vectors
+    from .tokens import Encoder
+
+    def embedded(model, encoder, members: dict[str, str]):
+        print(f"embedding {len(members):,} sequences, each once", file=sys.stderr)
+        encoded = [encoder.encode(sequence, name) for name, sequence in members.items()]
+        return pooled_vectors(model, encoded, encoder.padding, budget, list(members))
+
+    first, second = plan.members
+    vectors = embedded(restored.model, restored.encoder, first)
+    others = vectors
+    if plan.second:
+        base, family = plan.second
+        encoder = Encoder(family, base.path, long_sequences=plan.bundle.manifest["long_sequences"])
+        backbone = loading.load_backbone(base.path, family, loading.torch.float32, device)
+        others = embedded(loading.SequenceModel(backbone, family.hidden_size), encoder, second)
+    elif second is not first:
+        others = embedded(restored.model, restored.encoder, second)
+    places = tuple({name: place for place, name in enumerate(members)} for members in plan.members)
+    for start in range(0, len(plan.pairs), ROWS_AT_ONCE):
+        part = plan.pairs[start : start + ROWS_AT_ONCE]
+        numbers = np.asarray([(places[0][pair.first], places[1][pair.second]) for pair in part])
+        predictions = restored.model.decode(pair_outputs(restored.model, vectors, others, numbers))
+        for pair, row in zip(part, cells(predictions, plan.labels, plan.threshold), strict=True):
+            yield [pair.first, pair.second, *row]
+        progress(start + len(part))

@@ -25,6 +25,8 @@ TEXT = "text"  # anything else, SMILES for one: the tokenizer decides
 # IUPAC letters, https://iupac.qmul.ac.uk/AminoAcid/ and https://iupac.qmul.ac.uk/misc/naseq.html
 LETTERS = {PROTEIN: "ACDEFGHIKLMNPQRSTVWYBJOUXZ", DNA: "ACGTNRYSWKMBDHV"}
 
+_SEPARATORS = {"tabular": "\t", "csv": ","}
+
 MAX_SEQUENCE = 50_000_000  # letters in one record; a longer one is a genome or a decompression bomb, not an input
 MAX_HEADER = 100_000  # characters in one header or table line
 
@@ -64,10 +66,14 @@ class Rules:
 
 
 class Table:
-    """The header of a table and how to find a column in it, by name or 1-based number."""
+    """A table: its header, how to find a column in it, by name or 1-based number, and its rows as a stream."""
 
-    def __init__(self, path: Path, columns: list[str]):
-        self.path, self.columns = path, columns
+    def __init__(self, path: Path, columns: list[str], format: str):
+        self.path, self.columns, self.format = path, columns, format
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """(line, cells) of every row below the header."""
+        return itertools.islice(_rows(self.path, _SEPARATORS[self.format]), 1, None)
 
     def index(self, wanted: str, purpose: str) -> int:
         if wanted in self.columns:
@@ -131,18 +137,17 @@ def read_records(
         format = sequence_format(path)
     if format == "fasta":
         return _fasta(path)
-    return _table(path, "\t" if format == "tabular" else ",", id_column, sequence_column)
+    return _table(path, format, id_column, sequence_column)
 
 
-def read_table_header(path: str | Path, format: str = "auto") -> Table:
-    """The column names of a table; raises InputError for a FASTA file."""
+def read_table(path: str | Path, format: str = "auto") -> Table:
+    """A table; raises InputError for a FASTA file."""
     path = Path(path)
     if format == "auto":
         format = sequence_format(path)
     if format == "fasta":
         raise InputError(f"{path.name} is FASTA and has no columns; leave the column options empty")
-    rows = _rows(path, "\t" if format == "tabular" else ",")
-    return Table(path, next(rows)[1])
+    return Table(path, next(_rows(path, _SEPARATORS[format]))[1], format)
 
 
 def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Rules, path: str | Path) -> str:
@@ -282,12 +287,12 @@ def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
         yield numbers[0], row
 
 
-def _table(path: Path, separator: str, id_column: str | None, sequence_column: str | None) -> Iterator[Record]:
-    rows = _rows(path, separator)
+def _table(path: Path, format: str, id_column: str | None, sequence_column: str | None) -> Iterator[Record]:
+    rows = _rows(path, _SEPARATORS[format])
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path.name} is empty; give a table with a header and at least one row")
-    table = Table(path, first[1])
+    table = Table(path, first[1], format)
     sequence_at = table.index(sequence_column or "sequence", "sequence column")
     id_at = table.index(id_column, "id column") if id_column else None
     if id_at is None and "id" in table.columns:

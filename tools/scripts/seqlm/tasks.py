@@ -1,7 +1,8 @@
-"""What is learnt from a sequence: the head on top of the encoder, its loss, and what its outputs mean.
+"""What is learnt: the head on top of the encoder, its loss, and what its outputs mean.
 
-Tasks of whole sequences: classes (softmax over two or more) and numbers (one output, learnt in units of the training
-values' standard deviation).
+A unit is what one prediction is about: a sequence, a residue, or a pair of sequences. Each unit has a class (softmax
+over two or more), several labels at once (a sigmoid each), or a number (learnt in units of the training values'
+standard deviation).
 """
 
 from __future__ import annotations
@@ -14,18 +15,31 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .manifest import level_of
+
 
 class Head(nn.Module):
-    """Pooled vector (sequences, inputs) -> outputs (sequences, outputs).
+    """Vector of a unit (units, inputs) -> outputs (units, outputs).
 
     ``linear``: dropout, one layer. ``mlp``: dropout, layer, tanh, dropout, layer, as in the classification heads of
     transformers and in the ProtT5 fine-tuning notebooks of Schmirler et al. 2024
     (https://doi.org/10.1038/s41467-024-51844-2).
+
+    Of pairs, ``pairs`` says how two vectors become one: see :func:`paired`.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, kind: str = "mlp", hidden: int = 0, dropout: float = 0.1):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kind: str = "mlp",
+        hidden: int = 0,
+        dropout: float = 0.1,
+        pairs: str | None = None,
+    ):
         super().__init__()
-        self.kind, self.inputs, self.outputs = kind, inputs, outputs
+        self.kind, self.inputs, self.outputs, self.pairs = kind, inputs, outputs, pairs
         self.hidden = (hidden or inputs) if kind == "mlp" else 0
         self.dropout = nn.Dropout(dropout)
         if kind == "mlp":
@@ -35,13 +49,14 @@ class Head(nn.Module):
         self.register_buffer("shift", torch.zeros(1))
         self.register_buffer("scale", torch.ones(1))
 
-    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         if self.kind == "mlp":
-            pooled = torch.tanh(self.dense(self.dropout(pooled)))
-        return self.out(self.dropout(pooled))
+            vectors = torch.tanh(self.dense(self.dropout(vectors)))
+        return self.out(self.dropout(vectors))
 
     def description(self) -> dict:
-        return {"kind": self.kind, "inputs": self.inputs, "outputs": self.outputs, "hidden": self.hidden}
+        described = {"kind": self.kind, "inputs": self.inputs, "outputs": self.outputs, "hidden": self.hidden}
+        return described | ({"pairs": self.pairs} if self.pairs else {})
 
     def save(self, path: Path) -> None:
         from safetensors.torch import save_file
@@ -54,7 +69,11 @@ class Head(nn.Module):
         from safetensors.torch import load_file
 
         head = cls(
-            description["inputs"], description["outputs"], kind=description["kind"], hidden=description["hidden"]
+            description["inputs"],
+            description["outputs"],
+            kind=description["kind"],
+            hidden=description["hidden"],
+            pairs=description.get("pairs"),
         )
         try:
             head.load_state_dict(load_file(path))
@@ -63,32 +82,79 @@ class Head(nn.Module):
         return head
 
 
+def paired(first: torch.Tensor, second: torch.Tensor, pairs: str) -> torch.Tensor:
+    """Two vectors a pair as one.
+
+    Args:
+        first, second: (pairs, hidden) each; of ``ordered`` pairs the widths may differ.
+        pairs: ``symmetric``, (pairs, 3 hidden): sum, absolute difference and product, so that both orders give the same
+            (after Conneau et al. 2017, https://doi.org/10.18653/v1/D17-1070); ``ordered``: both side by side.
+    """
+    if pairs == "ordered":
+        return torch.cat([first, second], dim=1)
+    return torch.cat([first + second, (first - second).abs(), first * second], dim=1)
+
+
+def pair_width(first: int, second: int, pairs: str) -> int:
+    """Width of what :func:`paired` gives."""
+    return first + second if pairs == "ordered" else 3 * first
+
+
 @dataclass(frozen=True)
 class Task:
-    """One of :data:`seqlm.manifest.TASKS`, with its class names, or None for numbers."""
+    """One of :data:`seqlm.manifest.TASKS`, with its class names, or None for numbers.
+
+    ``temperature`` divides the logits of classes (Guo et al. 2017, arXiv:1706.04599).
+    """
 
     name: str
     labels: tuple[str, ...] | None = None
+    temperature: float = 1.0
+
+    @property
+    def level(self) -> str:
+        """What a unit is: ``sequence``, ``residue`` or ``pair``."""
+        return level_of(self.name)
+
+    @property
+    def several(self) -> bool:
+        """Whether a unit can have several labels at once."""
+        return self.name == "multi-label"
 
     @property
     def outputs(self) -> int:
         return len(self.labels) if self.labels else 1
 
     def truth(self, labels: list) -> np.ndarray:
-        """(n,) class indices, or values."""
+        """What :meth:`loss` compares with: (units,) class indices or values, (units, labels) 0 or 1.
+
+        Of residues, ``labels`` holds one array a protein, with class indices (-1: unknown) or values (NaN: unknown).
+        """
+        if self.level == "residue":
+            return np.concatenate(labels).astype(np.int64 if self.labels else np.float64)
         if self.labels is None:
             return np.asarray(labels, dtype=np.float64)
         index = {label: number for number, label in enumerate(self.labels)}
+        if self.several:
+            truth = np.zeros((len(labels), len(self.labels)), dtype=np.int64)
+            for row, names in enumerate(labels):
+                truth[row, [index[name] for name in names]] = 1
+            return truth
         return np.asarray([index[label] for label in labels], dtype=np.int64)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, head: Head) -> torch.Tensor:
-        """Loss of each sequence, (sequences,): cross-entropy, or squared error in standard deviations."""
+        """Loss of each unit, (units,), with several labels (units, labels): cross-entropy, or squared error in standard
+        deviations."""
+        outputs = outputs.float()
         if self.labels is None:
-            return (outputs.float()[:, 0] - (targets.float() - head.shift) / head.scale) ** 2
-        return functional.cross_entropy(outputs.float(), targets, reduction="none")
+            return (outputs[:, 0] - (targets.float() - head.shift) / head.scale) ** 2
+        if self.several:
+            return functional.binary_cross_entropy_with_logits(outputs, targets.float(), reduction="none")
+        return functional.cross_entropy(outputs, targets, reduction="none")
 
     def decode(self, outputs: torch.Tensor, shift: float, scale: float) -> np.ndarray:
-        """(n, classes) probabilities, or (n,) values."""
+        """(units, classes) probabilities, or (units,) values."""
         if self.labels is None:
             return (outputs.double()[:, 0] * scale + shift).numpy()
-        return torch.softmax(outputs.double(), dim=-1).numpy()
+        logits = outputs.double() / self.temperature
+        return (torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=-1)).numpy()

@@ -122,3 +122,18 @@ def best_temperature(truth: np.ndarray, logits: np.ndarray, kind: str = "softmax
 
     found = minimize_scalar(loss, bounds=np.log([0.05, 20.0]), method="bounded", options={"xatol": 1e-6})
     return float(np.clip(np.exp(found.x), 0.05, 20.0))
+
+
+def logits_of(predictions: np.ndarray, several: bool) -> np.ndarray:
+    """Logits that give these probabilities, up to what softmax does not see; of several labels one each."""
+    smallest = np.finfo(float).tiny
+    logs = np.log(np.clip(predictions, smallest, 1.0))
+    return logs - np.log(np.clip(1 - np.asarray(predictions), smallest, 1.0)) if several else logs
+
+
+def tempered(predictions: np.ndarray, temperature: float, several: bool) -> np.ndarray:
+    """Probabilities as they are when the logits are divided by a temperature."""
+    from scipy.special import expit, softmax
+
+    logits = logits_of(predictions, several) / temperature
+    return expit(logits) if several else softmax(logits, axis=1)

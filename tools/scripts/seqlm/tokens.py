@@ -85,13 +85,15 @@ class Encoded:
     """One sequence as token rows, one a window, special tokens included.
 
     ``weights`` says how much each token counts in the pooled vector: special tokens 0, and a position that several
-    windows cover the more little in each, so that every position counts the same.
+    windows cover the more little in each, so that every position counts the same. ``starts`` is the position in the
+    sequence of the first real token of each row.
     """
 
     rows: tuple[np.ndarray, ...]
     weights: tuple[np.ndarray, ...]
     tokens: int  # real tokens of the whole sequence, specials not counted
     cut: int = 0  # tokens left out at the end
+    starts: tuple[int, ...] = (0,)
 
     @property
     def longest(self) -> int:
@@ -107,7 +109,8 @@ class Encoder:
         max_length: tokens a window may hold, specials not counted; 0 for the family's own limit.
         long_sequences: ``window`` (overlapping windows, every position once in the mean), ``truncate`` (the first
             window only) or ``refuse``.
-        pooling: ``mean`` over real positions or ``cls``, the first special token.
+        pooling: ``mean`` over real positions, ``cls``, the first special token, or ``none`` where every position is
+            wanted by itself, which needs a model with a token for each letter.
     """
 
     def __init__(
@@ -129,6 +132,12 @@ class Encoder:
         self.suffix = [self._special(vocabulary, token) for token in family.suffix]
         if pooling == "cls" and not self.prefix:
             raise InputError(f"a {family.name} model has no token at the start of a sequence; use mean pooling")
+        if pooling == "none" and not family.one_letter_tokens:
+            raise InputError(
+                f"this {family.name} model does not read one letter a token, so it cannot predict single residues"
+            )
+        if pooling == "none" and long_sequences == "truncate":
+            raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")
         self.padding = int(family.config.get("pad_token_id") or 0)
         self._lookup, self._tokenizer = None, None
         letters = {letter: family.token(letter) for letter in family.letters}
@@ -204,4 +213,4 @@ class Encoder:
             else:
                 weight[len(self.prefix) : len(self.prefix) + len(window)] = 1 / coverage[start : start + len(window)]
             weights.append(weight)
-        return Encoded(tuple(rows), tuple(weights), len(ids), len(ids) - kept)
+        return Encoded(tuple(rows), tuple(weights), len(ids), len(ids) - kept, tuple(starts))

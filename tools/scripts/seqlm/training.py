@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,12 +18,14 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from . import metrics
-from .batching import Batch, Row, collate, group_by_length, updates
+from .batching import Batch, updates
 from .errors import InputError
-from .inference import out_of_memory, pooled_vectors
+from .examples import Examples
+from .inference import out_of_memory, pair_outputs, pooled_vectors, residue_values
 from .loading import SequenceModel
 from .progress import Progress
-from .tokens import Encoded
+
+RESIDUES_AT_ONCE = 100_000  # through a head, when their vectors are known
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,6 @@ class Settings:
     schedule: str = "linear"
     patience: int = 5  # epochs without a better validation score before training stops; 0 to train them all
     metric: str = "mcc"  # that picks the best epoch
-    class_weights: str = "none"  # or balanced
     gradient_checkpointing: bool = False
     precision: torch.dtype = torch.float32
     budget: int = 2048  # padded tokens a pass
@@ -55,19 +55,6 @@ class History:
     stopped_early: bool = False
 
 
-@dataclass
-class Examples:
-    """Sequences ready for training: encoded, or with their pooled vectors (sequences, hidden) where the encoder is
-    frozen, and what is to be learnt, (sequences,)."""
-
-    encoded: Sequence[Encoded]
-    truth: np.ndarray
-    pooled: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.truth)
-
-
 def train(
     model: SequenceModel, data: Examples, validation: Examples | None, padding: int, settings: Settings
 ) -> History:
@@ -76,11 +63,6 @@ def train(
     Raises:
         InputError: a loss that is no longer a number, or a single sequence too long for the memory.
     """
-    if settings.class_weights == "balanced" and model.task.labels:
-        counts = np.bincount(data.truth, minlength=len(model.task.labels))
-        class_weights = torch.tensor(len(data) / (len(counts) * counts), dtype=torch.float32)
-    else:
-        class_weights = torch.ones(model.task.outputs)
     if settings.gradient_checkpointing:
         model.backbone.activation_checkpointing_enable({"use_reentrant": False})
     history = History()
@@ -106,7 +88,7 @@ def train(
             dataloader_pin_memory=False,
             remove_unused_columns=False,
         )
-        trainer = _Trainer(model, arguments, data, validation, padding, settings, class_weights, history)
+        trainer = _Trainer(model, arguments, data, validation, padding, settings, history)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Epochs(trainer, history, settings))
         trainer.train()
@@ -129,16 +111,14 @@ class _Updates:
 
 
 class _Trainer(Trainer):
-    def __init__(self, model, arguments, data, validation, padding, settings, class_weights, history):
+    def __init__(self, model, arguments, data, validation, padding, settings, history):
         super().__init__(model, arguments, train_dataset=list(range(len(data))), eval_dataset=validation and [0])
         self.data, self.validation, self.padding, self.settings = data, validation, padding, settings
-        self.class_weights, self.history = class_weights.to(model.device), history
-        self.budget = settings.budget
+        self.history, self.budget = history, settings.budget
         self.epoch_loss, self.epoch_weight = 0.0, 0.0
 
     def get_train_dataloader(self) -> DataLoader:
-        lengths = [one.longest for one in self.data.encoded] if self.data.pooled is None else [1] * len(self.data)
-        sampler = _Updates(lengths, self.settings.batch_size, self.settings.seed)
+        sampler = _Updates(self.data.lengths(), self.settings.batch_size, self.settings.seed)
         return DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=list)
 
     def get_eval_dataloader(self, *_):
@@ -147,15 +127,18 @@ class _Trainer(Trainer):
     def training_step(self, model, inputs, num_items_in_batch=None):
         """One update: add up the gradients of as many passes as the token budget asks for."""
         model.train()
-        weight = sum(self._weights(inputs)).item()
+        weight = self.data.weight(inputs)
+        if not weight:  # proteins without a single known residue
+            return torch.tensor(0.0)
         while True:
             try:
-                total = sum(self._backward(model, batch, weight) for batch in self._passes(inputs))
+                passes = self.data.passes(inputs, self.budget, self.padding)
+                total = sum(self._backward(model, batch, weight) for batch in passes)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as problem:
                 if not out_of_memory(problem):
                     raise
-                longest = max(self.data.encoded[item].longest for item in inputs)
+                longest = max(map(self.data.lengths().__getitem__, inputs))
                 if self.budget <= longest:
                     raise InputError(
                         f"a sequence of {longest:,} tokens does not fit into memory in training; choose a smaller "
@@ -174,56 +157,45 @@ class _Trainer(Trainer):
         self.epoch_weight += weight
         return torch.tensor(total)
 
-    def _weights(self, items: Sequence[int]) -> torch.Tensor:
-        if self.model.task.labels is None:
-            return torch.ones(len(items))
-        return self.class_weights.cpu()[torch.from_numpy(self.data.truth[items])]
-
-    def _passes(self, items: list[int]):
-        """The batches of one update, each within the token budget."""
-        if self.data.pooled is not None:
-            yield Batch(len(items), pooled=self.data.pooled[items], targets=self._targets(items))
-            return
-        chosen = [self.data.encoded[item] for item in items]
-        groups = group_by_length([one.longest for one in chosen], self.budget, [len(one.rows) for one in chosen])
-        for group in groups:
-            rows = [
-                Row(ids, weights, place)
-                for place in group
-                for ids, weights in zip(chosen[place].rows, chosen[place].weights, strict=True)
-            ]
-            batch = collate(rows, self.padding)
-            batch.targets = self._targets([items[place] for place in group])
-            yield batch
-
-    def _targets(self, items: list[int]) -> torch.Tensor:
-        return torch.from_numpy(self.data.truth[items])
-
     def _backward(self, model: SequenceModel, batch: Batch, weight: float) -> float:
         batch = batch.to(model.device)
         with self.compute_loss_context_manager():
-            losses = model.task.loss(model(batch), batch.targets, model.head)
-            if model.task.labels is not None:
-                losses = losses * self.class_weights[batch.targets]
+            losses = model.task.loss(model(batch), batch.targets, model.head) * batch.importance
             loss = losses.sum() / weight
         self.accelerator.backward(loss)
         return loss.item()
+
+    def _outputs(self, model: SequenceModel, data: Examples) -> torch.Tensor:
+        """Outputs (units, outputs) of a whole split, on the CPU."""
+        if model.task.level == "residue":
+            if data.pooled is not None:
+                parts = range(0, len(data.truth), RESIDUES_AT_ONCE)
+                return torch.cat(
+                    [model.outputs(torch.as_tensor(data.pooled[at : at + RESIDUES_AT_ONCE])) for at in parts]
+                )
+            return residue_values(model, data.encoded, self.padding, self.budget)
+        pooled = data.pooled
+        if pooled is None:
+            pooled = pooled_vectors(model, data.encoded, self.padding, self.budget)
+        if data.pairs is None:
+            return model.outputs(pooled)
+        return pair_outputs(model, pooled, pooled if data.second is None else data.second, data.pairs)
 
     def evaluate(self, *_, **__):
         """Score the validation set with the code that makes predictions."""
         model, validation = self.model, self.validation
         model.eval()
-        pooled = validation.pooled
-        if pooled is None:
-            pooled = pooled_vectors(model, validation.encoded, self.padding, max(self.budget, 1))
+        known, device = torch.from_numpy(validation.known), model.head.shift.device
         with torch.inference_mode():
-            outputs = model.head(pooled.to(model.head.shift.device))
-            loss = model.task.loss(outputs, torch.from_numpy(validation.truth).to(outputs.device), model.head).mean()
-        predictions = model.decode(pooled)
-        task = "regression" if model.task.labels is None else "classification"
-        scores = {"loss": loss.item()}
-        for metric in metrics.metrics_for(task):
-            scores[metric] = metrics.plain(metric, validation.truth, predictions)
+            outputs = self._outputs(model, validation)
+            targets = torch.from_numpy(validation.targets).to(device)
+            losses = model.task.loss(outputs.to(device), targets, model.head).cpu()
+        scores = {"loss": losses[known].mean().item()}
+        predictions, truth = model.decode(outputs), validation.truth
+        if model.task.level == "residue":
+            predictions, truth = predictions[validation.known], truth[validation.known]
+        for metric in metrics.metrics_for(model.task.name):
+            scores[metric] = metrics.plain(metric, truth, predictions)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return scores
 

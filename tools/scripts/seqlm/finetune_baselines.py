@@ -1,0 +1,68 @@
+"""The baselines of a fine-tuning, from its examples and the base model's embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .baselines import Part, fit_baselines
+from .examples import Examples, balanced_weights
+from .finetune_inputs import Plan
+from .tasks import Task
+
+
+def baselines(plan: Plan, task: Task, sets: dict[str, Examples]) -> dict[str, dict[str, np.ndarray]]:
+    """Baseline -> split -> predictions of its units; of residues those whose truth is known."""
+    weights = None
+    if plan.arguments.class_weights == "balanced" and task.labels and not task.several:
+        weights = balanced_weights(task, sets["train"].truth)
+    settings = {
+        "metric": plan.score,
+        "class_weights": weights,
+        "alphabet": plan.family.alphabet.lower(),
+        "seed": plan.arguments.seed,
+    }
+    if plan.level == "residue":
+        return _residues(plan, task, sets, settings)
+    if plan.level == "pair":
+        return _pairs(plan, task, sets, settings)
+    parts = {
+        split: Part([one.sequence for one in plan.dataset[split]], examples.truth, examples.pooled.numpy())
+        for split, examples in sets.items()
+    }
+    return fit_baselines(parts.pop("train"), parts, task=task.name, classes=task.outputs, **settings)
+
+
+def _residues(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> dict:
+    from .residue_baselines import ResiduePart, fit_residue_baselines
+
+    parts = {}
+    for split, examples in sets.items():
+        kept = np.split(examples.known, examples.starts[1:-1])
+        embeddings = examples.pooled[examples.known]
+        sequences = [one.sequence for one in plan.dataset[split]]
+        parts[split] = ResiduePart(sequences, kept, examples.truth[examples.known], embeddings)
+    return fit_residue_baselines(
+        parts.pop("train"), parts, regression=task.labels is None, classes=task.outputs, **settings
+    )
+
+
+def _pairs(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> dict:
+    from .pair_baselines import PairPart, fit_pair_baselines
+
+    first, second = plan.members
+    sequences = list(first.values()) + ([] if second is first else list(second.values()))
+    parts = {}
+    for split, examples in sets.items():
+        pairs = examples.pairs
+        if plan.second:  # places of second members are among the vectors of their own model
+            pairs = pairs + np.array([0, len(first)])
+        pooled = None if plan.second else examples.pooled.numpy()
+        parts[split] = PairPart(sequences, pairs, examples.truth, pooled)
+    return fit_pair_baselines(
+        parts.pop("train"),
+        parts,
+        regression=task.labels is None,
+        classes=task.outputs,
+        symmetric=plan.symmetric,
+        **settings,
+    )

@@ -1,0 +1,189 @@
+"""Labels that stand with their sequences: in FASTA headers or in a column of a table."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .datasets import SPLIT_NAMES, Example
+from .errors import InputError
+from .sequences import (
+    PROTEIN,
+    Record,
+    Rules,
+    _shown,
+    clean,
+    looks_like_dna,
+    read_records,
+    read_table,
+    sequence_format,
+)
+
+MAX_LETTERS = 2_000_000_000  # letters of all examples together, which are held in memory while a model is trained
+
+
+def read_examples(
+    path: str | Path,
+    *,
+    numeric: bool,
+    alphabet: str,
+    replacements: dict[str, str],
+    rules: Rules,
+    label_pattern: str = r"LABEL=(\S+)",
+    label_column: str | None = None,
+    separator: str | None = None,
+    id_column: str | None = None,
+    sequence_column: str | None = None,
+    given_split: GivenSplit | None = None,
+    format: str = "auto",
+) -> list[Example]:
+    r"""Read labelled sequences from FASTA (label in the header) or a table (label in a column).
+
+    Args:
+        numeric: labels are numbers (regression) and not class names.
+        alphabet, replacements, rules: see :func:`seqlm.sequences.clean`.
+        label_pattern: regular expression whose first group is the label, searched in a FASTA header.
+        label_column, id_column, sequence_column: names or 1-based numbers, for tables.
+        separator: what stands between the labels of a sequence that can have several; None where each has one.
+        given_split: where the file says which split a record is in.
+
+    Returns:
+        the examples in the order of the file.
+
+    Raises:
+        InputError: a record without a label, a label that is no number where one is needed (NaN and infinite
+            included), an id that comes twice, a letter that the model does not know.
+
+    >>> read_examples("train.fasta", numeric=False, alphabet="protein", replacements={}, rules=Rules())
+    [Example(id='sp|Q9UQC2|GAB2_HUMAN%598%614', sequence='SGTNS…', label='1', split='')]
+    """
+    path = Path(path)
+    if format == "auto":
+        format = sequence_format(path)
+    if format == "fasta":
+        if label_column:
+            raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")
+        pattern, label_at = label_regex(label_pattern), None
+    else:
+        table = read_table(path, format)
+        label_at = table.index(label_column or "label", "label column")
+    split_of = (given_split or GivenSplit()).reader(path, format)
+
+    examples: list[Example] = []
+    seen: dict[str, int] = {}
+    letters = foreign = 0
+    for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column):
+        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        if record.id in seen:
+            raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")
+        seen[record.id] = record.line
+        if label_at is None:
+            found = pattern.search(record.header)
+            if not found or not (label := found.group(1)):
+                raise InputError(f"{where} has no label: the pattern '{label_pattern}' is not in its header")
+        else:
+            label = record.fields[label_at]
+            if not label:
+                raise InputError(f"{where} has no label in column '{table.columns[label_at]}'")
+        if not numeric and separator is None and (len(label) > 100 or not label.isprintable()):
+            raise InputError(f"{where} has the label '{_shown(label)}'; a label is at most 100 printable characters")
+        split = split_of(record, where)
+        letters += len(record.sequence)
+        if letters > MAX_LETTERS:
+            raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
+        foreign += alphabet == PROTEIN and looks_like_dna(record.sequence)
+        sequence = clean(record, alphabet, replacements, rules, path)
+        value = number(label, where) if numeric else label if separator is None else several(label, separator, where)
+        examples.append(Example(record.id, sequence, value, split))
+    if foreign > len(examples) / 2:
+        raise InputError(f"{path.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins")
+    return examples
+
+
+@dataclass(frozen=True)
+class GivenSplit:
+    """Where a file says which split each record is in.
+
+    ``column`` of a table holds train, validation or test; ``pattern`` finds the word in a FASTA header.
+    ``validation_column`` (or ``VALIDATION=True`` in a header that the pattern matches) turns training records into
+    validation ones, as in the FLIP benchmarks (Dallago et al. 2021, https://doi.org/10.1101/2021.11.09.467890).
+    """
+
+    column: str | None = None
+    validation_column: str | None = None
+    pattern: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.column or self.pattern)
+
+    def reader(self, path: Path, format: str) -> Callable[[Record, str], str]:
+        """A function of a record, and of the words that name it, that gives its split."""
+        if not self:
+            return lambda record, where: ""
+        if format == "fasta":
+            if self.column or self.validation_column:
+                raise InputError(f"{path.name} is FASTA and has no split column; give a pattern for its headers")
+            pattern = label_regex(self.pattern, "split")
+            return lambda record, where: self._in_header(record, pattern, where)
+        if not self.column:
+            raise InputError(f"{path.name} is a table; name the column that says train, validation or test")
+        table = read_table(path, format)
+        split_at = table.index(self.column, "split column")
+        validation_at = self.validation_column and table.index(self.validation_column, "validation column")
+
+        def in_row(record: Record, where: str) -> str:
+            split = _split_name(record.fields[split_at], where)
+            held_out = validation_at is not None and record.fields[validation_at].lower() in ("true", "1", "yes")
+            return "validation" if split == "train" and held_out else split
+
+        return in_row
+
+    @staticmethod
+    def _in_header(record: Record, pattern: re.Pattern, where: str) -> str:
+        found = pattern.search(record.header)
+        if not found:
+            raise InputError(f"{where} does not say its split: '{pattern.pattern}' is not in its header")
+        split = _split_name(found.group(1) or "", where)
+        return "validation" if split == "train" and "VALIDATION=True" in record.header else split
+
+
+def _split_name(text: str, where: str) -> str:
+    if not (split := SPLIT_NAMES.get(text.lower(), "")):
+        raise InputError(f"{where} has '{_shown(text)}' as its split; use train, validation or test")
+    return split
+
+
+def several(text: str, separator: str, where: str) -> tuple[str, ...]:
+    """The labels in a cell, each once, in their order; ``none`` or ``-`` alone stand for no label at all."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(separator) if name.strip()))
+    for name in names:
+        if len(name) > 100 or not name.isprintable():
+            raise InputError(f"{where} has the label '{_shown(name)}'; a label is at most 100 printable characters")
+        if ";" in name:
+            raise InputError(f"{where} has the label '{_shown(name)}'; a label holds no ';', which separates them")
+    return () if names in (("none",), ("-",)) else names
+
+
+def label_regex(text: str, what: str = "label") -> re.Pattern:
+    try:
+        pattern = re.compile(text)
+    except re.error as problem:
+        raise InputError(f"the {what} pattern '{_shown(text)}' is not a regular expression: {problem}") from None
+    if pattern.groups < 1:
+        raise InputError(
+            f"the {what} pattern '{_shown(text)}' has no group; put the {what} in brackets, as in {what.upper()}=(\\S+)"
+        )
+    return pattern
+
+
+def number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"{where} has '{_shown(text)}' where a number is needed") from None
+    if not math.isfinite(value):
+        raise InputError(f"{where} has {text} as its value; remove records without a measured value")
+    return value

@@ -1,0 +1,307 @@
+"""Pairs of sequences: a table of pairs, the sequences they name, and a split by which no sequence is on two sides.
+
+A model that has seen a protein in training pairs can score its other pairs by remembering it, so a test set that shares
+proteins with the training set tells little about new ones (Park & Marcotte 2012, https://doi.org/10.1038/nmeth.2259).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from .datasets import SPLITS, Dataset, check_classes, digest
+from .errors import InputError
+from .labels import GivenSplit, number
+from .sequences import (
+    PROTEIN,
+    Record,
+    Rules,
+    Table,
+    _shown,
+    clean,
+    looks_like_dna,
+    read_records,
+    read_table,
+    sequence_format,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One pair by the names of its members; ``label`` is a class name, a number, or None if unknown."""
+
+    first: str
+    second: str
+    label: str | float | None = None
+    split: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.first} {self.second}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.label,)
+
+
+def read_members(path: Path, family, rules: Rules, wanted: set[str], **columns) -> dict[str, str]:
+    """The sequences named ``wanted``, by name, in the order of the file.
+
+    Raises:
+        InputError: an id that comes twice, a letter that the model does not know, DNA for a model of proteins.
+    """
+    members: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    foreign = 0
+    for record in read_records(path, **columns):
+        if record.id not in wanted:
+            continue
+        if record.id in lines:
+            raise InputError(
+                f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has the same id as the record on line "
+                f"{lines[record.id]}; ids must be unique"
+            )
+        lines[record.id] = record.line
+        foreign += family.alphabet == PROTEIN and looks_like_dna(record.sequence)
+        members[record.id] = clean(record, family.alphabet, family.replacements, rules, path)
+    if foreign > len(members) / 2:
+        raise InputError(f"{path.name} holds DNA ({foreign} of {len(members)} sequences); the model reads proteins")
+    return members
+
+
+@dataclass
+class PairReader:
+    """Reads tables of pairs.
+
+    A table has a header with the columns ``first``, ``second`` and ``label``, or columns that are named. A table
+    without a header is recognised by its first row, which names two sequences; then the columns are numbers, 1, 2 and 3
+    unless told.
+    """
+
+    first: set[str]  # ids of the sequences that first members can be
+    second: set[str]
+    files: str  # what messages call the files with the sequences
+    numeric: bool = False
+    labelled: bool = True
+    first_column: str | None = None
+    second_column: str | None = None
+    label_column: str | None = None
+    given_split: GivenSplit = field(default_factory=GivenSplit)
+    symmetric: bool = True
+
+    def read(self, path: str | Path) -> Iterator[Pair]:
+        """The pairs of one file, in its order.
+
+        Raises:
+            InputError: a pair that names an unknown sequence, a pair that comes twice, a missing label.
+        """
+        path = Path(path)
+        form = sequence_format(path)
+        if form == "fasta":
+            raise InputError(f"{path.name} is FASTA; pairs are a table with two names in each row")
+        table = read_table(path, form)
+        headless = table.columns[0] in self.first and len(table.columns) > 1 and table.columns[1] in self.second
+        first_at, second_at, label_at = self._places(table, headless)
+        split_of = self.given_split.reader(path, form)
+        seen: dict[tuple[str, str], int] = {}
+        line = 0
+        for line, row in chain([(1, table.columns)] if headless else [], table.rows()):
+            where = f"{path.name}: line {line}"
+            first, second = row[first_at], row[second_at]
+            for name, known in ((first, self.first), (second, self.second)):
+                if name not in known:
+                    raise InputError(f"{where} names '{_shown(name)}', which is not in {self.files}")
+            key = (min(first, second), max(first, second)) if self.symmetric else (first, second)
+            if key in seen:
+                raise InputError(
+                    f"{where} has the pair {_shown(first)} and {_shown(second)} a second time, after line {seen[key]}"
+                )
+            seen[key] = line
+            label = None
+            if self.labelled:
+                text = row[label_at]
+                if not text:
+                    raise InputError(f"{where} has no label")
+                label = number(text, where) if self.numeric else _whole(text)
+            yield Pair(first, second, label, split_of(Record(first, "", "", line, tuple(row)), where))
+        if not line:
+            raise InputError(f"{path.name} has a header but no pairs")
+
+    def _places(self, table: Table, headless: bool) -> tuple[int, int, int | None]:
+        chosen = []
+        for column, name, purpose in (
+            (self.first_column, "first", "first member"),
+            (self.second_column, "second", "second member"),
+            (self.label_column, "label", "label"),
+        ):
+            if purpose == "label" and not self.labelled:
+                chosen.append(None)
+                continue
+            default = str(len(chosen) + 1) if headless or name not in table.columns else name
+            chosen.append(table.index(column or default, f"{purpose} column"))
+        return tuple(chosen)
+
+
+def _whole(text: str) -> str:
+    """A class written as a number loses a fraction of zero, so that 1.0 and 1 are one class."""
+    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
+
+
+def names_in(paths: list[str], wanted: tuple[str | None, str | None]) -> tuple[set[str], set[str]]:
+    """Names in the two columns of pair tables, header included, so that only those sequences are kept in memory."""
+    first, second = set(), set()
+    for path in paths:
+        table = read_table(path)
+        at = [
+            table.index(column, "column of a member")
+            if column
+            else table.columns.index(name)
+            if name in table.columns
+            else place
+            for column, name, place in zip(wanted, ("first", "second"), (0, 1), strict=True)
+        ]
+        for row in (table.columns, *(row for _, row in table.rows())):
+            if len(row) > max(at):
+                first.add(row[at[0]])
+                second.add(row[at[1]])
+    return first, second
+
+
+def make_pair_splits(
+    train: list[Pair],
+    validation: list[Pair] | None,
+    test: list[Pair] | None,
+    *,
+    numeric: bool,
+    by_column: bool = False,
+    by_member: bool = True,
+    validation_fraction: float = 0.15,
+    test_fraction: float = 0.0,
+    duplicates: str = "report",
+    seed: int = 42,
+) -> Dataset:
+    """Put pairs into training, validation and test sets.
+
+    Sets that are given are used as they are. Otherwise, ``by_member``, sequences (and not pairs) are dealt out, so that
+    none is on two sides; a pair between two sides belongs to none, and is left out and counted. Members that are
+    connected are kept together as far as that goes, so that few pairs are lost.
+
+    Args:
+        duplicates: what to do about training pairs with a sequence that is in the validation or test set too:
+            ``report`` how many, ``remove`` them, or ``refuse`` the input. What is dealt out by member has none.
+    """
+    splits: dict[str, list[Pair]] = {"train": list(train)}
+    origin = {"train": "given"}
+    rules = Rules()
+    for name, given in (("validation", validation), ("test", test)):
+        if given:
+            splits[name], origin[name] = list(given), "given as a file"
+    if by_column:
+        for name in SPLITS[1:]:
+            if chosen := [pair for pair in train if pair.split == name]:
+                splits[name], origin[name] = chosen, "given in the training file"
+        splits["train"] = [pair for pair in train if pair.split == "train"]
+        if not splits["train"]:
+            raise InputError("no record of the training file says that it is for training; some must say 'train'")
+    shares = {"test": test_fraction, "validation": validation_fraction}
+    shares = {name: share for name, share in shares.items() if share and name not in splits}
+    if shares:
+        drawn = (_by_member if by_member else _at_random)(splits["train"], shares, seed)
+        kept = sum(map(len, drawn.values()))
+        if lost := len(splits["train"]) - kept:
+            rules.count("pairs between two of the splits left out, as their sequences would be in both", lost)
+        how = "by sequence, so that no sequence is in two splits" if by_member else "pair by pair"
+        for name, pairs in drawn.items():
+            splits[name], origin[name] = pairs, f"drawn at random {how} (seed {seed})"
+    dataset = Dataset({name: splits[name] for name in SPLITS if name in splits}, rules, origin)
+    _shared_members(dataset, duplicates)
+    if len(dataset["train"]) < 2:
+        raise InputError(f"{len(dataset['train'])} training pair is left; a model needs at least two")
+    if numeric:
+        if len({pair.label for pair in dataset["train"]}) < 2:
+            raise InputError("all training values are the same; there is nothing to learn")
+    else:
+        check_classes(dataset.splits)
+    dataset.sha256 = {name: digest((pair.id, pair.label) for pair in pairs) for name, pairs in dataset.splits.items()}
+    return dataset
+
+
+def _at_random(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[str, list[Pair]]:
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    drawn, start = {}, 0
+    for name, share in shares.items():
+        stop = start + round(share * len(pairs))
+        drawn[name] = [pairs[place] for place in sorted(order[start:stop])]
+        start = stop
+    return drawn | {"train": [pairs[place] for place in sorted(order[start:])]}
+
+
+def _by_member(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[str, list[Pair]]:
+    """Grow each held-out set member by member, always by the one with the most of its partners inside already."""
+    partners: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        partners[pair.first].append(pair.second)
+        partners[pair.second].append(pair.first)
+    free = set(partners)
+    order = [sorted(free)[place] for place in np.random.default_rng(seed).permutation(len(free))]
+    side: dict[str, str] = {}
+    for name, share in shares.items():
+        wanted, held = share * len(pairs), 0
+        inside: Counter = Counter()
+        queue: list[tuple[float, int, str]] = []
+        fresh = iter(order)
+        while held < wanted and free:
+            member = _next(queue, inside, free, partners)
+            if member is None:
+                member = next(one for one in fresh if one in free)
+            free.discard(member)
+            side[member] = name
+            held += sum(side.get(partner) == name for partner in partners[member])
+            for partner in partners[member]:
+                if partner in free:
+                    inside[partner] += 1
+                    heapq.heappush(queue, (-inside[partner] / len(partners[partner]), len(queue), partner))
+    drawn: dict[str, list[Pair]] = {name: [] for name in (*shares, "train")}
+    for pair in pairs:
+        one, other = side.get(pair.first, "train"), side.get(pair.second, "train")
+        if one == other:
+            drawn[one].append(pair)
+    for name, kept in drawn.items():
+        if not kept:
+            raise InputError(
+                f"{len(pairs):,} pairs of {len(partners):,} sequences cannot be split by sequence: none is left "
+                f"for the {name} set; add pairs, give the sets yourself, or split pair by pair"
+            )
+    return drawn
+
+
+def _next(queue: list, inside: Counter, free: set[str], partners: dict[str, list[str]]) -> str | None:
+    while queue:
+        rank, _, member = heapq.heappop(queue)
+        if member in free and -rank == inside[member] / len(partners[member]):
+            return member
+    return None
+
+
+def _shared_members(dataset: Dataset, action: str) -> None:
+    members = {name: {m for pair in pairs for m in (pair.first, pair.second)} for name, pairs in dataset.splits.items()}
+    held_out = set().union(*(members[name] for name in members if name != "train"))
+    for name in members:
+        if name != "train" and (shared := len(members["train"] & members[name])):
+            dataset.duplicates[f"in pairs of both train and {name}"] = shared
+    leaking = [pair for pair in dataset["train"] if pair.first in held_out or pair.second in held_out]
+    if leaking and action == "refuse":
+        raise InputError(
+            f"{len(leaking):,} training pairs have a sequence that is in the validation or test set too, the first is "
+            f"{_shown(leaking[0].id)}; split by sequence, or choose to report or to remove them"
+        )
+    if leaking and action == "remove":
+        dropped = set(leaking)
+        dataset.splits["train"] = [pair for pair in dataset["train"] if pair not in dropped]
+        dataset.rules.count("training pairs removed, having a sequence of the validation or test set", len(leaking))

@@ -1,0 +1,281 @@
+"""What a prediction starts from: the model, its base model, and what is to be predicted. Checked without torch."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .bundle import Bundle, open_bundle, read_bundle_folder
+from .errors import InputError
+from .families import Family, recognise
+from .finetune_inputs import TASKS, open_base_model
+from .manifest import level_of
+from .model_files import ModelFolder
+from .pairs import Pair, PairReader, names_in, read_members
+from .sequences import LETTERS, PROTEIN, Record, Rules, clean, looks_like_dna, read_records
+from .sites import check_residues, site_positions
+
+OWN = "model"  # for --sites and --threshold: what the model itself says
+
+
+@dataclass
+class Plan:
+    """Checked inputs of one prediction.
+
+    Attributes:
+        task, labels: of the model; ``labels`` is None for numbers.
+        sites: residues whose windows are predicted, ``window`` letters long; empty for sequences as they are.
+        units: how many sequences, sites or pairs there are to predict.
+        pairs, members: of pairs, and the sequences of first and of second members by name.
+        second: of pairs, the model that reads the second members, if it is another one, and its family.
+        published: the model is an adapter that this tool suite did not make.
+    """
+
+    arguments: Namespace
+    scratch: Path
+    bundle: Bundle
+    base: ModelFolder
+    family: Family
+    task: str
+    labels: tuple[str, ...] | None
+    threshold: float | tuple[float, ...] | None
+    published: bool = False
+    sites: str = ""
+    window: int = 0
+    units: int = 0
+    rules: Rules = field(default_factory=Rules)
+    pairs: list[Pair] = field(default_factory=list)
+    members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
+    second: tuple[ModelFolder, Family] | None = None
+
+    @property
+    def level(self) -> str:
+        return level_of(self.task)
+
+
+def check(arguments: Namespace, scratch: Path) -> Plan:
+    """Open the model and go over all input once. Does not import torch."""
+    path = Path(arguments.model)
+    (scratch / "bundle").mkdir()
+    bundle = read_bundle_folder(path) if path.is_dir() else open_bundle(path, scratch / "bundle")
+    plan = _published(arguments, scratch, bundle) if bundle.kind == "peft" else _own(arguments, scratch, bundle)
+    plan.threshold = _threshold(plan)
+    _check_options(plan)
+    if plan.level == "pair":
+        _read_pairs(plan)
+    else:
+        _sites(plan)
+        plan.units = _survey(plan)
+    return plan
+
+
+def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
+    """A model that this tool suite fine-tuned."""
+    path, manifest = Path(arguments.model), bundle.manifest
+    if manifest is None or not manifest.get("head"):
+        raise InputError(
+            f"{path.name} is not a fine-tuned model of this tool suite; give the bundle that the fine-tuning tool made"
+        )
+    if manifest["task"] not in TASKS:
+        raise InputError(f"{path.name} was made for the task '{manifest['task']}', which this version cannot predict")
+    if arguments.labels:
+        raise InputError(f"{path.name} knows the names of its labels; leave the label names empty")
+    if bundle.kind == "full":
+        base = bundle.model
+    else:
+        base = _base_model(arguments, scratch, manifest["base_model"]["id"])
+        _same_model(base, manifest["base_model"], path.name)
+    family = recognise(base.path, base.config, manifest["alphabet"])
+    labels = tuple(manifest["labels"]) if manifest["labels"] else None
+    threshold = manifest.get("threshold")
+    threshold = tuple(threshold) if isinstance(threshold, list) else threshold
+    plan = Plan(arguments, scratch, bundle, base, family, manifest["task"], labels, threshold)
+    if second := manifest.get("second_model"):
+        if not arguments.second_model:
+            raise InputError(
+                f"{path.name} reads second members with another model; give it too (--second-model), {second['id']}"
+            )
+        model = open_base_model(arguments.second_model, scratch / "second")
+        _same_model(model, second, path.name)
+        plan.second = (model, recognise(model.path, model.config))
+    elif arguments.second_model:
+        raise InputError(f"{path.name} reads both members with one model; leave the second model empty")
+    return plan
+
+
+def _published(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
+    """An adapter that others published."""
+    from .published_adapters import inspect_published
+
+    base = _base_model(arguments, scratch, bundle.adapter_config.get("base_model_name_or_path") or "of its author")
+    family = recognise(base.path, base.config)
+    labels = tuple(name.strip() for name in arguments.labels.split(",")) if arguments.labels else None
+    found = inspect_published(bundle, base, labels)
+    threshold = 0.5 if len(found.labels) == 2 else None
+    plan = Plan(arguments, scratch, bundle, base, family, found.task, found.labels, threshold, published=True)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return plan
+
+
+def _base_model(arguments: Namespace, scratch: Path, name: str) -> ModelFolder:
+    if not arguments.base_model:
+        raise InputError(
+            f"{Path(arguments.model).name} holds an adapter or a head only; give its base model too, {name}"
+        )
+    return open_base_model(arguments.base_model, scratch / "base")
+
+
+def _same_model(model: ModelFolder, wanted: dict, name: str) -> None:
+    if model.sha256 != wanted["sha256"]:
+        raise InputError(
+            f"{name} was trained on another base model, {wanted['id']}: the SHA-256 of its weights starts with "
+            f"{wanted['sha256'][:12]}, that of the model given with {model.sha256[:12]}"
+        )
+
+
+def _threshold(plan: Plan) -> float | tuple[float, ...] | None:
+    """The user's, or else the model's own."""
+    if plan.arguments.threshold == OWN:
+        return plan.threshold
+    if plan.task == "multi-label":
+        return (plan.arguments.threshold,) * len(plan.labels)
+    if len(plan.labels or ()) != 2:
+        what = f"this model has {len(plan.labels)}" if plan.labels else "this model gives numbers"
+        raise InputError(f"a threshold divides two classes, and {what}; leave it empty")
+    return plan.arguments.threshold
+
+
+def _check_options(plan: Plan) -> None:
+    arguments, pair = plan.arguments, plan.level == "pair"
+    if pair and not arguments.pairs:
+        raise InputError("this model is for pairs of sequences; give the table of pairs too (--pairs)")
+    if not pair:
+        for option in ("pairs", "second_sequences", "second_model", "first_column", "second_column"):
+            if getattr(arguments, option):
+                flag = "--" + option.replace("_", "-")
+                raise InputError(f"{flag} is for a model of pairs; this one is for the task {plan.task}")
+    sites = plan.level == "residue" or bool(arguments.sites)
+    for option in ("output_gff3", "output_plot"):
+        if getattr(arguments, option) and not sites:
+            flag = "--" + option.replace("_", "-")
+            raise InputError(f"{flag} needs a model of residues, or sites to scan for (--sites)")
+        if getattr(arguments, option) and plan.labels is None and option == "output_gff3":
+            raise InputError("GFF3 lists called sites, and this model gives numbers; leave that output out")
+
+
+def _sites(plan: Plan) -> None:
+    """Which residues are scanned, from what was asked for and what the model was trained on."""
+    asked = plan.arguments.sites
+    manifest = plan.bundle.manifest or {}
+    if not asked:
+        return
+    if plan.level != "sequence":
+        raise InputError("this model gives every residue a prediction; it needs no sites to scan for")
+    if not manifest.get("window"):
+        raise InputError(
+            f"{Path(plan.arguments.model).name} was not trained on windows of one odd length around a site, so it "
+            "cannot scan for sites; leave the sites empty to predict whole sequences"
+        )
+    plan.window = manifest["window"]
+    known = manifest.get("sites") or ""
+    if asked == OWN and not known:
+        raise InputError("the model does not say what residues it is for; name them, such as STY")
+    plan.sites = known if asked == OWN else check_residues(asked, LETTERS.get(plan.family.alphabet, ""))
+    if strange := "".join(letter for letter in plan.sites if known and letter not in known):
+        print(
+            f"note: the model was trained on windows around {known}, never around {strange}; do not trust it there",
+            file=sys.stderr,
+        )
+
+
+def records(arguments: Namespace) -> Iterator[Record]:
+    """The sequences, as they were given."""
+    return read_records(
+        arguments.sequences,
+        format=arguments.format,
+        id_column=arguments.id_column,
+        sequence_column=arguments.sequence_column,
+    )
+
+
+def _survey(plan: Plan) -> int:
+    """Number of sequences (or sites), after a pass that refuses bad letters and ids that come twice.
+
+    Eight bytes a sequence are kept; names only where two may be equal.
+    """
+    arguments, family = plan.arguments, plan.family
+    seen, rules, foreign, sites, other_length = array("q"), Rules(), 0, 0, 0
+    window = (plan.bundle.manifest or {}).get("window") if plan.level == "sequence" else None
+    for record in records(arguments):
+        sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
+        seen.append(hash(record.id))
+        foreign += family.alphabet == PROTEIN and looks_like_dna(record.sequence)
+        sites += len(site_positions(sequence, plan.sites)) if plan.sites else 1
+        other_length += bool(window) and len(sequence) != window
+    name = Path(arguments.sequences).name
+    if foreign > len(seen) / 2:
+        raise InputError(f"{name} holds DNA ({foreign} of {len(seen)} sequences); the model reads proteins")
+    values, counts = np.unique(np.frombuffer(seen, dtype=np.int64), return_counts=True)
+    if repeated := set(values[counts > 1].tolist()):
+        lines: dict[str, int] = {}
+        for record in records(arguments):
+            if hash(record.id) in repeated and record.id in lines:
+                raise InputError(
+                    f"{name}: record '{record.id}' (line {record.line}) has the same id as the record on line "
+                    f"{lines[record.id]}; ids must be unique"
+                )
+            lines[record.id] = record.line
+    if plan.sites and not sites:
+        raise InputError(f"{name}: no sequence has any of the residues {plan.sites}, so there is nothing to scan")
+    if other_length and not plan.sites:
+        print(
+            f"note: the model was trained on windows of {window} residues, and {other_length:,} of {len(seen):,} "
+            "sequences have another length; to predict the sites of whole proteins, scan them",
+            file=sys.stderr,
+        )
+    return sites
+
+
+def _read_pairs(plan: Plan) -> None:
+    """The pairs, and the sequences that they name."""
+    arguments = plan.arguments
+    symmetric = plan.bundle.manifest["head"]["pairs"] == "symmetric"
+    if symmetric and arguments.second_sequences:
+        raise InputError("the model was trained on pairs from one file of sequences; leave the second file empty")
+    first, second = names_in([arguments.pairs], (arguments.first_column, arguments.second_column))
+    columns = {
+        "format": arguments.format,
+        "id_column": arguments.id_column,
+        "sequence_column": arguments.sequence_column,
+    }
+    path = Path(arguments.sequences)
+    if arguments.second_sequences:
+        family = plan.second[1] if plan.second else plan.family
+        other = Path(arguments.second_sequences)
+        plan.members = (
+            read_members(path, plan.family, plan.rules, first, **columns),
+            read_members(other, family, plan.rules, second, **columns),
+        )
+    elif plan.second:
+        raise InputError("the model reads second members with another model; give their sequences (--second-sequences)")
+    else:
+        plan.members = (read_members(path, plan.family, plan.rules, first | second, **columns),) * 2
+    files = [Path(one).name for one in (arguments.sequences, arguments.second_sequences) if one]
+    reader = PairReader(
+        first=set(plan.members[0]),
+        second=set(plan.members[1]),
+        files=" or ".join(files),
+        labelled=False,
+        first_column=arguments.first_column,
+        second_column=arguments.second_column,
+        symmetric=symmetric,
+    )
+    plan.pairs = list(reader.read(arguments.pairs))
+    plan.units = len(plan.pairs)

@@ -1,0 +1,286 @@
+"""Labels of single residues: strings as long as the sequence, tables of positions, or ``#`` marks in FASTA.
+
+::
+
+    >P1 SET=train            >P1                 id  position  residue         >P1
+    MKTAYIAK                 00010010            P1  4         A               MKTA#YIA#K
+    (sequences)              (label string)      (table of positions)          (annotated FASTA)
+
+A residue whose label is not known (masked, unresolved in a structure) has the class -1 or the value NaN, and counts in
+no loss and no score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .datasets import Example
+from .errors import InputError
+from .labels import MAX_LETTERS, GivenSplit, number
+from .sequences import (
+    PROTEIN,
+    Record,
+    Rules,
+    _shown,
+    clean,
+    looks_like_dna,
+    read_records,
+    read_table,
+    sequence_format,
+)
+
+NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
+UNKNOWN_VALUES = ("", "nan", "na", "none", "?")
+
+
+@dataclass
+class ResidueReader:
+    """Reads one file of residue labels after another into examples that share one list of classes.
+
+    Attributes:
+        numeric: labels are numbers and not classes.
+        alphabet, replacements, rules: see :func:`seqlm.sequences.clean`.
+        sequences: file with the full sequences, for label strings in FASTA and for tables of positions.
+        mask: FASTA of 0 and 1, as long as the sequences; 0 marks residues that do not count.
+        unknown: letters of a label string that mark residues that do not count.
+        unlisted: what a residue is that a table of positions does not list: ``negative`` or ``unknown``.
+        classes: class -> its number, in the order in which they were met.
+    """
+
+    numeric: bool
+    alphabet: str
+    replacements: dict[str, str]
+    rules: Rules
+    sequences: Path | None = None
+    mask: Path | None = None
+    unknown: str = "?"
+    unlisted: str = "negative"
+    format: str = "auto"
+    id_column: str | None = None
+    sequence_column: str | None = None
+    label_column: str | None = None
+    position_column: str | None = None
+    given_split: GivenSplit = field(default_factory=GivenSplit)
+    classes: dict[str, int] = field(default_factory=dict)
+
+    def read(self, path: str | Path) -> list[Example]:
+        """The examples of one file, in its order.
+
+        Raises:
+            InputError: a label string of another length than its sequence, a position beyond the end or not of the
+                stated residue, a protein without a sequence, a label that is no number where one is needed.
+        """
+        path = Path(path)
+        form = sequence_format(path) if self.format == "auto" else self.format
+        if form == "fasta":
+            examples = self._strings(path) if self.sequences else self._marks(path)
+        elif self._has_positions(path, form):
+            examples = self._positions(path, form)
+        else:
+            examples = self._columns(path, form)
+        return self._checked(list(self._masked(examples)), path)
+
+    # -- the three forms
+
+    def _strings(self, path: Path) -> Iterator[Example]:
+        """FASTA of label strings; sequences in a file of their own."""
+        sequences = self._sequences()
+        split_of = self.given_split.reader(path, "fasta")
+        for record in _unique(read_records(path, format="fasta"), path):
+            where = _where(path, record)
+            label = self._parse(record.sequence, where)
+            yield self._example(self._named(sequences, record.id, where), label, split_of(record, where), where)
+
+    def _columns(self, path: Path, form: str) -> Iterator[Example]:
+        """A table with a sequence and a label string (numbers with commas or blanks between them) in each row."""
+        table = read_table(path, form)
+        label_at = table.index(self.label_column or "label", "label column")
+        split_of = self.given_split.reader(path, form)
+        for record in _unique(self._records(path, form), path):
+            where = _where(path, record)
+            label = self._parse(record.fields[label_at], where)
+            yield self._example(record, label, split_of(record, where), where)
+
+    def _marks(self, path: Path) -> Iterator[Example]:
+        """FASTA with ``#`` after each site."""
+        if self.numeric:
+            raise InputError(f"{path.name}: '#' marks are classes; numbers need a table with a label column")
+        negative, positive = self._class(NEGATIVE), self._class(POSITIVE)
+        split_of = self.given_split.reader(path, "fasta")
+        marked = False
+        for record in _unique(read_records(path, format="fasta"), path):
+            where = _where(path, record)
+            if record.sequence.startswith("#") or "##" in record.sequence:
+                raise InputError(f"{where} has a '#' that follows no residue; it stands right after a site")
+            parts = record.sequence.split("#")
+            marked |= len(parts) > 1
+            label = np.full(sum(map(len, parts)), negative, dtype=np.int16)
+            label[np.cumsum([len(part) for part in parts[:-1]], dtype=int) - 1] = positive
+            bare = Record(record.id, "".join(parts), record.header, record.line)
+            yield self._example(bare, label, split_of(record, where), where)
+        if not marked:
+            raise InputError(
+                f"{path.name} has no label for any residue: no '#' stands after a site. If it holds label strings, "
+                "give the file with the sequences too"
+            )
+
+    def _positions(self, path: Path, form: str) -> Iterator[Example]:
+        """A table with a row a site: protein, position (from 1 on), and perhaps its residue and its label."""
+        if not self.sequences:
+            raise InputError(f"{path.name} lists positions; give the file with the sequences of its proteins too")
+        table = read_table(path, form)
+        id_at = table.index(self.id_column or ("id" if "id" in table.columns else "1"), "id column")
+        position_at = table.index(self.position_column or "position", "position column")
+        residue_at = table.columns.index("residue") if "residue" in table.columns else None
+        label_at = table.index(self.label_column, "label column") if self.label_column else None
+        if label_at is None and "label" in table.columns:
+            label_at = table.columns.index("label")
+        if self.numeric and label_at is None:
+            raise InputError(f"{path.name} has no column with the values; name the label column")
+        sequences = self._sequences()
+        fill = np.nan if self.numeric else -1 if self.unlisted == "unknown" else self._class(NEGATIVE)
+        split_of = self.given_split.reader(path, form)
+        labels: dict[str, np.ndarray] = {}
+        splits: dict[str, str] = {}
+        seen: set[tuple[str, int]] = set()
+        for line, row in table.rows():
+            where = f"{path.name}: line {line}"
+            record = self._named(sequences, row[id_at], where)
+            at = _position(row[position_at], record, where)
+            residue = row[residue_at].upper() if residue_at is not None else ""
+            if residue and record.sequence[at].upper() != residue:
+                raise InputError(
+                    f"{where} says {residue} at position {at + 1} of '{_shown(record.id)}', where the sequence has "
+                    f"{record.sequence[at]}; is it another version of the protein, or are positions counted from 0?"
+                )
+            if (record.id, at) in seen:
+                raise InputError(f"{where} lists position {at + 1} of '{_shown(record.id)}' a second time")
+            seen.add((record.id, at))
+            kind = np.float32 if self.numeric else np.int16
+            label = labels.setdefault(record.id, np.full(len(record.sequence), fill, dtype=kind))
+            text = row[label_at] if label_at is not None else POSITIVE
+            label[at] = number(text, where) if self.numeric else self._class(text, where)
+            split = split_of(Record(record.id, "", "", line, tuple(row)), where)
+            if splits.setdefault(record.id, split) != split:
+                raise InputError(f"{where} puts '{_shown(record.id)}' into a second split; a protein is in one of them")
+        for name, label in labels.items():
+            yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{_shown(name)}'")
+
+    # -- what they share
+
+    def _example(self, record: Record, label: np.ndarray, split: str, where: str) -> Example:
+        sequence = clean(record, self.alphabet, self.replacements, self.rules, self.sequences or "the file")
+        if len(label) == len(sequence) + 1 and record.sequence.endswith("*"):
+            label = label[:-1]  # that of the stop codon
+        if len(label) != len(sequence):
+            raise InputError(f"{where} has {len(label)} labels, and its sequence has {len(sequence)} residues")
+        return Example(record.id, sequence, label, split)
+
+    def _parse(self, text: str, where: str) -> np.ndarray:
+        """(residues,) classes or values from a label string."""
+        if self.numeric:
+            parts = re.split(r"[,;\s]+", text.strip().strip("[]"))
+            values = [np.nan if part.lower() in UNKNOWN_VALUES else number(part, where) for part in parts]
+            return np.asarray(values, dtype=np.float32)
+        letters = {letter: self._class(letter, where) for letter in dict.fromkeys(text) if letter not in self.unknown}
+        places = np.full(0x110000 if not text.isascii() else 128, -1, dtype=np.int16)
+        for letter, place in letters.items():
+            places[ord(letter)] = place
+        return places[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)]
+
+    def _class(self, name: str, where: str = "") -> int:
+        if not name or len(name) > 100 or not name.isprintable():
+            raise InputError(f"{where} has the label '{_shown(name)}'; a label is 1 to 100 printable characters")
+        if name not in self.classes and len(self.classes) >= 1000:
+            raise InputError(
+                f"{where}: more than 1,000 different labels; are they numbers? Then choose a regression task"
+            )
+        return self.classes.setdefault(name, len(self.classes))
+
+    def _sequences(self) -> dict[str, Record]:
+        form = sequence_format(self.sequences)
+        return {record.id: record for record in _unique(self._records(self.sequences, form), self.sequences)}
+
+    def _records(self, path: Path, form: str) -> Iterator[Record]:
+        if form == "fasta":
+            return read_records(path, format="fasta")
+        return read_records(path, format=form, id_column=self.id_column, sequence_column=self.sequence_column)
+
+    def _named(self, sequences: dict[str, Record], name: str, where: str) -> Record:
+        if name not in sequences:
+            raise InputError(
+                f"{where} is about '{_shown(name)}', which is not in {self.sequences.name}; the names must be the same"
+            )
+        return sequences[name]
+
+    def _has_positions(self, path: Path, form: str) -> bool:
+        return bool(self.position_column) or "position" in read_table(path, form).columns
+
+    def _masked(self, examples: Iterator[Example]) -> Iterator[Example]:
+        """Examples with what is masked set to unknown; those without a single known residue are left out, counted."""
+        masks = {}
+        if self.mask:
+            masks = {record.id: record.sequence for record in _unique(read_records(self.mask), self.mask)}
+        for example in examples:
+            if masks:
+                mask = masks.get(example.id)
+                if mask is None:
+                    raise InputError(f"{self.mask.name} has no mask for '{_shown(example.id)}'")
+                if len(mask) != len(example.sequence) or set(mask) - {"0", "1"}:
+                    raise InputError(
+                        f"{self.mask.name}: the mask of '{_shown(example.id)}' must be {len(example.sequence)} "
+                        f"letters, each 0 or 1; it has {len(mask)}"
+                    )
+                hidden = np.frombuffer(mask.encode(), dtype=np.uint8) == ord("0")
+                example.label[hidden] = np.nan if self.numeric else -1
+            known = np.isfinite(example.label) if self.numeric else example.label >= 0
+            if not known.any():
+                self.rules.count("protein without a single labelled residue left out", len(known))
+                continue
+            if not known.all():
+                self.rules.count("residues without a known label, which count nowhere", int((~known).sum()))
+            yield example
+
+    def _checked(self, examples: list[Example], path: Path) -> list[Example]:
+        if not examples:
+            raise InputError(f"{path.name}: no protein has a residue with a known label")
+        if sum(len(example.sequence) for example in examples) > MAX_LETTERS:
+            raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
+        foreign = sum(self.alphabet == PROTEIN and looks_like_dna(example.sequence) for example in examples)
+        if foreign > len(examples) / 2:
+            raise InputError(
+                f"{path.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins"
+            )
+        return examples
+
+
+def _unique(records: Iterator[Record], path: Path) -> Iterator[Record]:
+    seen: dict[str, int] = {}
+    for record in records:
+        if record.id in seen:
+            raise InputError(
+                f"{_where(path, record)} has the same id as the record on line {seen[record.id]}; ids must be unique"
+            )
+        seen[record.id] = record.line
+        yield record
+
+
+def _where(path: Path, record: Record) -> str:
+    return f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+
+
+def _position(text: str, record: Record, where: str) -> int:
+    """0-based place of a 1-based position."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InputError(f"{where} has '{_shown(text)}' as a position; positions are whole numbers from 1 on")
+    if int(text) > len(record.sequence):
+        raise InputError(
+            f"{where} lists position {int(text):,} of '{_shown(record.id)}', which has "
+            f"{len(record.sequence):,} residues"
+        )
+    return int(text) - 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from seqlm import metrics
+from seqlm.curves import Curve
 from seqlm.metrics import Score
 from sklearn import metrics as reference
 
@@ -216,6 +217,17 @@ def test_many_units_are_scored_from_bins_with_nearly_the_same_interval(grouped, 
     for name in metrics.CLASSIFICATION:
         assert binned[name].value == exact[name].value
         assert (binned[name].low, binned[name].high) == pytest.approx((exact[name].low, exact[name].high), abs=0.006)
+
+
+def test_bins_follow_the_few_positives(few_are_many):
+    """With 60 bins for 20,000 units of which 1 % are positive, bins of equal size alone would be off by 0.1."""
+    generator = np.random.default_rng(1)
+    truth = generator.random(20_000) < 0.01
+    curve = Curve(truth, 2.5 * truth + generator.normal(size=20_000))
+    everyone = np.arange(20_000)
+    binned = curve.counted(everyone, np.zeros(20_000, int), 1)(np.ones((1, 1)))
+    assert curve.bins <= 61
+    assert [float(area[0]) for area in binned] == pytest.approx(curve.areas(), abs=0.03)
 
 
 @pytest.mark.parametrize("grouped", [True, False])

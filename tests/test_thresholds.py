@@ -32,10 +32,15 @@ def test_it_lies_midway_and_of_equals_nearest_to_one_half():
     assert thresholds.best_threshold([0, 1, 0, 1], [0.1, 0.2, 0.6, 0.8]) == pytest.approx(0.7)
 
 
-def test_neighbours_with_no_number_between_them_are_still_told_apart():
-    low, high = 0.3, np.nextafter(0.3, 1)
-    chosen = thresholds.best_threshold([0, 1], [low, high])
-    assert list(np.array([low, high]) >= chosen) == [False, True]
+@pytest.mark.parametrize("low", [0.3, np.nextafter(0.3, 1)])
+def test_neighbours_with_no_number_between_them_are_still_told_apart(low):
+    both = np.array([low, np.nextafter(low, 1)])
+    assert list(both >= thresholds.best_threshold([0, 1], both)) == [False, True]
+
+
+def test_where_every_cut_is_worse_than_none_nothing_or_everything_is_called():
+    assert thresholds.best_threshold([1, 0], [0.1, 0.6]) == pytest.approx(0.8)
+    assert thresholds.best_threshold([1, 0], [0.4, 1.0]) == pytest.approx(0.2)
 
 
 def test_one_class_leaves_one_half():

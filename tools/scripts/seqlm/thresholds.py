@@ -74,7 +74,6 @@ def best_threshold(truth: np.ndarray, probability: np.ndarray, by: str = "mcc") 
     below, above = np.append(0.0, values), np.append(values, 1.0)
     middle = below + (above - below) / 2
     middle[:-1] = np.where(middle[:-1] > below[:-1], middle[:-1], values)  # neighbours with no number between them
-    scores[-1] = -np.inf if values[-1] >= 1 else scores[-1]  # nothing lies above 1
     good = np.flatnonzero(scores >= scores.max() - 1e-12)
     return float(middle[good[np.argmin(np.abs(middle[good] - HALF))]])
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from seqlm.baselines import STRENGTHS, Part, _count_words, fit_baselines
+from seqlm.baselines import Part, _count_words, fit_baselines
+from seqlm.linear_models import STRENGTHS
 from seqlm.metrics import plain
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge

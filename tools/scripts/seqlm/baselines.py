@@ -1,4 +1,4 @@
-"""Three baselines that stand beside every fine-tuned model, so that a score can be judged.
+"""Three baselines that stand beside every fine-tuned model of sequences, so that a score can be judged.
 
 - ``majority``: the class shares of the training set for everyone; for numbers ``mean``, their mean.
 - ``k-mer``: logistic regression (ridge regression for numbers) on how often each short word occurs in a sequence. What
@@ -7,7 +7,7 @@
 
 All are fitted on the training set alone. The strength of the penalty is the one with the best score on the validation
 set, as the fine-tuned model's best epoch is; without a validation set it is scikit-learn's default. No other set has
-any influence.
+any influence. With several labels at once, each is learnt on its own, against its absence.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import metrics
+from .linear_models import Goal, fit_chosen
 
 MAJORITY, MEAN, KMER, FROZEN = "majority", "mean", "k-mer", "frozen embeddings"
 
 LONGEST_WORD = {"protein": 3, "dna": 5, "rna": 5}  # about 8,000 amino-acid triples, 1,000 base pentamers
 LONGEST_WORD_OF_TEXT = 4
 WORDS = 2**15  # buckets that words are hashed into: memory does not depend on the letters that occur
-STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)  # C of logistic regression; 1 / alpha of ridge regression
-DEFAULT_STRENGTH = 1.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """One split: ``sequences`` (n), ``truth`` (n,) class indices or values, ``embeddings`` (n, hidden) or None."""
+    """One split: ``sequences`` (n), ``embeddings`` (n, hidden) or None, and ``truth``: (n,) class indices or values, or
+    with several labels (n, labels) 0 or 1."""
 
     sequences: list[str]
     truth: np.ndarray
@@ -46,41 +45,49 @@ def fit_baselines(
     class_weights: np.ndarray | None = None,
     alphabet: str = "protein",
     positive: int | None = None,
+    threshold_by: str = "",
     seed: int = 0,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Fit every baseline on ``train`` and predict ``train`` and the other splits.
 
     Args:
         others: split name -> its part; ``validation`` chooses the penalty, the rest is only predicted.
-        task: a name that ends in ``regression`` means values, all else classes.
-        classes: how many; not used for values.
+        task: a name that ends in ``regression`` means values, ``multi-label`` several labels, all else classes.
+        classes: how many classes or labels; not used for values.
         metric: the score on the validation set that chooses the penalty (see :mod:`seqlm.metrics`).
-        class_weights: (classes,) of the loss, or None for equal ones.
+        class_weights: (classes,) of the loss, of several labels (labels, 2) for absent and present; None: all equal.
         alphabet: ``protein``, ``DNA`` or else text; it decides how long words are.
         positive: index of the positive class of two, for metrics that have one.
+        threshold_by: ``mcc`` or ``f1`` where calls come from the threshold with the best such score on the validation
+            set, so that the penalty is chosen by such calls; else empty.
         seed: of the solvers that draw random numbers; results are the same for the same seed.
 
     Returns:
-        baseline -> split -> predictions, (n, classes) probabilities or (n,) values. ``frozen embeddings`` is there only
-        when every part has embeddings.
+        baseline -> split -> predictions: (n, classes) or (n, labels) probabilities, or (n,) values. ``frozen
+        embeddings`` is there only when every part has embeddings.
     """
     parts = {"train": train, **others}
-    regression = metrics.metrics_for(task) is metrics.REGRESSION
-    settings = (regression, classes, class_weights, metric, positive, seed)
+    regression, several = task.endswith("regression"), task == "multi-label"
+    goal = Goal(regression, classes, metric, several, class_weights, positive, threshold_by, seed)
+    truth = {split: part.truth for split, part in parts.items()}
     features = {KMER: _count_words(parts, alphabet)}
     if all(part.embeddings is not None for part in parts.values()):
         features[FROZEN] = _standardise(parts)
-    baselines = {MEAN if regression else MAJORITY: _constant(parts, regression, classes)}
+    baselines = {MEAN if regression else MAJORITY: constant(truth, goal)}
     for name, by_split in features.items():
-        model = _best_model(by_split, parts, *settings)
-        baselines[name] = {split: _predict(model, part, regression, classes) for split, part in by_split.items()}
+        model = fit_chosen(by_split, truth, goal)
+        baselines[name] = {split: model(part) for split, part in by_split.items()}
     return baselines
 
 
-def _constant(parts: dict[str, Part], regression: bool, classes: int) -> dict[str, np.ndarray]:
-    truth = parts["train"].truth
-    guess = np.mean(truth) if regression else np.bincount(truth, minlength=classes) / len(truth)
-    return {split: np.repeat([guess], len(part.truth), axis=0) for split, part in parts.items()}
+def constant(truth: dict[str, np.ndarray], goal: Goal) -> dict[str, np.ndarray]:
+    """The same for every unit: the mean of training, its class shares, or how frequent each of several labels is."""
+    known = truth["train"]
+    if goal.regression or goal.several:
+        guess = known.mean(axis=0)
+    else:
+        guess = np.bincount(known, minlength=goal.classes) / len(known)
+    return {split: np.repeat([guess], len(values), axis=0) for split, values in truth.items()}
 
 
 def _count_words(parts: dict[str, Part], alphabet: str) -> dict:
@@ -108,38 +115,3 @@ def _standardise(parts: dict[str, Part]) -> dict:
 
     scaler = StandardScaler().fit(parts["train"].embeddings.astype(float))
     return {split: scaler.transform(part.embeddings.astype(float)) for split, part in parts.items()}
-
-
-def _best_model(features, parts, regression, classes, class_weights, metric, positive, seed):
-    def fit(strength):
-        return _model(regression, strength, class_weights, seed).fit(features["train"], parts["train"].truth)
-
-    if "validation" not in parts:
-        return fit(DEFAULT_STRENGTH)
-    best, best_score = None, -np.inf
-    for strength in STRENGTHS:  # from the simplest model on, which an equal score does not replace
-        model = fit(strength)
-        predicted = _predict(model, features["validation"], regression, classes)
-        score = metrics.plain(metric, parts["validation"].truth, predicted, positive=positive)
-        score = score if metrics.HIGHER_IS_BETTER[metric] else -score
-        if score > best_score:
-            best, best_score = model, score
-    return best if best is not None else fit(DEFAULT_STRENGTH)  # the metric was undefined for all
-
-
-def _model(regression: bool, strength: float, class_weights: np.ndarray | None, seed: int):
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if regression:
-        return Ridge(alpha=1 / strength, tol=1e-6, random_state=seed)
-    weights = None if class_weights is None else dict(enumerate(np.asarray(class_weights, dtype=float)))
-    # Rows are scaled, so L-BFGS converges in far fewer steps than allowed.
-    return LogisticRegression(C=strength, class_weight=weights, max_iter=10_000, random_state=seed)
-
-
-def _predict(model, features, regression: bool, classes: int) -> np.ndarray:
-    if regression:
-        return model.predict(features)
-    probabilities = np.zeros((features.shape[0], classes))
-    probabilities[:, model.classes_] = model.predict_proba(features)  # a class without examples keeps 0
-    return probabilities

@@ -11,7 +11,7 @@ import numpy as np
 from . import thresholds
 from .class_metrics import CLASSIFICATION, MACRO, Classes
 from .multilabel_metrics import MULTILABEL, Labels
-from .resampling import Difference, Score, Scorer, bootstrap, resample_weights
+from .resampling import Score, Scorer, bootstrap, resample_weights, samples
 from .value_metrics import REGRESSION, Values
 
 __all__ = ["CLASSIFICATION", "MULTILABEL", "REGRESSION", "Score", "resample_weights"]
@@ -66,6 +66,7 @@ def scores_for(
     *,
     groups: np.ndarray | None = None,
     threshold: float | np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
     positive: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -78,6 +79,7 @@ def scores_for(
         groups: (n,) the protein of each residue; resamples then draw whole proteins.
         threshold: None for the largest probability (0.5 for several labels); a number for two classes, where class 1 is
             called when its probability is at least that; (labels,) for several labels.
+        predicted: (n,) called classes, or (n, labels) 0 or 1, where they come from elsewhere.
         positive: index of the positive class of two; the second unless told.
         resamples: bootstrap resamples; with 0 the bounds are NaN.
         seed: of the resamples; equal seeds and equal numbers of units give equal resamples.
@@ -89,8 +91,7 @@ def scores_for(
     >>> scores["spearman"].value
     0.8
     """
-    names = metrics_for(task)
-    scorer = _scorer(names, truth, predictions, positive, None, threshold)
+    scorer = scorer_for(metrics_for(task), truth, predictions, positive, predicted, threshold)
     return bootstrap(scorer, groups, resamples, seed)
 
 
@@ -138,7 +139,7 @@ def plain(
     threshold: float | np.ndarray | None = None,
 ) -> float:
     """One score without an interval, cheap enough for every epoch. Arguments as for the functions above."""
-    return _scorer((metric,), truth, predictions, positive, predicted, threshold).point()[metric]
+    return scorer_for((metric,), truth, predictions, positive, predicted, threshold).point()[metric]
 
 
 def paired_difference(
@@ -164,12 +165,14 @@ def paired_difference(
     Args:
         truth, first, second: as for :func:`scores_for`.
     """
-    one = _scorer((metric,), truth, first, positive, first_predicted, first_threshold)
-    other = _scorer((metric,), truth, second, positive, second_predicted, second_threshold)
-    return bootstrap(Difference(metric, one, other), groups, resamples, seed)[metric]
+    one = scorer_for((metric,), truth, first, positive, first_predicted, first_threshold)
+    other = scorer_for((metric,), truth, second, positive, second_predicted, second_threshold)
+    first, second = samples([one, other], groups, resamples, seed)
+    return first[metric].less(second[metric]).score()
 
 
-def _scorer(metrics: tuple[str, ...], truth, predictions, positive, predicted, threshold) -> Scorer:
+def scorer_for(metrics: tuple[str, ...], truth, predictions, positive=None, predicted=None, threshold=None) -> Scorer:
+    """What scores predictions by some metrics of one task, for :func:`seqlm.resampling.samples`."""
     if metrics[0] in REGRESSION:
         return Values(truth, predictions, metrics)
     if metrics[0] in MULTILABEL:

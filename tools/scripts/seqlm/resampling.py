@@ -15,8 +15,9 @@ differences).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -38,11 +39,10 @@ class Score:
 
 
 class Scorer:
-    """Scores of one set of predictions. Subclasses know the formulas, :func:`bootstrap` knows how to draw."""
+    """Scores of one set of predictions. Subclasses know the formulas, :func:`samples` knows how to draw."""
 
     n: int  # units
     width = 0  # of the widest array (width, resamples) that scoring makes
-    limited = True  # scores stay within LIMITS
 
     def point(self) -> dict[str, float]:
         """The scores of all units, each counted once."""
@@ -65,29 +65,40 @@ class Scorer:
         return None
 
 
-class Difference(Scorer):
-    """One metric of ``first`` less that of ``second``, on the same resamples."""
+@dataclass(frozen=True)
+class Sample:
+    """A score and what it was in each resample, (resamples,); NaN where undefined."""
 
-    limited = False
+    value: float
+    drawn: np.ndarray
 
-    def __init__(self, metric: str, first: Scorer, second: Scorer):
-        self.metric, self.first, self.second = metric, first, second
-        self.n, self.width = first.n, max(first.width, second.width)
+    def less(self, other: Sample) -> Sample:
+        """The difference to another score of the same resamples."""
+        return Sample(self.value - other.value, self.drawn - other.drawn)
 
-    def point(self) -> dict[str, float]:
-        return {self.metric: self.first.point()[self.metric] - self.second.point()[self.metric]}
+    def score(self) -> Score:
+        """With the 95 % percentile interval."""
+        defined = self.drawn[np.isfinite(self.drawn)]
+        low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
+        return Score(float(self.value), float(low), float(high))
 
-    def counted(self, units, owner, blocks):
-        one, other = (scorer.counted(units, owner, blocks) for scorer in (self.first, self.second))
-        return lambda weights: {self.metric: one(weights)[self.metric] - other(weights)[self.metric]}
-
-    def features(self):
-        both = self.first.features(), self.second.features()
-        return None if None in both else both[0] + both[1]
+    def p(self) -> float:
+        """Two-sided p of a difference: how seldom resamples fall on the other side of zero (Davison & Hinkley 1997, eq.
+        4.11, with both tails)."""
+        defined = self.drawn[np.isfinite(self.drawn)]
+        if not len(defined) or not np.isfinite(self.value):
+            return np.nan
+        tail = min(np.sum(defined <= 0), np.sum(defined >= 0))
+        return float(min(1.0, 2 * (tail + 1) / (len(defined) + 1)))
 
 
 def bootstrap(scorer: Scorer, groups: np.ndarray | None, resamples: int, seed: int) -> dict[str, Score]:
-    """Every score of ``scorer`` with its percentile interval.
+    """Every score of ``scorer`` with its percentile interval; arguments as for :func:`samples`."""
+    return {metric: sample.score() for metric, sample in samples([scorer], groups, resamples, seed)[0].items()}
+
+
+def samples(scorers: Sequence[Scorer], groups: np.ndarray | None, resamples: int, seed: int) -> list[dict[str, Sample]]:
+    """Every score of several scorers of the same units, on the same resamples.
 
     Args:
         groups: (n,) the protein that each residue belongs to, any whole numbers; None draws units.
@@ -95,31 +106,37 @@ def bootstrap(scorer: Scorer, groups: np.ndarray | None, resamples: int, seed: i
     Raises:
         ValueError: groups of another shape.
     """
-    values, n = scorer.point(), scorer.n
-    if not resamples:
-        return {metric: Score(float(value), np.nan, np.nan) for metric, value in values.items()}
+    points, n = [scorer.point() for scorer in scorers], scorers[0].n
     if groups is None:
-        units, owner, sizes = _alike(scorer)
+        units, owner, sizes = _alike(scorers)
     else:
         groups = np.asarray(groups)
         if groups.shape != (n,):
             raise ValueError(f"groups (n,) wanted, got {groups.shape} for {n} units")
         names, owner = np.unique(groups, return_inverse=True)
         units, sizes = np.arange(n), np.ones(len(names))
-    count = scorer.counted(units, owner, len(sizes))
-    step = max(1, _CELLS // max(len(sizes), scorer.width))
-    rows = _draws(sizes, resamples, seed, step)
-    drawn = [count(weights) for weights in rows]
-    whole = count(sizes[None]) if n > EXACT else {}
-    return {
-        metric: _interval(
-            value,
-            np.concatenate([chunk[metric] for chunk in drawn]),
-            float(whole[metric][0]) if metric in whole else value,
-            LIMITS.get(metric, (0, 1)) if scorer.limited else (-np.inf, np.inf),
-        )
-        for metric, value in values.items()
-    }
+    width = max(len(sizes), *(scorer.width for scorer in scorers))
+    counted = [scorer.counted(units, owner, len(sizes)) for scorer in scorers] if resamples else []
+    chunks = [
+        [count(weights) for count in counted]
+        for weights in (_draws(sizes, resamples, seed, max(1, _CELLS // width)) if resamples else ())
+    ]
+    whole = [count(sizes[None]) if n > EXACT else {} for count in counted] or [{}] * len(points)
+    return [
+        {
+            metric: Sample(value, _shifted(metric, value, [chunk[number][metric] for chunk in chunks], whole[number]))
+            for metric, value in point.items()
+        }
+        for number, point in enumerate(points)
+    ]
+
+
+def _shifted(metric: str, value: float, drawn: list[np.ndarray], whole: Scores) -> np.ndarray:
+    """Resamples as one array, moved by how far their thresholds put the score of all units off."""
+    drawn = np.concatenate(drawn) if drawn else np.empty(0)
+    if metric in whole and np.isfinite(shift := value - float(whole[metric][0])) and shift:
+        return np.clip(drawn + shift, *LIMITS.get(metric, (0, 1)))
+    return drawn
 
 
 def resample_weights(n: int, resamples: int, seed: int, step: int = 0) -> Iterator[np.ndarray]:
@@ -144,28 +161,19 @@ def _draws(sizes: np.ndarray, resamples: int, seed: int, step: int) -> Iterator[
         yield generator.multinomial(n, sizes / n, size=min(step, resamples - start)).astype(float)
 
 
-def _alike(scorer: Scorer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _alike(scorers: Sequence[Scorer]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Units that stand for all, the block of each, and how many there are of its kind."""
-    everyone = np.arange(scorer.n)
-    features = scorer.features() if scorer.n > EXACT else None
-    if features:
-        kind = np.zeros(scorer.n, dtype=np.int64)
-        for feature in features:
+    n = scorers[0].n
+    features = [scorer.features() for scorer in scorers] if n > EXACT else [None]
+    if None not in features:
+        kind = np.zeros(n, dtype=np.int64)
+        for feature in chain(*features):
             kind = np.unique(kind * (int(feature.max()) + 1) + feature, return_inverse=True)[1]
         _, first, sizes = np.unique(kind, return_index=True, return_counts=True)
-        if len(first) < scorer.n / 2:
+        if len(first) < n / 2:
             return first, np.arange(len(first)), sizes.astype(float)
-    return everyone, everyone, np.ones(scorer.n)
-
-
-def _interval(value: float, sample: np.ndarray, whole: float, limits: tuple[float, float]) -> Score:
-    sample = sample[np.isfinite(sample)]
-    if not len(sample):
-        return Score(float(value), np.nan, np.nan)
-    low, high = np.percentile(sample, [2.5, 97.5])
-    if whole != value and np.isfinite(value - whole):
-        low, high = np.clip([low + value - whole, high + value - whole], *limits)
-    return Score(float(value), float(low), float(high))
+    everyone = np.arange(n)
+    return everyone, everyone, np.ones(n)
 
 
 def counters(rows: np.ndarray, owner: np.ndarray, shape: tuple[int, int]):

@@ -8,6 +8,7 @@ import pytest
 from seqlm.baselines import Part, _count_words, fit_baselines
 from seqlm.linear_models import STRENGTHS
 from seqlm.metrics import plain
+from seqlm.thresholds import best_threshold
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -121,6 +122,88 @@ def test_the_test_set_never_has_an_influence(kind, make):
         assert np.array_equal(by_split["train"], second[name]["train"])
         assert np.array_equal(by_split["validation"], second[name]["validation"])
     assert not np.array_equal(first["k-mer"]["test"], second["k-mer"]["test"])
+
+
+LABELS = {"task": "multi-label", "classes": 3, "metric": "macro_auroc"}
+
+
+def several_part(n: int, seed: int, labels: int = 3) -> Part:
+    """Each label is on where its embedding is high, and label c makes sequences rich in the letter c."""
+    part = make_part(n, seed, classes=3)
+    truth = (part.embeddings[:, :1] + part.embeddings > 10.5)[:, np.arange(labels) % 6].astype(int)
+    sequences = [
+        sequence + "".join("ACDEFG"[c % 6] * 4 for c in np.flatnonzero(row))
+        for sequence, row in zip(part.sequences, truth, strict=True)
+    ]
+    return Part(sequences, truth, part.embeddings)
+
+
+def test_each_of_several_labels_is_learnt_against_its_absence():
+    train, test = several_part(80, 1), several_part(20, 2)
+    weights = np.array([[1.0, 1.0], [1.0, 4.0], [2.0, 1.0]])
+    found = fit_baselines(train, {"test": test}, class_weights=weights, **LABELS)
+    assert found["majority"]["test"] == pytest.approx(np.tile(train.truth.mean(axis=0), (20, 1)))
+    for c in range(3):
+        model = LogisticRegression(C=1.0, class_weight=dict(enumerate(weights[c])))
+        expected = make_pipeline(StandardScaler(), model).fit(train.embeddings.astype(float), train.truth[:, c])
+        right = expected.predict_proba(test.embeddings.astype(float))[:, 1]
+        assert found["frozen embeddings"]["test"][:, c] == pytest.approx(right, abs=0.02)
+        expected = hand_made_words(model).fit(train.sequences, train.truth[:, c])
+        right = expected.predict_proba(test.sequences)[:, 1]
+        assert found["k-mer"]["test"][:, c] == pytest.approx(right, abs=0.02)
+
+
+def test_a_label_that_is_constant_in_training_stays_so():
+    train, test = several_part(40, 1), several_part(10, 2)
+    train.truth[:, 0], train.truth[:, 2] = 0, 1
+    for by_split in fit_baselines(train, {"validation": test}, **LABELS).values():
+        assert (by_split["validation"][:, 0] == 0).all()
+        assert (by_split["validation"][:, 2] == 1).all()
+        assert np.ptp(by_split["train"][:, 1]) > 0 or by_split["train"][0, 1] == train.truth[:, 1].mean()
+
+
+@pytest.mark.parametrize("labels", [3, 30])
+def test_one_penalty_for_all_labels_is_chosen_on_validation_by_the_frequent_ones(labels):
+    train, validation = several_part(60, 1, labels), several_part(40, 2, labels)
+    train.truth[3:, 20:] = 0  # rare
+    chosen = np.sort(np.argsort(-train.truth.sum(axis=0), kind="stable")[:20])
+    by_strength = []
+    for strength in STRENGTHS:
+        columns = []
+        for c in range(labels):
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, tol=1e-3))
+            constant = np.unique(train.truth[:, c]).size == 1
+            columns.append(
+                np.full(40, train.truth[0, c])
+                if constant
+                else model.fit(train.embeddings.astype(float), train.truth[:, c]).predict_proba(
+                    validation.embeddings.astype(float)
+                )[:, 1]
+            )
+        by_strength.append(np.column_stack(columns))
+    scores = [plain("macro_auroc", validation.truth[:, chosen], one[:, chosen]) for one in by_strength]
+    kind = LABELS | {"classes": labels}
+    found = fit_baselines(train, {"validation": validation}, **kind)["frozen embeddings"]["validation"]
+    assert len(set(scores)) > 1
+    assert found == pytest.approx(by_strength[int(np.argmax(scores))], abs=1e-9)
+
+
+def test_where_thresholds_are_chosen_penalties_are_chosen_with_them():
+    train, validation = make_part(60, 3), make_part(40, 4)
+    train = replace(train, truth=(np.arange(60) % 12 == 1).astype(int))  # at one half hardly anything is called
+    scores = []
+    for strength in STRENGTHS:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength))
+        model.fit(train.embeddings.astype(float), train.truth)
+        probability = model.predict_proba(validation.embeddings.astype(float))
+        threshold = best_threshold(validation.truth, probability[:, 1], "mcc")
+        scores.append(plain("mcc", validation.truth, probability, threshold=threshold))
+    found = fit_baselines(train, {"validation": validation}, threshold_by="mcc", **CLASSES)["frozen embeddings"]
+    probability = found["validation"]
+    threshold = best_threshold(validation.truth, probability[:, 1], "mcc")
+    assert plain("mcc", validation.truth, probability, threshold=threshold) == pytest.approx(max(scores))
+    at_half = fit_baselines(train, {"validation": validation}, **CLASSES)["frozen embeddings"]["validation"]
+    assert not np.array_equal(at_half, probability)
 
 
 def test_the_same_input_gives_the_same_bytes():

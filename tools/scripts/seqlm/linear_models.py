@@ -95,7 +95,7 @@ class Units:
     def predict(self, model: Model, places: np.ndarray | None = None) -> np.ndarray:
         places = np.arange(len(self.truth)) if places is None else places
         step = max(1, _CHUNK // self.width)
-        chunks = [model(self.rows(places[at : at + step])) for at in range(0, max(1, len(places)), step)]
+        chunks = [model(self.rows(places[at : at + step])) for at in range(0, len(places), step)]
         return np.concatenate(chunks)
 
 
@@ -192,7 +192,7 @@ def _fit_path(features, truth: np.ndarray, goal: Goal, strengths: Sequence[float
 
     if goal.regression:
         return _ridge_path(features, truth, strengths)
-    solver, models = LogisticRegression(tol=1e-3, max_iter=500, warm_start=True, random_state=goal.seed), []
+    solver, models = LogisticRegression(tol=1e-4, max_iter=500, warm_start=True, random_state=goal.seed), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline is not worth an hour
         for strength in strengths:

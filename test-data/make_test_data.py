@@ -15,9 +15,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
+import zipfile
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -25,6 +28,7 @@ from transformers import (
     BertConfig,
     BertModel,
     EsmConfig,
+    EsmForTokenClassification,
     EsmModel,
     RobertaConfig,
     RobertaModel,
@@ -62,6 +66,7 @@ def main() -> None:
     one_class(HERE / "one_class.fasta", rng)
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     bundles()
+    published_adapter(HERE / "published_adapter.zip")
 
 
 def save(model, folder: Path) -> None:
@@ -349,6 +354,28 @@ def bundles() -> None:
             cwd=HERE,
             check=True,
         )
+
+
+def published_adapter(target: Path) -> None:
+    """A LoRA adapter with a head for binding residues, as others publish them: made by peft and transformers alone."""
+    torch.manual_seed(7)
+    model = EsmForTokenClassification.from_pretrained(HERE / "models" / "tiny-esm", num_labels=2)
+    model.name_or_path = "seqlm/tiny-esm"  # peft would note the path on this machine
+    config = LoraConfig(task_type=TaskType.TOKEN_CLS, r=2, lora_alpha=4, target_modules=["query", "key", "value"])
+    adapted = get_peft_model(model, config)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.3)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        adapted.save_pretrained(folder)
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        settings["target_modules"].sort()  # peft keeps a set
+        (folder / "adapter_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        (folder / "README.md").write_text("# Binding residues\n\nRandom weights, for tests, on seqlm/tiny-esm.\n")
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(folder.iterdir()):
+                archive.writestr(zipfile.ZipInfo(file.name, (1980, 1, 1, 0, 0, 0)), file.read_bytes())
 
 
 if __name__ == "__main__":

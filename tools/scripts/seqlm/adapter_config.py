@@ -13,6 +13,8 @@ import re
 from .errors import InputError
 
 LARGEST_RANK = 1024
+# peft notes no task type, but the class of the model, where an adapter was put on without naming the task
+TASK_OF_CLASS = {"ForTokenClassification": "TOKEN_CLS", "ForSequenceClassification": "SEQ_CLS"}
 TASK_TYPES = ("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
 
 # What peft writes for entries nobody set. null, false and empty values are taken for unset without being listed.
@@ -54,6 +56,8 @@ def check_adapter_config(config: dict, name: str = "adapter_config.json") -> dic
                 clean[key] = _CHECKS[key](value, f"{key} in {name}")
         elif value not in (None, False, [], {}, "") and value != UNSET.get(key):
             raise InputError(f"{name} sets {key[:60]!r}, which is not supported in an uploaded adapter; {_WAY_OUT}")
+    if "task_type" not in clean and (known := _task_of(config.get("auto_mapping"))):
+        clean["task_type"] = known
     for needed in ("r", "target_modules"):
         if needed not in clean:
             raise InputError(f"{name} lacks {needed}, without which an adapter cannot be rebuilt")
@@ -86,6 +90,12 @@ def _check_auto_mapping(mapping, name: str) -> None:
     if isinstance(library, str) and _OWN_LIBRARIES.fullmatch(library) and isinstance(base, str) and base.isidentifier():
         return
     raise InputError(f"auto_mapping in {name} names Python code to import ({str(library)[:60]!r}); {_WAY_OUT}")
+
+
+def _task_of(mapping) -> str | None:
+    """The task of the class that :func:`_check_auto_mapping` let pass."""
+    base = (mapping or {}).get("base_model_class") or ""
+    return next((task for ending, task in TASK_OF_CLASS.items() if base.endswith(ending)), None)
 
 
 def _rank(value, where):

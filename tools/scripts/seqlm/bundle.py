@@ -52,6 +52,12 @@ LARGEST = {
     "tokenizer.model": 16 * MIB,
 }
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz")
+PICKLED_ADAPTER = "adapter_model.bin"
+RESAVE_ADAPTER = (
+    "pickled weights can run code and are never opened; where the adapter was made or is trusted, run "
+    "model = PeftModel.from_pretrained(base_model, folder) and model.save_pretrained(new_folder, "
+    "safe_serialization=True), and pack the new folder"
+)
 CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat")
 METHODS = {"adapter": ("lora", "dora"), "head": ("head",), "full": ("full", "pretrain")}
 CONTENT = {"adapter": "a LoRA adapter", "head": "a head only", "full": "a whole model"}
@@ -97,7 +103,9 @@ def refusal(name: str) -> str | None:
     """Why a file must not be in an archive at all; None where it is harmless and only left alone."""
     ending = Path(name).suffix.lower()
     if ending in PICKLED:
-        if Path(name).name in ("adapter_model.bin", "pytorch_model.bin"):
+        if Path(name).name == PICKLED_ADAPTER:
+            return f"{RESAVE_ADAPTER}; if {ADAPTER_WEIGHTS} is in the archive too, just leave this file out"
+        if Path(name).name == "pytorch_model.bin":
             return (
                 "pickled weights can run code and are never opened; save them with "
                 "save_pretrained(folder, safe_serialization=True) where the model was made, and pack the new folder"
@@ -217,6 +225,8 @@ def _kind(held: set[str], manifest: dict | None, archive: str) -> str:
     if ADAPTER_WEIGHTS in held or ADAPTER_CONFIG in held:
         for needed in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
             if needed not in held:
+                if needed == ADAPTER_WEIGHTS and PICKLED_ADAPTER in held:
+                    raise InputError(f"{archive} holds its adapter as {PICKLED_ADAPTER}: {RESAVE_ADAPTER}")
                 raise InputError(f"{archive} holds an adapter without its {needed}; pack the whole folder")
         return "adapter" if manifest else "peft"
     if weights or "config.json" in held:

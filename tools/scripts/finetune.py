@@ -72,6 +72,12 @@ def options():
     residues.add_argument(
         "--unknown-labels", default="?", metavar="LETTERS", help="letters of a label string that count nowhere"
     )
+    residues.add_argument(
+        "--merge-labels",
+        default="",
+        metavar="LETTERS=CLASS,…",
+        help="labels that are counted as one class, such as 1234567=1 or HGI=H,EB=E",
+    )
     residues.add_argument("--position-column", metavar="COLUMN", help="of a table of sites; 'position' if not given")
     residues.add_argument(
         "--unlisted",

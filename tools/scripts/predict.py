@@ -46,6 +46,12 @@ def options():
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-table", required=True, metavar="TSV")
     outputs.add_argument("--output-gff3", metavar="GFF3", help="called sites, for a genome browser")
+    outputs.add_argument(
+        "--site-type",
+        default="polypeptide_region",
+        choices=["polypeptide_region", "post_translationally_modified_region", "binding_site", "sequence_feature"],
+        help="what a site is in GFF3, as a term of the Sequence Ontology",
+    )
     outputs.add_argument("--output-plot", metavar="PNG", help="probability along each of the first proteins")
     outputs.add_argument("--plot-proteins", default=6, type=number(int, 1, 12), metavar="N")
     return parser.parse_args()

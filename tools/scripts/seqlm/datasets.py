@@ -169,7 +169,7 @@ def check_classes(splits: dict[str, list], names: Callable = lambda example: exa
                 if name not in counts:
                     raise InputError(
                         f"the {split} set has the label '{_shown(name)}' (record '{_shown(example.id)}'), which no "
-                        "training example has"
+                        "training example has; give such examples, or merge the label with another"
                     )
     if len(counts) > 1000:
         raise InputError(f"{len(counts):,} different labels; is the label a number? Then choose a regression task")

@@ -7,6 +7,8 @@ import numpy as np
 from .baselines import Part, fit_baselines
 from .examples import Examples, balanced_weights
 from .finetune_inputs import Plan
+from .pair_baselines import PairPart, fit_pair_baselines
+from .residue_baselines import ResiduePart, fit_residue_baselines
 from .tasks import Task
 
 
@@ -33,22 +35,17 @@ def baselines(plan: Plan, task: Task, sets: dict[str, Examples]) -> dict[str, di
 
 
 def _residues(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> dict:
-    from .residue_baselines import ResiduePart, fit_residue_baselines
-
     parts = {}
     for split, examples in sets.items():
         kept = np.split(examples.known, examples.starts[1:-1])
-        embeddings = examples.pooled[examples.known]
         sequences = [one.sequence for one in plan.dataset[split]]
-        parts[split] = ResiduePart(sequences, kept, examples.truth[examples.known], embeddings)
+        parts[split] = ResiduePart(sequences, kept, examples.truth[examples.known], examples.pooled)
     return fit_residue_baselines(
         parts.pop("train"), parts, regression=task.labels is None, classes=task.outputs, **settings
     )
 
 
 def _pairs(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> dict:
-    from .pair_baselines import PairPart, fit_pair_baselines
-
     first, second = plan.members
     sequences = list(first.values()) + ([] if second is first else list(second.values()))
     parts = {}
@@ -56,8 +53,8 @@ def _pairs(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) ->
         pairs = examples.pairs
         if plan.second:  # places of second members are among the vectors of their own model
             pairs = pairs + np.array([0, len(first)])
-        pooled = None if plan.second else examples.pooled.numpy()
-        parts[split] = PairPart(sequences, pairs, examples.truth, pooled)
+        others = None if examples.second is None else examples.second.numpy()
+        parts[split] = PairPart(sequences, pairs, examples.truth, examples.pooled.numpy(), others)
     return fit_pair_baselines(
         parts.pop("train"),
         parts,

@@ -20,7 +20,7 @@ from .labels import GivenSplit, read_examples
 from .manifest import check_labels, level_of
 from .model_files import ModelFolder, read_model_folder
 from .pairs import PairReader, make_pair_splits, names_in, read_members
-from .residue_labels import ResidueReader
+from .residue_labels import ResidueReader, merging
 from .sequences import Rules
 from .sites import windows_of
 from .tokens import Encoder
@@ -35,7 +35,8 @@ SETTINGS = (
     "lora_start", "train_layer_norms", "head", "head_dropout", "pooling", "max_length", "long_sequences", "epochs",
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
-    "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "pair_order", "pair_split",
+    "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
+    "pair_split",
 )  # fmt: skip
 
 
@@ -260,6 +261,7 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
         sequences=Path(arguments.sequences) if arguments.sequences else None,
         mask=Path(arguments.mask) if arguments.mask else None,
         unknown=arguments.unknown_labels,
+        merged=merging(arguments.merge_labels),
         unlisted=arguments.unlisted,
         format=arguments.format,
         id_column=arguments.id_column,
@@ -315,6 +317,7 @@ def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Rea
             first=set(members[0]),
             second=set(members[1]),
             files=" or ".join(names),
+            rules=rules,
             numeric=numeric,
             first_column=arguments.first_column,
             second_column=arguments.second_column,

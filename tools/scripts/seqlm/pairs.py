@@ -87,6 +87,7 @@ class PairReader:
     first: set[str]  # ids of the sequences that first members can be
     second: set[str]
     files: str  # what messages call the files with the sequences
+    rules: Rules = field(default_factory=Rules)
     numeric: bool = False
     labelled: bool = True
     first_column: str | None = None
@@ -99,7 +100,7 @@ class PairReader:
         """The pairs of one file, in its order.
 
         Raises:
-            InputError: a pair that names an unknown sequence, a pair that comes twice, a missing label.
+            InputError: a pair that names an unknown sequence, a missing label, two labels for one pair.
         """
         path = Path(path)
         form = sequence_format(path)
@@ -109,7 +110,7 @@ class PairReader:
         headless = table.columns[0] in self.first and len(table.columns) > 1 and table.columns[1] in self.second
         first_at, second_at, label_at = self._places(table, headless)
         split_of = self.given_split.reader(path, form)
-        seen: dict[tuple[str, str], int] = {}
+        seen: dict[tuple[str, str], tuple[int, str | float]] = {}
         line = 0
         for line, row in chain([(1, table.columns)] if headless else [], table.rows()):
             where = f"{path.name}: line {line}"
@@ -117,18 +118,22 @@ class PairReader:
             for name, known in ((first, self.first), (second, self.second)):
                 if name not in known:
                     raise InputError(f"{where} names '{_shown(name)}', which is not in {self.files}")
-            key = (min(first, second), max(first, second)) if self.symmetric else (first, second)
-            if key in seen:
-                raise InputError(
-                    f"{where} has the pair {_shown(first)} and {_shown(second)} a second time, after line {seen[key]}"
-                )
-            seen[key] = line
             label = None
             if self.labelled:
                 text = row[label_at]
                 if not text:
                     raise InputError(f"{where} has no label")
                 label = number(text, where) if self.numeric else _whole(text)
+                key = (min(first, second), max(first, second)) if self.symmetric else (first, second)
+                earlier, known = seen.setdefault(key, (line, label))
+                if known != label:
+                    raise InputError(
+                        f"{where} gives the pair {_shown(first)} and {_shown(second)} the label {_shown(str(label))}, "
+                        f"and line {earlier} gives it {_shown(str(known))}; a pair has one label"
+                    )
+                if earlier != line:
+                    self.rules.count("listed a second time, left out", unit="pair")
+                    continue
             yield Pair(first, second, label, split_of(Record(first, "", "", line, tuple(row)), where))
         if not line:
             raise InputError(f"{path.name} has a header but no pairs")
@@ -215,7 +220,7 @@ def make_pair_splits(
         drawn = (_by_member if by_member else _at_random)(splits["train"], shares, seed)
         kept = sum(map(len, drawn.values()))
         if lost := len(splits["train"]) - kept:
-            rules.count("pairs between two of the splits left out, as their sequences would be in both", lost)
+            rules.count("between two of the splits, left out so that no sequence is in both", number=lost, unit="pair")
         how = "by sequence, so that no sequence is in two splits" if by_member else "pair by pair"
         for name, pairs in drawn.items():
             splits[name], origin[name] = pairs, f"drawn at random {how} (seed {seed})"
@@ -304,4 +309,5 @@ def _shared_members(dataset: Dataset, action: str) -> None:
     if leaking and action == "remove":
         dropped = set(leaking)
         dataset.splits["train"] = [pair for pair in dataset["train"] if pair not in dropped]
-        dataset.rules.count("training pairs removed, having a sequence of the validation or test set", len(leaking))
+        rule = "removed from training, having a sequence of the validation or test set"
+        dataset.rules.count(rule, number=len(leaking), unit="pair")

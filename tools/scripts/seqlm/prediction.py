@@ -116,9 +116,9 @@ def predict(plan: Plan, outputs: Outputs) -> None:
         if plan.sites:
             header[1:1] = UNIT_COLUMNS["residue"][1:]
             header.append("window")
-            rows = sites.tee(_scan(plan, changes, run))
+            rows = sites.tee(_scan(plan, changes, run, sites.seen))
         else:
-            rows = sites.tee(_residues(plan, changes, run, restored.encoder.max_length))
+            rows = sites.tee(_residues(plan, changes, run, sites.seen, restored.encoder.max_length))
     write_table(target, header, rows)
     if plan.level == "residue" or plan.sites:
         sites.finish()
@@ -133,13 +133,14 @@ def _sequences(plan: Plan, changes: _Changes, run, limit: int) -> Iterator[list]
         yield [name, *row, encoded.tokens, len(encoded.rows), changes.of(name, encoded, limit)]
 
 
-def _residues(plan: Plan, changes: _Changes, run, limit: int) -> Iterator[list]:
+def _residues(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[list]:
     """A row a residue, every residue once."""
     waiting: deque[str] = deque()
 
     def items() -> Iterator[tuple[str, str]]:
         for name, sequence in changes.sequences():
             waiting.append(sequence)
+            seen(name, len(sequence))
             yield name, sequence
 
     for name, encoded, predictions in run(items()):
@@ -149,7 +150,7 @@ def _residues(plan: Plan, changes: _Changes, run, limit: int) -> Iterator[list]:
             yield [name, position, letter, *row]
 
 
-def _scan(plan: Plan, changes: _Changes, run) -> Iterator[list]:
+def _scan(plan: Plan, changes: _Changes, run, seen) -> Iterator[list]:
     """A row a site of every protein: the windows of all proteins go through the model as one stream."""
     waiting: deque[tuple[int, str, str]] = deque()
     padding = "X" if plan.family.alphabet == PROTEIN else "N"
@@ -157,6 +158,7 @@ def _scan(plan: Plan, changes: _Changes, run) -> Iterator[list]:
     def items() -> Iterator[tuple[str, str]]:
         for name, sequence in changes.sequences():
             positions = site_positions(sequence, plan.sites)
+            seen(name, len(sequence))
             if not positions:
                 changes.rules.count(f"sequence without any of the residues {plan.sites}, so without a row")
             for position in positions:

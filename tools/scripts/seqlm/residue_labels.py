@@ -48,6 +48,7 @@ class ResidueReader:
         sequences: file with the full sequences, for label strings in FASTA and for tables of positions.
         mask: FASTA of 0 and 1, as long as the sequences; 0 marks residues that do not count.
         unknown: letters of a label string that mark residues that do not count.
+        merged: label -> the class that it is counted as, see :func:`merging`.
         unlisted: what a residue is that a table of positions does not list: ``negative`` or ``unknown``.
         classes: class -> its number, in the order in which they were met.
     """
@@ -59,6 +60,7 @@ class ResidueReader:
     sequences: Path | None = None
     mask: Path | None = None
     unknown: str = "?"
+    merged: dict[str, str] = field(default_factory=dict)
     unlisted: str = "negative"
     format: str = "auto"
     id_column: str | None = None
@@ -194,6 +196,7 @@ class ResidueReader:
         return places[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)]
 
     def _class(self, name: str, where: str = "") -> int:
+        name = self.merged.get(name, name)
         if not name or len(name) > 100 or not name.isprintable():
             raise InputError(f"{where} has the label '{_shown(name)}'; a label is 1 to 100 printable characters")
         if name not in self.classes and len(self.classes) >= 1000:
@@ -240,10 +243,10 @@ class ResidueReader:
                 example.label[hidden] = np.nan if self.numeric else -1
             known = np.isfinite(example.label) if self.numeric else example.label >= 0
             if not known.any():
-                self.rules.count("protein without a single labelled residue left out", len(known))
+                self.rules.count("without a single known label, left out", len(known))
                 continue
             if not known.all():
-                self.rules.count("residues without a known label, which count nowhere", int((~known).sum()))
+                self.rules.count("with residues of unknown label, which count nowhere", int((~known).sum()))
             yield example
 
     def _checked(self, examples: list[Example], path: Path) -> list[Example]:
@@ -257,6 +260,29 @@ class ResidueReader:
                 f"{path.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins"
             )
         return examples
+
+
+def merging(text: str) -> dict[str, str]:
+    """Which labels are counted as which class.
+
+    Letters before ``=`` become the class after it; longer labels stand with ``|`` between them.
+
+    Raises:
+        InputError: anything else, or a label that is to become two classes.
+
+    >>> merging("HGI=H, EB=E")
+    {'H': 'H', 'G': 'H', 'I': 'H', 'E': 'E', 'B': 'E'}
+    """
+    merged: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        old, equals, new = (piece.strip() for piece in part.partition("="))
+        names = old.split("|") if "|" in old else list(old)
+        if not (equals and names and new):
+            raise InputError(f"'{_shown(part)}' does not say what is merged; write letters=class, such as 1234567=1")
+        for name in names:
+            if merged.setdefault(name, new) != new:
+                raise InputError(f"the label '{_shown(name)}' is to be merged into both {merged[name]} and {new}")
+    return merged
 
 
 def _unique(records: Iterator[Record], path: Path) -> Iterator[Record]:

@@ -44,22 +44,27 @@ class Record:
 
 @dataclass
 class Rules:
-    """What was changed on the way in: rule -> how many sequences it touched (and letters, where it applies)."""
+    """What was changed on the way in: rule -> how many sequences it touched (and letters, where it applies).
+
+    ``units`` says what is counted where that is not sequences, such as pairs.
+    """
 
     sequences: Counter = field(default_factory=Counter)
     letters: Counter = field(default_factory=Counter)
+    units: dict[str, str] = field(default_factory=dict)
 
-    def count(self, rule: str, letters: int = 1) -> None:
-        self.sequences[rule] += 1
-        self.letters[rule] += letters
+    def count(self, rule: str, letters: int = 1, *, number: int = 1, unit: str = "sequence") -> None:
+        self.sequences[rule] += number
+        self.letters[rule] += max(letters, number)
+        self.units[rule] = unit
 
     def merged(self, other: Rules) -> Rules:
-        return Rules(self.sequences + other.sequences, self.letters + other.letters)
+        return Rules(self.sequences + other.sequences, self.letters + other.letters, self.units | other.units)
 
     def lines(self) -> list[str]:
         """One readable sentence a rule."""
         return [
-            f"{rule}: {self.sequences[rule]:,} sequence{'s' if self.sequences[rule] != 1 else ''}"
+            f"{rule}: {self.sequences[rule]:,} {self.units.get(rule, 'sequence')}{'s' * (self.sequences[rule] != 1)}"
             + (f", {self.letters[rule]:,} letters" if self.letters[rule] != self.sequences[rule] else "")
             for rule in sorted(self.sequences)
         ]

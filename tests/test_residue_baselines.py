@@ -7,7 +7,7 @@ import pytest
 from seqlm import linear_models
 from seqlm.linear_models import STRENGTHS_OF_MANY
 from seqlm.metrics import plain
-from seqlm.residue_baselines import REACH, ResiduePart, fit_residue_baselines
+from seqlm.residue_baselines import ResiduePart, fit_residue_baselines
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -35,7 +35,7 @@ def make_part(proteins: int, seed: int, values: bool = False) -> ResiduePart:
 def windows_of(part: ResiduePart) -> list[list[str]]:
     """The letters around each residue that counts, and - beyond the ends."""
     return [
-        list(("-" * REACH + sequence + "-" * REACH)[at : at + 2 * REACH + 1])
+        list(("-" * 7 + sequence + "-" * 7)[at : at + 15])
         for sequence, kept in zip(part.sequences, part.kept, strict=True)
         for at in np.flatnonzero(kept)
     ]

@@ -98,11 +98,11 @@ def test_protein_frequency_knows_members_and_nothing_of_new_ones():
 
 def test_protein_frequency_of_ordered_pairs_counts_each_role_for_itself():
     train, _, test = make_parts()
-    only_first = replace(train, pairs=np.column_stack([train.pairs[:, 0], np.full(len(train.pairs), MEMBERS - 1)]))
-    known_as_first = replace(test, pairs=np.array([[0, 1], [0, 2]]), truth=np.array([0, 1]))
-    found = fit_pair_baselines(only_first, {"test": known_as_first}, **CLASSES | {"symmetric": False})
-    assert np.ptp(found["protein frequency"]["test"][:, 1]) == 0
-    found = fit_pair_baselines(only_first, {"test": known_as_first}, **CLASSES)
+    train = replace(train, pairs=train.pairs // 2 + np.array([0, MEMBERS // 2]))
+    turned = replace(test, pairs=np.array([[40, 45], [41, 45], [42, 45]]), truth=np.array([0, 1, 1]))
+    found = fit_pair_baselines(train, {"test": turned}, **CLASSES | {"symmetric": False})
+    assert np.ptp(found["protein frequency"]["test"][:, 1]) == 0  # none of the three was ever a first member
+    found = fit_pair_baselines(train, {"test": turned}, **CLASSES)
     assert np.ptp(found["protein frequency"]["test"][:, 1]) > 0.01
 
 

@@ -358,7 +358,7 @@ def bundles() -> None:
 
 def published_adapter(target: Path) -> None:
     """A LoRA adapter with a head for binding residues, as others publish them: made by peft and transformers alone."""
-    torch.manual_seed(7)
+    torch.manual_seed(9)  # about a quarter of the residues are called
     model = EsmForTokenClassification.from_pretrained(HERE / "models" / "tiny-esm", num_labels=2)
     model.name_or_path = "seqlm/tiny-esm"  # peft would note the path on this machine
     config = LoraConfig(task_type=TaskType.TOKEN_CLS, r=2, lora_alpha=4, target_modules=["query", "key", "value"])

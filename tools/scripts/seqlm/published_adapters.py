@@ -382,7 +382,7 @@ def _labels(task: str, outputs: int, given: tuple[str, ...] | None, config: dict
         return names, notes
     names = tuple(map(str, range(outputs)))
     notes.append(
-        f"neither adapter nor base model names the {outputs} outputs, so they are called {names[0]} to {names[-1]}; "
+        f"neither adapter nor base model names the {outputs} outputs, so they are called by their numbers; "
         "give the labels in the order of the outputs if you know them"
     )
     return names, notes

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Drawing
 
 from . import figures, metrics
 from .calibration import calibration
+from .finetune_summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
 from .report import (
     Block,
     Bullets,
@@ -28,16 +29,7 @@ from .report import (
     Table,
     shown,
 )
-from .verdict import (
-    FINE_TUNED,
-    SPLIT_NAMES,
-    FinetuneSummary,
-    comparisons,
-    explanation,
-    headline,
-    number,
-    warnings,
-)
+from .verdict import comparisons, explanation, headline, number, warnings
 
 DOI = "https://doi.org/"
 CITATIONS = {

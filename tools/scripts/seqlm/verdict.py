@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import metrics
+from .finetune_summary import SPLIT_NAMES, FinetuneSummary
 from .metrics import Score
 from .report import shown
 
-FINE_TUNED = "fine-tuned"
-SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
 BASELINE_NAMES = {
     "majority": "always the class shares of the training set",
     "mean": "always the mean of the training values",
@@ -25,96 +23,6 @@ FEW_SEQUENCES = 100
 FEW_OF_A_CLASS = 20
 WIDE_INTERVAL = 0.2
 UNBALANCED = 4  # times as many training examples of the largest class as of the smallest
-
-
-@dataclass
-class FinetuneSummary:
-    """Everything the report says. Splits are those that there are of ``train``, ``validation`` and ``test``.
-
-    Attributes:
-        task: ``sequence-classification`` or ``sequence-regression``.
-        metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics`).
-        classes: class names in the order of their indices; empty for a regression.
-        truth: split -> (n,) class indices or values.
-        predictions: model -> split -> (n, classes) probabilities or (n,) values; ``fine-tuned`` and the baselines.
-        scores: model -> split -> metric -> score, as :func:`seqlm.metrics.scores_for` gives them.
-        differences: baseline -> score of the fine-tuned model less that of the baseline, on the deciding split, as
-            :func:`seqlm.metrics.paired_difference` gives it.
-        lengths: split -> (n,) sequence lengths in residues or bases, as given.
-        positive: index of the positive class of two.
-        origin: split -> where it comes from, in words.
-        duplicates: what is shared -> number of sequences, as :class:`seqlm.datasets.Dataset` counts them.
-        rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
-        history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
-            ``validation_<metric>`` where there is a validation set.
-        best_epoch: the epoch that was kept; 0 where all were trained.
-        chosen_by: what the best epoch was chosen by: a metric or ``loss``.
-        parameters: name -> value of what the user chose, as text.
-        trained_weights, total_weights: numbers of trained and of all weights of the model.
-        versions: package -> version.
-        base_model, revision, sha256, family: of the base model; empty where unknown.
-        demonstration: the base model is a tiny one made to show the tools, not to be right.
-        seed: of everything drawn at random.
-        data_sha256: of ids, sequences and labels of all splits.
-        citations: keys of :data:`seqlm.finetune_report.CITATIONS`.
-    """
-
-    task: str
-    metric: str
-    classes: list[str]
-    truth: dict[str, np.ndarray]
-    predictions: dict[str, dict[str, np.ndarray]]
-    scores: dict[str, dict[str, dict[str, Score]]]
-    differences: dict[str, Score]
-    lengths: dict[str, np.ndarray]
-    positive: int | None = None
-    origin: dict[str, str] = field(default_factory=dict)
-    duplicates: dict[str, int] = field(default_factory=dict)
-    rules: list[str] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    chosen_by: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
-    trained_weights: int = 0
-    total_weights: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
-    base_model: str = ""
-    revision: str = ""
-    sha256: str = ""
-    family: str = ""
-    demonstration: bool = False
-    seed: int = 0
-    data_sha256: str = ""
-    citations: list[str] = field(default_factory=list)
-
-    @property
-    def regression(self) -> bool:
-        return metrics.metrics_for(self.task) is metrics.REGRESSION
-
-    @property
-    def splits(self) -> list[str]:
-        return [name for name in SPLIT_NAMES if name in self.truth]
-
-    @property
-    def deciding(self) -> str:
-        """The split that the verdict rests on: the test set if there is one, else validation, else training."""
-        return self.splits[-1]
-
-    @property
-    def models(self) -> list[str]:
-        """The fine-tuned model, then the baselines."""
-        return [FINE_TUNED, *(name for name in self.predictions if name != FINE_TUNED)]
-
-    @property
-    def called(self) -> np.ndarray:
-        """Class indices (n,) that the fine-tuned model gives the deciding split."""
-        return self.predictions[FINE_TUNED][self.deciding].argmax(axis=1)
-
-    def label(self, metric: str) -> str:
-        return metrics.label(metric, len(self.classes))
-
-    def score(self, model: str = FINE_TUNED) -> Score:
-        return self.scores[model][self.deciding][self.metric]
 
 
 def number(value: float, metric: str = "") -> str:

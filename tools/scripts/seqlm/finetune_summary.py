@@ -1,0 +1,187 @@
+"""What is known of a fine-tuning once it is done, and the words for what it predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import metrics, thresholds
+from .manifest import level_of
+from .metrics import Score
+
+FINE_TUNED = "fine-tuned"
+SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
+
+Threshold = float | np.ndarray | None
+
+
+@dataclass
+class FinetuneSummary:
+    """Everything the report says. Splits are those that there are of ``train``, ``validation`` and ``test``.
+
+    A *unit* is what one prediction is about: a sequence, a residue or a pair.
+
+    Attributes:
+        task: one of :data:`seqlm.manifest.TASKS` with a head.
+        metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics`).
+        classes: class names in the order of their indices; empty for a regression.
+        truth: split -> (units,) class indices or values, or (units, labels) 0 or 1.
+        predictions: model -> split -> (units, classes) or (units, labels) probabilities, or (units,) values; of
+            ``fine-tuned`` and the baselines.
+        scores: model -> split -> metric -> score, as :func:`seqlm.metrics.scores_for` gives them.
+        differences: baseline -> score of the fine-tuned model less that of the baseline, on the deciding split, as
+            :func:`seqlm.metrics.paired_difference` gives it.
+        lengths: split -> (sequences,) in residues or bases, as given; of pairs each sequence once a split.
+        positive: index of the positive class of two.
+        origin: split -> where it comes from, in words.
+        duplicates: what is shared -> number of sequences, as :class:`seqlm.datasets.Dataset` counts them.
+        rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
+        history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
+            ``validation_<metric>`` where there is a validation set.
+        best_epoch: the epoch that was kept; 0 where all were trained.
+        chosen_by: what the best epoch was chosen by: a metric or ``loss``.
+        parameters: name -> value of what the user chose, as text.
+        trained_weights, total_weights: numbers of trained and of all weights of the model.
+        versions: package -> version.
+        base_model, revision, sha256, family: of the base model; empty where unknown.
+        demonstration: the base model is a tiny one made to show the tools, not to be right.
+        seed: of everything drawn at random.
+        data_sha256: of ids, sequences and labels of all splits.
+        citations: keys of :data:`seqlm.finetune_report.CITATIONS`.
+        unit: ``sequence``, ``residue`` or ``pair``; what the task says unless given.
+        alphabet: ``protein``, ``DNA`` or else; it decides between residues and bases.
+        symmetric: of pairs: both orders are the same pair.
+        groups: split -> (units,) number of the protein that each residue belongs to.
+        thresholds: model -> probability from which the second of two classes, or each of several labels, is called;
+            None or missing where the most probable class is.
+        threshold_by: ``mcc`` or ``f1``: by what the thresholds were chosen on the validation set; empty or ``none``
+            where they were not.
+        temperature: what logits were divided by, as the validation set has it best; 1 where nothing was done.
+        uncalibrated: predictions of the fine-tuned model for the deciding split as they were before that.
+        masked: split -> residues that count nowhere, as what is true of them is not known.
+        window: length of windows around sites, if that is what all training sequences are, else 0.
+        sites: residues in the middle of those windows.
+        pair_leakage: split -> how many of the sequences in its pairs are in training pairs too; taken from
+            ``duplicates`` where it is missing.
+    """
+
+    task: str
+    metric: str
+    classes: list[str]
+    truth: dict[str, np.ndarray]
+    predictions: dict[str, dict[str, np.ndarray]]
+    scores: dict[str, dict[str, dict[str, Score]]]
+    differences: dict[str, Score]
+    lengths: dict[str, np.ndarray]
+    positive: int | None = None
+    origin: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[str, int] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    chosen_by: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    trained_weights: int = 0
+    total_weights: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    base_model: str = ""
+    revision: str = ""
+    sha256: str = ""
+    family: str = ""
+    demonstration: bool = False
+    seed: int = 0
+    data_sha256: str = ""
+    citations: list[str] = field(default_factory=list)
+    unit: str = ""
+    alphabet: str = "protein"
+    symmetric: bool = True
+    groups: dict[str, np.ndarray] = field(default_factory=dict)
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    threshold_by: str = ""
+    temperature: float = 1.0
+    uncalibrated: np.ndarray | None = None
+    masked: dict[str, int] = field(default_factory=dict)
+    window: int = 0
+    sites: str = ""
+    pair_leakage: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.unit = self.unit or level_of(self.task)
+        self.threshold_by = "" if self.threshold_by == "none" else self.threshold_by
+
+    @property
+    def regression(self) -> bool:
+        return metrics.metrics_for(self.task) is metrics.REGRESSION
+
+    @property
+    def several(self) -> bool:
+        """Whether a sequence can have several labels at once."""
+        return self.task == "multi-label"
+
+    @property
+    def splits(self) -> list[str]:
+        return [name for name in SPLIT_NAMES if name in self.truth]
+
+    @property
+    def deciding(self) -> str:
+        """The split that the verdict rests on: the test set if there is one, else validation, else training."""
+        return self.splits[-1]
+
+    @property
+    def models(self) -> list[str]:
+        """The fine-tuned model, then the baselines."""
+        return [FINE_TUNED, *(name for name in self.predictions if name != FINE_TUNED)]
+
+    @property
+    def called(self) -> np.ndarray:
+        """What the fine-tuned model calls the deciding split: (units,) class indices, or (units, labels) 0 or 1."""
+        return self.called_by(FINE_TUNED)
+
+    def called_by(self, model: str) -> np.ndarray:
+        predictions = self.predictions[model][self.deciding]
+        return thresholds.called(predictions, self.thresholds.get(model), several=self.several)
+
+    @property
+    def chosen_threshold(self) -> Threshold:
+        """The fine-tuned model's threshold if the validation set chose it, else None."""
+        return self.thresholds.get(FINE_TUNED) if self.threshold_by and "validation" in self.truth else None
+
+    @property
+    def one(self) -> str:
+        """The word for a unit."""
+        return "base" if self.unit == "residue" and self.alphabet.lower() != "protein" else self.unit
+
+    @property
+    def many(self) -> str:
+        return f"{self.one}s"
+
+    @property
+    def wholes(self) -> str:
+        """The word for what is independent of the rest and is split: proteins or sequences."""
+        a_protein = self.unit != "sequence" and self.alphabet.lower() == "protein" and self.symmetric
+        return "proteins" if a_protein else "sequences"
+
+    def independent(self, split: str) -> int:
+        """How many units of a split tell something of their own; of residues how many proteins."""
+        if self.unit == "residue":
+            return len(np.unique(self.groups[split])) if split in self.groups else len(self.lengths[split])
+        return len(self.truth[split])
+
+    def size(self, split: str) -> str:
+        """How many units a split has, such as ``4,210 residues of 15 proteins``."""
+        units = f"{len(self.truth[split]):,} {self.many}"
+        if self.unit == "residue":
+            return f"{units} of {self.independent(split):,} {self.wholes}"
+        return f"{units} of {len(self.lengths[split]):,} {self.wholes}" if self.unit == "pair" else units
+
+    def shared_members(self, split: str) -> int:
+        """How many sequences in the pairs of a split are in training pairs too."""
+        found = self.duplicates.get(f"in pairs of both train and {split}", 0)
+        return self.pair_leakage.get(split, found)
+
+    def label(self, metric: str) -> str:
+        return metrics.label(metric, len(self.classes))
+
+    def score(self, model: str = FINE_TUNED) -> Score:
+        return self.scores[model][self.deciding][self.metric]

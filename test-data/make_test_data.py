@@ -19,6 +19,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import labelled_data
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -65,6 +66,7 @@ def main() -> None:
     odd_proteins(HERE / "odd_proteins.fasta.gz", rng)
     one_class(HERE / "one_class.fasta", rng)
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
+    labelled_data.make(HERE, draw)
     bundles()
     published_adapter(HERE / "published_adapter.zip")
 
@@ -343,6 +345,12 @@ def bundles() -> None:
         "--task sequence-regression --method full --learning-rate 0.001",
         "head_esm": "--model models/tiny-esm --train locations.tsv --id-column protein --sequence-column residues "
         "--label-column location --split-column set --method head --learning-rate 0.003",
+        "residues_esm": "--model models/tiny-esm --train binding_labels.fasta --sequences binding_sequences.fasta "
+        "--task residue-classification --split-pattern SET=(\\w+) --learning-rate 0.01",
+        "pairs_esm": "--model models/tiny-esm --train interactions.tsv --sequences interacting.fasta "
+        "--task pair-classification --method head --test-fraction 0.2 --learning-rate 0.003",
+        "several_esm": "--model models/tiny-esm --train several_locations.tsv --id-column protein "
+        "--label-column locations --task multi-label --method head --learning-rate 0.003",
     }
     for name, options in runs.items():
         model_id = "seqlm/" + options.split()[1].split("/")[1]

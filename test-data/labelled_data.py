@@ -1,4 +1,4 @@
-"""Small made-up data with labels for residues, for pairs and for several labels at once; called by make_test_data.py."""
+"""Small made-up data with labels of residues, of pairs and several at once; called by make_test_data.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def make(folder: Path, draw: Draw) -> None:
 
 
 def binding(folder: Path, draw: Draw, rng: random.Random) -> None:
-    """Proteins whose residues bind where H, C or D stand near each other, as label strings, as '#' marks, and as a table.
+    """Proteins whose residues bind where H, C or D stand near each other, in the three forms that labels come in.
 
     A protein in seven is for the test. The last residues of every fifth protein are masked, as if not seen in its
     structure.

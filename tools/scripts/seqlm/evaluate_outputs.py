@@ -1,0 +1,131 @@
+"""What an evaluation leaves: tables, and the report as tool markdown, figures and one HTML page."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__, metrics
+from .errors import InputError
+from .evaluation import Evaluation, by_quarter, evaluate, of_proteins
+from .evaluation_inputs import Cases
+from .outputs import Outputs, write_table
+
+PACKAGES = ("numpy", "scipy", "matplotlib")
+SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")
+
+
+def check(arguments: Namespace, cases: Cases) -> None:
+    """Raises InputError for outputs or a metric that these tables cannot have."""
+    known = metrics.metrics_for(cases.task)
+    if arguments.metric not in ("auto", *known):
+        raise InputError(f"{arguments.metric} is no score for {cases.task}; choose auto or one of {', '.join(known)}")
+    if arguments.output_proteins and cases.groups is None:
+        raise InputError(f"--output-proteins is for tables of residues, and these are of {cases.units}")
+
+
+def write(arguments: Namespace, cases: Cases, outputs: Outputs) -> None:
+    """Evaluate, and fill every output that was asked for."""
+    print(f"scoring {len(cases):,} {cases.units} of {len(cases.models)} models", file=sys.stderr)
+    found = evaluate(cases, arguments.metric, arguments.resamples, arguments.seed)
+    for path, columns, rows in (
+        (arguments.output_table, ["model", "metric", "value", "low", "high", "units"], _scores(found)),
+        (
+            arguments.output_comparisons,
+            ["first", "second", "test", "metric", "difference", "low", "high", "p", "p_holm", "units"],
+            _tests(found),
+        ),
+        (
+            arguments.output_classes,
+            ["model", "class", "units", "called", "both", "metric", "value", "low", "high"],
+            _classes(found, arguments),
+        ),
+        (arguments.output_proteins, ["model", "id", *_protein_columns(cases)], _proteins(found)),
+    ):
+        if path:
+            write_table(outputs.file(path), columns, rows)
+    if arguments.output_report or arguments.output_html or arguments.output_figures:
+        _write_report(arguments, found, outputs)
+    for note in cases.notes:
+        print(f"note: {note}", file=sys.stderr)
+    best = found.ranked()[0]
+    score = found.scores[best][found.metric]
+    print(
+        f"best: {best}, {found.label(found.metric)} {score.value:.3f} ({score.low:.3f} to {score.high:.3f})",
+        file=sys.stderr,
+    )
+
+
+def _scores(found: Evaluation) -> Iterator[list]:
+    for model in [*found.cases.models, found.baseline]:
+        for metric, score in found.scores[model].items():
+            yield [model, metric, score.value, score.low, score.high, len(found.cases)]
+
+
+def _tests(found: Evaluation) -> Iterator[list]:
+    for test in found.tests:
+        difference = test.difference
+        yield [
+            test.first, test.second, test.test, test.metric, difference.value, difference.low, difference.high,
+            test.p, test.adjusted, len(found.cases),
+        ]  # fmt: skip
+
+
+def _classes(found: Evaluation, arguments: Namespace) -> Iterator[list]:
+    if found.cases.regression:
+        for model, name, units, score in by_quarter(found.cases, arguments.resamples, arguments.seed):
+            yield [model, name, units, None, None, "rmse", score.value, score.low, score.high]
+        return
+    for model, classes in found.classes.items():
+        for name, scores in classes.items():
+            for metric, score in scores.items():
+                yield [model, name, *found.class_counts[model][name], metric, score.value, score.low, score.high]
+
+
+def _protein_columns(cases: Cases) -> list[str]:
+    if cases.regression:
+        return ["residues", "spearman", "rmse"]
+    return ["residues", "positives", "mcc", "auroc"] if len(cases.classes) == 2 else ["residues", "accuracy", "mcc"]
+
+
+def _proteins(found: Evaluation) -> Iterator[list]:
+    cases = found.cases
+    if cases.groups is None:
+        return
+    names = [cases.proteins[number] for number in np.unique(cases.groups)]
+    for model in cases.models:
+        columns = [column.tolist() for column in of_proteins(cases, model).values()]
+        for name, *values in zip(names, *columns, strict=True):
+            yield [model, name, *values]
+
+
+def _write_report(arguments: Namespace, found: Evaluation, outputs: Outputs) -> None:
+    from .evaluate_report import Outline, evaluate_report, save_figures
+
+    outline = Outline(
+        parameters={
+            name.replace("_", " "): str(value)
+            for name in SETTINGS
+            if (value := getattr(arguments, name)) not in (None, "")
+        },
+        versions={"seqlm": __version__, "python": platform.python_version()}
+        | {package: metadata.version(package) for package in PACKAGES},
+        scores_output="scores" if arguments.output_table else None,
+        tests_output="comparisons" if arguments.output_comparisons else None,
+    )
+    report = evaluate_report(found, outline)
+    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
+    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
+        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
+        save_figures(found, folder, formats)
+        if arguments.output_report:
+            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
+        if arguments.output_html:
+            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")

@@ -1,0 +1,238 @@
+r"""What is true, for an evaluation: from FASTA headers, tables, tables of sites, or strings of residue labels.
+
+::
+
+    >P1 LABEL=1              id  label        id  position  label      >P1
+    MKTAY…                   P1  1            P1  4                    00010010
+    (sequences)              (sequences)      (residues; sites)        (residues)
+
+Only what is true of sequences that the prediction tables name is kept, so that memory depends on them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .labels import label_regex
+from .prediction_tables import Names, Words, position
+from .sequences import Record, _shown, read_records, read_table, sequence_format
+
+SITE, NO_SITE = "\0site", "\0no site"  # stand for the positive and the negative class, whatever they are called
+LABEL_COLUMNS = ("label", "truth", "class", "value", "target")
+
+
+@dataclass
+class Truth:
+    """What a file says.
+
+    Attributes:
+        keys: (n,) as :class:`seqlm.prediction_tables.Names` gives them; lines: (n,) of the file.
+        words: (n,) what is true of each.
+        unlisted: what is true of what is not listed: a text, or None where that is not known.
+        foreign: records (rows, proteins) of sequences that no prediction table names.
+        source: in words, for the report.
+    """
+
+    keys: np.ndarray
+    lines: np.ndarray
+    words: Words
+    unlisted: str | None
+    foreign: int
+    source: str
+
+
+class _Collected:
+    def __init__(self):
+        self.keys, self.lines, self.codes = array("q"), array("q"), array("i")
+        self.places: dict[str, int] = {}
+        self.foreign = 0
+
+    def add(self, key: int, line: int, text: str) -> None:
+        self.keys.append(key)
+        self.lines.append(line)
+        self.codes.append(self.places.setdefault(text, len(self.places)))
+
+    def truth(self, source: str, unlisted: str | None = None) -> Truth:
+        keys, lines = (np.frombuffer(column, dtype=np.int64) for column in (self.keys, self.lines))
+        words = Words(list(self.places), np.frombuffer(self.codes, dtype=np.int32))
+        return Truth(keys, lines, words, unlisted, self.foreign, source)
+
+
+def read_truth(
+    path: str | Path,
+    level: str,
+    names: Names,
+    *,
+    label_pattern: str = r"LABEL=(\S+)",
+    label_column: str | None = None,
+    id_column: str | None = None,
+    unlisted: str = "auto",
+) -> Truth:
+    """Read a file of truth for predictions of one level.
+
+    Args:
+        level: ``sequence``, ``residue`` or ``pair``.
+        names: numbers of the sequences that the prediction tables name; no other is added.
+        label_pattern: finds the label in a FASTA header.
+        label_column: of a table, by name or 1-based number; without one the first of ``LABEL_COLUMNS`` that is there.
+        id_column: of a table, likewise; without one ``id`` (``first`` and ``second`` of pairs), or else the first.
+        unlisted: what a residue is that a table of positions does not list: ``negative``, ``unknown``, or ``auto``,
+            which is negative where the table lists one kind of residue only.
+
+    Raises:
+        InputError: no label where one is needed, a row that comes twice, a position that is none, none of the
+            sequences that were predicted.
+    """
+    path = Path(path)
+    if sequence_format(path) == "fasta":
+        if level == "pair":
+            raise InputError(f"{path.name} is FASTA; the truth of pairs is a table with two names in each row")
+        truth = _strings(path, names) if level == "residue" else _headers(path, names, label_pattern)
+    else:
+        read = {"sequence": _rows, "residue": _sites, "pair": _pairs}[level]
+        truth = read(path, names, label_column, id_column, unlisted)
+    if not len(truth.keys):
+        raise InputError(
+            f"{path.name} says nothing of any sequence that was predicted; its names must be those of the prediction "
+            f"tables, such as '{_shown(names.listed()[0])}'"
+        )
+    _check_unique(path, level, truth, names)
+    return truth
+
+
+def _headers(path: Path, names: Names, label_pattern: str) -> Truth:
+    """A label in each FASTA header."""
+    pattern, found = label_regex(label_pattern), _Collected()
+    for record in read_records(path, format="fasta"):
+        if (number := names.known(record.id)) is None:
+            found.foreign += 1
+            continue
+        label = pattern.search(record.header)
+        if not label or label.group(1) is None:
+            raise InputError(
+                f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has no label: the pattern "
+                f"'{_shown(label_pattern)}' is not in its header"
+            )
+        found.add(names.key("sequence", number), record.line, label.group(1))
+    return found.truth(f"labels in the headers of {path.name}")
+
+
+def _rows(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
+    """A table with a label for each sequence."""
+    table, found = read_table(path), _Collected()
+    id_at = _id_place(table, id_column)
+    label_at = _label_place(table, label_column)
+    for line, row in table.rows():
+        if (number := names.known(row[id_at])) is None:
+            found.foreign += 1
+        else:
+            found.add(names.key("sequence", number), line, row[label_at])
+    return found.truth(f"column '{_shown(table.columns[label_at])}' of {path.name}")
+
+
+def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
+    """A table with a label for each pair; without a header its columns are first, second and label."""
+    table, found = read_table(path), _Collected()
+    headless = len(table.columns) > 2 and all(names.known(name) is not None for name in table.columns[:2])
+    if headless:
+        first_at, second_at, label_at = 0, 1, table.index(label_column or "3", "label column")
+    else:
+        first_at, second_at = (
+            table.columns.index(name) if name in table.columns else place
+            for place, name in enumerate(("first", "second"))
+        )
+        label_at = _label_place(table, label_column)
+    for line, row in chain([(1, table.columns)] if headless else [], table.rows()):
+        first, second = names.known(row[first_at]), names.known(row[second_at])
+        if first is None or second is None:
+            found.foreign += 1
+        else:
+            found.add(names.key("pair", first, second), line, row[label_at])
+    return found.truth(f"pairs of {path.name}")
+
+
+def _sites(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
+    """A table with a row a residue: protein, position, and perhaps a label; without labels every row is a site."""
+    table, found = read_table(path), _Collected()
+    id_at = _id_place(table, id_column)
+    position_at = table.index("position", "position of a residue")
+    label_at = _label_place(table, label_column, needed=label_column is not None)
+    for line, row in table.rows():
+        at = position(row[position_at], f"{path.name}: line {line}")
+        if (number := names.known(row[id_at])) is None:
+            found.foreign += 1
+        else:
+            found.add(names.key("residue", number, at), line, row[label_at] if label_at is not None else SITE)
+    negative = unlisted == "negative" or (unlisted == "auto" and len(found.places) == 1)
+    what = "sites" if label_at is None else f"column '{_shown(table.columns[label_at])}'"
+    return found.truth(f"{what} of {path.name}", NO_SITE if negative else None)
+
+
+def _strings(path: Path, names: Names) -> Truth:
+    """FASTA of a label for each residue, or of sequences with ``#`` after each site."""
+    keys, lines, codes = [], [], []
+    places: dict[str, int] = {}
+    foreign, marked = 0, any("#" in record.sequence for record in read_records(path, format="fasta"))
+    for record in read_records(path, format="fasta"):
+        if (number := names.known(record.id)) is None:
+            foreign += 1
+            continue
+        letters = _marks(path, record) if marked else list(record.sequence)
+        if not letters:
+            raise InputError(f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has no labels")
+        keys.append(names.key("residue", number) + np.arange(1, len(letters) + 1))
+        lines.append(np.full(len(letters), record.line))
+        codes.append(np.array([places.setdefault(letter, len(places)) for letter in letters], dtype=np.int32))
+    joined = [np.concatenate(parts) if parts else np.empty(0, dtype=np.int64) for parts in (keys, lines, codes)]
+    what = "sites marked with '#' in" if marked else "label strings of"
+    return Truth(joined[0], joined[1], Words(list(places), joined[2]), None, foreign, f"{what} {path.name}")
+
+
+def _marks(path: Path, record: Record) -> list[str]:
+    if record.sequence.startswith("#") or "##" in record.sequence:
+        raise InputError(
+            f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has a '#' that follows no residue; it "
+            "stands right after a site"
+        )
+    letters = []
+    for letter in record.sequence:
+        if letter == "#":
+            letters[-1] = SITE
+        else:
+            letters.append(NO_SITE)
+    return letters
+
+
+def _id_place(table, id_column: str | None) -> int:
+    return table.index(id_column or ("id" if "id" in table.columns else "1"), "id column")
+
+
+def _label_place(table, label_column: str | None, needed: bool = True) -> int | None:
+    if label_column:
+        return table.index(label_column, "column with the truth")
+    for name in LABEL_COLUMNS:
+        if name in table.columns:
+            return table.index(name, "column with the truth")
+    if needed:
+        raise InputError(
+            f"{table.path.name} has no column called {', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]}; name the "
+            f"column with the truth, one of {_shown(', '.join(table.columns), 200)}"
+        )
+    return None
+
+
+def _check_unique(path: Path, level: str, truth: Truth, names: Names) -> None:
+    order = np.argsort(truth.keys, kind="stable")
+    same = np.flatnonzero(np.diff(truth.keys[order]) == 0)
+    if len(same):
+        first, second = order[same[0]], order[same[0] + 1]
+        raise InputError(
+            f"{path.name}: line {truth.lines[second]} has {names.shown(level, int(truth.keys[first]))} a second time, "
+            f"after line {truth.lines[first]}"
+        )

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from seqlm import figures, metrics
+from seqlm.calibration import calibration
 from seqlm.metrics import Score
 from sklearn import metrics as reference
 
@@ -109,8 +110,8 @@ def test_reliability_draws_the_bins():
     upper, lower = figures.reliability(truth, probabilities, ["no", "yes"], 1).axes
     points = next(bars[0].get_xydata() for bars in upper.containers)
     observed, stated = (
-        figures.calibration(truth, probabilities).observed,
-        figures.calibration(truth, probabilities).stated,
+        calibration(truth, probabilities).observed,
+        calibration(truth, probabilities).stated,
     )
     assert points == pytest.approx(np.column_stack([stated, observed]))
     assert sum(bar.get_height() for bar in lower.patches) == 400

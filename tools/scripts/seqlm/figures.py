@@ -1,87 +1,31 @@
 """Figures for reports and papers: every function takes data and returns a matplotlib figure, :func:`save` writes it.
 
-Colours are those of Okabe & Ito (2008, https://jfly.uni-koeln.de/color/), told apart with every kind of colour vision;
-lines also differ in dash, points in shape. Files hold no date and no version, so equal data give equal bytes.
-Set ``MPLCONFIGDIR`` before this module is imported where the home folder cannot be written.
+Curves of classes are in :mod:`seqlm.curve_figures`, and the look of all in :mod:`seqlm.figure_style`.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from functools import wraps
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from . import metrics
-from .calibration import calibration
+from .curve_figures import precision_recall, reliability, roc, with_interval
+from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save
+from .figure_style import styled as _styled
 from .metrics import Score
-from .report import PNG_DPI, shown
+from .report import shown
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-)  # fmt: skip
-GREY = "#888888"
-CLASS_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, BLACK)
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
+__all__ = [
+    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "RED", "baselines", "confusion_matrix", "labels",
+    "learning_curves", "lengths", "precision_recall", "reliability", "residuals", "roc", "save", "scatter",
+]  # fmt: skip
+
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
-FORMATS = ("png", "svg", "pdf")
-
-_STYLE = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E5E5E5",
-    "grid.linewidth": 0.6,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.framealpha": 0.85,
-    "legend.edgecolor": "none",
-    "lines.linewidth": 1.6,
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.08,
-    "savefig.dpi": PNG_DPI,
-    "text.parse_math": False,  # a class may be called $
-    "svg.hashsalt": "seqlm",
-    "svg.fonttype": "none",  # text stays text, to be edited for a paper
-    "pdf.fonttype": 42,
-}
-
-
-def _styled(draw):
-    @wraps(draw)
-    def styled(*arguments, **keywords) -> Figure:
-        with matplotlib.rc_context(_STYLE):
-            return draw(*arguments, **keywords)
-
-    return styled
-
-
-def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = ("png",)) -> None:
-    """Write ``folder/name.<format>`` for each of ``FORMATS`` asked for."""
-    nothing = {
-        "png": {"Software": None},
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a label in a script that the font lacks
-        for format in formats:
-            figure.savefig(folder / f"{name}.{format}", format=format, metadata=nothing[format])
+MOST_DOTS = 5_000  # of a scatter plot
 
 
 @_styled
@@ -117,7 +61,7 @@ def learning_curves(epochs: Sequence[dict[str, float]], metric: str, metric_labe
 
 @_styled
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> Figure:
-    """How the sequences (n,) of each true class were called: shares of the row as shade, numbers as text."""
+    """How the units (n,) of each true class were called: shares of the row as shade, numbers as text."""
     size = len(classes)
     counts = np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -147,87 +91,6 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
 
 
 @_styled
-def roc(
-    truth, probabilities, classes: Sequence[str], positive: int | None = None, score: Score | None = None
-) -> Figure:
-    """Sensitivity against false positive rate over all thresholds; a curve a class and their mean for more than two.
-
-    Args:
-        truth: (n,) class indices.
-        probabilities: (n, classes).
-        positive: index of the positive class of two.
-        score: AUROC, for the legend.
-    """
-    figure, axes = _square("False positive rate (1 − specificity)", "Sensitivity (true positive rate)")
-    axes.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="chance", zorder=1)
-    grid = np.linspace(0, 1, 501)
-
-    def curve(is_positive, scores):
-        rates, found, _ = _threshold_counts(is_positive, scores)
-        return rates, found / found[-1]
-
-    def mean(curves):
-        return grid, np.mean([np.interp(grid, *drawn) for drawn in curves], axis=0)
-
-    _draw_curves(axes, truth, probabilities, classes, positive, curve, mean, _with_interval("AUROC", score))
-    return figure
-
-
-@_styled
-def precision_recall(
-    truth, probabilities, classes: Sequence[str], positive: int | None = None, score: Score | None = None
-) -> Figure:
-    """Precision against sensitivity over all thresholds; arguments as for :func:`roc`, ``score`` is AUPRC."""
-    figure, axes = _square("Sensitivity (recall)", "Precision")
-    grid = np.linspace(0, 1, 501)
-
-    def curve(is_positive, scores):
-        _, found, called = _threshold_counts(is_positive, scores)
-        precision = found[1:] / called[1:]
-        return found / found[-1], np.concatenate([precision[:1], precision])
-
-    def mean(curves):  # at each recall, the precision of the first threshold that reaches it
-        return grid, np.mean([y[np.searchsorted(x, np.maximum(grid - 1e-12, 1e-12))] for x, y in curves], axis=0)
-
-    _draw_curves(
-        axes,
-        truth,
-        probabilities,
-        classes,
-        positive,
-        curve,
-        mean,
-        _with_interval("AUPRC", score),
-        drawstyle="steps-pre",
-    )
-    if len(classes) == 2:
-        share = np.mean(np.asarray(truth) == (1 if positive is None else positive))
-        axes.axhline(share, color=GREY, ls=":", lw=1, label=f"share of positives, {share:.2f}", zorder=1)
-        axes.legend(loc="best")
-    return figure
-
-
-@_styled
-def reliability(truth, probabilities, classes: Sequence[str], positive: int | None = None) -> Figure:
-    """Observed share against stated probability in bins, with how many sequences each bin holds."""
-    bins = calibration(truth, probabilities, positive=positive)
-    figure = Figure(figsize=(3.6, 4.2))
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    upper.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="perfect", zorder=1)
-    bars = [np.maximum(bins.observed - bins.low, 0), np.maximum(bins.high - bins.observed, 0)]
-    upper.errorbar(bins.stated, bins.observed, bars, color=BLUE, fmt="o-", ms=4, capsize=2, elinewidth=1, label="model")
-    what = "class called" if len(classes) > 2 else shown(classes[1 if positive is None else positive], 24)
-    upper.set(
-        xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Share that is right" if len(classes) > 2 else "Observed share"
-    )
-    upper.legend(loc="upper left")
-    lower.bar(bins.middle, bins.counts, width=0.92 * bins.width, color=SKY)
-    lower.set(xlabel=f"Stated probability of {what}", ylabel="Sequences")
-    lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    return figure
-
-
-@_styled
 def scatter(measured: np.ndarray, predicted: np.ndarray, scores: dict[str, Score] | None = None) -> Figure:
     """Predicted against measured values (n,), with the line where they are equal."""
     figure = Figure(figsize=(3.8, 3.6))
@@ -237,14 +100,14 @@ def scatter(measured: np.ndarray, predicted: np.ndarray, scores: dict[str, Score
     _points(axes, measured, predicted)
     axes.set(xlim=(low, high), ylim=(low, high), xlabel="Measured", ylabel="Predicted", aspect="equal")
     if scores:
-        text = "\n".join(_with_interval(metrics.label(name), scores[name]) for name in ("spearman", "r2"))
+        text = "\n".join(with_interval(metrics.label(name), scores[name]) for name in ("spearman", "r2"))
         axes.set_title(text, fontsize=8, loc="left")
     axes.legend(loc="upper left")
     return figure
 
 
 @_styled
-def residuals(measured: np.ndarray, predicted: np.ndarray) -> Figure:
+def residuals(measured: np.ndarray, predicted: np.ndarray, units: str = "sequences") -> Figure:
     """Predicted less measured (n,) against the prediction, and how the differences are distributed."""
     figure = Figure(figsize=(5.0, 3.0))
     axes, side = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
@@ -254,7 +117,8 @@ def residuals(measured: np.ndarray, predicted: np.ndarray) -> Figure:
     axes.set(xlabel="Predicted", ylabel="Predicted − measured")
     side.hist(difference, bins=min(40, max(8, int(len(difference) ** 0.5))), orientation="horizontal", color=SKY)
     side.axhline(0, color=GREY, ls=":", lw=1)
-    side.set(xlabel="Sequences")
+    side.set(xlabel=units.capitalize())
+    side.xaxis.set_major_locator(MaxNLocator(2, integer=True))
     return figure
 
 
@@ -281,7 +145,35 @@ def baselines(scores: dict[str, Score], metric_label: str, highlight: str) -> Fi
 
 
 @_styled
-def lengths(by_split: dict[str, np.ndarray]) -> Figure:
+def labels(
+    scores: dict[str, Score], sizes: Sequence[int], metric_label: str, others: dict[str, Sequence[float]]
+) -> Figure:
+    """A score of each label, from the most frequent on, with its 95 % interval where it has one.
+
+    Args:
+        scores: of the model, by label.
+        sizes: (labels,) how many sequences have each.
+        others: other models -> (labels,) their scores, as hollow points.
+    """
+    rows = np.arange(len(scores))
+    figure = Figure(figsize=(5.2, 0.9 + 0.22 * len(rows)))
+    axes = figure.subplots()
+    values, low, high = np.array([(score.value, score.low, score.high) for score in scores.values()]).T
+    bars = np.nan_to_num([np.maximum(values - low, 0), np.maximum(high - values, 0)])
+    axes.errorbar(
+        values, rows, xerr=bars, color=RED, fmt="D", ms=5, capsize=2, elinewidth=1.2, label="fine-tuned", zorder=3
+    )
+    for number, (name, points) in enumerate(others.items()):
+        axes.plot(points, rows, "os^v"[number % 4], mfc="none", mec=BLUE, ms=5, label=name)
+    names = [f"{shown(name, 30)} ({size:,})" for name, size in zip(scores, sizes, strict=True)]
+    axes.set_yticks(rows, names)
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.03, 1.03), xlabel=f"{metric_label} (95 % interval)")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    return figure
+
+
+@_styled
+def lengths(by_split: dict[str, np.ndarray], what: str = "Sequence length") -> Figure:
     """How long the sequences of each split are, as shares so that splits of different size compare."""
     figure = Figure(figsize=(4.8, 2.8))
     axes = figure.subplots()
@@ -301,51 +193,9 @@ def lengths(by_split: dict[str, np.ndarray]) -> Figure:
         axes.set_xlim((low + high) / 2 - 10, (low + high) / 2 + 10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set(xlabel="Sequence length", ylabel="Share of the split")
+    axes.set(xlabel=what, ylabel="Share of the split")
     axes.legend()
     return figure
-
-
-def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(3.8, 3.6))
-    axes = figure.subplots()
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x, ylabel=y, aspect="equal")
-    return figure, axes
-
-
-def _threshold_counts(is_positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False positive rate, positives found and sequences called at every distinct threshold, from none called on."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of each run of equal scores
-    found = np.concatenate([[0], np.cumsum(is_positive[order])[last]])
-    called = np.concatenate([[0], last + 1])
-    return (called - found) / max(len(scores) - found[-1], 1), found, called
-
-
-def _draw_curves(axes, truth, probabilities, classes, positive, curve, mean, label, drawstyle="default") -> None:
-    """``curve`` of the positive class of two, or of each class that occurs and, thick, their ``mean``."""
-    truth = np.asarray(truth)
-    if len(classes) == 2:
-        positive = 1 if positive is None else positive
-        x, y = curve(truth == positive, probabilities[:, positive])
-        axes.plot(x, y, color=BLUE, label=label, drawstyle=drawstyle, zorder=3)
-    else:
-        present = [c for c in range(len(classes)) if 0 < np.sum(truth == c) < len(truth)]
-        curves = [curve(truth == c, probabilities[:, c]) for c in present]
-        told_apart = len(present) <= len(CLASS_COLOURS)
-        for number, (c, (x, y)) in enumerate(zip(present, curves, strict=True)):
-            look = (
-                {"color": CLASS_COLOURS[number], "ls": DASHES[number], "lw": 1.1, "label": " " + shown(classes[c], 18)}
-                if told_apart
-                else {"color": SKY, "lw": 0.6, "alpha": 0.7, "label": "each class" if number == 0 else None}
-            )  # the space keeps matplotlib from hiding a label that starts with an underscore
-            axes.plot(x, y, drawstyle=drawstyle, zorder=2, **look)
-        axes.plot(*mean(curves), color=BLACK, lw=2.2, label=f"mean\n{label}", zorder=3)
-    axes.legend(loc="best")
-
-
-def _with_interval(name: str, score: Score | None) -> str:
-    return name if score is None else f"{name} {score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -355,6 +205,8 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def _points(axes, x, y) -> None:
+    if len(x) > MOST_DOTS:
+        drawn = np.sort(np.random.default_rng(0).permutation(len(x))[:MOST_DOTS])
+        x, y = x[drawn], y[drawn]
     many = len(x) > 500
-    # in a vector file ten thousand points would be slow to open, so that many are drawn as an image
-    axes.scatter(x, y, s=6 if many else 16, color=BLUE, alpha=0.35 if many else 0.7, lw=0, rasterized=len(x) > 5000)
+    axes.scatter(x, y, s=6 if many else 16, color=BLUE, alpha=0.35 if many else 0.7, lw=0, rasterized=len(x) > 2000)

@@ -37,12 +37,12 @@ def roc(
         score: AUROC, for the legend.
         threshold: from which the second of two classes is called; its place on the curve is marked.
     """
-    figure, axes = _square("False positive rate (1 − specificity)", "Sensitivity (true positive rate)")
+    figure, axes = square("False positive rate (1 − specificity)", "Sensitivity (true positive rate)")
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="chance", zorder=1)
     grid = np.linspace(0, 1, 501)
 
     def curve(is_positive, scores):
-        rates, found, _ = _threshold_counts(is_positive, scores)
+        rates, found, _ = threshold_counts(is_positive, scores)
         return rates, found / found[-1]
 
     def mean(curves):
@@ -71,11 +71,11 @@ def precision_recall(
     threshold: float | None = None,
 ) -> Figure:
     """Precision against sensitivity over all thresholds; arguments as for :func:`roc`, ``score`` is AUPRC."""
-    figure, axes = _square("Sensitivity (recall)", "Precision")
+    figure, axes = square("Sensitivity (recall)", "Precision")
     grid = np.linspace(0, 1, 501)
 
     def curve(is_positive, scores):
-        _, found, called = _threshold_counts(is_positive, scores)
+        _, found, called = threshold_counts(is_positive, scores)
         precision = found[1:] / called[1:]
         return found / found[-1], np.concatenate([precision[:1], precision])
 
@@ -147,14 +147,15 @@ def reliability(
     return figure
 
 
-def _square(x: str, y: str) -> tuple[Figure, Axes]:
+def square(x: str, y: str) -> tuple[Figure, Axes]:
+    """A figure with one square panel, both axes from 0 to 1."""
     figure = Figure(figsize=(3.8, 3.6))
     axes = figure.subplots()
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x, ylabel=y, aspect="equal")
     return figure, axes
 
 
-def _threshold_counts(is_positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def threshold_counts(is_positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """False positive rate, positives found and sequences called at every distinct threshold, from none called on."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of each run of equal scores

@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from . import metrics
 from .curve_figures import precision_recall, reliability, roc, with_interval
+from .curve_figures import square as _square
+from .curve_figures import threshold_counts as _threshold_counts
 from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save
 from .figure_style import styled as _styled
 from .metrics import Score
@@ -21,7 +23,7 @@ from .report import shown
 
 __all__ = [
     "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "RED", "baselines", "confusion_matrix", "labels",
-    "learning_curves", "lengths", "precision_recall", "reliability", "residuals", "roc", "save", "scatter",
+    "learning_curves", "lengths", "precision_recall", "reliability", "residuals", "roc", "save", "scatter", "_square", "_styled", "_threshold_counts",
 ]  # fmt: skip
 
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}

@@ -22,8 +22,9 @@ from .metrics import Score
 from .report import shown
 
 __all__ = [
-    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "RED", "baselines", "confusion_matrix", "labels",
-    "learning_curves", "lengths", "precision_recall", "reliability", "residuals", "roc", "save", "scatter", "_square", "_styled", "_threshold_counts",
+    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "ORANGE", "RED", "_square", "_styled",
+    "_threshold_counts", "baselines", "confusion_matrix", "labels", "learning_curves", "lengths", "precision_recall",
+    "reliability", "residuals", "roc", "save", "scatter",
 ]  # fmt: skip
 
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}

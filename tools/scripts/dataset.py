@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Make labelled windows around known sites, or take labelled sequences, and split them so that test scores hold."""
+
+import tempfile
+from pathlib import Path
+
+from seqlm import __version__
+from seqlm.arguments import add_columns, number
+from seqlm.errors import Parser, run
+
+
+def options():
+    parser = Parser(description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--sequences",
+        metavar="FILE",
+        help="full-length proteins or DNA (FASTA, table), or labelled sequences, or SMILES; plain or gzipped",
+    )
+    add_columns(parser)
+    parser.add_argument(
+        "--alphabet", default="auto", choices=["auto", "protein", "DNA", "SMILES"], help="auto: told from the content"
+    )
+
+    sites = parser.add_argument_group("known sites, to make windows around")
+    sites.add_argument(
+        "--sites",
+        metavar="FILE",
+        help="table, FASTA with # after each site, GFF3 or UniProt's text format; left out if --sequences marks them",
+    )
+    sites.add_argument(
+        "--site-format",
+        default="auto",
+        choices=["auto", "none", "table", "annotated", "gff"],
+        help="auto: by content; none: whole sequences with labels; gff: GFF3 or UniProt's text format",
+    )
+    sites.add_argument("--protein-column", metavar="COLUMN", help="'protein', 'accession' or 'id' if not given")
+    sites.add_argument("--position-column", metavar="COLUMN", help="from 1; 'position' if not given")
+    sites.add_argument("--residue-column", metavar="COLUMN", help="checked against the sequence; 'residue' if there")
+    sites.add_argument("--positive-column", metavar="COLUMN", help="lists of positions; 'positive_positions' if there")
+    sites.add_argument("--negative-column", metavar="COLUMN", help="lists of positions; 'negative_positions' if there")
+    sites.add_argument(
+        "--feature",
+        metavar="TEXT",
+        help="GFF3: kind of feature, or how a word of its note begins, such as phosphotyrosine; several by commas",
+    )
+    sites.add_argument("--window", default=33, type=number(int, 1), metavar="N", help="odd; the site in the middle")
+    sites.add_argument("--padding", default="X", metavar="LETTER", help="fills windows up at the ends of a protein")
+    sites.add_argument("--residues", default="", metavar="LETTERS", help="only sites on these, such as STY")
+    sites.add_argument(
+        "--negatives",
+        default="same-protein",
+        choices=["same-protein", "given", "none"],
+        help="drawn on the same letters of the same proteins, or as the table says",
+    )
+    sites.add_argument("--ratio", default=1.0, type=number(float, 0, 1000, above=True), metavar="X",
+                       help="negatives drawn for each positive")  # fmt: skip
+    sites.add_argument("--exclude-flank", default=0, type=number(int, 0, 10_000), metavar="N",
+                       help="no negative within so many residues of a known site")  # fmt: skip
+    sites.add_argument("--conflicts", default="drop", choices=["drop", "keep", "refuse"],
+                       help="equal windows with different labels")  # fmt: skip
+    sites.add_argument("--positive-label", default="1", metavar="LABEL")
+    sites.add_argument("--negative-label", default="0", metavar="LABEL")
+
+    labels = parser.add_argument_group("labels")
+    labels.add_argument("--labels", default="auto", choices=["auto", "classes", "numbers", "none"],
+                        help="auto: numbers if all are, and many")  # fmt: skip
+    labels.add_argument("--label-column", metavar="COLUMN", help="'label' if not given")
+    labels.add_argument("--label-pattern", default=r"LABEL=(\S+)", metavar="REGEX", help="for FASTA headers")
+
+    split = parser.add_argument_group("split")
+    split.add_argument(
+        "--split",
+        default="homology",
+        choices=["none", "random", "stratified", "group", "given", "scaffold", "homology"],
+        help="random tears windows of one protein apart, so that a test is about proteins that were learnt by heart; "
+        "all others keep them together; homology keeps related proteins together",
+    )
+    split.add_argument("--validation-fraction", default=0.1, type=number(float, 0, 0.9), metavar="SHARE")
+    split.add_argument("--test-fraction", default=0.2, type=number(float, 0, 0.9), metavar="SHARE")
+    split.add_argument("--group-column", metavar="COLUMN", help="what stays together, in a table of sequences")
+    split.add_argument("--group-pattern", metavar="REGEX", help="the same in FASTA headers")
+    split.add_argument("--split-column", metavar="COLUMN", help="says train, validation or test, for --split given")
+    split.add_argument("--split-pattern", metavar="REGEX", help="the same in FASTA headers")
+    split.add_argument("--identity", default=0.3, type=number(float, 0, 1), metavar="SHARE",
+                       help="homology: from which two sequences are related")  # fmt: skip
+    split.add_argument("--coverage", default=0.5, type=number(float, 0, 1), metavar="SHARE",
+                       help="homology: of the shorter sequence that the alignment covers")  # fmt: skip
+    split.add_argument("--neighbours", default="search", choices=["search", "skip"],
+                       help="whether the report looks for relatives on both sides with MMseqs2")  # fmt: skip
+    split.add_argument("--threads", default=0, type=number(int, 0), metavar="N", help="0: all")
+    split.add_argument("--seed", default=42, type=number(int, 0, 2**32 - 1), metavar="N")
+
+    outputs = parser.add_argument_group("outputs")
+    for name in ("train", "validation", "test"):
+        outputs.add_argument(f"--output-{name}", metavar="FILE", help="FASTA with LABEL=…; of a table its own rows")
+    outputs.add_argument("--output-table", metavar="TSV", help="all examples with their split and cluster")
+    outputs.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
+    outputs.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
+    outputs.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
+    outputs.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")
+    return parser.parse_args()
+
+
+def main():
+    arguments = options()
+    from seqlm.dataset_inputs import check
+    from seqlm.dataset_making import make
+    from seqlm.dataset_outputs import write
+    from seqlm.isolation import isolate
+    from seqlm.outputs import Outputs, check_targets
+
+    check_targets(arguments)
+    with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
+        isolate(Path(scratch))
+        write(make(check(arguments), Path(scratch)), outputs)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,101 @@
+"""What making a dataset leaves: the three sets, one table of all examples, and the report."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from .dataset_making import Made
+from .dataset_report import dataset_report, save_figures
+from .datasets import SPLITS
+from .outputs import Outputs, cell, write_table
+from .site_windows import Entry
+
+LINE = 60  # letters of a FASTA line of a whole sequence
+
+
+def write(made: Made, outputs: Outputs) -> None:
+    """Fill every output that was asked for. A split without examples leaves a file without records."""
+    arguments = made.plan.arguments
+    # before the report, which tells about labels that had to be changed
+    for name in SPLITS:
+        if target := getattr(arguments, f"output_{name}"):
+            _write_set(made, name, outputs.file(target))
+    if arguments.output_table:
+        _write_all(made, outputs.file(arguments.output_table))
+    if arguments.output_report or arguments.output_html or arguments.output_figures:
+        _write_report(made, outputs)
+    counts = ", ".join(f"{name} {len(made.of(name)):,}" for name in made.splits)
+    print(f"{len(made.entries):,} examples: {counts}", file=sys.stderr)
+
+
+def _write_set(made: Made, name: str, path: Path) -> None:
+    """FASTA, or the rows of the table that the examples came from, with its own separator."""
+    entries, plan = made.of(name), made.plan
+    if plan.columns:
+        with path.open("w", encoding="utf-8", newline="") as handle:
+            if plan.separator == ",":
+                writer = csv.writer(handle, lineterminator="\n")
+                writer.writerow(plan.columns)
+                writer.writerows(entry.fields for entry in entries)
+            else:
+                handle.writelines(
+                    "\t".join(map(cell, row)) + "\n" for row in [plan.columns, *(entry.fields for entry in entries)]
+                )
+        return
+    with path.open("w", encoding="utf-8") as handle:
+        for entry in entries:
+            handle.write(f">{entry.header or header(made, entry)}\n")
+            step = len(entry.sequence) if plan.windows else LINE
+            handle.writelines(entry.sequence[at : at + step] + "\n" for at in range(0, len(entry.sequence), step))
+
+
+def header(made: Made, entry: Entry) -> str:
+    """The header of a window, with its label as fine-tuning looks for it."""
+    label = re.sub(r"\s+", "_", entry.label)
+    if label != entry.label:
+        made.plan.counted["labels with blanks, written with _ in FASTA"] += 1
+    return f"{entry.id} LABEL={label}"
+
+
+def _write_all(made: Made, path: Path) -> None:
+    groups = made.groups or [""] * len(made.entries)
+    names = [SPLITS[place] for place in made.split.tolist()]
+    proteins = made.plan.proteins
+    rows = [
+        *zip(made.entries, names, groups, strict=True),
+        *((entry, "", "") for entry in made.left_out),
+    ]
+    write_table(
+        path,
+        ["id", "protein", "position", "residue", "sequence", "label", "split", "cluster"],
+        (
+            [
+                entry.id,
+                proteins[entry.protein].id if entry.protein >= 0 else "",
+                entry.position or "",
+                entry.residue,
+                entry.sequence,
+                entry.label,
+                name if made.plan.arguments.split != "none" else "",
+                group,
+            ]
+            for entry, name, group in rows
+        ),
+    )
+
+
+def _write_report(made: Made, outputs: Outputs) -> None:
+    arguments = made.plan.arguments
+    report = dataset_report(made)
+    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
+    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
+        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
+        save_figures(made, folder, formats)
+        if arguments.output_report:
+            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
+        if arguments.output_html:
+            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")

@@ -1,0 +1,286 @@
+"""Full-length proteins and the known sites on them, from whatever files they come in, joined and checked.
+
+Every site is looked up in its protein: a position beyond the end or a residue other than the one stated mostly means
+that the table belongs to another isoform or release, so it stops the tool instead of making a wrong window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .errors import InputError
+from .labels import MAX_LETTERS, GivenSplit
+from .sequences import (
+    DNA,
+    PROTEIN,
+    Record,
+    Rules,
+    _lines,
+    _shown,
+    clean,
+    looks_like_dna,
+    read_records,
+    read_table,
+    sequence_format,
+)
+from .site_features import Annotation, choose_sites, read_gff, read_uniprot
+from .site_tables import Site, SiteColumns, protein_column, read_site_table
+
+NONE, TABLE, ANNOTATED, GFF = "none", "table", "annotated", "gff"
+_ACCESSION = re.compile(r"(?:sp|tr|gb|ref|emb|dbj)\|([^|\s]+)\|?")
+
+
+@dataclass(frozen=True, slots=True)
+class Protein:
+    """One full-length sequence; ``group`` and ``split`` are what the user's file says, or empty."""
+
+    id: str
+    sequence: str
+    group: str = ""
+    split: str = ""
+
+
+@dataclass
+class Source:
+    """Proteins, and (place of the protein, site) pairs in the order of the input, each site once."""
+
+    proteins: list[Protein]
+    sites: list[tuple[int, Site]]
+    alphabet: str
+    rules: Rules = field(default_factory=Rules)
+    counted: Counter = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How to read the files; see ``dataset.py --help``."""
+
+    site_format: str = "auto"
+    format: str = "auto"
+    id_column: str | None = None
+    sequence_column: str | None = None
+    columns: SiteColumns = field(default_factory=SiteColumns)
+    feature: str | None = None
+    positive_label: str = "1"
+    negative_label: str = "0"
+    alphabet: str = "auto"
+    group_of: Callable[[Path, str], Callable[[Record, str], str]] | None = None
+    given_split: GivenSplit = field(default_factory=GivenSplit)
+
+
+def site_format(path: str | Path) -> str:
+    """Tell from its content how a file marks sites: ``table``, ``annotated``, ``gff``, or ``none``.
+
+    A FASTA file is annotated if a ``#`` stands between the letters of one of its first thousand lines; a table holds
+    sites if it has a column of positions.
+    """
+    path = Path(path)
+    for number, line in _lines(path):
+        if line.startswith("##gff") or re.match(r"(ID|AC|FT) {3}\S", line):
+            return GFF
+        if line.strip() and not line.startswith("#"):
+            cells = line.split("\t")
+            if len(cells) == 9 and cells[3].isdigit() and cells[4].isdigit():
+                return GFF
+            break
+        if number > 1000:
+            break
+    if sequence_format(path) == "fasta":
+        for number, line in _lines(path):
+            if not line.startswith(">") and re.fullmatch(r"\s*[A-Za-z*#]*[A-Za-z]#[A-Za-z*#]*\s*", line):
+                return ANNOTATED
+            if number > 1000:
+                break
+        return NONE
+    return TABLE if {"position", "positive_positions"} & set(read_table(path).columns) else NONE
+
+
+def read_source(sequences: str | None, sites: str | None, options: SourceOptions) -> Source:
+    """Proteins and the sites on them.
+
+    Args:
+        sequences: FASTA or table of full-length proteins; None where the file of the sites holds them.
+        sites: table, annotated FASTA, GFF3 or UniProt's text format; None where ``sequences`` marks them itself.
+
+    Raises:
+        InputError: for whatever is wrong with a file, a protein or a site, naming it.
+    """
+    marked = Path(sites or sequences)
+    kind = site_format(marked) if options.site_format == "auto" else options.site_format
+    counted = Counter()
+    if kind == GFF:
+        is_gff = not any(re.match(r"ID {3}\S", line) for line in _first(marked, 100))
+        annotation = (read_gff if is_gff else read_uniprot)(marked)
+        found = choose_sites(annotation.features, options.feature, options.positive_label, counted, marked)
+        records = _records(sequences, options) if sequences and sites else _from_annotation(annotation, marked)
+    elif kind == ANNOTATED:
+        if sequences and sites:
+            raise InputError(
+                f"{marked.name} is FASTA with its sites marked by '#', so it holds the sequences; give it alone"
+            )
+        raw, found = [], []
+        for record in _records(str(marked), options):
+            sequence, marks = unmark(record, marked)
+            raw.append(Record(record.id, sequence, record.header, record.line, record.fields))
+            found += [
+                Site(record.id, position, options.positive_label, sequence[position - 1].upper(), record.line)
+                for position in marks
+            ]
+        records = raw
+    elif kind == TABLE:
+        own = not (sequences and sites)  # one table holds sites and sequences
+        columns = options.columns
+        if own and columns.protein is None:
+            columns = replace(columns, protein=options.id_column)
+        found = read_site_table(marked, columns, options.positive_label, options.negative_label)
+        records = _records(sequences or str(marked), options, columns.protein if own else None, repeated=own)
+    else:
+        raise InputError(
+            f"{marked.name} marks no sites: it needs a column of positions, a '#' after each site, or GFF3 features"
+        )
+    if not found:
+        raise InputError(f"{marked.name} has no sites; there is nothing to make windows around")
+    source_path = Path(sequences or marked)
+    proteins, alphabet, rules = _proteins(records, source_path, options)
+    return Source(proteins, _joined(found, proteins, source_path, marked, counted), alphabet, rules, counted)
+
+
+def unmark(record: Record, path: Path) -> tuple[str, list[int]]:
+    """A sequence without its ``#``, and the positions (from 1) of the letters that a ``#`` follows."""
+    if not re.fullmatch(r"(?:[^#]#?)*", record.sequence):
+        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        raise InputError(f"{where} has a '#' that follows no residue; a '#' stands right after the residue of a site")
+    parts = record.sequence.split("#")
+    marks, length = [], 0
+    for part in parts[:-1]:
+        length += len(part)
+        marks.append(length)
+    return "".join(parts), marks
+
+
+def told_alphabet(sequences: Iterable[str]) -> str:
+    """DNA where most of up to a thousand sequences look like it, else protein."""
+    looked = [looks_like_dna(sequence) for sequence, _ in zip(sequences, range(1000), strict=False)]
+    return DNA if sum(looked) > len(looked) / 2 else PROTEIN
+
+
+def _first(path: Path, count: int) -> list[str]:
+    return [line for (_, line), _ in zip(_lines(path), range(count), strict=False)]
+
+
+def _from_annotation(annotation: Annotation, path: Path) -> list[Record]:
+    if not annotation.records:
+        raise InputError(f"{path.name} holds no sequences; give the proteins that it describes as --sequences")
+    return annotation.records
+
+
+def _records(path: str, options: SourceOptions, protein: str | None = None, repeated: bool = False) -> list[Record]:
+    """Records of a file of sequences; of a table with a row for each site, each protein once."""
+    file = Path(path)
+    format = sequence_format(file) if options.format == "auto" else options.format
+    id_column = options.id_column or protein
+    if format != "fasta" and id_column is None:
+        table = read_table(file, format)
+        id_column = table.columns[protein_column(table, None)]
+    records: list[Record] = []
+    seen: dict[str, Record] = {}
+    for record in read_records(file, format=format, id_column=id_column, sequence_column=options.sequence_column):
+        known = seen.setdefault(record.id, record)
+        if known is record:
+            records.append(record)
+        elif not repeated or known.sequence != record.sequence:
+            where = f"{file.name}: record '{_shown(record.id)}' (line {record.line})"
+            also = " with another sequence" if repeated else ""
+            raise InputError(f"{where} has the same id as the record on line {known.line}{also}; ids must be unique")
+    return records
+
+
+def _proteins(records: list[Record], path: Path, options: SourceOptions) -> tuple[list[Protein], str, Rules]:
+    letters = sum(len(record.sequence) for record in records)
+    if letters > MAX_LETTERS:
+        raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; give a part of it")
+    alphabet = options.alphabet
+    if alphabet == "auto":
+        alphabet = told_alphabet(record.sequence for record in records)
+    format = "fasta"
+    if any(record.fields for record in records):
+        format = sequence_format(path) if options.format == "auto" else options.format
+    group_of = options.group_of(path, format) if options.group_of else lambda record, where: ""
+    split_of = options.given_split.reader(path, format)
+    rules, proteins = Rules(), []
+    for record in records:
+        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        sequence = clean(record, alphabet, {}, rules, path)
+        proteins.append(Protein(record.id, sequence, group_of(record, where), split_of(record, where)))
+    if len({protein.id for protein in proteins}) < len(proteins):
+        first = next(name for name, count in Counter(protein.id for protein in proteins).items() if count > 1)
+        raise InputError(f"{path.name} has two sequences of the id '{_shown(first)}'; ids must be unique")
+    return proteins, alphabet, rules
+
+
+def _joined(
+    sites: list[Site], proteins: list[Protein], path: Path, marked: Path, counted: Counter
+) -> list[tuple[int, Site]]:
+    """Each site with the place of its protein, checked against the sequence."""
+    places = {protein.id: place for place, protein in enumerate(proteins)}
+    accessions = _accessions(proteins)
+    joined: list[tuple[int, Site]] = []
+    seen: dict[tuple[int, int], Site] = {}
+    unknown = []
+    for site in sites:
+        place = places.get(site.protein)
+        if place is None:
+            found = _ACCESSION.match(site.protein)
+            place = accessions.get(found[1] if found else site.protein)
+            if place is None:
+                unknown.append(site)
+                continue
+            counted["sites whose protein was found by the accession in its name"] += 1
+        protein = proteins[place]
+        where = f"{marked.name}: line {site.line}: position {site.position} of '{_shown(protein.id)}'"
+        if not 1 <= site.position <= len(protein.sequence):
+            raise InputError(
+                f"{where} is beyond its {len(protein.sequence):,} residues; "
+                "are the positions those of another isoform or release, or counted from 0?"
+            )
+        letter = protein.sequence[site.position - 1]
+        if site.residue and site.residue != letter:
+            raise InputError(
+                f"{where} is {letter} in the sequence and not {site.residue}; "
+                "are the positions those of another isoform or release, or counted from 0?"
+            )
+        known = seen.setdefault((place, site.position), site)
+        if known is site:
+            joined.append((place, site))
+        elif known.label == site.label:
+            counted["sites listed more than once, taken once"] += 1
+        else:
+            raise InputError(
+                f"{where} is listed as both '{_shown(known.label)}' (line {known.line}) and "
+                f"'{_shown(site.label)}'; a site has one label"
+            )
+    if unknown:
+        raise InputError(
+            f"{marked.name}: line {unknown[0].line} has a site on '{_shown(unknown[0].protein)}', which is not in "
+            f"{path.name} ({len(unknown):,} of {len(sites):,} sites are on such proteins); add its sequence, or "
+            "remove the site"
+        )
+    return joined
+
+
+def _accessions(proteins: list[Protein]) -> dict[str, int]:
+    """Accession in a name such as ``sp|P04637|P53_HUMAN`` -> place, where it is the only one."""
+    found: dict[str, int] = {}
+    twice = set()
+    for place, protein in enumerate(proteins):
+        if match := _ACCESSION.match(protein.id):
+            if match[1] in found:
+                twice.add(match[1])
+            found[match[1]] = place
+        else:
+            found.setdefault(protein.id, place)
+    return {accession: place for accession, place in found.items() if accession not in twice}

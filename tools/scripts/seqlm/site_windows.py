@@ -1,0 +1,219 @@
+"""Labelled windows around known sites, with negatives that are drawn from the same proteins.
+
+A window says nothing about a model if positives and negatives differ by how they were chosen. So negatives stand on the
+same letters and in the same proteins as the positives, away from known sites, and no negative has the text of a
+positive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError
+from .sequences import _shown
+from .site_sources import Protein, Source
+from .sites import window_around
+
+LONGEST_WINDOW = 10_001
+NEGATIVES = ("same-protein", "given", "none")
+CONFLICTS = ("drop", "keep", "refuse")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One example of a dataset.
+
+    Attributes:
+        label: as text, also where it is a number; empty where there are no labels.
+        protein: place in the list of proteins; -1 for an example that is no window.
+        position: of the site, from 1; 0 for an example that is no window.
+        group, split: what the user's file says; empty where it says nothing.
+        header: of a FASTA record.
+        fields: the row of a table.
+    """
+
+    id: str
+    sequence: str
+    label: str
+    protein: int = -1
+    position: int = 0
+    residue: str = ""
+    group: str = ""
+    split: str = ""
+    header: str = ""
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """How windows are made; see ``dataset.py --help``."""
+
+    length: int = 33
+    padding: str = "X"
+    residues: str = ""  # none: whatever the sites stand on
+    negatives: str = "same-protein"
+    ratio: float = 1.0
+    exclude_flank: int = 0
+    conflicts: str = "drop"
+    negative_label: str = "0"
+    seed: int = 42
+
+
+def check_window(length: int) -> int:
+    """Refuse a window that has no middle, or is longer than any use of it."""
+    if length < 3 or length % 2 == 0:
+        raise InputError(f"a window of {length} has no residue in its middle; give an odd number from 3, such as 33")
+    if length > LONGEST_WINDOW:
+        raise InputError(f"a window of {length:,} is longer than {LONGEST_WINDOW:,}; use the whole sequences instead")
+    return length
+
+
+def make_windows(source: Source, options: WindowOptions) -> list[Entry]:
+    """Windows in the order of their proteins and, within one, of their positions.
+
+    What is left out is counted in ``source.counted``.
+
+    Raises:
+        InputError: no site on one of the residues asked for, no negatives where they are needed, or, where conflicts
+            are refused, two equal windows with different labels.
+    """
+    counted, proteins = source.counted, source.proteins
+    sites = source.sites
+    if options.residues:
+        sites = [(place, site) for place, site in sites if _letter(proteins, place, site) in options.residues]
+        if not sites:
+            letters = ", ".join(sorted({_letter(proteins, place, site) for place, site in source.sites}))
+            raise InputError(f"no site is on {options.residues}; the sites are on {letters}")
+        if left_out := len(source.sites) - len(sites):
+            counted["sites on other residues, left out"] += left_out
+    if options.negatives != "given":
+        positives = [(place, site) for place, site in sites if site.label != options.negative_label]
+        if not positives:
+            raise InputError(f"every site has the label of negatives, '{options.negative_label}'; there is no positive")
+        if left_out := len(sites) - len(positives):
+            drawn = "negatives are drawn" if options.negatives == "same-protein" else "no negatives are wanted"
+            counted[f"negative sites of the input, not used since {drawn}"] += left_out
+        sites = positives
+    elif len(labels := {site.label for _, site in sites}) < 2:
+        raise InputError(
+            f"no negatives are given: all sites have the label '{_shown(next(iter(labels)))}'; "
+            "have them drawn from the same proteins instead"
+        )
+    chosen = [(place, site.position, site.label) for place, site in sites]
+    if options.negatives == "same-protein":
+        known = defaultdict(set)
+        for place, site in source.sites:
+            # a negative of the input is no site; it may be drawn
+            if site.label != options.negative_label:
+                known[place].add(site.position)
+        chosen += [
+            (place, position, options.negative_label)
+            for place, position in draw_negatives(proteins, chosen, known, options, counted)
+        ]
+    chosen.sort(key=lambda each: each[:2])
+    names = [re.sub(r"\s+", "_", protein.id) for protein in proteins]
+    entries = [
+        Entry(
+            id=f"{names[place]}|{proteins[place].sequence[position - 1]}{position}",
+            sequence=window_around(proteins[place].sequence, position - 1, options.length, options.padding),
+            label=label,
+            protein=place,
+            position=position,
+            residue=proteins[place].sequence[position - 1],
+            group=proteins[place].group,
+            split=proteins[place].split,
+        )
+        for place, position, label in chosen
+    ]
+    return _without_repeats(entries, options.conflicts, counted)
+
+
+def draw_negatives(
+    proteins: list[Protein],
+    positives: list[tuple[int, int, str]],
+    known: dict[int, set[int]],
+    options: WindowOptions,
+    counted: Counter,
+) -> list[tuple[int, int]]:
+    """(place of the protein, position from 1) of negatives.
+
+    For every letter and protein, ``ratio`` times as many are drawn as it has positives; what is left over of a fraction
+    goes to the next protein. A candidate has the letter, is no known site, has none within ``exclude_flank`` residues,
+    and its window is not the text of a positive.
+
+    Args:
+        positives: (place, position, label).
+        known: place -> positions (from 1) of all known sites, also of those that are not used.
+
+    Raises:
+        InputError: there is no candidate at all.
+    """
+    rng = np.random.default_rng(options.seed)
+    taken = {window_around(proteins[p].sequence, q - 1, options.length, options.padding) for p, q, _ in positives}
+    wanted: dict[int, Counter] = defaultdict(Counter)
+    for place, position, _ in positives:
+        wanted[place][proteins[place].sequence[position - 1]] += 1
+    owed, drawn = Counter(), []
+    for place in sorted(wanted):
+        sequence = proteins[place].sequence
+        letters = np.frombuffer(sequence.encode(), np.uint8)
+        free = np.ones(len(letters), bool)
+        for position in known[place]:
+            free[max(0, position - 1 - options.exclude_flank) : position + options.exclude_flank] = False
+        for letter in sorted(wanted[place]):
+            owed[letter] += options.ratio * wanted[place][letter]
+            count = int(owed[letter] + 1e-9)
+            owed[letter] -= count
+            candidates = rng.permutation(np.flatnonzero(free & (letters == ord(letter))))
+            found = 0
+            for candidate in candidates.tolist():
+                if found == count:
+                    break
+                if window_around(sequence, candidate, options.length, options.padding) in taken:
+                    counted["candidates for negatives not drawn, their window being that of a positive"] += 1
+                    continue
+                drawn.append((place, candidate + 1))
+                found += 1
+            if found < count:
+                counted["negatives that could not be drawn, their protein having too few candidates"] += count - found
+    if not drawn:
+        letters = ", ".join(sorted({letter for each in wanted.values() for letter in each}))
+        raise InputError(
+            f"no negative could be drawn: the proteins with sites have no other {letters} that is far enough from "
+            "a site; allow candidates nearer to sites, or give negatives"
+        )
+    return drawn
+
+
+def _letter(proteins: list[Protein], place: int, site) -> str:
+    return proteins[place].sequence[site.position - 1]
+
+
+def _without_repeats(entries: list[Entry], conflicts: str, counted: Counter) -> list[Entry]:
+    """Each window with each of its labels once; windows with two labels dropped, kept or refused."""
+    first: dict[tuple[str, str], Entry] = {}
+    labels: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        first.setdefault((entry.sequence, entry.label), entry)
+        labels[entry.sequence].add(entry.label)
+    kept = list(first.values())
+    if repeated := len(entries) - len(kept):
+        counted["windows equal to another with the same label, kept once"] += repeated
+    conflicting = [entry for entry in kept if len(labels[entry.sequence]) > 1]
+    if not conflicting:
+        return kept
+    if conflicts == "refuse":
+        one = conflicting[0]
+        other = next(entry for entry in conflicting if entry.sequence == one.sequence and entry is not one)
+        raise InputError(
+            f"{len(conflicting):,} windows are equal to one with another label, such as '{_shown(one.id)}' "
+            f"({_shown(one.label)}) and '{_shown(other.id)}' ({_shown(other.label)}); drop or keep them"
+        )
+    counted[f"windows equal to one with another label, {'kept' if conflicts == 'keep' else 'dropped'}"] += len(
+        conflicting
+    )
+    return kept if conflicts == "keep" else [entry for entry in kept if len(labels[entry.sequence]) == 1]

@@ -48,6 +48,12 @@ class Curve:
         last = np.unique(np.concatenate([*last, [self.levels - 1]]))
         return np.searchsorted(last, self.level), len(last)
 
+    def steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positives found and units called at every distinct score, from none called on: (levels + 1,) each."""
+        found = np.bincount(self.level[self.is_positive], minlength=self.levels)
+        called = np.bincount(self.level, minlength=self.levels)
+        return np.append(0, found.cumsum()), np.append(0, called.cumsum())
+
     def areas(self) -> tuple[float, float]:
         """AUROC and AUPRC, exact."""
         everyone = np.bincount(self.level, minlength=self.levels)[:, None]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .calibration import Calibration
-from .figures import CLASS_COLOURS, DASHES, GREY, _square, _styled, _threshold_counts
+from .curves import Curve
+from .figures import CLASS_COLOURS, DASHES, GREY, _styled
 from .metrics import Score
 from .report import shown
 
@@ -27,8 +29,8 @@ def roc_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     """
 
     def curve(truth, values):
-        rates, found, _ = _threshold_counts(truth, values)
-        return rates, found / found[-1]
+        found, called = Curve(truth, values).steps()
+        return (called - found) / (called[-1] - found[-1]), found / found[-1]
 
     curves = [curve(t, s) for t, s in zip(is_true.T, scores.T, strict=True) if 0 < t.sum() < len(t)]
     if len(curves) == 1:
@@ -41,7 +43,7 @@ def precision_recall_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np
     """Sensitivity and precision, the mean over columns that hold a positive; arguments as for :func:`roc_points`."""
 
     def curve(truth, values):
-        _, found, called = _threshold_counts(truth, values)
+        found, called = Curve(truth, values).steps()
         precision = found[1:] / called[1:]
         return found / found[-1], np.concatenate([precision[:1], precision])
 
@@ -81,6 +83,13 @@ def precision_recall_overlaid(
         axes.axhline(share, color=GREY, ls=":", lw=1, label=f"share of positives, {share:.3g}", zorder=1)
     _overlay(figure, axes, curves, labels, "steps-pre")
     return figure
+
+
+def _square(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(3.8, 3.6))
+    axes = figure.subplots()
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x, ylabel=y, aspect="equal")
+    return figure, axes
 
 
 def _overlay(figure, axes, curves, labels, drawstyle) -> None:

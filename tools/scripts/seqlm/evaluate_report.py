@@ -291,7 +291,8 @@ def _scores(found: Evaluation, outline: Outline) -> list[Block]:
 
 
 def _tests(found: Evaluation, outline: Outline) -> list[Block]:
-    tests = [test for test in found.tests if test.second != found.baseline]
+    named = [test for test in found.tests if test.second != found.baseline]
+    tests = [test for test in named if test.test != "bootstrap" or test.metric == found.metric]
     if not tests:
         return []
     rows = [
@@ -303,7 +304,7 @@ def _tests(found: Evaluation, outline: Outline) -> list[Block]:
             _p(test.p),
             _p(test.adjusted),
         ]
-        for test in sorted(tests, key=lambda test: test.metric != found.metric)
+        for test in sorted(tests, key=lambda test: test.test != "bootstrap")
     ]
     pairs = len({(test.first, test.second) for test in tests})
     what = {
@@ -312,12 +313,14 @@ def _tests(found: Evaluation, outline: Outline) -> list[Block]:
         "DeLong": "DeLong's test compares AUROCs",
         "Steiger": "Steiger's test compares Pearson correlations",
     }
+    others = dict.fromkeys(found.label(test.metric) for test in named if test not in tests)
     used = list(dict.fromkeys(test.test for test in tests))
     blocks: list[Block] = [
         Paragraph(
             f"Differences of the first less the second: {'; '.join(what[name] for name in used)}."
             + (" All of them take into account that residues of one protein go together." if _grouped(found) else "")
             + (f" The last column is p after Holm, for {pairs} pairs." if pairs > 1 else "")
+            + (f" The table of tests also has {', '.join(others)}." if outline.tests_output else "")
         ),
         Table(["Models", "Test", "Score", "Difference", "p", "p (Holm)"], rows),
     ]

@@ -15,6 +15,7 @@ differences).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,7 @@ from itertools import chain
 import numpy as np
 
 EXACT = 20_000  # units up to which every resample is scored exactly
+FEW_BEYOND = 10
 _CELLS = 1_000_000  # of a chunk of the weight matrix: 8 MB, and a few temporaries of that size
 
 LIMITS = {"mcc": (-1, 1), "spearman": (-1, 1), "pearson": (-1, 1), "rmse": (0, np.inf), "r2": (-np.inf, 1)}  # else 0, 1
@@ -83,13 +85,20 @@ class Sample:
         return Score(float(self.value), float(low), float(high))
 
     def p(self) -> float:
-        """Two-sided p of a difference: how seldom resamples fall on the other side of zero (Davison & Hinkley 1997, eq.
-        4.11, with both tails)."""
+        """Two-sided p of a difference: how seldom resamples lie beyond zero (Davison & Hinkley 1997, ch. 4).
+
+        Where fewer than ``FEW_BEYOND`` do, they cannot be counted well, and the tail of a normal distribution with the
+        resamples' standard deviation takes their place: a thousand resamples can then tell 0.001 from 0.00001.
+        """
         defined = self.drawn[np.isfinite(self.drawn)]
         if not len(defined) or not np.isfinite(self.value):
             return np.nan
-        tail = min(np.sum(defined <= 0), np.sum(defined >= 0))
-        return float(min(1.0, 2 * (tail + 1) / (len(defined) + 1)))
+        beyond = int(min(np.sum(defined <= 0), np.sum(defined >= 0)))
+        counted = min(1.0, 2 * (beyond + 1) / (len(defined) + 1))
+        spread = float(defined.std())
+        if beyond >= FEW_BEYOND or spread == 0:
+            return counted
+        return min(counted, math.erfc(abs(self.value) / spread / math.sqrt(2)))
 
 
 def bootstrap(scorer: Scorer, groups: np.ndarray | None, resamples: int, seed: int) -> dict[str, Score]:

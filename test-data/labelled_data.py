@@ -11,7 +11,7 @@ Draw = Callable[[random.Random, int], list[str]]
 
 def make(folder: Path, draw: Draw) -> None:
     """All of it, from a seed of its own each, so that one can change without the others."""
-    for seed, write in enumerate((binding, interactions, several_locations)):
+    for seed, write in enumerate((binding, interactions, several_locations, exposure, affinity)):
         write(folder, draw, random.Random(seed))
 
 
@@ -75,3 +75,36 @@ def several_locations(folder: Path, draw: Draw, rng: random.Random) -> None:
             letters = "".join(signals[place] for place in places)
             residues = [rng.choice(letters) if rng.random() < 0.35 else r for r in draw(rng, rng.randint(30, 80))]
             out.write(f"synthetic_{number:02d}\t{''.join(residues)}\t{';'.join(sorted(places))}\n")
+
+
+def exposure(folder: Path, draw: Draw, rng: random.Random) -> None:
+    """A number for each residue, high for charged ones and near the ends; NaN where it was not measured."""
+    with (folder / "exposure.tsv").open("w") as out:
+        out.write("protein\tsequence\texposure\n")
+        for number in range(40):
+            residues = draw(rng, rng.randint(20, 50))
+            values = []
+            for place, residue in enumerate(residues):
+                value = 0.5 * (residue in "DEKR") + 1 / (1 + min(place, len(residues) - 1 - place)) + rng.gauss(0, 0.05)
+                values.append("nan" if rng.random() < 0.1 else f"{value:.2f}")
+            out.write(f"synthetic_{number:02d}\t{''.join(residues)}\t{','.join(values)}\n")
+
+
+def affinity(folder: Path, draw: Draw, rng: random.Random) -> None:
+    """Pairs of a made-up protein and a piece of DNA with a number: basic proteins like DNA that is rich in A and T."""
+    with (folder / "binders.fasta").open("w") as proteins, (folder / "dna_pieces.fasta").open("w") as pieces:
+        charge, richness = {}, {}
+        for number in range(30):
+            share = rng.uniform(0, 0.4)
+            residues = [rng.choice("KR") if rng.random() < share else r for r in draw(rng, 40)]
+            charge[number] = sum(r in "KR" for r in residues) / 40
+            proteins.write(f">protein_{number:02d}\n{''.join(residues)}\n")
+            at = rng.uniform(0.2, 0.8)
+            bases = rng.choices("ATCG", weights=[at, at, 1 - at, 1 - at], k=60)
+            richness[number] = sum(base in "AT" for base in bases) / 60
+            pieces.write(f">piece_{number:02d}\n{''.join(bases)}\n")
+    with (folder / "affinity.csv").open("w") as out:
+        out.write("protein,dna,affinity\n")
+        for one, other in sorted(rng.sample([(i, j) for i in range(30) for j in range(30)], 120)):
+            value = 5 * charge[one] + 3 * richness[other] + rng.gauss(0, 0.1)
+            out.write(f"protein_{one:02d},piece_{other:02d},{value:.2f}\n")

@@ -69,6 +69,7 @@ def main() -> None:
     labelled_data.make(HERE, draw)
     bundles()
     published_adapter(HERE / "published_adapter.zip")
+    zipfile.ZipFile(HERE / "published_adapter.zip").extractall(HERE / "models" / "published-adapter")
 
 
 def save(model, folder: Path) -> None:

@@ -210,7 +210,7 @@ def _choose_split(tables: list[Predictions], wanted: str | None, notes: list[str
         if not len(rows[-1]):
             raise InputError(f"{table.path.name} has no row of the split '{_shown(wanted)}', which others have")
     if left := sum(held.values()) - held[wanted]:
-        notes.append(f"{left:,} rows of other splits than '{_shown(wanted)}' are not scored.")
+        notes.append(f"Of other splits than '{_shown(wanted)}', and not scored: {counted(left, 'rows')}.")
     return wanted, rows
 
 
@@ -269,8 +269,8 @@ def _true_of(
         keys, codes = keys[order], codes[order]
         proteins = len(np.unique(owners(rest))) - len(np.intersect1d(owners(rest), owners(truth.keys)))
         notes.append(
-            f"{len(rest):,} residues that the truth does not list count as negative"
-            + (f"; of {proteins:,} proteins it lists none." if proteins else ".")
+            f"Not listed by the truth, and counted as negative: {counted(len(rest), 'residues')}"
+            + (f"; of {counted(proteins, 'proteins')} it lists none." if proteins else ".")
         )
     source = Path(arguments.truth).name if arguments.truth else "the column 'truth'"
     used = np.unique(codes)
@@ -284,7 +284,7 @@ def _true_of(
     place = np.searchsorted(used, codes)
     known = np.array([value is not None for value in values])[place]
     if left := int((~known).sum()):
-        notes.append(f"{left:,} {UNITS[first.level]} whose truth is not known are left out.")
+        notes.append(f"Left out, as their truth is not known: {counted(left, UNITS[first.level])}.")
     nothing = np.zeros(len(classes), dtype=np.int64) if first.kind == "multi-label" else 0
     return keys[known], np.array([nothing if value is None else value for value in values])[place[known]]
 
@@ -331,14 +331,16 @@ def _note_what_is_left_out(tables, kept, keys, shared, truth, first, notes) -> N
     for table, rows in zip(tables, kept, strict=True):
         without = len(rows) - int(np.isin(table.keys[rows], keys).sum())
         if without:
-            notes.append(f"{without:,} {unit} of {_shown(table.name)} have no known truth and are not scored.")
+            notes.append(f"Without a known truth in {_shown(table.name)}, and not scored: {counted(without, unit)}.")
         if missing := len(keys) - int(np.isin(keys, table.keys[rows]).sum()):
-            notes.append(
-                f"{missing:,} {unit} are not predicted by {_shown(table.name)}, so they are scored for no model."
-            )
+            notes.append(f"Not predicted by {_shown(table.name)}, and scored for no model: {counted(missing, unit)}.")
     if truth.foreign:
-        what = "proteins or rows" if first.level == "residue" else unit
-        notes.append(f"{truth.foreign:,} {what} of the truth are in no prediction table.")
+        what = "records" if first.level == "residue" else unit
+        notes.append(f"In the truth, but in no prediction table: {counted(truth.foreign, what)}.")
+
+
+def counted(n: int, unit: str) -> str:
+    return f"{n:,} {unit[:-1] if n == 1 else unit}"
 
 
 def _apply_threshold(cases: Cases, threshold: float | None) -> None:

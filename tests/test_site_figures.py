@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from seqlm import figures
+from seqlm.figure_style import CLASS_COLOURS, save
 from seqlm.site_figures import MOST_NAMED, MOST_PANELS, Track, tracks
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -38,7 +38,7 @@ def key(figure) -> list[str]:
 
 
 def saved(tmp_path, figure) -> bytes:
-    figures.save(figure, tmp_path, "tracks")
+    save(figure, tmp_path, "tracks")
     return (tmp_path / "tracks.png").read_bytes()
 
 
@@ -92,11 +92,16 @@ def test_residues_are_a_curve_a_class_with_a_strip_where_it_was_called():
     values = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     called = values > 0.5
     axes = tracks([residues(values, called)], ["helix", "coil"], every_residue=True).axes[0]
-    curves = [line.get_ydata().tolist() for line in axes.lines if len(line.get_xdata()) == 4]
-    assert curves == values.T.tolist()
-    strips = {(line.get_color(), *line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2}
-    first, second = figures.CLASS_COLOURS[:2]
-    assert strips == {(first, 0.5, 2.5), (second, 2.5, 3.5), (first, 3.5, 4.5)}
+    steps = [curve.get_data() for curve in axes.patches]
+    assert [step.values.tolist() for step in steps] == values.T.tolist()
+    assert steps[0].edges.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
+    strips = [
+        (to_hex(strip.get_facecolor()[0]).upper(), *path.get_extents().intervalx)
+        for strip in axes.collections
+        for path in strip.get_paths()
+    ]
+    first, second = CLASS_COLOURS[:2]
+    assert strips == [(first, 0.5, 2.5), (first, 3.5, 4.5), (second, 2.5, 3.5)]
 
 
 def test_of_more_classes_than_colours_those_called_most_often_are_drawn():
@@ -105,7 +110,7 @@ def test_of_more_classes_than_colours_those_called_most_often_are_drawn():
     called = values.argmax(axis=1)[:, None] == np.arange(10)
     entries = key(tracks([residues(values, called)], [f"class {n}" for n in range(10)], every_residue=True))
     assert {"class 0", "class 9", "3 classes not drawn"} <= set(entries)
-    assert len(entries) == len(figures.CLASS_COLOURS) + 1
+    assert len(entries) == len(CLASS_COLOURS) + 1
 
 
 @pytest.mark.parametrize("every_residue", [True, False])

@@ -1,6 +1,6 @@
 """Predictions along proteins: a panel a protein, its sites as stems or its residues as curves.
 
-Drawn and saved as the other figures are (:mod:`seqlm.figures`).
+Drawn and saved as the other figures are (:mod:`seqlm.figure_style`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from .figures import BLACK, BLUE, CLASS_COLOURS, DASHES, GREY, RED, _styled
+from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREY, RED, styled
 from .report import shown
 
 MOST_PANELS = 12
@@ -23,6 +23,7 @@ MOST_NAMED = 10  # sites of a panel that are named
 _WIDTH, _PANEL, _KEY = 8.0, 1.15, 0.55  # inches
 _LETTER = 0.011  # share of a panel's width that a letter of a site's name takes
 _THRESHOLD = (0, (4, 3))  # dashes of its line
+_HAIR = 0.3  # points around a called residue, so that a single one of a long protein is still seen
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # of sites of several classes
 
 
@@ -46,7 +47,7 @@ class Track:
     called: np.ndarray | None
 
 
-@_styled
+@styled
 def tracks(
     proteins: Sequence[Track],
     classes: Sequence[str] | None,
@@ -149,22 +150,23 @@ def _residues(axes: Axes, track: Track, curves: list[int]) -> None:
     for order, curve in enumerate(curves):
         values = track.values[:, curve]
         colour = BLUE if len(curves) == 1 else CLASS_COLOURS[order]
+        edges = np.append(track.positions - 0.5, track.positions[-1] + 0.5)
         if len(curves) == 1 and track.called is not None:
-            axes.fill_between(track.positions, 0, values, step="mid", color=colour, alpha=0.25, lw=0, zorder=2)
-        axes.plot(track.positions, values, color=colour, lw=0.9, ls=DASHES[order], drawstyle="steps-mid", zorder=3)
+            axes.stairs(values, edges, fill=True, color=colour, alpha=0.25, lw=0, zorder=2)
+        axes.stairs(values, edges, baseline=None, color=colour, lw=0.9 if track.length <= 1000 else 0.5,
+                    ls=DASHES[order], zorder=3)  # fmt: skip
         if track.called is not None:
-            for start, end in _runs(track.positions[track.called[:, curve].astype(bool)]):
-                # a strip just above the curves; a single residue of a long protein is still seen
-                axes.plot([start - 0.5, end + 0.5], [1.07, 1.07], color=RED if len(curves) == 1 else colour, lw=4,
-                          solid_capstyle="projecting" if track.length > 1000 else "butt", zorder=4)  # fmt: skip
+            runs = _runs(track.positions[track.called[:, curve].astype(bool)])
+            axes.broken_barh(runs, (1.035, 0.07), color=RED if len(curves) == 1 else colour, lw=_HAIR, zorder=4)
 
 
-def _runs(positions: np.ndarray) -> list[tuple[int, int]]:
-    """First and last of each run of neighbouring positions."""
+def _runs(positions: np.ndarray) -> list[tuple[float, int]]:
+    """Where each run of neighbouring positions starts and how long it is, as ``broken_barh`` asks for them."""
     if not len(positions):
         return []
     breaks = np.flatnonzero(np.diff(positions) > 1)
-    return list(zip(positions[[0, *(breaks + 1)]], positions[[*breaks, -1]], strict=True))
+    first, last = positions[[0, *(breaks + 1)]], positions[[*breaks, -1]]
+    return list(zip((first - 0.5).tolist(), (last - first + 1).tolist(), strict=True))
 
 
 def _extent(proteins: Sequence[Track]) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from .manifest import check_labels, level_of
 from .model_files import ModelFolder, read_model_folder
 from .pairs import PairReader, make_pair_splits, names_in, read_members
 from .residue_labels import ResidueReader, merging
-from .sequences import Rules
+from .sequences import PROTEIN, Rules
 from .sites import windows_of
 from .tokens import Encoder
 
@@ -247,7 +247,9 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
     dataset = make_splits(*_read_three(arguments, read), **_splitting(arguments))
     dataset.rules = dataset.rules.merged(rules)
     labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
-    window = None if numeric else windows_of(example.sequence for split in SPLITS for example in dataset[split])
+    window = None
+    if not numeric and reader.family.alphabet == PROTEIN:  # DNA of one length is hardly ever cut around a site
+        window = windows_of(example.sequence for split in SPLITS for example in dataset[split])
     return Plan(arguments, scratch, reader, dataset, labels, "", window=window)
 
 

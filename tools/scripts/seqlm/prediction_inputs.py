@@ -117,7 +117,7 @@ def _published(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     family = recognise(base.path, base.config)
     labels = tuple(name.strip() for name in arguments.labels.split(",")) if arguments.labels else None
     found = inspect_published(bundle, base, labels)
-    threshold = 0.5 if len(found.labels) == 2 else None
+    threshold = 0.5 if len(found.labels or ()) == 2 else None
     plan = Plan(arguments, scratch, bundle, base, family, found.task, found.labels, threshold, published=True)
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -28,6 +28,7 @@ def test_rows_that_one_side_lacks_are_left_out_and_counted(tmp_path):
     truth = write(tmp_path / "t.tsv", ["id", "label"], [(f"s{i}", i) for i in range(1, 15)])
     cases = gather(options([first, second], truth=str(truth)))
     assert cases.truth.tolist() == list(range(3, 10))
+    assert cases.predictions["a"].tolist() == list(range(3, 10))
     assert cases.predictions["b"].tolist() == [-i for i in range(3, 10)]
     assert cases.notes == [
         "Without a known truth in a, and not scored: 1 sequence.",

@@ -8,6 +8,7 @@ from scipy import stats
 from seqlm import metrics
 from seqlm.curves import Curve
 from seqlm.metrics import Score
+from seqlm.resampling import Sample
 from sklearn import metrics as reference
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -138,6 +139,16 @@ def test_paired_difference_uses_the_same_resamples_for_both():
     assert_same_intervals({"mcc": difference}, explicit_intervals(both, 60, 25, 4))
     assert difference.value == pytest.approx(both(np.arange(60))["mcc"])
     assert metrics.paired_difference("auroc", truth, other, other) == Score(0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("difference", [0.5, 2.0, 5.0])
+def test_p_of_a_difference_is_that_of_a_normal_one_even_beyond_what_can_be_counted(difference):
+    drawn = difference + np.random.default_rng(0).normal(size=5000)
+    expected = 2 * stats.norm.sf(difference)
+    assert Sample(difference, drawn).p() == pytest.approx(expected, rel=0.15)
+    assert Sample(-difference, -drawn).p() == pytest.approx(expected, rel=0.15)
+    assert Sample(0.0, np.zeros(10)).p() == 1
+    assert np.isnan(Sample(np.nan, np.full(10, np.nan)).p())
 
 
 def proteins_of(n: int, seed: int = 7):

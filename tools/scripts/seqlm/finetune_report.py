@@ -6,14 +6,12 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from . import figures, metrics
-from .calibration import calibration
+from .finetune_figures import figures_of, of_labels
 from .finetune_summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
 from .report import (
     Block,
@@ -39,13 +37,13 @@ CITATIONS = {
     "transformers": ("Transformers: Wolf et al. 2020.", DOI + "10.18653/v1/2020.emnlp-demos.6"),
     "peft": ("PEFT: Mangrulkar et al. 2022.", "https://github.com/huggingface/peft"),
     "scikit-learn": ("scikit-learn (baselines): Pedregosa et al. 2011.", DOI + "10.48550/arXiv.1201.0490"),
+    "fmax": ("Fmax: Radivojac et al. 2013, Nature Methods.", DOI + "10.1038/nmeth.2340"),
+    "temperature": ("Calibration by temperature: Guo et al. 2017.", DOI + "10.48550/arXiv.1706.04599"),
+    "proteins-drawn": ("Intervals over proteins: Field & Welsh 2007.", DOI + "10.1111/j.1467-9868.2007.00593.x"),
+    "new-proteins": ("Pairs of new proteins: Park & Marcotte 2012, Nature Methods.", DOI + "10.1038/nmeth.2259"),
+    "pair-leakage": ("Leakage in pairs: Bernett et al. 2024, Brief. Bioinform.", DOI + "10.1093/bib/bbae076"),
 }
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    caption: str
-    draw: Callable[[], Drawing]
+MOST_LABELS = 20  # rows of the table of labels
 
 
 def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = None) -> Report:
@@ -55,7 +53,7 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
         metrics_output: name of the Galaxy output with all scores, to be shown as a table; None where there is none.
     """
     report = Report("Fine-tuning report")
-    drawn = _figures(summary)
+    drawn = figures_of(summary)
 
     def section(title: str, *blocks: Block) -> None:
         if blocks:
@@ -74,6 +72,7 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     section("Scores", *_scores(summary, metrics_output))
     section("Learning curves", *pictures("learning-curves"))
     section("Confusion matrix", *pictures("confusion-matrix"))
+    section("Labels", *(_labels(summary) if summary.several else ()), *pictures("labels"))
     section("ROC and precision–recall", *pictures("roc", "precision-recall"))
     section("Calibration", *pictures("calibration"))
     section("Predicted and measured values", *pictures("predicted-measured", "residuals"))
@@ -84,126 +83,115 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     section(
         "How to cite",
         Paragraph("If these results go into a paper, please cite what made them."),
-        References([CITATIONS[key] for key in summary.citations]),
+        References([CITATIONS[key] for key in CITATIONS if key in {*summary.citations, *_methods(summary)}]),
     )
     return report
 
 
 def save_figures(summary: FinetuneSummary, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
     """Draw every figure of the report into ``folder``; returns their names."""
-    drawn = _figures(summary)
+    drawn = figures_of(summary)
     for name, figure in drawn.items():
         figures.save(figure.draw(), folder, name, formats)
     return list(drawn)
 
 
-def _figures(summary: FinetuneSummary) -> dict[str, _Drawn]:
-    """Name -> caption and how to draw it, for what this summary has data for."""
-    split = summary.deciding
-    truth, predicted = summary.truth[split], summary.predictions[FINE_TUNED][split]
-    scores = summary.scores[FINE_TUNED][split]
-    where = f"{SPLIT_NAMES[split]}, {len(truth):,} sequences"
-    label = summary.label(summary.metric)
-    drawn = {}
-    if summary.history:
-        drawn["learning-curves"] = _Drawn(
-            _learning_caption(summary),
-            lambda: figures.learning_curves(summary.history, summary.metric, label, summary.best_epoch),
-        )
-    if summary.regression:
-        drawn["predicted-measured"] = _Drawn(
-            f"Predicted against measured values ({where}). On the dotted line they are equal.",
-            lambda: figures.scatter(truth, predicted, scores),
-        )
-        drawn["residuals"] = _Drawn(
-            "What is left to explain: predicted less measured. A slope or a funnel means that errors depend on the "
-            "value; far points are worth a look.",
-            lambda: figures.residuals(truth, predicted),
-        )
-    else:
-        drawn |= _class_figures(summary, truth, predicted, scores, where)
-    drawn["baselines"] = _Drawn(
-        f"{label} of each model with its 95 % interval ({where}). Intervals may overlap and the difference still be "
-        "clear, as all models saw the same sequences: the verdict compares them pair by pair.",
-        lambda: figures.baselines({name: summary.score(name) for name in summary.models}, label, FINE_TUNED),
-    )
-    drawn["lengths"] = _Drawn(
-        "Lengths of the sequences. Splits that differ much in length are not of the same kind.",
-        lambda: figures.lengths(summary.lengths),
-    )
-    return drawn
-
-
-def _class_figures(summary: FinetuneSummary, truth, predicted, scores, where: str) -> dict[str, _Drawn]:
-    classes, positive = summary.classes, summary.positive
-    bins = calibration(truth, predicted, positive=positive)
-    drawn = {
-        "confusion-matrix": _Drawn(
-            f"Rows are true classes, columns what the model called them ({where}). Each cell has the number and the "
-            "share of its row; what is right is on the diagonal.",
-            lambda: figures.confusion_matrix(truth, summary.called, classes),
-        ),
-    }
-    if len(np.unique(truth)) > 1:
-        several = "One curve a class against all others, and their mean. " if len(classes) > 2 else ""
-        drawn["roc"] = _Drawn(
-            f"ROC ({where}). {several}Up and to the left is better; the dotted diagonal is guessing.",
-            lambda: figures.roc(truth, predicted, classes, positive, scores["auroc"]),
-        )
-        chance = "" if several else " The dotted line, the share of positives, is guessing."
-        drawn["precision-recall"] = _Drawn(
-            f"Precision–recall. {several}Up and to the right is better; with few positives this tells more than "
-            f"ROC.{chance}",
-            lambda: figures.precision_recall(truth, predicted, classes, positive, scores["auprc"]),
-        )
-    drawn["calibration"] = _Drawn(
-        "Whether probabilities can be taken at their word: of sequences given 0.8, 8 in 10 should be right. Below the "
-        f"diagonal the model is too sure. Brier score {bins.brier:.3f}, expected calibration error {bins.ece:.3f} "
-        "(0 is perfect); bars are 95 % intervals.",
-        lambda: figures.reliability(truth, predicted, classes, positive),
-    )
-    return drawn
-
-
-def _learning_caption(summary: FinetuneSummary) -> str:
-    text = "Loss after each epoch. Validation loss that rises while training loss falls is overfitting."
-    if not summary.best_epoch:
-        return text + " Without a validation set the last epoch was kept."
-    chosen = "loss" if summary.chosen_by == "loss" else summary.label(summary.chosen_by or summary.metric)
-    text += f" Epoch {summary.best_epoch} of {len(summary.history)} was kept for its validation {chosen}."
-    if summary.best_epoch == len(summary.history):
-        text += " It was the last one, so more epochs may help."
-    return text
+def _methods(summary: FinetuneSummary) -> list[str]:
+    """Citations of what this report itself uses."""
+    keys = ["fmax"] if summary.several else []
+    keys += ["temperature"] if summary.temperature != 1 else []
+    keys += ["proteins-drawn"] if summary.groups else []
+    return keys + (["new-proteins", "pair-leakage"] if summary.unit == "pair" else [])
 
 
 def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]:
     names = metrics.metrics_for(summary.task)
     split, scores = summary.deciding, summary.scores
-    if summary.regression:
-        reading = "RMSE has the unit of the values, and low is good; of the others 1 is perfect and 0 is guessing."
-    else:
-        share = 1 / len(summary.classes)
-        reading = f"1 is perfect; guessing gives MCC 0, AUROC 0.5 and balanced accuracy {share:.2g}."
-    if summary.positive is not None:
-        reading += f" The positive class is {shown(summary.classes[summary.positive])}."
     compared = [
         [summary.label(name), *(_short(scores[model][split][name], name) for model in summary.models)] for name in names
     ]
-    blocks: list[Block] = [
-        Paragraph(f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals in brackets. {reading}"),
-        Table(["Score", *summary.models], compared),
-    ]
+    reading = f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals in brackets. {_reading(summary)}"
+    blocks: list[Block] = [Paragraph(reading), Table(["Score", *summary.models], compared)]
+    if called := _calling(summary):
+        blocks.append(Paragraph(called))
     if len(summary.splits) > 1:
         every = [
             [summary.label(name), *(number(scores[FINE_TUNED][s][name].value, name) for s in summary.splits)]
             for name in names
         ]
-        learnt = "Training scores far above the others mean that the training sequences were learnt by heart."
-        blocks.append(Paragraph(f"The fine-tuned model on every split. {learnt}"))
+        text = (
+            "The fine-tuned model on every split. Training scores far above the others mean that the training "
+            f"{summary.wholes} were learnt by heart."
+        )
+        if "validation" in summary.splits:
+            text += " Validation scores are a little too good, as that set chose between epochs."
+        blocks.append(Paragraph(text))
         blocks.append(Table(["Score", *(SPLIT_NAMES[name] for name in summary.splits)], every))
     if metrics_output:
         blocks.append(DatasetTable(metrics_output, "All scores"))
     return blocks
+
+
+def _reading(summary: FinetuneSummary) -> str:
+    """How to read the scores."""
+    if summary.regression:
+        return "RMSE has the unit of the values, and low is good; of the others 1 is perfect and 0 is guessing."
+    if summary.several:
+        return (
+            "1 is perfect. Macro scores are means over labels, so that a rare label counts as much as a frequent one; "
+            "micro scores put all labels of all sequences together, so that frequent labels decide. Guessing gives a "
+            "macro AUROC of 0.5. Fmax is the best balance of precision and recall over all thresholds, as in the CAFA "
+            "challenges of protein function; every model gets the threshold that suits it best here."
+        )
+    share = 1 / len(summary.classes)
+    if summary.positive is None:
+        return f"1 is perfect; guessing gives MCC 0, AUROC 0.5 and balanced accuracy {share:.2g}."
+    frequent = np.mean(summary.truth[summary.deciding] == summary.positive)
+    return (
+        f"1 is perfect; guessing gives MCC 0, AUROC 0.5, balanced accuracy {share:.2g} and AUPRC {frequent:.2g}, the "
+        f"share of positives. The positive class is {shown(summary.classes[summary.positive])}."
+    )
+
+
+def _calling(summary: FinetuneSummary) -> str:
+    """From which probability on a class is called, where the validation set chose that."""
+    threshold = summary.chosen_threshold
+    if threshold is None:
+        return ""
+    best = f"the best {metrics.label(summary.threshold_by)} on the validation set"
+    if np.ndim(threshold):
+        text = f"A label is called from a probability on that is its own: the one with {best}."
+    else:
+        text = (
+            f"A {summary.one} is called {shown(summary.classes[1])} from a probability of {threshold:.2g} on, the "
+            f"threshold with {best}."
+        )
+    return f"{text} Baselines have thresholds of their own, chosen in the same way."
+
+
+def _labels(summary: FinetuneSummary) -> list[Block]:
+    found = of_labels(summary, FINE_TUNED, MOST_LABELS)
+    rows = [
+        [
+            shown(summary.classes[one.place]),
+            f"{one.size:,}",
+            f"{one.called:,}",
+            f"{one.threshold:.2g}",
+            _short(one.f1, "f1"),
+            _short(one.auroc, "auroc"),
+        ]
+        for one in found
+    ]
+    which = (
+        f"The {MOST_LABELS} most frequent of {len(summary.classes):,} labels: how"
+        if len(found) == MOST_LABELS
+        else "How"
+    )
+    text = (
+        f"{which} many sequences of the {SPLIT_NAMES[summary.deciding]} have each label, how many are called to have "
+        "it, from which probability on, and how well that does."
+    )
+    return [Paragraph(text), Table(["Label", "Have it", "Called", "Threshold", "F1", "AUROC"], rows)]
 
 
 def _short(score: metrics.Score, metric: str) -> str:
@@ -217,35 +205,78 @@ def _short(score: metrics.Score, metric: str) -> str:
 
 
 def _data(summary: FinetuneSummary) -> list[Block]:
-    rows = []
-    for split in summary.splits:
-        lengths = summary.lengths[split]
-        row = [split, f"{len(lengths):,}", f"{lengths.min():,} / {np.median(lengths):,.0f} / {lengths.max():,}"]
-        if summary.regression:
-            truth = summary.truth[split]
-            row.append(f"{truth.min():.4g} / {np.median(truth):.4g} / {truth.max():.4g}")
-        rows.append([*row, summary.origin.get(split, "")])
-    values = ["Value: min / median / max"] if summary.regression else []
+    columns = _columns(summary)
     blocks: list[Block] = [
-        Table(["Split", "Sequences", "Length: min / median / max", *values, "Where it comes from"], rows)
+        Table(list(columns), [[cell(split) for cell in columns.values()] for split in summary.splits]),
+        *_class_counts(summary),
     ]
-    if not summary.regression:
-        counts = {split: np.bincount(summary.truth[split], minlength=len(summary.classes)) for split in summary.splits}
+    if summary.window:
+        middle = " or ".join(summary.sites)
         blocks.append(
-            Table(
-                ["Class", *summary.splits],
-                [[name, *(f"{counts[s][c]:,}" for s in summary.splits)] for c, name in enumerate(summary.classes)],
+            Paragraph(
+                f"All sequences are windows of {summary.window} residues with {middle} in the middle, so the model can "
+                "also scan whole proteins for such sites: choose that when you predict with it."
             )
         )
-    notes = [f"Equal sequences {what}: {count:,}." for what, count in summary.duplicates.items()]
-    blocks.append(Bullets([*(notes or ["No sequence occurs twice."]), *(f"{rule}." for rule in summary.rules)]))
+    equal = "Sequences" if summary.unit == "pair" else "Equal sequences"
+    notes = [f"{equal} {what}: {count:,}." for what, count in summary.duplicates.items()]
+    none = "No sequence is in pairs of two splits." if summary.unit == "pair" else "No sequence occurs twice."
+    blocks.append(Bullets([*(notes or [none]), *(f"{rule}." for rule in summary.rules)]))
+    counted = "sequences of the same name" if summary.unit == "pair" else "equal sequences"
     blocks.append(
         Paragraph(
-            "Only equal sequences are counted here. Similar ones, such as homologous proteins, on both sides of a "
-            "split also make scores look better than they are."
+            f"Only {counted} are counted here. Similar ones, such as homologous proteins, on both sides of a split "
+            "also make scores look better than they are."
         )
     )
     return blocks
+
+
+def _columns(summary: FinetuneSummary) -> dict[str, Callable[[str], str]]:
+    """Header -> cell of a split, of the table of splits."""
+    truth, lengths = summary.truth, summary.lengths
+    columns: dict[str, Callable[[str], str]] = {"Split": str}
+    length = f"{summary.wholes[:-1].capitalize()} length"
+    if summary.unit == "residue":
+        columns[summary.wholes.capitalize()] = lambda split: f"{len(lengths[split]):,}"
+    columns[summary.many.capitalize()] = lambda split: f"{len(truth[split]):,}"
+    if summary.unit == "residue":
+        columns["Not known, not counted"] = lambda split: f"{summary.masked.get(split, 0):,}"
+    elif summary.unit == "pair":
+        columns[summary.wholes.capitalize()] = lambda split: f"{len(lengths[split]):,}"
+        columns["Of them in training pairs"] = lambda split: (
+            "" if split == "train" else f"{summary.shared_members(split):,}"
+        )
+    else:
+        length = "Length"
+    columns[f"{length}: min / median / max"] = lambda split: (
+        f"{lengths[split].min():,} / {np.median(lengths[split]):,.0f} / {lengths[split].max():,}"
+    )
+    if summary.regression:
+        columns["Value: min / median / max"] = lambda split: (
+            f"{truth[split].min():.4g} / {np.median(truth[split]):.4g} / {truth[split].max():.4g}"
+        )
+    if summary.several:
+        columns["Labels each"] = lambda split: f"{truth[split].sum(axis=1).mean():.2f}"
+        columns["Without a label"] = lambda split: f"{(truth[split].sum(axis=1) == 0).sum():,}"
+    columns["Where it comes from"] = lambda split: summary.origin.get(split, "")
+    return columns
+
+
+def _class_counts(summary: FinetuneSummary) -> list[Block]:
+    """How many units of each class there are in each split."""
+    if summary.regression:
+        return []
+    rows = []
+    for c, name in enumerate(summary.classes):
+        cells = []
+        for split in summary.splits:
+            truth = summary.truth[split]
+            count = int(np.sum(truth[:, c] if summary.several else truth == c))
+            share = f" ({count / len(truth):.1%})" if summary.unit == "residue" else ""
+            cells.append(f"{count:,}{share}")
+        rows.append([name, *cells])
+    return [Table(["Label" if summary.several else "Class", *summary.splits], rows)]
 
 
 def _versions(summary: FinetuneSummary) -> list[str]:

@@ -9,17 +9,30 @@ import numpy as np
 from . import metrics
 from .finetune_summary import SPLIT_NAMES, FinetuneSummary
 from .metrics import Score
+from .pair_baselines import FREQUENCY
 from .report import shown
 
 BASELINE_NAMES = {
     "majority": "always the class shares of the training set",
     "mean": "always the mean of the training values",
     "k-mer": "a simple model of short words in the sequence, without a language model",
+    "residue": "the class shares of the same letter in training: what the letter alone tells",
+    "window": "a simple model of the letters around, without a language model",
+    "protein frequency": "a simple model of how often each member occurs in training pairs of each class: what a model "
+    "gets by remembering them",
     "frozen embeddings": "a simple model on the base model's embeddings, without fine-tuning",
+}
+_OF_LABELS = {"majority": "always how frequent each label is in the training set"}
+_OF_PAIRS = {"k-mer": "a simple model of short words in the two sequences, without a language model"}
+_OF_VALUES = {
+    "residue": "the mean of the same letter in training: what the letter alone tells",
+    "protein frequency": "a simple model of the mean of each member's training pairs: what a model gets by remembering "
+    "them",
 }
 
 # Beyond these the report warns. Few: an accuracy has a 95 % interval of about 0.2 with 100 sequences.
-FEW_SEQUENCES = 100
+FEW_UNITS = 100
+FEW_PROTEINS = 30  # of residues: their proteins are what tells something of its own
 FEW_OF_A_CLASS = 20
 WIDE_INTERVAL = 0.2
 UNBALANCED = 4  # times as many training examples of the largest class as of the smallest
@@ -55,12 +68,21 @@ def headline(summary: FinetuneSummary) -> str:
 
 
 def explanation(summary: FinetuneSummary) -> str:
-    n = len(summary.truth[summary.deciding])
-    return (
-        f"Judged by {_name_of_score(summary)} on the {SPLIT_NAMES[summary.deciding]} of {n:,} sequences, the "
-        f"fine-tuned model reaches {with_interval(summary.score(), summary.metric)}. The range is a 95 % interval: how "
-        "far the score could move with other sequences of the same kind. A baseline counts as beaten when the whole "
-        "interval of the difference is on the better side of zero."
+    split = summary.deciding
+    text = (
+        f"Judged by {_name_of_score(summary)} on the {SPLIT_NAMES[split]} of {summary.size(split)}, the fine-tuned "
+        f"model reaches {with_interval(summary.score(), summary.metric)}. The range is a 95 % interval: how far the "
+        f"score could move with other {summary.wholes} of the same kind. "
+    )
+    if summary.unit == "residue":
+        text += (
+            f"{summary.many.capitalize()} of one {summary.wholes[:-1]} are not independent, so whole {summary.wholes} "
+            "were drawn for it. "
+        )
+    if summary.unit == "pair":
+        text += f"Pairs that share a {summary.wholes[:-1]} are not independent, so it is rather too narrow. "
+    return text + (
+        "A baseline counts as beaten when the whole interval of the difference is on the better side of zero."
     )
 
 
@@ -74,7 +96,7 @@ def comparisons(summary: FinetuneSummary) -> list[str]:
     }
     sentences = []
     for name in summary.models[1:]:
-        what = f" ({BASELINE_NAMES[name]})" if name in BASELINE_NAMES else ""
+        what = f" ({meaning})" if (meaning := _baseline_in_words(summary, name)) else ""
         sentences.append(
             f"{name}{what}: {with_interval(summary.score(name), summary.metric)}; "
             + words[_outcome(summary, name)].format(with_interval(_gain(summary, name), summary.metric))
@@ -85,63 +107,105 @@ def comparisons(summary: FinetuneSummary) -> list[str]:
 
 def warnings(summary: FinetuneSummary) -> list[str]:
     """What makes the verdict weaker than it looks, the most serious first."""
-    deciding, score = summary.deciding, summary.score()
-    n = len(summary.truth[deciding])
     found = []
     if summary.demonstration:
         found.append(
             f"The base model {shown(summary.base_model)} is a tiny demonstration model that has learnt nothing from "
             "nature. These scores show that the tool works; they say nothing about biology."
         )
-    if deciding == "validation":
-        found.append(
-            "There is no test set. The validation set also chose the best epoch and the baselines' settings, so its "
-            "scores are too good. Keep some sequences apart as a test set before you rely on them."
-        )
-    if deciding == "train":
-        found.append(
-            "There is neither a test nor a validation set. The scores are of the very sequences that the model was "
-            "trained on and say nothing about new ones."
-        )
-    shared = summary.duplicates.get(f"in both train and {deciding}", 0)
-    if shared:
-        found.append(
-            f"{shared:,} of the sequences in the {SPLIT_NAMES[deciding]} are also in the training set, so its scores "
-            "are too good. Remove duplicates before splitting."
-        )
-    if n < FEW_SEQUENCES:
-        found.append(
-            f"Only {n:,} sequences decide: each moves the accuracy by {1 / n:.1%}. Small differences mean nothing."
-            if not summary.regression
-            else f"Only {n:,} sequences decide. Small differences mean nothing."
-        )
-    if not summary.regression:
+    found += _split_warnings(summary)
+    if summary.unit == "pair":
+        found += _pair_warnings(summary)
+    found += _size_warnings(summary)
+    if summary.several:
+        found += _label_warnings(summary)
+    elif not summary.regression:
         found += _class_warnings(summary)
+    score = summary.score()
     width = score.high - score.low
     if width > WIDE_INTERVAL and summary.metric != "rmse":
         found.append(
             f"The interval of {_name_of_score(summary)} is {width:.2f} wide. The true value can be anywhere in it; "
-            "more test sequences would narrow it."
+            f"more test {summary.wholes if summary.unit == 'residue' else summary.many} would narrow it."
         )
     return found
 
 
+def _split_warnings(summary: FinetuneSummary) -> list[str]:
+    found, deciding = [], summary.deciding
+    if deciding == "validation":
+        chosen = ["the best epoch", "the baselines' settings"]
+        chosen += ["the threshold"] * (summary.chosen_threshold is not None)
+        chosen += ["the temperature"] * (summary.temperature != 1)
+        found.append(
+            f"There is no test set. The validation set also chose {_list(chosen)}, so its scores are too good. Keep "
+            f"some {summary.wholes} apart as a test set before you rely on them."
+        )
+    if deciding == "train":
+        found.append(
+            f"There is neither a test nor a validation set. The scores are of the very {summary.many} that the model "
+            "was trained on and say nothing about new ones."
+        )
+    shared = summary.duplicates.get(f"in both train and {deciding}", 0)
+    if shared:
+        found.append(
+            f"{shared:,} of the {summary.wholes} in the "
+            f"{SPLIT_NAMES[deciding]} are also in the training set, so its scores are too good. "
+            "Remove duplicates before splitting."
+        )
+    return found
+
+
+def _pair_warnings(summary: FinetuneSummary) -> list[str]:
+    """A model of pairs can score well by remembering which proteins have many partners, and knows nothing of new ones
+    (Park & Marcotte 2012; Bernett et al. 2024)."""
+    found, deciding = [], summary.deciding
+    shared = summary.shared_members(deciding) if deciding != "train" else 0
+    if shared:
+        found.append(
+            f"{shared:,} of the {len(summary.lengths[deciding]):,} {summary.wholes} in the pairs of the "
+            f"{SPLIT_NAMES[deciding]} are in training pairs too. A model can score well on those by remembering which "
+            f"{summary.wholes} have many partners, and will do worse on new ones. Split by {summary.wholes[:-1]} to "
+            "see how much worse."
+        )
+    if FREQUENCY in summary.differences and _outcome(summary, FREQUENCY) != "better":
+        found.append(
+            f"Fine-tuning did not clearly beat {FREQUENCY}, which knows no sequence, only how often each one occurs in "
+            "training pairs. Nothing shows that the model has learnt more than that."
+        )
+    return found
+
+
+def _size_warnings(summary: FinetuneSummary) -> list[str]:
+    n = summary.independent(summary.deciding)
+    if summary.unit == "residue":
+        if n >= FEW_PROTEINS:
+            return []
+        return [f"Only {n:,} {summary.wholes} decide, however many {summary.many} they have. Take differences lightly."]
+    if n >= FEW_UNITS:
+        return []
+    if summary.regression or summary.several:
+        return [f"Only {n:,} {summary.many} decide. Small differences mean nothing."]
+    return [
+        f"Only {n:,} {summary.many} decide: each moves the accuracy by {1 / n:.1%}. Small differences mean nothing."
+    ]
+
+
 def _class_warnings(summary: FinetuneSummary) -> list[str]:
-    found = []
+    found, many = [], summary.many
     here = np.bincount(summary.truth[summary.deciding], minlength=len(summary.classes))
     rare = [summary.classes[c] for c in np.flatnonzero(here < FEW_OF_A_CLASS)]
-    if rare and len(summary.truth[summary.deciding]) >= FEW_SEQUENCES:
-        names = _list([shown(name) for name in rare[:3]] + ([f"{len(rare) - 3:,} more"] if len(rare) > 3 else []))
+    if rare and len(summary.truth[summary.deciding]) >= FEW_UNITS:
         found.append(
-            f"Fewer than {FEW_OF_A_CLASS} sequences of {names} are in the {SPLIT_NAMES[summary.deciding]}; how well "
-            "the model does on so few is mostly luck."
+            f"Fewer than {FEW_OF_A_CLASS} {many} of {_first(rare)} are in the {SPLIT_NAMES[summary.deciding]}; how "
+            "well the model does on so few is mostly luck."
         )
     counts = np.bincount(summary.truth["train"], minlength=len(summary.classes))
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] >= UNBALANCED * counts[least]:
         largest, share = shown(summary.classes[most]), here[most] / here.sum()
         found.append(
-            f"The classes are unbalanced: {counts[most]:,} training sequences of {largest}, {counts[least]:,} of "
+            f"The classes are unbalanced: {counts[most]:,} training {many} of {largest}, {counts[least]:,} of "
             f"{shown(summary.classes[least])}. "
             + (
                 f"Calling everything {largest} has an accuracy of {share:.2f} here, so look at "
@@ -153,9 +217,43 @@ def _class_warnings(summary: FinetuneSummary) -> list[str]:
     called = np.unique(summary.called)
     if len(called) == 1 and len(here) > 1:
         found.append(
-            f"The model calls every sequence {shown(summary.classes[called[0]])}: it has learnt no difference."
+            f"The model calls every {summary.one} {shown(summary.classes[called[0]])}: it has learnt no difference."
         )
     return found
+
+
+def _label_warnings(summary: FinetuneSummary) -> list[str]:
+    found, where = [], SPLIT_NAMES[summary.deciding]
+    here = summary.truth[summary.deciding].sum(axis=0)
+    missing = [summary.classes[c] for c in np.flatnonzero(here == 0)]
+    if missing:
+        found.append(f"No sequence of the {where} has {_first(missing)}: how well it is predicted is not known.")
+    rare = [summary.classes[c] for c in np.flatnonzero((here > 0) & (here < FEW_OF_A_CLASS))]
+    if rare:
+        found.append(
+            f"Fewer than {FEW_OF_A_CLASS} sequences of the {where} have {_first(rare)}; how well the model does on so "
+            "few is mostly luck. Macro scores count rare labels as much as frequent ones."
+        )
+    nothing = int((summary.called.sum(axis=1) == 0).sum())
+    if nothing == len(summary.called):
+        found.append(
+            "The model calls no label for any sequence: every probability is below the threshold. More epochs, or "
+            "thresholds chosen on a validation set, may help."
+        )
+    elif nothing > 0.1 * len(summary.called):
+        found.append(f"The model calls no label at all for {nothing:,} of {len(summary.called):,} sequences.")
+    return found
+
+
+def _first(names: list[str]) -> str:
+    """The first three names, and how many more there are."""
+    return _list([shown(name) for name in names[:3]] + ([f"{len(names) - 3:,} more"] if len(names) > 3 else []))
+
+
+def _baseline_in_words(summary: FinetuneSummary, name: str) -> str:
+    special = _OF_VALUES if summary.regression else _OF_LABELS if summary.several else {}
+    special = special | (_OF_PAIRS if summary.unit == "pair" else {})
+    return special.get(name, BASELINE_NAMES.get(name, ""))
 
 
 def _outcome(summary: FinetuneSummary, baseline: str) -> str:
@@ -175,7 +273,7 @@ def _gain(summary: FinetuneSummary, baseline: str) -> Score:
 
 def _name_of_score(summary: FinetuneSummary) -> str:
     name = summary.label(summary.metric)
-    is_name = name.isupper() or name.startswith(("Spearman", "Pearson"))
+    is_name = name.isupper() or name.startswith(("Spearman", "Pearson", "Fmax"))
     return name if is_name else name[0].lower() + name[1:]
 
 

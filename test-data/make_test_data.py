@@ -20,6 +20,7 @@ import zipfile
 from pathlib import Path
 
 import labelled_data
+import predicted_data
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -67,6 +68,7 @@ def main() -> None:
     one_class(HERE / "one_class.fasta", rng)
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     labelled_data.make(HERE, draw)
+    predicted_data.make(HERE)
     bundles()
     published_adapter(HERE / "published_adapter.zip")
     zipfile.ZipFile(HERE / "published_adapter.zip").extractall(HERE / "models" / "published-adapter")

@@ -71,7 +71,7 @@ class Values(Scorer):
         return {
             "pearson": _correlation(mean_tp - mean_t * mean_p, variance_t, variance_p),
             "rmse": np.sqrt(squared_error),
-            "r2": 1 - ratio(squared_error, variance_t),
+            "r2": np.round(1 - ratio(squared_error, variance_t), 12),  # of the mean it is 0, up to rounding
         }
 
     def _exact_ranks(self, owner):

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .figures import BLUE, GREY, ORANGE, _styled
+from .figure_style import BLUE, GREY, ORANGE, styled
 from .leakage import Likeness
 from .report import shown
 from .sequences import DNA
@@ -21,7 +21,7 @@ MOST_CLASSES = 4
 ERROR = 0.05  # of one marked cell in the whole panel by chance (Bonferroni)
 
 
-@_styled
+@styled
 def composition(windows: Sequence[str], labels: Sequence[str], classes: Sequence[str], alphabet: str) -> Figure:
     """How much more often each letter stands at each position in one class than in all others.
 
@@ -62,7 +62,7 @@ def composition(windows: Sequence[str], labels: Sequence[str], classes: Sequence
     return figure
 
 
-@_styled
+@styled
 def likeness(found: Likeness, split: str) -> Figure:
     """Which share of the held-out examples is how near to its nearest training example."""
     figure = Figure(figsize=(4.8, 3.0))

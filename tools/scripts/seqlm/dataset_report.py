@@ -19,6 +19,7 @@ from . import __version__, dataset_figures, figures
 from .dataset_making import Made
 from .dataset_verdict import explanation, headline, percent, warnings
 from .datasets import SPLITS
+from .figure_style import save
 from .homology import EXPECTED, HALF, SENSITIVITY
 from .report import (
     Block,
@@ -99,7 +100,7 @@ def save_figures(made: Made, folder: Path, formats: Sequence[str] = ("png",)) ->
     """Draw every figure of the report into ``folder``; returns their names."""
     drawn = _figures(made)
     for name, drawing in drawn.items():
-        figures.save(drawing.draw(), folder, name, formats)
+        save(drawing.draw(), folder, name, formats)
     return list(drawn)
 
 
@@ -239,7 +240,7 @@ def interval(found: int, of: int) -> tuple[float, float]:
     z = 1.959964
     middle = (found + z * z / 2) / (of + z * z)
     half = z / (of + z * z) * (found * (of - found) / of + z * z / 4) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (middle - half if found else 0.0), (middle + half if found < of else 1.0)
 
 
 def _changes(made: Made) -> list[str]:

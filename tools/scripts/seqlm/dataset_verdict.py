@@ -53,7 +53,12 @@ def explanation(made: Made) -> str:
     severity = next((level for level in (3, 2, 1) if leakage.worst(level)[0] > (A_FEW if level > 1 else MANY)), 1)
     beyond, measure = leakage.worst(severity)
     if measure is None or beyond <= 0:
-        text = "No measure below finds more in common than chance explains."
+        text = "None of the measures below finds more in common than chance explains."
+    elif found == TRUSTED:
+        text = (
+            f"Beyond what chance explains, none of the measures below concerns more than {percent(beyond)} of the "
+            f"{leakage.deciding} examples."
+        )
     else:
         text = f"{sentence(measure, leakage.deciding)}."
         if measure.at_random is not None and made.plan.arguments.split != "random":
@@ -127,8 +132,8 @@ def warnings(made: Made) -> list[str]:
         )
     if searched and plan.alphabet == DNA and plan.arguments.split == "homology" and plan.arguments.identity < VAGUE_DNA:
         found.append(
-            f"Of DNA, MMseqs2 finds most relatives from {percent(VAGUE_DNA)} identity on and misses more the lower it is; "
-            f"the {percent(plan.arguments.identity)} asked for are not reached."
+            f"Of DNA, MMseqs2 finds most relatives from {percent(VAGUE_DNA)} identity on and misses more the lower it "
+            f"is; the {percent(plan.arguments.identity)} asked for are not reached."
         )
     return found
 

@@ -17,8 +17,9 @@ from .homology import Hits
 from .sequences import DNA, PROTEIN, TEXT
 from .site_windows import Entry
 
-# Identities from which a neighbour is counted. DNA of unrelated sequences is a quarter identical already.
-THRESHOLDS = {PROTEIN: (0.3, 0.5, 0.9), DNA: (0.7, 0.8, 0.9), TEXT: (0.4, 0.6, 0.9)}
+# Identity (of molecules: Tanimoto similarity) from which a neighbour is counted -> how severe that is. DNA of unrelated
+# sequences is a quarter identical already; molecules with a similarity of 0.4 are common among any drugs.
+THRESHOLDS = {PROTEIN: {0.3: 1, 0.5: 2, 0.9: 3}, DNA: {0.7: 1, 0.8: 2, 0.9: 3}, TEXT: {0.4: 0, 0.6: 1, 0.9: 3}}
 MOST_MOLECULES = 200_000_000  # pairs compared, about 15 s
 
 
@@ -31,7 +32,7 @@ class Measure:
         found, of: split -> examples that share it, and examples looked at.
         at_random: the share of test examples (or else validation examples) in a random split; None if not measured.
         by_chance: the share of them that shuffled windows reach; None if not measured.
-        severity: 3 is the same sequence again, 2 a close relative, 1 a distant one.
+        severity: 3 is the same sequence again, 2 a close relative, 1 a distant one, 0 hardly any.
     """
 
     what: str
@@ -234,8 +235,8 @@ _WORDS = {
 
 
 def _add_likeness(found: Leakage, of: str, by_split, at_random, by_chance, thresholds, total) -> None:
-    found.likeness.append(Likeness(of, by_split, at_random, by_chance, thresholds, total))
-    for number, threshold in enumerate(thresholds):
+    found.likeness.append(Likeness(of, by_split, at_random, by_chance, tuple(thresholds), total))
+    for threshold, severity in thresholds.items():
         found.measures.append(
             Measure(
                 _WORDS[of].format(round(100 * threshold)),
@@ -243,6 +244,6 @@ def _add_likeness(found: Leakage, of: str, by_split, at_random, by_chance, thres
                 {split: len(values) for split, values in by_split.items()},
                 float((at_random >= threshold - 1e-6).mean()),
                 None if by_chance is None else float((by_chance >= threshold - 1e-6).mean()),
-                number + 1,
+                severity,
             )
         )

@@ -78,7 +78,7 @@ def shares_run(held_out: np.ndarray, training: np.ndarray, run: int) -> np.ndarr
     found = np.zeros(len(held_out), bool)
     for start, ours in _hashes(held_out, run):
         for _, theirs in _hashes(training, run):
-            known = np.unique(theirs[theirs != 0])
+            known = np.sort(theirs[theirs != 0])
             if not len(known):
                 continue
             at = np.minimum(np.searchsorted(known, ours), len(known) - 1)

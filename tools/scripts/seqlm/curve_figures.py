@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from . import thresholds
 from .calibration import calibration
@@ -140,10 +140,16 @@ def reliability(
     upper.set(
         xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Share that is right" if len(classes) > 2 else "Observed share"
     )
-    upper.legend(loc="upper left")
+    upper.legend(loc="best")
     lower.bar(bins.middle, bins.counts, width=0.92 * bins.width, color=SKY)
     lower.set(xlabel=f"Stated probability of {what}", ylabel=units.capitalize())
-    lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    if bins.counts.max() > 100 * bins.counts.min():  # of rare sites nearly all are in the first bin
+        lower.set_yscale("log")
+        lower.set_ylim(0.7)
+        lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))  # 10 to the power of is not drawn as text
+        lower.yaxis.set_minor_locator(NullLocator())
+    else:
+        lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     return figure
 
 
@@ -173,22 +179,24 @@ def _draw_curves(axes, truth, probabilities, classes, positive, curve, mean, lab
         axes.plot(x, y, color=BLUE, label=label, drawstyle=drawstyle, zorder=3)
     else:
         rows = ((c, truth == c if truth.ndim == 1 else truth[:, c] == 1) for c in range(len(classes)))
-        curves = [(c, curve(row, probabilities[:, c])) for c, row in rows if 0 < row.sum() < len(row)]
+        curves = [(c, curve(row, probabilities[:, c]), row.sum()) for c, row in rows if 0 < row.sum() < len(row)]
         told_apart = len(curves) <= len(CLASS_COLOURS)
-        for number, (c, whole) in enumerate(curves[:MOST_CURVES]):
+        frequent = np.argsort([-found for _, _, found in curves], kind="stable")[:MOST_CURVES]
+        for number, (c, whole, _) in enumerate(curves[place] for place in np.sort(frequent)):
             look = (
                 {"color": CLASS_COLOURS[number], "ls": DASHES[number], "lw": 1.1, "label": " " + shown(classes[c], 18)}
                 if told_apart
-                else {"color": SKY, "lw": 0.6, "alpha": 0.7, "label": _each(curves) if number == 0 else None}
+                else {"color": SKY, "lw": 0.6, "alpha": 0.7, "label": None if number else _each(truth, curves)}
             )  # the space keeps matplotlib from hiding a label that starts with an underscore
             axes.plot(*_thinned(*whole), drawstyle=drawstyle, zorder=2, **look)
         if curves:
-            axes.plot(*mean([whole for _, whole in curves]), color=BLACK, lw=2.2, label=f"mean\n{label}", zorder=3)
+            axes.plot(*mean([whole for _, whole, _ in curves]), color=BLACK, lw=2.2, label=f"mean\n{label}", zorder=3)
     axes.legend(loc="best")
 
 
-def _each(curves: list) -> str:
-    return "each class" if len(curves) <= MOST_CURVES else f"{MOST_CURVES} of {len(curves):,}"
+def _each(truth: np.ndarray, curves: list) -> str:
+    one = "class" if truth.ndim == 1 else "label"
+    return f"each {one}" if len(curves) <= MOST_CURVES else f"the {MOST_CURVES} most frequent\nof {len(curves):,}"
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

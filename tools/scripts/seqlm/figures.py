@@ -171,7 +171,8 @@ def labels(
     names = [f"{shown(name, 30)} ({size:,})" for name, size in zip(scores, sizes, strict=True)]
     axes.set_yticks(rows, names)
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.03, 1.03), xlabel=f"{metric_label} (95 % interval)")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    handles, names = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], names[::-1], loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return figure
 
 

@@ -16,6 +16,7 @@ from .calibration import calibration
 from .finetune_summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
 from .label_scores import label_scores
 from .linear_models import MOST_UNITS
+from .report import shown
 
 MOST_LABELS = 40  # in the figure of labels
 
@@ -86,7 +87,7 @@ def _class_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
     }
     if len(np.unique(truth)) > 1:
         several = "One curve a class against all others, and their mean. " if len(classes) > 2 else ""
-        marked = " The red mark is where the model calls." if threshold is not None else ""
+        marked = " The red mark is the threshold." if threshold is not None else ""
         drawn["roc"] = Drawn(
             f"ROC ({where}). {several}Up and to the left is better; the dotted diagonal is guessing.{marked}",
             lambda: figures.roc(truth, predicted, classes, positive, scores["auroc"], threshold),
@@ -97,7 +98,8 @@ def _class_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
             f"ROC.{chance}",
             lambda: figures.precision_recall(truth, predicted, classes, positive, scores["auprc"], threshold),
         )
-    units = f"of {summary.many} given 0.8"
+    right = "right" if len(classes) > 2 else shown(classes[1 if positive is None else positive])
+    units = f"of {summary.many} given 0.8, 8 in 10 should be {right}"
     drawn["calibration"] = _calibration(summary, truth, predicted, summary.uncalibrated, classes, summary.many, units)
     return drawn
 
@@ -106,10 +108,10 @@ def _label_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
     best = _best_baseline(summary)
 
     def labels() -> Figure:
-        shown = of_labels(summary, FINE_TUNED, MOST_LABELS)
+        own = of_labels(summary, FINE_TUNED, MOST_LABELS)
         other = {best: [one.f1.value for one in of_labels(summary, best, MOST_LABELS)]} if best else {}
-        names = {summary.classes[one.place]: one.f1 for one in shown}
-        return figures.labels(names, [one.size for one in shown], "F1", other)
+        names = {summary.classes[one.place]: one.f1 for one in own}
+        return figures.labels(names, [one.size for one in own], "F1", other)
 
     frequent = f" The {MOST_LABELS} most frequent of {truth.shape[1]:,} labels." if truth.shape[1] > MOST_LABELS else ""
     other = f" Hollow: {best}, the best baseline." if best else ""
@@ -134,7 +136,7 @@ def _label_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
     def cells(probabilities):  # each label of each sequence is one yes or no
         return None if probabilities is None else np.column_stack([1 - probabilities.ravel(), probabilities.ravel()])
 
-    units = "of labels given 0.8"
+    units = "of labels given 0.8, 8 in 10 should be there"
     classes = ["", "a label"]
     drawn["calibration"] = _calibration(
         summary, truth.ravel(), cells(predicted), cells(summary.uncalibrated), classes, "labels", units
@@ -152,9 +154,9 @@ def of_labels(summary: FinetuneSummary, model: str, most: int) -> list:
 def _calibration(summary, truth, predicted, before, classes, many: str, units: str) -> Drawn:
     bins = calibration(truth, predicted, positive=summary.positive)
     text = (
-        f"Whether probabilities can be taken at their word: {units}, 8 in 10 should be right. Below the diagonal the "
-        f"model is too sure. Brier score {bins.brier:.3f}, expected calibration error {bins.ece:.3f} (0 is perfect); "
-        "bars are 95 % intervals."
+        f"Whether probabilities can be taken at their word: {units}. Below the diagonal they "
+        f"are too high. Brier score {bins.brier:.3f}, expected calibration error {bins.ece:.3f} (0 is perfect); bars "
+        "are 95 % intervals."
     )
     if summary.temperature != 1:
         text += f" Calibrated: logits were divided by {summary.temperature:.3g}, chosen on the validation set"

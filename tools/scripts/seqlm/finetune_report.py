@@ -121,10 +121,11 @@ def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]
         ]
         text = (
             "The fine-tuned model on every split. Training scores far above the others mean that the training "
-            f"{summary.wholes} were learnt by heart."
+            f"{summary.wholes if summary.unit == 'residue' else summary.many} were learnt by heart."
         )
         if "validation" in summary.splits:
-            text += " Validation scores are a little too good, as that set chose between epochs."
+            chosen = "epochs" if summary.chosen_threshold is None else "epochs and thresholds"
+            text += f" Validation scores are a little too good, as that set chose between {chosen}."
         blocks.append(Paragraph(text))
         blocks.append(Table(["Score", *(SPLIT_NAMES[name] for name in summary.splits)], every))
     if metrics_output:
@@ -160,10 +161,10 @@ def _calling(summary: FinetuneSummary) -> str:
         return ""
     best = f"the best {metrics.label(summary.threshold_by)} on the validation set"
     if np.ndim(threshold):
-        text = f"A label is called from a probability on that is its own: the one with {best}."
+        text = f"Each label has a threshold of its own: it is called from the probability on that has {best}."
     else:
         text = (
-            f"A {summary.one} is called {shown(summary.classes[1])} from a probability of {threshold:.2g} on, the "
+            f"A {summary.one} is called {shown(summary.classes[1])} from a probability of {threshold:#.2g} on, the "
             f"threshold with {best}."
         )
     return f"{text} Baselines have thresholds of their own, chosen in the same way."
@@ -176,7 +177,7 @@ def _labels(summary: FinetuneSummary) -> list[Block]:
             shown(summary.classes[one.place]),
             f"{one.size:,}",
             f"{one.called:,}",
-            f"{one.threshold:.2g}",
+            f"{one.threshold:#.2g}",
             _short(one.f1, "f1"),
             _short(one.auroc, "auroc"),
         ]
@@ -218,10 +219,11 @@ def _data(summary: FinetuneSummary) -> list[Block]:
                 "also scan whole proteins for such sites: choose that when you predict with it."
             )
         )
-    equal = "Sequences" if summary.unit == "pair" else "Equal sequences"
-    notes = [f"{equal} {what}: {count:,}." for what, count in summary.duplicates.items()]
-    none = "No sequence is in pairs of two splits." if summary.unit == "pair" else "No sequence occurs twice."
-    blocks.append(Bullets([*(notes or [none]), *(f"{rule}." for rule in summary.rules)]))
+    notes = [] if summary.unit == "pair" else ["No sequence occurs twice."]  # of pairs, the table has the number
+    if summary.duplicates and summary.unit != "pair":
+        notes = [f"Equal sequences {what}: {count:,}." for what, count in summary.duplicates.items()]
+    if notes or summary.rules:
+        blocks.append(Bullets([*notes, *(f"{rule}." for rule in summary.rules)]))
     counted = "sequences of the same name" if summary.unit == "pair" else "equal sequences"
     blocks.append(
         Paragraph(
@@ -267,15 +269,17 @@ def _class_counts(summary: FinetuneSummary) -> list[Block]:
     """How many units of each class there are in each split."""
     if summary.regression:
         return []
-    rows = []
-    for c, name in enumerate(summary.classes):
+    rows, order = [], range(len(summary.classes))
+    if summary.several:  # there may be too many for the page: the most frequent first
+        order = np.argsort(-summary.truth["train"].sum(axis=0), kind="stable")
+    for c in order:
         cells = []
         for split in summary.splits:
             truth = summary.truth[split]
             count = int(np.sum(truth[:, c] if summary.several else truth == c))
             share = f" ({count / len(truth):.1%})" if summary.unit == "residue" else ""
             cells.append(f"{count:,}{share}")
-        rows.append([name, *cells])
+        rows.append([summary.classes[c], *cells])
     return [Table(["Label" if summary.several else "Class", *summary.splits], rows)]
 
 

@@ -80,7 +80,7 @@ def explanation(summary: FinetuneSummary) -> str:
             "were drawn for it. "
         )
     if summary.unit == "pair":
-        text += f"Pairs that share a {summary.wholes[:-1]} are not independent, so it is rather too narrow. "
+        text += f"Pairs that share a {summary.wholes[:-1]} are not independent, so the interval is rather too narrow. "
     return text + (
         "A baseline counts as beaten when the whole interval of the difference is on the better side of zero."
     )
@@ -235,13 +235,17 @@ def _label_warnings(summary: FinetuneSummary) -> list[str]:
             "few is mostly luck. Macro scores count rare labels as much as frequent ones."
         )
     nothing = int((summary.called.sum(axis=1) == 0).sum())
+    without = int((summary.truth[summary.deciding].sum(axis=1) == 0).sum())
     if nothing == len(summary.called):
         found.append(
             "The model calls no label for any sequence: every probability is below the threshold. More epochs, or "
             "thresholds chosen on a validation set, may help."
         )
-    elif nothing > 0.1 * len(summary.called):
-        found.append(f"The model calls no label at all for {nothing:,} of {len(summary.called):,} sequences.")
+    elif nothing - without > 0.1 * len(summary.called):
+        found.append(
+            f"The model calls no label at all for {nothing:,} of {len(summary.called):,} sequences; {without:,} truly "
+            "have none."
+        )
     return found
 
 

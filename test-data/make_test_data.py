@@ -21,6 +21,7 @@ from pathlib import Path
 
 import labelled_data
 import predicted_data
+import site_data
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -69,6 +70,7 @@ def main() -> None:
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     labelled_data.make(HERE, draw)
     predicted_data.make(HERE)
+    site_data.make(HERE, draw)
     bundles()
     published_adapter(HERE / "published_adapter.zip")
     zipfile.ZipFile(HERE / "published_adapter.zip").extractall(HERE / "models" / "published-adapter")

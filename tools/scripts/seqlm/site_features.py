@@ -55,7 +55,7 @@ def read_gff(path: str | Path) -> Annotation:
         if not line.strip() or line.startswith("#"):
             continue
         where = f"{path.name}: line {number}"
-        cells = line.split("\t")
+        cells = line.rstrip("\t").split("\t")  # UniProt ends lines with a tab
         if len(cells) != 9:
             raise InputError(f"{where} has {len(cells)} columns; a feature of GFF3 has nine, separated by tabs")
         start, end = (_position(cell, where) for cell in cells[3:5])

@@ -83,7 +83,7 @@ def site_format(path: str | Path) -> str:
         if line.startswith("##gff") or re.match(r"(ID|AC|FT) {3}\S", line):
             return GFF
         if line.strip() and not line.startswith("#"):
-            cells = line.split("\t")
+            cells = line.rstrip("\t").split("\t")
             if len(cells) == 9 and cells[3].isdigit() and cells[4].isdigit():
                 return GFF
             break

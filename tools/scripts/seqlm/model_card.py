@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+
+from .manifest import level_of
+from .sequences import PROTEIN
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
+TITLES = {"multi-label": "Several labels at once"}
 METHODS = {
     "lora": "a LoRA adapter (Hu et al. 2021, https://doi.org/10.48550/arXiv.2106.09685)",
     "dora": "a DoRA adapter (Liu et al. 2024, https://doi.org/10.48550/arXiv.2402.09353)",
@@ -18,6 +23,7 @@ METHODS = {
     "pretrain": "all weights, from scratch",
 }
 ENCODERS = {"t5": "T5EncoderModel"}  # AutoModel would bring the decoder along
+PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.tasks.paired
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -50,16 +56,20 @@ def _front_matter(manifest: dict, license: str | None) -> str:
 
 
 def _introduction(manifest: dict) -> str:
-    task, base = manifest["task"], manifest.get("base_model")
-    lines = [f"# {task.replace('-', ' ').capitalize()} of {manifest['alphabet']} sequences", ""]
+    task, base, second = manifest["task"], manifest.get("base_model"), manifest.get("second_model")
+    lines = [f"# {TITLES.get(task) or task.replace('-', ' ').capitalize()} of {manifest['alphabet']} sequences", ""]
     trained = f"Trained with SeqLM: {METHODS[manifest['method']]}"
     lines.append(trained + (f" on {_code(base['id'])}." if base else "."))
     if manifest["labels"]:
-        shown = [_code(label) for label in manifest["labels"][:50]]
-        more = len(manifest["labels"]) - len(shown)
-        lines.append(f"Labels, in the order of the outputs: {', '.join(shown)}{f' and {more} more' if more else ''}.")
+        lines.append(f"Labels, in the order of the outputs: {_list(map(_code, manifest['labels']))}.")
+    if level_of(task) == "residue":
+        lines.append("Every residue gets a prediction.")
+    if pairs := (manifest["head"] or {}).get("pairs"):
+        order = "Both orders of a pair are the same pair." if pairs == "symmetric" else "The order of a pair matters."
+        lines.append(order + (f" Second members are read by {_code(second['id'])}, as it is." if second else ""))
     if manifest.get("window"):
-        lines.append(f"Made for windows of {manifest['window']} letters around a site.")
+        middle = f"with {_escape(manifest['sites'])} in the middle" if manifest.get("sites") else "around a site"
+        lines.append(f"Made for windows of {manifest['window']} letters {middle}.")
     return "\n".join(lines)
 
 
@@ -76,60 +86,144 @@ def _scores(manifest: dict) -> str:
 
 
 def _usage(manifest: dict) -> str:
-    lines = ["## Use", "", "In Galaxy, choose this archive as the model of the tool *Predict*.", ""]
-    head, base = manifest["head"], manifest.get("base_model")
-    if head is None:
-        return "\n".join(lines[:-1])
+    lines = ["## Use", "", "In Galaxy, choose this archive as the model of the tool *Predict*."]
+    if manifest["head"]:
+        lines += ["", "In Python, from the folder that the archive unpacks to:"]
+        lines += ["", "```python", *_snippet(manifest), "```", "", *_called(manifest), *_reading(manifest)]
+    if manifest.get("window"):
+        length, padding = manifest["window"], "X" if manifest["alphabet"] == PROTEIN else "N"
+        beyond = f'"{padding}" * {length // 2}'
+        lines += [
+            "",
+            f"The window around the residue `site` (counted from 1) of a whole `sequence`, with {padding} for what is "
+            "beyond its ends:",
+            "",
+            "```python",
+            f"window = ({beyond} + sequence + {beyond})[site - 1 : site - 1 + {length}]",
+            "```",
+        ]
+    return "\n".join(lines)
+
+
+def _snippet(manifest: dict) -> list[str]:
+    """Python that gives what ``predict`` gives, with nothing but the public libraries."""
+    head, base, second = manifest["head"], manifest.get("base_model"), manifest.get("second_model")
     encoder = ENCODERS.get(manifest["family"], "AutoModel")
+    source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ("lora", "dora")
-    whole = manifest["method"] in ("full", "pretrain")
-    source = "folder" if whole or not base else _python(base)
-    example = "MKTAYIAKQR" if manifest["alphabet"] == "protein" else "ACGTACGTAC"
-    text = f'" ".join("{example}")' if manifest["alphabet"] == "protein" else f'"{example}"'
-    lines += [
-        "In Python, from the folder that the archive unpacks to:",
-        "",
-        "```python",
+    lines = [
         "import torch",
         *(["from peft import PeftModel"] if adapter else []),
         "from safetensors.torch import load_file",
-        f"from transformers import AutoTokenizer, {encoder}",
+        "from torch.nn.functional import linear",
+        f"from transformers import {', '.join(sorted({encoder, 'AutoTokenizer', *(['AutoModel'] if second else [])}))}",
+        "",
+        "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
+        '    tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)',
+        '    letters = tokens.pop("special_tokens_mask")[0] == 0',
+        "    with torch.inference_mode():",
+        "        return model.float().eval()(**tokens).last_hidden_state[0], letters",
         "",
         'folder = "."',
+        'head = load_file(f"{folder}/head.safetensors")',
+        f"tokenizer = AutoTokenizer.from_pretrained({source})",
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
-        f"tokenizer = AutoTokenizer.from_pretrained({source})",
-        f'tokens = tokenizer({text}, return_tensors="pt", return_special_tokens_mask=True)',
-        'letters = tokens.pop("special_tokens_mask")[0] == 0',
-        "with torch.inference_mode():",
-        "    hidden = model.eval()(**tokens).last_hidden_state[0]",
-        f"vector = {'hidden[0]' if manifest['pooling'] == 'cls' else 'hidden[letters].mean(0)'}",
-        'head = load_file(f"{folder}/head.safetensors")',
     ]
+    first, other = ("MKTAYIAKQR", "MSLENTQAEV") if manifest["alphabet"] == PROTEIN else ("ACGTACGTAC", "TTGACAGCTA")
+    text = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
+    mean, own = "vectors[letters].mean(0)", f"vectors, letters = read(model, tokenizer, {text.format(first)})"
+    pooled = "vectors[0]" if manifest["pooling"] == "cls" else mean
+    level = level_of(manifest["task"])
+    if level == "residue":
+        lines += [own, "unit = vectors[letters]  # (residues, hidden)"]
+    elif level == "sequence":
+        lines += [own, f"unit = {pooled}"]
+    else:
+        lines += [own, f"first = {pooled}"]
+        if second:
+            lines += [
+                "# AutoModel is T5EncoderModel for a T5; DNA has no blanks between its letters",
+                f"tokenizer = AutoTokenizer.from_pretrained({_python(second)})",
+                f"model = AutoModel.from_pretrained({_python(second)})",
+            ]
+        lines.append(f"vectors, letters = read(model, tokenizer, {text.format(other)})")
+        lines.append(f"second = {mean if second else pooled}")
+        together = "first, second" if head["pairs"] == "ordered" else PAIR_PARTS
+        lines.append(f"unit = torch.cat([{together}])")
     if head["kind"] == "mlp":
-        lines.append('vector = torch.tanh(head["dense.weight"] @ vector + head["dense.bias"])')
-    lines.append('outputs = head["out.weight"] @ vector + head["out.bias"]')
-    if manifest["task"] == "multi-label":
-        lines.append("print(torch.sigmoid(outputs))")
-    elif manifest["labels"]:
-        lines.append("print(torch.softmax(outputs, -1))")
+        lines.append('unit = torch.tanh(linear(unit, head["dense.weight"], head["dense.bias"]))')
+    lines.append('outputs = linear(unit, head["out.weight"], head["out.bias"])')
+    if manifest["labels"]:
+        temperature = manifest.get("temperature", 1)
+        logits = "outputs" if temperature == 1 else f"outputs / {temperature:.6g}"
+        several = manifest["task"] == "multi-label"
+        lines.append(f"print(torch.{f'sigmoid({logits})' if several else f'softmax({logits}, -1)'})")
     else:
         lines.append('print(outputs * head["scale"] + head["shift"])')
-    return "\n".join([*lines, "```"])
+    return lines
+
+
+def _called(manifest: dict) -> list[str]:
+    """What becomes of the probabilities, in words."""
+    labels, threshold = manifest["labels"], manifest.get("threshold")
+    lines = []
+    if manifest.get("temperature", 1) != 1:
+        lines.append("The outputs are divided by a temperature that was fitted on the validation set.")
+    if isinstance(threshold, list):
+        pairs = zip(labels, threshold, strict=True)
+        each = _list(f"{_code(label)} {value:.6g}" for label, value in pairs)
+        lines.append(f"A label is called when its probability is at least its threshold: {each}.")
+    elif threshold is not None:
+        lines.append(
+            f"{_code(labels[1])} is called when its probability is at least {threshold:.6g}, else {_code(labels[0])}."
+        )
+    elif labels:
+        lines.append("What is most probable is called.")
+    return lines
+
+
+def _reading(manifest: dict) -> list[str]:
+    """In what the tool's way to read a sequence differs from that of the code, in words."""
+    longer = f"A sequence of more than {manifest['max_length']:,} tokens is"
+    lines = [
+        {
+            "window": f"{longer} read by the tool in overlapping windows, and by the code above at once.",
+            "truncate": f"{longer} cut off there by the tool, and read whole by the code above.",
+            "refuse": f"{longer} refused by the tool.",
+        }[manifest["long_sequences"]]
+    ]
+    if manifest["alphabet"] == PROTEIN:
+        lines.append("To the tool, letters that the tokenizer does not know are X, such as U, Z, O and B to ProtT5.")
+    return lines
 
 
 def _provenance(manifest: dict, license: str | None) -> str:
     lines = ["## Provenance", ""]
     if base := manifest.get("base_model"):
-        revision = f", revision {_code(base['revision'])}" if base.get("revision") else ""
-        lines.append(f"- Base model {_code(base['id'])}{revision}; SHA-256 of its weights `{base['sha256']}`")
-    if isinstance(manifest.get("data_sha256"), str):
-        lines.append(f"- SHA-256 of the training data `{manifest['data_sha256']}`")
+        lines.append(f"- Base model {_model(base)}")
+    if second := manifest.get("second_model"):
+        lines.append(f"- Second model {_model(second)}")
+    if digests := manifest.get("data_sha256"):
+        by_split = digests if isinstance(digests, dict) else {"train": digests}
+        shown = ", ".join(f"{_escape(split)} `{digest}`" for split, digest in by_split.items())
+        lines.append(f"- SHA-256 of the data: {shown}")
     versions = ", ".join(f"{_escape(name)} {_escape(number)}" for name, number in sorted(manifest["versions"].items()))
     lines.append(f"- Seed {manifest['seed']}; {versions}")
     if license is None:
         lines.append("- License: not stated by whoever trained it; that of the base model applies to its weights")
     return "\n".join(lines)
+
+
+def _model(model: dict) -> str:
+    revision = f", revision {_code(model['revision'])}" if model.get("revision") else ""
+    return f"{_code(model['id'])}{revision}; SHA-256 of its weights `{model['sha256']}`"
+
+
+def _list(entries: Iterable[str], most: int = 50) -> str:
+    entries = list(entries)
+    more = len(entries) - most
+    return ", ".join(entries[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _python(base: dict) -> str:

@@ -100,7 +100,7 @@ def _flat(path: Path, names, proteins, sites) -> None:
             for position in _of(sites, place):
                 note = NAMES[sequence[position - 1]]
                 out.write(f'FT   MOD_RES         {position}\nFT                   /note="{note}; by SYN kinase"\n')
-            out.write(f"SQ   SEQUENCE   {len(sequence)} AA;\n")
+            out.write(f"SQ   SEQUENCE   {len(sequence)} AA;  0 MW;  0000000000000000 CRC64;\n")
             for at in range(0, len(sequence), 60):
                 line = sequence[at : at + 60]
                 out.write("     " + " ".join(line[start : start + 10] for start in range(0, len(line), 10)) + "\n")

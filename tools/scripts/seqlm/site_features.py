@@ -165,9 +165,9 @@ def _uniprot_feature(rest: str, features: list[Feature], number: int, where: str
         if len(cells) < 2:
             raise InputError(f"{where} is not a feature: '{_shown(rest)}'")
         where_at = cells[1]
-        if where_at.isdigit() and len(cells) == 3 and re.match(r"[<>?~]?\d*(\s|$)", cells[2]):
+        if len(cells) == 3 and re.match(r"(\?|[<>?~]?\d+)(\s|$)", cells[2]):
             end, _, note = cells[2].partition(" ")  # as until 2019: start and end in columns, then the note
-            start = where_at
+            start, note = where_at, note.strip()
         else:
             # P04637-2:15 is a position in another isoform than the one whose sequence is given
             start, _, end = ("?" if ":" in where_at else where_at).partition("..")

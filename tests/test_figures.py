@@ -91,6 +91,60 @@ def test_many_classes_share_one_entry_in_the_legend():
     assert len(legend(figures.roc(truth, probabilities, [str(c) for c in range(30)]).axes[0])) == 3
 
 
+def test_several_labels_have_a_curve_each_though_they_are_two():
+    generator = np.random.default_rng(0)
+    truth, probabilities = generator.integers(0, 2, (80, 2)), np.round(generator.random((80, 2)), 1)
+    axes = figures.roc(truth, probabilities, ["A", "B"]).axes[0]
+    for c, name in enumerate("AB"):
+        x, y, _ = reference.roc_curve(truth[:, c], probabilities[:, c], drop_intermediate=False)
+        assert line(axes, name) == pytest.approx(np.column_stack([x, y]))
+    axes = figures.precision_recall(truth, probabilities, ["A", "B"]).axes[0]
+    precision, recall, _ = reference.precision_recall_curve(truth[:, 1], probabilities[:, 1], drop_intermediate=False)
+    assert line(axes, "B")[1:] == pytest.approx(np.column_stack([recall, precision])[-2::-1])
+    assert "share of positives" not in " ".join(legend(axes))
+
+
+def test_of_very_many_labels_the_frequent_ones_are_drawn():
+    truth = (np.arange(100)[:, None] < np.arange(60)).astype(int)  # the last one is the most frequent
+    probabilities = np.random.default_rng(0).random((100, 60))
+    axes = figures.roc(truth, probabilities, [str(c) for c in range(60)]).axes[0]
+    assert legend(axes)[1] == "the 40 most frequent\nof 59"
+    assert len(axes.lines) == 1 + 40 + 1
+    x, y, _ = reference.roc_curve(truth[:, 20], probabilities[:, 20], drop_intermediate=False)
+    assert axes.lines[1].get_xydata() == pytest.approx(np.column_stack([x, y]))
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_the_threshold_is_marked_on_the_curves(positive):
+    truth, probabilities = problem(2)
+    called = (probabilities[:, 1] >= 0.4) == (positive == 1)
+    true = truth == positive
+    mark = line(figures.roc(truth, probabilities, ["no", "yes"], positive, None, 0.4).axes[0], "threshold 0.4")
+    assert mark[0] == pytest.approx([np.mean(called[~true]), np.mean(called[true])])
+    drawn = figures.precision_recall(truth, probabilities, ["no", "yes"], positive, None, 0.4).axes[0]
+    assert line(drawn, "threshold 0.4")[0] == pytest.approx([np.mean(called[true]), np.mean(true[called])])
+    assert line(drawn, "AUPRC")[:, 0].max() == 1
+
+
+@pytest.mark.parametrize("draw", [figures.roc, figures.precision_recall])
+def test_a_curve_of_many_residues_has_few_points_and_the_same_course(draw):
+    generator = np.random.default_rng(0)
+    truth = (generator.random(60_000) < 0.02).astype(int)
+    positive = 1 / (1 + np.exp(4 - 3 * truth - generator.normal(size=60_000)))
+    probabilities = np.column_stack([1 - positive, positive])
+    drawn = draw(truth, probabilities, ["no", "yes"]).axes[0].lines[1 if draw is figures.roc else 0].get_xydata()
+    if draw is figures.roc:
+        x, y, _ = reference.roc_curve(truth, positive, drop_intermediate=False)
+    else:
+        y, x, _ = (values[::-1] for values in reference.precision_recall_curve(truth, positive))
+    assert 1000 < len(drawn) <= 2000
+    inside = np.searchsorted(x, drawn[:, 0], "right").clip(1, len(x) - 1)
+    nearest = np.minimum(np.abs(y[inside] - drawn[:, 1]), np.abs(y[inside - 1] - drawn[:, 1]))
+    assert np.median(nearest) < 1e-3
+    assert drawn[-1, 0] == 1
+    assert np.abs(np.diff(drawn, axis=0)).sum(axis=1).max() < 0.6  # no gap but where precision falls at once
+
+
 def test_confusion_matrix_has_true_classes_in_rows_and_shares_of_them():
     truth, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
     axes = figures.confusion_matrix(truth, predicted, ["no", "yes"]).axes[0]
@@ -116,6 +170,39 @@ def test_reliability_draws_the_bins():
     assert points == pytest.approx(np.column_stack([stated, observed]))
     assert sum(bar.get_height() for bar in lower.patches) == 400
     assert lower.get_xlabel() == "Stated probability of yes"
+
+
+def test_reliability_before_calibration_stands_beside():
+    truth, probabilities = problem(2, n=400)
+    before = probabilities**3 / (probabilities**3).sum(axis=1, keepdims=True)
+    upper, lower = figures.reliability(truth, probabilities, ["no", "yes"], 1, before=before, units="residues").axes
+    bins = calibration(truth, before)
+    assert line(upper, "before") == pytest.approx(np.column_stack([bins.stated, bins.observed]))
+    assert {"perfect", "before", "after calibration"} == set(legend(upper))
+    assert lower.get_ylabel() == "Residues"
+    assert lower.get_yscale() == "linear"
+
+
+def test_bins_with_few_are_seen_beside_those_with_very_many(tmp_path):
+    truth = np.array([0] * 5000 + [1] * 10)
+    positive = np.array([0.01] * 5000 + [0.9] * 10)
+    figure = figures.reliability(truth, np.column_stack([1 - positive, positive]), ["no", "yes"])
+    assert figure.axes[1].get_yscale() == "log"
+    figures.save(figure, tmp_path, "x", ["svg"])
+    assert ">1,000</text>" in (tmp_path / "x.svg").read_text()
+    assert "mathdefault" not in (tmp_path / "x.svg").read_text()
+
+
+def test_labels_have_their_score_interval_and_size():
+    scores = {"Nucleus": Score(0.8, 0.7, 0.9), "Golgi": Score(0.5, np.nan, np.nan)}
+    axes = figures.labels(scores, [1200, 7], "F1", {"k-mer": [0.6, 0.4]}).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Nucleus (1,200)", "Golgi (7)"]
+    own = axes.containers[0]
+    assert own[0].get_xydata().tolist() == [[0.8, 0], [0.5, 1]]
+    assert own[2][0].get_segments()[0][:, 0] == pytest.approx([0.7, 0.9])
+    assert line(axes, "k-mer").tolist() == [[0.6, 0], [0.4, 1]]
+    assert legend(axes) == ["fine-tuned", "k-mer"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the most frequent label is at the top
 
 
 def test_learning_curves_mark_the_epoch_that_was_kept():
@@ -147,6 +234,17 @@ def test_scatter_and_residuals_draw_every_sequence():
     assert axes.get_title(loc="left").startswith("Spearman correlation 1.000")
     rest = figures.residuals(measured, predicted).axes[0]
     assert rest.collections[0].get_offsets().tolist() == [[1.5, 0.5], [2, 0], [3, -1]]
+
+
+def test_of_very_many_units_some_are_drawn_as_points_and_all_counted():
+    measured = np.arange(30_000.0)
+    axes = figures.scatter(measured, measured).axes[0]
+    assert len(axes.collections[0].get_offsets()) == 5000
+    assert axes.get_xlim()[1] > 29_999
+    rest, side = figures.residuals(measured, measured + np.arange(30_000) % 7, "residues").axes
+    assert len(rest.collections[0].get_offsets()) == 5000
+    assert sum(bar.get_width() for bar in side.patches) == 30_000
+    assert side.get_xlabel() == "Residues"
 
 
 def test_baselines_show_each_score_and_its_interval():

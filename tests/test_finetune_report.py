@@ -1,60 +1,13 @@
 """The report's words follow from the numbers: who won, how sure that is, and what makes it doubtful."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from seqlm import metrics
 from seqlm.datasets import Example, make_splits
-from seqlm.finetune_report import CITATIONS, finetune_report, save_figures
+from seqlm.finetune_report import finetune_report, save_figures
 from seqlm.metrics import Score
 from seqlm.report import MARKDOWN_BYTES, Figure, Heading, Note
-from seqlm.verdict import FinetuneSummary, comparisons, explanation, headline, number, warnings, with_interval
-
-SIZES = {"train": 400, "validation": 200, "test": 300}
-
-
-def predictions_for(truth, classes, skill, generator):
-    if not classes:
-        return skill * truth + generator.normal(size=len(truth))
-    scores = generator.normal(size=(len(truth), len(classes))) + skill * np.eye(len(classes))[truth]
-    return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-
-
-def make_summary(classes=("no", "yes"), sizes=SIZES, differences=None, **changes) -> FinetuneSummary:
-    """A run in which the fine-tuned model is good and the baselines are not, unless ``differences`` says otherwise."""
-    generator = np.random.default_rng(0)
-    task = "sequence-classification" if classes else "sequence-regression"
-    metric = "mcc" if classes else "spearman"
-    truth = {
-        split: generator.permutation(np.arange(n) % len(classes)) if classes else generator.normal(size=n)
-        for split, n in sizes.items()
-    }
-    skills = {"majority" if classes else "mean": 0, "k-mer": 1, "fine-tuned": 4}
-    predictions = {
-        name: {split: predictions_for(values, classes, skill, generator) for split, values in truth.items()}
-        for name, skill in skills.items()
-    }
-    scores = {
-        name: {split: metrics.scores_for(task, truth[split], by_split[split], resamples=50) for split in truth}
-        for name, by_split in predictions.items()
-    }
-    constant = next(iter(skills))
-    summary = FinetuneSummary(
-        task=task,
-        metric=metric,
-        classes=list(classes),
-        truth=truth,
-        predictions=predictions,
-        scores=scores,
-        differences=differences or {constant: Score(0.8, 0.7, 0.9), "k-mer": Score(0.3, 0.2, 0.4)},
-        lengths={split: np.full(n, 33) for split, n in sizes.items()},
-        positive=1 if len(classes) == 2 else None,
-        base_model="org/model",
-        sha256="ab" * 32,
-        citations=list(CITATIONS),
-    )
-    return replace(summary, **changes)
+from seqlm.verdict import comparisons, explanation, headline, number, warnings, with_interval
+from summary_makers import SIZES, make_summary
 
 
 def text_of_warnings(**changes) -> str:

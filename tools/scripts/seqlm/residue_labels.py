@@ -51,6 +51,8 @@ class ResidueReader:
         merged: label -> the class that it is counted as, see :func:`merging`.
         unlisted: what a residue is that a table of positions does not list: ``negative`` or ``unknown``.
         classes: class -> its number, in the order in which they were met.
+        without_row: proteins in ``sequences`` that no table of positions read so far has a row of; None where there
+            was no such table.
     """
 
     numeric: bool
@@ -69,6 +71,8 @@ class ResidueReader:
     position_column: str | None = None
     given_split: GivenSplit = field(default_factory=GivenSplit)
     classes: dict[str, int] = field(default_factory=dict)
+    without_row: set[str] | None = None
+    _file: Path | None = field(default=None, init=False)  # what messages name, the one that holds the sequences
 
     def read(self, path: str | Path) -> list[Example]:
         """The examples of one file, in its order.
@@ -78,6 +82,7 @@ class ResidueReader:
                 stated residue, a protein without a sequence, a label that is no number where one is needed.
         """
         path = Path(path)
+        self._file = self.sequences or path
         form = sequence_format(path) if self.format == "auto" else self.format
         if form == "fasta":
             examples = self._strings(path) if self.sequences else self._marks(path)
@@ -95,12 +100,19 @@ class ResidueReader:
         split_of = self.given_split.reader(path, "fasta")
         for record in _unique(read_records(path, format="fasta"), path):
             where = _where(path, record)
-            label = self._parse(record.sequence, where)
-            yield self._example(self._named(sequences, record.id, where), label, split_of(record, where), where)
+            bare = self._named(sequences, record.id, where)
+            if record.sequence == bare.sequence and len(set(bare.sequence)) > 1:
+                raise InputError(f"{where} has the sequence itself where its labels should be; is it the right file?")
+            yield self._example(bare, self._parse(record.sequence, where), split_of(record, where), where)
 
     def _columns(self, path: Path, form: str) -> Iterator[Example]:
         """A table with a sequence and a label string (numbers with commas or blanks between them) in each row."""
         table = read_table(path, form)
+        if self.sequences:
+            raise InputError(
+                f"{path.name} has no column 'position', and beside a file of sequences a table lists positions; name "
+                "its position column, or leave the file of sequences out if the table holds the sequences"
+            )
         label_at = table.index(self.label_column or "label", "label column")
         split_of = self.given_split.reader(path, form)
         for record in _unique(self._records(path, form), path):
@@ -119,6 +131,10 @@ class ResidueReader:
             where = _where(path, record)
             if record.sequence.startswith("#") or "##" in record.sequence:
                 raise InputError(f"{where} has a '#' that follows no residue; it stands right after a site")
+            if any(map(str.isdigit, record.sequence)):
+                raise InputError(
+                    f"{where} has digits; if they are the labels of its residues, give the file with the sequences too"
+                )
             parts = record.sequence.split("#")
             marked |= len(parts) > 1
             label = np.full(sum(map(len, parts)), negative, dtype=np.int16)
@@ -166,28 +182,36 @@ class ResidueReader:
             kind = np.float32 if self.numeric else np.int16
             label = labels.setdefault(record.id, np.full(len(record.sequence), fill, dtype=kind))
             text = row[label_at] if label_at is not None else POSITIVE
-            label[at] = number(text, where) if self.numeric else self._class(text, where)
+            if self.numeric:
+                label[at] = _value(text, where)
+            else:
+                label[at] = -1 if text and text in self.unknown else self._class(text, where)
             split = split_of(Record(record.id, "", "", line, tuple(row)), where)
             if splits.setdefault(record.id, split) != split:
                 raise InputError(f"{where} puts '{_shown(record.id)}' into a second split; a protein is in one of them")
+        without = set(sequences) - set(labels)
+        self.without_row = without if self.without_row is None else self.without_row & without
         for name, label in labels.items():
             yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{_shown(name)}'")
 
     # -- what they share
 
     def _example(self, record: Record, label: np.ndarray, split: str, where: str) -> Example:
-        sequence = clean(record, self.alphabet, self.replacements, self.rules, self.sequences or "the file")
+        sequence = clean(record, self.alphabet, self.replacements, self.rules, self._file)
         if len(label) == len(sequence) + 1 and record.sequence.endswith("*"):
             label = label[:-1]  # that of the stop codon
         if len(label) != len(sequence):
-            raise InputError(f"{where} has {len(label)} labels, and its sequence has {len(sequence)} residues")
+            commas = "; numbers stand with commas between them" if self.numeric and len(label) == 1 else ""
+            raise InputError(
+                f"{where} has {len(label):,} labels, and its sequence has {len(sequence):,} residues{commas}"
+            )
         return Example(record.id, sequence, label, split)
 
     def _parse(self, text: str, where: str) -> np.ndarray:
         """(residues,) classes or values from a label string."""
         if self.numeric:
             parts = re.split(r"[,;\s]+", text.strip().strip("[]"))
-            values = [np.nan if part.lower() in UNKNOWN_VALUES else number(part, where) for part in parts]
+            values = [np.nan if part.lower() in UNKNOWN_VALUES else _value(part, where) for part in parts]
             return np.asarray(values, dtype=np.float32)
         letters = {letter: self._class(letter, where) for letter in dict.fromkeys(text) if letter not in self.unknown}
         places = np.full(0x110000 if not text.isascii() else 128, -1, dtype=np.int16)
@@ -234,10 +258,15 @@ class ResidueReader:
                 mask = masks.get(example.id)
                 if mask is None:
                     raise InputError(f"{self.mask.name} has no mask for '{_shown(example.id)}'")
-                if len(mask) != len(example.sequence) or set(mask) - {"0", "1"}:
+                if strange := "".join(sorted(set(mask) - {"0", "1"})):
                     raise InputError(
-                        f"{self.mask.name}: the mask of '{_shown(example.id)}' must be {len(example.sequence)} "
-                        f"letters, each 0 or 1; it has {len(mask)}"
+                        f"{self.mask.name}: the mask of '{_shown(example.id)}' has '{_shown(strange[0])}'; a mask has "
+                        "1 for residues that count and 0 for those that do not"
+                    )
+                if len(mask) != len(example.sequence):
+                    raise InputError(
+                        f"{self.mask.name}: the mask of '{_shown(example.id)}' has {len(mask):,} letters, and its "
+                        f"sequence has {len(example.sequence):,} residues"
                     )
                 hidden = np.frombuffer(mask.encode(), dtype=np.uint8) == ord("0")
                 example.label[hidden] = np.nan if self.numeric else -1
@@ -257,7 +286,7 @@ class ResidueReader:
         foreign = sum(self.alphabet == PROTEIN and looks_like_dna(example.sequence) for example in examples)
         if foreign > len(examples) / 2:
             raise InputError(
-                f"{path.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins"
+                f"{self._file.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins"
             )
         return examples
 
@@ -302,7 +331,7 @@ def _where(path: Path, record: Record) -> str:
 
 def _position(text: str, record: Record, where: str) -> int:
     """0-based place of a 1-based position."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < 1:  # int() refuses thousands of digits
         raise InputError(f"{where} has '{_shown(text)}' as a position; positions are whole numbers from 1 on")
     if int(text) > len(record.sequence):
         raise InputError(
@@ -310,3 +339,11 @@ def _position(text: str, record: Record, where: str) -> int:
             f"{len(record.sequence):,} residues"
         )
     return int(text) - 1
+
+
+def _value(text: str, where: str) -> float:
+    """A number that single precision can hold, which is what labels of residues are kept in."""
+    value = number(text, where)
+    if abs(value) > float(np.finfo(np.float32).max):
+        raise InputError(f"{where} has {_shown(text)} as a value, which is too large")
+    return value

@@ -166,21 +166,23 @@ def _compare_windows(found: Leakage, entries, split, randomly, held_out, compare
     name = "window" if entries[0].protein >= 0 else "sequence"
     last = held_out[-1]
 
-    def overlapping(assigned: np.ndarray, place: int) -> int:
-        return int(neighbours.shares_run(codes[assigned == place], codes[assigned == 0], run).sum())
+    def overlapping(held: np.ndarray, assigned: np.ndarray) -> int:
+        return int(neighbours.shares_run(held, codes[assigned == 0], run).sum())
 
+    rng = np.random.default_rng([seed, 2])
+    training = codes[split == 0]
+    mixed = neighbours.shuffled(codes[split == last], rng)
     of = {SPLITS[place]: int((split == place).sum()) for place in held_out}
     found.measures.append(
         Measure(
             f"share {run} {letters} in a row with a training {name}",
-            {SPLITS[place]: overlapping(split, place) for place in held_out},
+            {SPLITS[place]: overlapping(codes[split == place], split) for place in held_out},
             of,
-            overlapping(randomly, last) / of[SPLITS[last]],
+            overlapping(codes[randomly == last], randomly) / of[SPLITS[last]],
+            overlapping(mixed, split) / of[SPLITS[last]],
             severity=2,
         )
     )
-    rng = np.random.default_rng([seed, 2])
-    training = codes[split == 0]
 
     def sample(assigned: np.ndarray, place: int) -> np.ndarray:
         places = np.flatnonzero(assigned == place)
@@ -190,7 +192,9 @@ def _compare_windows(found: Leakage, entries, split, randomly, held_out, compare
     chosen = {place: sample(split, place) for place in held_out}
     values = {SPLITS[place]: neighbours.nearest(codes[places], training) for place, places in chosen.items()}
     at_random = neighbours.nearest(codes[sample(randomly, last)], codes[randomly == 0])
-    by_chance = neighbours.nearest(neighbours.shuffled(codes[chosen[last]], rng), training)
+    # the last held-out places are in the order of ``mixed``
+    picked = np.searchsorted(np.flatnonzero(split == last), chosen[last])
+    by_chance = neighbours.nearest(mixed[picked], training)
     of_what = "windows" if name == "window" else "short sequences"
     _add_likeness(found, of_what, values, at_random, by_chance, THRESHOLDS[compared.alphabet], of)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -151,10 +152,12 @@ def _leave_out_unknown(dataset: Dataset) -> None:
 
 
 def natural(label: str) -> tuple:
+    """A key that sorts labels by number where they are numbers, and after them by text."""
     try:
-        return (0, float(label), label)
+        value = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        value = math.nan
+    return (1, 0.0, label) if math.isnan(value) else (0, value, label)  # NaN has no place in an order
 
 
 def check_classes(splits: dict[str, list], names: Callable = lambda example: example.names) -> None:

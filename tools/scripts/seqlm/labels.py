@@ -70,7 +70,7 @@ def read_examples(
     else:
         table = read_table(path, format)
         label_at = table.index(label_column or "label", "label column")
-    split_of = (given_split or GivenSplit()).reader(path, format)
+    split_of = (GivenSplit() if given_split is None else given_split).reader(path, format)
 
     examples: list[Example] = []
     seen: dict[str, int] = {}
@@ -87,9 +87,10 @@ def read_examples(
         else:
             label = record.fields[label_at]
             if not label:
-                raise InputError(f"{where} has no label in column '{table.columns[label_at]}'")
-        if not numeric and separator is None and (len(label) > 100 or not label.isprintable()):
-            raise InputError(f"{where} has the label '{_shown(label)}'; a label is at most 100 printable characters")
+                none = "" if separator is None else "; 'none' says that it has none"
+                raise InputError(f"{where} has no label in column '{table.columns[label_at]}'{none}")
+        if not numeric and separator is None:
+            class_name(label, where)
         split = split_of(record, where)
         letters += len(record.sequence)
         if letters > MAX_LETTERS:
@@ -122,6 +123,8 @@ class GivenSplit:
     def reader(self, path: Path, format: str) -> Callable[[Record, str], str]:
         """A function of a record, and of the words that name it, that gives its split."""
         if not self:
+            if self.validation_column:
+                raise InputError("a validation column goes with a split column; name the split column too")
             return lambda record, where: ""
         if format == "fasta":
             if self.column or self.validation_column:
@@ -160,11 +163,17 @@ def several(text: str, separator: str, where: str) -> tuple[str, ...]:
     """The labels in a cell, each once, in their order; ``none`` or ``-`` alone stand for no label at all."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(separator) if name.strip()))
     for name in names:
-        if len(name) > 100 or not name.isprintable():
-            raise InputError(f"{where} has the label '{_shown(name)}'; a label is at most 100 printable characters")
+        class_name(name, where)
         if ";" in name:
             raise InputError(f"{where} has the label '{_shown(name)}'; a label holds no ';', which separates them")
     return () if names in (("none",), ("-",)) else names
+
+
+def class_name(text: str, where: str) -> str:
+    """``text`` if a class can be called so."""
+    if len(text) > 100 or not text.isprintable():
+        raise InputError(f"{where} has the label '{_shown(text)}'; a label is at most 100 printable characters")
+    return text
 
 
 def label_regex(text: str, what: str = "label") -> re.Pattern:

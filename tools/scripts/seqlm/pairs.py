@@ -17,7 +17,7 @@ import numpy as np
 
 from .datasets import SPLITS, Dataset, check_classes, digest
 from .errors import InputError
-from .labels import GivenSplit, number
+from .labels import MAX_LETTERS, GivenSplit, class_name, number
 from .sequences import (
     PROTEIN,
     Record,
@@ -58,7 +58,7 @@ def read_members(path: Path, family, rules: Rules, wanted: set[str], **columns) 
     """
     members: dict[str, str] = {}
     lines: dict[str, int] = {}
-    foreign = 0
+    foreign = letters = 0
     for record in read_records(path, **columns):
         if record.id not in wanted:
             continue
@@ -68,6 +68,9 @@ def read_members(path: Path, family, rules: Rules, wanted: set[str], **columns) 
                 f"{lines[record.id]}; ids must be unique"
             )
         lines[record.id] = record.line
+        letters += len(record.sequence)
+        if letters > MAX_LETTERS:
+            raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters in the sequences of pairs; use fewer pairs")
         foreign += family.alphabet == PROTEIN and looks_like_dna(record.sequence)
         members[record.id] = clean(record, family.alphabet, family.replacements, rules, path)
     if foreign > len(members) / 2:
@@ -80,8 +83,8 @@ class PairReader:
     """Reads tables of pairs.
 
     A table has a header with the columns ``first``, ``second`` and ``label``, or columns that are named. A table
-    without a header is recognised by its first row, which names two sequences; then the columns are numbers, 1, 2 and 3
-    unless told.
+    without a header is recognised by its first row, which names sequences; then the columns are numbers, 1, 2 and 3
+    unless told. A labelled pair that is listed a second time in its split is left out and counted.
     """
 
     first: set[str]  # ids of the sequences that first members can be
@@ -100,17 +103,17 @@ class PairReader:
         """The pairs of one file, in its order.
 
         Raises:
-            InputError: a pair that names an unknown sequence, a missing label, two labels for one pair.
+            InputError: a pair that names an unknown sequence, a missing label, two labels for one pair, no pair.
         """
         path = Path(path)
         form = sequence_format(path)
         if form == "fasta":
             raise InputError(f"{path.name} is FASTA; pairs are a table with two names in each row")
         table = read_table(path, form)
-        headless = table.columns[0] in self.first and len(table.columns) > 1 and table.columns[1] in self.second
-        first_at, second_at, label_at = self._places(table, headless)
+        headless, first_at, second_at, label_at = self._places(table)
         split_of = self.given_split.reader(path, form)
         seen: dict[tuple[str, str], tuple[int, str | float]] = {}
+        listed: set[tuple[tuple[str, str], str]] = set()
         line = 0
         for line, row in chain([(1, table.columns)] if headless else [], table.rows()):
             where = f"{path.name}: line {line}"
@@ -118,12 +121,12 @@ class PairReader:
             for name, known in ((first, self.first), (second, self.second)):
                 if name not in known:
                     raise InputError(f"{where} names '{_shown(name)}', which is not in {self.files}")
-            label = None
+            label, split = None, split_of(Record(first, "", "", line, tuple(row)), where)
             if self.labelled:
                 text = row[label_at]
                 if not text:
                     raise InputError(f"{where} has no label")
-                label = number(text, where) if self.numeric else _whole(text)
+                label = number(text, where) if self.numeric else class_name(_whole(text), where)
                 key = (min(first, second), max(first, second)) if self.symmetric else (first, second)
                 earlier, known = seen.setdefault(key, (line, label))
                 if known != label:
@@ -131,26 +134,55 @@ class PairReader:
                         f"{where} gives the pair {_shown(first)} and {_shown(second)} the label {_shown(str(label))}, "
                         f"and line {earlier} gives it {_shown(str(known))}; a pair has one label"
                     )
-                if earlier != line:
+                if (key, split) in listed:
                     self.rules.count("listed a second time, left out", unit="pair")
                     continue
-            yield Pair(first, second, label, split_of(Record(first, "", "", line, tuple(row)), where))
+                listed.add((key, split))
+            yield Pair(first, second, label, split)
         if not line:
             raise InputError(f"{path.name} has a header but no pairs")
 
-    def _places(self, table: Table, headless: bool) -> tuple[int, int, int | None]:
-        chosen = []
-        for column, name, purpose in (
-            (self.first_column, "first", "first member"),
-            (self.second_column, "second", "second member"),
-            (self.label_column, "label", "label"),
-        ):
-            if purpose == "label" and not self.labelled:
-                chosen.append(None)
-                continue
-            default = str(len(chosen) + 1) if headless or name not in table.columns else name
-            chosen.append(table.index(column or default, f"{purpose} column"))
-        return tuple(chosen)
+    def _places(self, table: Table) -> tuple[bool, int, int, int | None]:
+        """Whether the first row is a pair and no header; where first and second members and labels stand."""
+        headless = self._headless(table)
+        first = _place(table, self.first_column, "first", 1, headless)
+        second = _place(table, self.second_column, "second", 2, headless)
+        if first == second:
+            raise InputError(f"{table.path.name}: first and second members cannot be in one column; name two of them")
+        label = _place(table, self.label_column, "label", 3, headless) if self.labelled else None
+        return headless, first, second, label
+
+    def _headless(self, table: Table) -> bool:
+        asked = (self.first_column, self.second_column)
+        if _has_names(table, asked):
+            return False
+        places = [_number(column) if column else usual for column, usual in zip(asked, (1, 2), strict=True)]
+        cells = [table.columns[at - 1] if 0 < at <= len(table.columns) else "" for at in places]
+        return cells[0] in self.first or cells[1] in self.second
+
+
+def _has_names(table: Table, asked: tuple[str | None, str | None]) -> bool:
+    """Whether the columns of members go by their names, so that there is a header."""
+    pairs = zip(asked, ("first", "second"), strict=True)
+    return any(_number(column) is None if column else name in table.columns for column, name in pairs)
+
+
+def _place(table: Table, asked: str | None, name: str, usual: int, headless: bool) -> int:
+    """The column that is asked for, or else the one with this name, or else the usual one by number."""
+    number = _number(asked) if asked else usual
+    if asked and not (headless and number):
+        return table.index(asked, f"{name} column")
+    if not headless and name in table.columns:
+        return table.index(name, f"{name} column")
+    if not 0 < number <= len(table.columns):
+        raise InputError(
+            f"{table.path.name}: no column {number} for the {name} column; a row has {len(table.columns)} columns"
+        )
+    return number - 1
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _whole(text: str) -> str:
@@ -159,23 +191,22 @@ def _whole(text: str) -> str:
 
 
 def names_in(paths: list[str], wanted: tuple[str | None, str | None]) -> tuple[set[str], set[str]]:
-    """Names in the two columns of pair tables, header included, so that only those sequences are kept in memory."""
-    first, second = set(), set()
+    """Names in the two columns of pair tables, so that only those sequences are kept in memory.
+
+    Where it is not known yet whether the first row is a header, its cells are among them, and a number stands for the
+    column with that number and for one that is called so.
+    """
+    found: tuple[set[str], set[str]] = (set(), set())
     for path in paths:
         table = read_table(path)
-        at = [
-            table.index(column, "column of a member")
-            if column
-            else table.columns.index(name)
-            if name in table.columns
-            else place
-            for column, name, place in zip(wanted, ("first", "second"), (0, 1), strict=True)
+        places = [
+            {_place(table, asked, name, usual, headless) for headless in {False, not _has_names(table, wanted)}}
+            for asked, name, usual in zip(wanted, ("first", "second"), (1, 2), strict=True)
         ]
-        for row in (table.columns, *(row for _, row in table.rows())):
-            if len(row) > max(at):
-                first.add(row[at[0]])
-                second.add(row[at[1]])
-    return first, second
+        for row in chain([table.columns], (row for _, row in table.rows())):
+            for names, at in zip(found, places, strict=True):
+                names.update(row[place] for place in at)
+    return found
 
 
 def make_pair_splits(
@@ -186,6 +217,7 @@ def make_pair_splits(
     numeric: bool,
     by_column: bool = False,
     by_member: bool = True,
+    two_kinds: bool = False,
     validation_fraction: float = 0.15,
     test_fraction: float = 0.0,
     duplicates: str = "report",
@@ -198,6 +230,7 @@ def make_pair_splits(
     connected are kept together as far as that goes, so that few pairs are lost.
 
     Args:
+        two_kinds: first and second members come from two files, so that equal names mean different sequences.
         duplicates: what to do about training pairs with a sequence that is in the validation or test set too:
             ``report`` how many, ``remove`` them, or ``refuse`` the input. What is dealt out by member has none.
     """
@@ -209,7 +242,10 @@ def make_pair_splits(
             splits[name], origin[name] = list(given), "given as a file"
     if by_column:
         for name in SPLITS[1:]:
-            if chosen := [pair for pair in train if pair.split == name]:
+            chosen = [pair for pair in train if pair.split == name]
+            if chosen and name in splits:
+                raise InputError(f"a {name} set is given both as a file and in the training file; leave one out")
+            if chosen:
                 splits[name], origin[name] = chosen, "given in the training file"
         splits["train"] = [pair for pair in train if pair.split == "train"]
         if not splits["train"]:
@@ -217,7 +253,8 @@ def make_pair_splits(
     shares = {"test": test_fraction, "validation": validation_fraction}
     shares = {name: share for name, share in shares.items() if share and name not in splits}
     if shares:
-        drawn = (_by_member if by_member else _at_random)(splits["train"], shares, seed)
+        ends = [_ends(pair, two_kinds) for pair in splits["train"]] if by_member else None
+        drawn = _by_member(splits["train"], ends, shares, seed) if ends else _at_random(splits["train"], shares, seed)
         kept = sum(map(len, drawn.values()))
         if lost := len(splits["train"]) - kept:
             rules.count("between two of the splits, left out so that no sequence is in both", number=lost, unit="pair")
@@ -225,7 +262,7 @@ def make_pair_splits(
         for name, pairs in drawn.items():
             splits[name], origin[name] = pairs, f"drawn at random {how} (seed {seed})"
     dataset = Dataset({name: splits[name] for name in SPLITS if name in splits}, rules, origin)
-    _shared_members(dataset, duplicates)
+    _shared_members(dataset, duplicates, two_kinds)
     if len(dataset["train"]) < 2:
         raise InputError(f"{len(dataset['train'])} training pair is left; a model needs at least two")
     if numeric:
@@ -247,19 +284,25 @@ def _at_random(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[s
     return drawn | {"train": [pairs[place] for place in sorted(order[start:])]}
 
 
-def _by_member(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[str, list[Pair]]:
+def _ends(pair: Pair, two_kinds: bool) -> tuple[tuple[int, str], tuple[int, str]]:
+    """Both members of a pair; two of the same kind and name are one sequence."""
+    return (0, pair.first), (int(two_kinds), pair.second)
+
+
+def _by_member(pairs: list[Pair], ends: list[tuple], shares: dict[str, float], seed: int) -> dict[str, list[Pair]]:
     """Grow each held-out set member by member, always by the one with the most of its partners inside already."""
-    partners: dict[str, list[str]] = defaultdict(list)
-    for pair in pairs:
-        partners[pair.first].append(pair.second)
-        partners[pair.second].append(pair.first)
+    partners: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
+    for one, other in ends:
+        partners[one].append(other)
+        if one != other:
+            partners[other].append(one)
     free = set(partners)
     order = [sorted(free)[place] for place in np.random.default_rng(seed).permutation(len(free))]
-    side: dict[str, str] = {}
+    side: dict[tuple[int, str], str] = {}
     for name, share in shares.items():
         wanted, held = share * len(pairs), 0
         inside: Counter = Counter()
-        queue: list[tuple[float, int, str]] = []
+        queue: list[tuple[float, int, tuple[int, str]]] = []
         fresh = iter(order)
         while held < wanted and free:
             member = _next(queue, inside, free, partners)
@@ -273,10 +316,9 @@ def _by_member(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[s
                     inside[partner] += 1
                     heapq.heappush(queue, (-inside[partner] / len(partners[partner]), len(queue), partner))
     drawn: dict[str, list[Pair]] = {name: [] for name in (*shares, "train")}
-    for pair in pairs:
-        one, other = side.get(pair.first, "train"), side.get(pair.second, "train")
-        if one == other:
-            drawn[one].append(pair)
+    for pair, (one, other) in zip(pairs, ends, strict=True):
+        if (kept := side.get(one, "train")) == side.get(other, "train"):
+            drawn[kept].append(pair)
     for name, kept in drawn.items():
         if not kept:
             raise InputError(
@@ -286,7 +328,7 @@ def _by_member(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[s
     return drawn
 
 
-def _next(queue: list, inside: Counter, free: set[str], partners: dict[str, list[str]]) -> str | None:
+def _next(queue: list, inside: Counter, free: set, partners: dict[tuple[int, str], list]) -> tuple[int, str] | None:
     while queue:
         rank, _, member = heapq.heappop(queue)
         if member in free and -rank == inside[member] / len(partners[member]):
@@ -294,13 +336,15 @@ def _next(queue: list, inside: Counter, free: set[str], partners: dict[str, list
     return None
 
 
-def _shared_members(dataset: Dataset, action: str) -> None:
-    members = {name: {m for pair in pairs for m in (pair.first, pair.second)} for name, pairs in dataset.splits.items()}
+def _shared_members(dataset: Dataset, action: str, two_kinds: bool) -> None:
+    members = {
+        name: {member for pair in pairs for member in _ends(pair, two_kinds)} for name, pairs in dataset.splits.items()
+    }
     held_out = set().union(*(members[name] for name in members if name != "train"))
     for name in members:
         if name != "train" and (shared := len(members["train"] & members[name])):
             dataset.duplicates[f"in pairs of both train and {name}"] = shared
-    leaking = [pair for pair in dataset["train"] if pair.first in held_out or pair.second in held_out]
+    leaking = [pair for pair in dataset["train"] if held_out.intersection(_ends(pair, two_kinds))]
     if leaking and action == "refuse":
         raise InputError(
             f"{len(leaking):,} training pairs have a sequence that is in the validation or test set too, the first is "

@@ -273,7 +273,10 @@ def test_the_table_of_splits_counts_labels():
     row = f"| test | 600 | 33 / 33 / 33 | {truth.sum() / 600:.2f} | {(truth.sum(axis=1) == 0).sum()} |"
     assert row in markdown_of(summary)
     counts = [[truth.sum(axis=0)[c] for truth in summary.truth.values()] for c in range(4)]
-    assert f"| Golgi | {counts[3][0]} | {counts[3][1]} | {counts[3][2]} |" in markdown_of(summary)
+    rows = [f"| {NAMES[c]} | {counts[c][0]} | {counts[c][1]} | {counts[c][2]} |" for c in range(4)]
+    places = [markdown_of(summary).index(row) for row in rows]
+    frequent = np.argsort([-counts[c][0] for c in range(4)], kind="stable")
+    assert [places[c] for c in frequent] == sorted(places)  # from the most frequent in training on
 
 
 # -- windows, and what is too much for a page

@@ -7,13 +7,14 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from . import metrics
 from .bundle import open_bundle
-from .datasets import SPLITS, Dataset, Example, make_splits, natural
+from .datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from .errors import InputError
 from .families import Family, recognise
 from .labels import GivenSplit, read_examples
@@ -38,6 +39,21 @@ SETTINGS = (
     "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
     "pair_split",
 )  # fmt: skip
+# what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
+OPTIONS_OF_LEVELS = {
+    "sequences": (None, "residue", "pair"),
+    "mask": (None, "residue"),
+    "position_column": (None, "residue"),
+    "unknown_labels": ("?", "residue"),
+    "merge_labels": ("", "residue"),
+    "unlisted": ("negative", "residue"),
+    "second_sequences": (None, "pair"),
+    "second_model": (None, "pair"),
+    "first_column": (None, "pair"),
+    "second_column": (None, "pair"),
+    "pair_order": ("auto", "pair"),
+    "pair_split": ("member", "pair"),
+}
 
 
 @dataclass
@@ -144,8 +160,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     reader.revision = arguments.model_revision
     second = None
     if arguments.second_model:
-        mean = "mean" if pooling == "cls" else pooling
-        second = _open_reader(arguments, arguments.second_model, scratch / "second", mean, arguments.second_model_id)
+        second = _open_reader(arguments, arguments.second_model, scratch / "second", "mean", arguments.second_model_id)
     read = {"sequence": _read_sequences, "residue": _read_residues, "pair": _read_pairs}[level]
     plan = read(arguments, scratch, reader, second)
     if plan.labels:
@@ -166,18 +181,10 @@ def _check_options(arguments: Namespace, level: str) -> None:
         raise InputError("a PiSSA start and DoRA cannot be combined; choose one of them")
     if arguments.pooling == "cls" and arguments.long_sequences == "window" and level != "residue":
         print("note: with cls pooling a long sequence is the mean of its windows' first tokens", file=sys.stderr)
-    for option, levels in (
-        ("sequences", ("residue", "pair")),
-        ("mask", ("residue",)),
-        ("position_column", ("residue",)),
-        ("second_sequences", ("pair",)),
-        ("second_model", ("pair",)),
-        ("first_column", ("pair",)),
-        ("second_column", ("pair",)),
-    ):
-        if getattr(arguments, option) and level not in levels:
+    for option, (unasked, *levels) in OPTIONS_OF_LEVELS.items():
+        if getattr(arguments, option) not in (unasked, None, "") and level not in levels:
             flag = "--" + option.replace("_", "-")
-            raise InputError(f"{flag} is for tasks of {' or '.join(levels)}s; the task is {arguments.task}")
+            raise InputError(f"{flag} is for tasks of {'s or '.join(levels)}s; the task is {arguments.task}")
     if level == "pair" and not arguments.sequences:
         raise InputError("pairs are names of sequences; give the file with the sequences too (--sequences)")
     if arguments.second_model and not arguments.second_sequences:
@@ -186,6 +193,13 @@ def _check_options(arguments: Namespace, level: str) -> None:
         raise InputError("members from two files are not of one kind, so their pairs cannot be symmetric")
     if arguments.positive_label and arguments.task == "multi-label":
         raise InputError("a positive label is for two classes; leave it empty where a sequence can have several labels")
+    if arguments.task.endswith("regression"):
+        for option in ("positive_label", "class_weights", "calibration"):
+            if getattr(arguments, option) not in (None, "", "none"):
+                flag = "--" + option.replace("_", "-")
+                raise InputError(f"{flag} is for tasks of classes; the task is {arguments.task}")
+    if not arguments.label_separator:
+        raise InputError("the text between several labels is empty; use ; or another that no label holds")
 
 
 def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, name: str) -> Reader:
@@ -194,7 +208,7 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
     encoder = Encoder(
         family,
         base.path,
-        max_length=arguments.max_length,
+        max_length=arguments.max_length if scratch.name == "base" else 0,  # a second model reads what it was made for
         long_sequences=arguments.long_sequences,
         pooling=pooling,
     )
@@ -277,6 +291,8 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
         return source.read(path)
 
     three = _read_three(arguments, read)
+    if source.without_row:
+        source.rules.count("without a row in the table of sites, left out", number=len(source.without_row))
     names = list(source.classes)
     dataset = make_splits(
         *three, names=lambda example: tuple(names[place] for place in example.names), **_splitting(arguments)
@@ -330,7 +346,10 @@ def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Rea
         return list(source.read(path))
 
     dataset = make_pair_splits(
-        *_read_three(arguments, read), **_splitting(arguments), by_member=arguments.pair_split == "member"
+        *_read_three(arguments, read),
+        **_splitting(arguments),
+        by_member=arguments.pair_split == "member",
+        two_kinds=bool(arguments.second_sequences),
     )
     dataset.rules = dataset.rules.merged(rules)
     labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
@@ -340,6 +359,7 @@ def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Rea
         members = ({name: members[0][name] for name in firsts}, {name: members[1][name] for name in seconds})
     else:
         members = ({name: members[0][name] for name in firsts | seconds},) * 2
+    dataset.sha256["sequences"] = digest(chain(members[0].items(), members[1].items()))
     return Plan(arguments, scratch, reader, dataset, labels, "", members=members, second=second)
 
 

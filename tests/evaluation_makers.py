@@ -15,7 +15,7 @@ def write(path, columns, rows):
 def options(predictions, **changes):
     defaults = {
         "names": None, "kind": "auto", "truth": None, "truth_column": None, "truth_id_column": None,
-        "label_pattern": r"LABEL=(\S+)", "unknown_label": [], "unlisted": "auto", "split": None,
+        "label_pattern": r"LABEL=(\S+)", "unknown_label": [], "unlisted": "auto", "mask": None, "split": None,
         "positive_label": None, "threshold": None,
     }  # fmt: skip
     return Namespace(predictions=[str(path) for path in predictions], **defaults | changes)

@@ -189,6 +189,27 @@ def test_labels_that_are_not_known_count_nowhere(tmp_path):
     assert "Left out, as their truth is not known: 24 residues." in cases.notes
 
 
+def test_masked_residues_count_nowhere(tmp_path):
+    path, truth, _ = residues(tmp_path)
+    target, mask = tmp_path / "t.fasta", tmp_path / "mask.fasta"
+    target.write_text("".join(f">{name}\n{''.join(map(str, labels))}\n" for name, labels in truth.items()))
+    mask.write_text(f">P0\n{'1' * 3}{'0' * (len(truth['P0']) - 3)}\n>P1\n{'0' * 2}{'1' * (len(truth['P1']) - 2)}\n")
+    cases = gather(options([path], truth=str(target), mask=str(mask)))
+    kept = [truth["P0"][:3], truth["P1"][2:], *list(truth.values())[2:]]
+    assert cases.truth.tolist() == np.concatenate(kept).tolist()
+    assert f"Masked, and not scored: {len(truth['P0']) - 1} residues." in cases.notes
+    mask.write_text(">P0\n0012\n")
+    with pytest.raises(InputError, match=r"the mask of 'P0' \(line 1\) holds '2'"):
+        gather(options([path], truth=str(target), mask=str(mask)))
+    mask.write_text(">Q\n001\n")
+    with pytest.raises(InputError, match="a mask for no protein that was predicted"):
+        gather(options([path], truth=str(target), mask=str(mask)))
+    (sequences, _), *_ = two_classes(tmp_path, n=20)
+    mask.write_text(">s1\n0\n")
+    with pytest.raises(InputError, match=r"a mask is for residues, and model0\.tsv is a table of sequences"):
+        gather(options([sequences], mask=str(mask)))
+
+
 def test_pairs_with_and_without_a_header(tmp_path):
     path = write(tmp_path / "p.tsv", ["first", "second", "predicted"], [("a", "b", 1), ("b", "a", 2), ("a", "c", 3)])
     for name, head in (("h.tsv", [("first", "second", "value")]), ("n.tsv", [])):

@@ -32,6 +32,7 @@ def options():
     truth.add_argument("--truth-column", metavar="COLUMN", help="of a table, by name or 1-based number")
     truth.add_argument("--truth-id-column", metavar="COLUMN", help="'id' if there is one, else the first")
     truth.add_argument("--label-pattern", default=r"LABEL=(\S+)", metavar="REGEX", help="finds the label in a header")
+    truth.add_argument("--mask", metavar="FASTA", help="0 and 1 for each residue; where it is 0 nothing is scored")
     truth.add_argument("--unknown-label", default=[], nargs="+", metavar="LABEL", help="truths that are left out")
     truth.add_argument(
         "--unlisted",

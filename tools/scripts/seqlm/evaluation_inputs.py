@@ -12,7 +12,7 @@ import numpy as np
 
 from . import metrics, thresholds
 from .errors import InputError
-from .evaluation_truth import NO_SITE, SITE, Truth, read_truth
+from .evaluation_truth import NO_SITE, SITE, Truth, read_mask, read_truth
 from .prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
 from .sequences import _shown
 
@@ -106,6 +106,8 @@ def gather(arguments: Namespace) -> Cases:
             f"no {first.level} is predicted by every table and has a known truth; are they of the same test set?"
         )
     _note_what_is_left_out(tables, kept, keys, shared, truth, first, notes)
+    if arguments.mask:
+        shared = _unmasked(shared, first, read_mask(arguments.mask, names), notes)
     known = known[np.searchsorted(keys, shared)]
     predictions, called = {}, {}
     for table, rows in zip(tables, kept, strict=True):
@@ -287,6 +289,16 @@ def _true_of(
         notes.append(f"Left out, as their truth is not known: {counted(left, UNITS[first.level])}.")
     nothing = np.zeros(len(classes), dtype=np.int64) if first.kind == "multi-label" else 0
     return keys[known], np.array([nothing if value is None else value for value in values])[place[known]]
+
+
+def _unmasked(shared: np.ndarray, first: Predictions, masked: np.ndarray, notes: list[str]) -> np.ndarray:
+    if first.level != "residue":
+        raise InputError(f"a mask is for residues, and {first.path.name} is a table of {UNITS[first.level]}")
+    keep = ~np.isin(shared, masked)
+    if not keep.any():
+        raise InputError("every residue is masked; in a mask 1 counts and 0 does not")
+    notes.append(f"Masked, and not scored: {counted(int((~keep).sum()), 'residues')}.")
+    return shared[keep]
 
 
 def _value(text: str, first: Predictions, classes: list[str], unknown: list[str]):

@@ -194,6 +194,31 @@ def _strings(path: Path, names: Names) -> Truth:
     return Truth(joined[0], joined[1], Words(list(places), joined[2]), None, foreign, f"{what} {path.name}")
 
 
+def read_mask(path: str | Path, names: Names) -> np.ndarray:
+    """Keys (m,) of the residues that count nowhere, from FASTA of 0 and 1 where 0 masks.
+
+    Raises:
+        InputError: another letter than 0 and 1, none of the proteins that were predicted.
+    """
+    path, masked, found = Path(path), [np.empty(0, dtype=np.int64)], 0
+    if sequence_format(path) != "fasta":
+        raise InputError(f"{path.name} is a table; a mask is FASTA with a 0 or 1 for each residue")
+    for record in read_records(path, format="fasta"):
+        if (number := names.known(record.id)) is None:
+            continue
+        found += 1
+        if wrong := record.sequence.strip("01")[:1]:
+            raise InputError(
+                f"{path.name}: the mask of '{_shown(record.id)}' (line {record.line}) holds '{_shown(wrong)}'; it has a "
+                "1 for each residue that counts and a 0 for each that does not"
+            )
+        hidden = np.frombuffer(record.sequence.encode(), dtype=np.uint8) == ord("0")
+        masked.append(names.key("residue", number) + np.flatnonzero(hidden) + 1)
+    if not found:
+        raise InputError(f"{path.name} has a mask for no protein that was predicted; the names must be the same")
+    return np.concatenate(masked)
+
+
 def _marks(path: Path, record: Record) -> list[str]:
     if record.sequence.startswith("#") or "##" in record.sequence:
         raise InputError(

@@ -102,13 +102,15 @@ def test_scaffolds_that_leave_a_set_empty_are_refused():
         largest_first(np.asarray([0] * 50 + [1] * 50), PARTS)
 
 
-def test_values_are_kept_in_proportion_by_tenths():
+def test_values_are_kept_in_proportion_by_ranges_with_as_many_each():
     values = np.random.default_rng(1).lognormal(size=500)
-    strata = strata_of([str(value) for value in values], numbers=True)
+    strata = strata_of([str(value) for value in values], True, PARTS)
     assert Counter(Counter(strata.tolist()).values()) == {50: 10}
     assert max(values[strata == strata[values.argmin()]]) <= np.quantile(values, 0.1)
     split = group_split(np.arange(500), strata, PARTS, 1)
     assert np.median(values[split == 2]) == pytest.approx(np.median(values), rel=0.1)
+    # of 80 values the validation set gets 8, two from each of four ranges
+    assert len(set(strata_of([str(value) for value in values[:80]], True, PARTS).tolist())) == 4
 
 
 def test_names_are_numbered_by_their_first_occurrence():

@@ -65,9 +65,9 @@ def make(plan: Plan, scratch: Path) -> Made:
     compared = Compared(alphabet=plan.alphabet, padding=_padding(plan))
     if plan.alphabet == TEXT:
         scaffolds = _molecules(made, compared)
-    if arguments.split != "none":
+    if arguments.split == "homology":
         _related(made, compared, scratch)
-    strata = strata_of([entry.label for entry in made.entries], plan.numbers)
+    strata = strata_of([entry.label for entry in made.entries], plan.numbers, plan.parts)
     count, seed = len(made.entries), arguments.seed
     match arguments.split:
         case "none":
@@ -96,6 +96,8 @@ def make(plan: Plan, scratch: Path) -> Made:
             found = clusters(compared.hits, searched, arguments.identity, arguments.coverage)[compared.places]
             made.groups, made.group_name = [str(cluster + 1) for cluster in found.tolist()], "cluster"
             made.split = group_split(found, strata, plan.parts, seed, "clusters of related sequences")
+    if arguments.split != "homology":  # after the split, which may be impossible, since it takes longest
+        _related(made, compared, scratch)
     if made.group_name:
         compared.groups, compared.group_name = numbered(made.groups), made.group_name
     made.leakage = measure_leakage(made.entries, made.split, compared, seed)

@@ -57,7 +57,7 @@ def header(made: Made, entry: Entry) -> str:
     """The header of a window, with its label as fine-tuning looks for it."""
     label = re.sub(r"\s+", "_", entry.label)
     if label != entry.label:
-        made.plan.counted["labels with blanks, written with _ in FASTA"] += 1
+        made.plan.counted["labels with blanks, which are underscores in FASTA"] += 1
     return f"{entry.id} LABEL={label}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .datasets import SPLITS
 from .errors import InputError
 
-QUANTILES = 10  # strata of a number
+RANGES = 10  # of values that are kept in proportion
 
 
 def shares(validation: float, test: float) -> tuple[float, float, float]:
@@ -51,7 +51,7 @@ def group_split(
     """(n,) places in ``SPLITS``, whole groups together, classes in the same shares as far as groups allow.
 
     Groups are taken from the largest to the smallest, in an order that the seed draws among equals. Each goes where
-    the sum over splits and classes of (number - target)² / target, and the same of all examples, grows least.
+    the mean over classes of (number - target)² / target, summed over splits, and the same of all examples grow least.
 
     Args:
         groups: (n,) number of each example's group, from 0.
@@ -140,12 +140,17 @@ def numbered(names: Sequence[Hashable]) -> np.ndarray:
     return np.asarray([known.setdefault(name, len(known)) for name in names], np.int64)
 
 
-def strata_of(labels: Sequence[str], numbers: bool) -> np.ndarray:
-    """(n,) classes to be kept in proportion: labels, or tenths of the values."""
+def strata_of(labels: Sequence[str], numbers: bool, parts: Sequence[float]) -> np.ndarray:
+    """(n,) classes to be kept in proportion: labels, or up to ten ranges of the values with equally many each.
+
+    Ranges are so few that the smallest split has two examples of each.
+    """
     if not numbers:
         return numbered(labels)
     values = np.asarray(labels, float)
-    edges = np.quantile(values, np.linspace(0, 1, QUANTILES + 1)[1:-1])
+    fewest = len(values) * min((part for part in parts if part), default=1.0)
+    ranges = int(min(max(fewest / 2, 2), RANGES))
+    edges = np.quantile(values, np.linspace(0, 1, ranges + 1)[1:-1])
     return numbered(np.searchsorted(edges, values, side="right").tolist())
 
 

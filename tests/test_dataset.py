@@ -1,0 +1,378 @@
+"""The dataset tool as Galaxy calls it: every form of input, every split, the report, and mistakes in one line."""
+
+import csv
+import gzip
+import os
+import random
+import re
+import shutil
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from conftest import DATA
+from scipy.stats import chi2_contingency
+from seqlm.dataset_figures import _differences
+from seqlm.labels import read_examples
+from seqlm.sequences import PROTEIN, Rules, read_records
+
+needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
+SITES = ["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.tsv"]
+MOLECULES = ["--sequences", DATA / "molecules.csv", "--id-column", "name", "--sequence-column", "smiles",
+             "--label-column", "toxic"]  # fmt: skip
+QUICK = ["--split", "group", "--neighbours", "skip"]
+SETS = ("train", "validation", "test")
+
+
+@pytest.fixture
+def dataset(script, tmp_path):
+    """Run the tool with all its outputs; gives their folder."""
+
+    def run(*options, name="out", **keywords):
+        folder = tmp_path / name
+        folder.mkdir()
+        outputs = [item for each in SETS for item in (f"--output-{each}", folder / each)]
+        script("dataset", *options, *outputs, "--output-table", folder / "all.tsv", "--output-report",
+               folder / "report.md", "--output-figures", folder / "figures", "--output-html", folder / "report.html",
+               **keywords)  # fmt: skip
+        return folder
+
+    return run
+
+
+def table(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def read_set(path):
+    return read_examples(path, numeric=False, alphabet=PROTEIN, replacements={}, rules=Rules())
+
+
+@needs_mmseqs
+def test_windows_with_a_homology_split_are_ready_for_fine_tuning(dataset):
+    out = dataset(*SITES)
+    rows = table(out / "all.tsv")
+    proteins = {record.id: record.sequence for record in read_records(DATA / "site_proteins.fasta")}
+    for row in rows:
+        padded = "X" * 16 + proteins[row["protein"]] + "X" * 16
+        at = int(row["position"]) - 1
+        assert row["sequence"] == padded[at : at + 33]
+        assert row["residue"] == row["sequence"][16]
+        assert row["id"] == f"{row['protein']}|{row['residue']}{row['position']}"
+    for name in SETS:
+        assert [(example.id, example.sequence, example.label) for example in read_set(out / name)] == [
+            (row["id"], row["sequence"], row["label"]) for row in rows if row["split"] == name
+        ]
+    sites = {(row["protein"], row["position"]) for row in table(DATA / "known_sites.tsv")}
+    assert {(row["protein"].split("|")[1], row["position"]) for row in rows if row["label"] == "1"} == sites
+    # proteins come in families of three; one family is one cluster and on one side
+    where, cluster = defaultdict(set), defaultdict(set)
+    for row in rows:
+        number = int(row["protein"][4:9]) - 1
+        family = number // 3 if number < 36 else number
+        where[family].add(row["split"])
+        cluster[row["cluster"]].add(family)
+    assert all(len(found) == 1 for found in [*where.values(), *cluster.values()])
+    counts = Counter(row["split"] for row in rows)
+    assert {name: counts[name] / len(rows) for name in SETS} == pytest.approx(
+        {"train": 0.7, "validation": 0.1, "test": 0.2}, abs=0.03
+    )
+    report = (out / "report.md").read_text()
+    assert "**The test set is independent of the training set" in report
+    assert "MMseqs2 " in report
+
+
+@needs_mmseqs
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(dataset):
+    one, two, other = (
+        dataset(*SITES, "--threads", threads, "--seed", seed, name=f"{threads}_{seed}")
+        for threads, seed in ((1, 42), (2, 42), (2, 7))
+    )
+    names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert len(names) == 9
+    for name in names:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    assert (one / "test").read_bytes() != (other / "test").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [*SITES],
+        ["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.gff3", "--feature", "phospho"],
+        ["--sequences", DATA / "site_lists.csv"],
+    ],
+    ids=["table", "gff", "lists"],
+)
+def test_every_form_of_the_same_sites_gives_the_same_positives(dataset, options):
+    rows = table(dataset(*options, *QUICK) / "all.tsv")
+    accession = lambda name: name.split("|")[1] if "|" in name else name  # noqa: E731
+    found = {(accession(row["protein"]), row["position"]) for row in rows if row["label"] == "1"}
+    assert found == {(row["protein"], row["position"]) for row in table(DATA / "known_sites.tsv")}
+    where = defaultdict(set)
+    for row in rows:
+        where[row["protein"]].add(row["split"])
+    assert all(len(splits) == 1 for splits in where.values())
+
+
+def test_marked_sequences_and_uniprot_text_give_windows_too(dataset):
+    rows = table(dataset("--sequences", DATA / "annotated_sites.fasta", *QUICK, name="a") / "all.tsv")
+    assert {row["residue"] for row in rows} == {"Y"}
+    rows = table(dataset("--sites", DATA / "known_sites.txt", "--residues", "Y", *QUICK, name="b") / "all.tsv")
+    assert Counter(row["label"] for row in rows) == {"1": 8, "0": 8}
+
+
+def test_given_negatives_are_those_of_the_table(dataset):
+    rows = table(dataset("--sequences", DATA / "site_lists.csv", "--negatives", "given", *QUICK) / "all.tsv")
+    expected = set()
+    with (DATA / "site_lists.csv").open() as handle:
+        for row in csv.DictReader(handle):
+            expected |= {(row["protein"], at) for at in re.findall(r"\d+", row["negative_positions"])}
+    assert {(row["protein"], row["position"]) for row in rows if row["label"] == "0"} == expected
+
+
+def test_a_random_split_of_windows_is_called_what_it_is(dataset):
+    out = dataset(*SITES, "--split", "random", "--neighbours", "skip")
+    report = (out / "report.md").read_text()
+    assert "**The test set is not independent of the training set: scores on it will be too good.**" in report
+    assert "A random split puts windows of one protein" in report
+    assert "the search was switched off" in report
+    (line,) = re.findall(r"are of a protein that has training examples too \| .*", report)
+    assert float(re.findall(r"= (\d+) %", line)[1]) > 80
+
+
+def test_a_table_keeps_its_rows_columns_and_separator(dataset):
+    out = dataset("--sequences", DATA / "stability.csv", "--id-column", "name", "--label-column", "melting",
+                  "--split", "stratified", "--neighbours", "skip")  # fmt: skip
+    original = (DATA / "stability.csv").read_text().splitlines()
+    parts = [(out / name).read_text().splitlines() for name in SETS]
+    assert {part[0] for part in parts} == {original[0]}
+    assert sorted(line for part in parts for line in part[1:]) == sorted(original[1:])
+    assert [len(part) - 1 for part in parts] == [56, 8, 16]
+    assert "| Value | Smallest | Median | Largest |" in (out / "report.md").read_text()
+
+
+def test_equal_sequences_stay_together_where_a_split_is_stratified(dataset, tmp_path):
+    rng = random.Random(2)
+    lines = [f"s{n}\t{''.join(rng.choices('ACDEFGHIKL', k=3))}\t{n % 2}\n" for n in range(800)]
+    (tmp_path / "t.tsv").write_text("id\tsequence\tlabel\n" + "".join(lines))
+    rows = table(
+        dataset("--sequences", tmp_path / "t.tsv", "--split", "stratified", "--neighbours", "skip") / "all.tsv"
+    )
+    where = defaultdict(set)
+    for row in rows:
+        where[row["sequence"]].add(row["split"])
+    assert len(where) < 600
+    assert all(len(splits) == 1 for splits in where.values())
+
+
+def test_groups_come_from_headers_and_columns(dataset, tmp_path):
+    text = "".join(f">f{n // 4}_{n} LABEL={n % 2}\n{'MKV' + 'ACDEFGHIKLMNPQRSTVWY'[n % 20]}\n" for n in range(80))
+    (tmp_path / "g.fasta").write_text(text)
+    out = dataset("--sequences", tmp_path / "g.fasta", "--group-pattern", r"^(f\d+)_", *QUICK)
+    where = defaultdict(set)
+    for row in table(out / "all.tsv"):
+        assert row["cluster"] == row["id"].split("_")[0]
+        where[row["cluster"]].add(row["split"])
+    assert len(where) == 20
+    assert all(len(splits) == 1 for splits in where.values())
+    assert (out / "train").read_text().startswith(">f")
+    assert " LABEL=" in (out / "train").read_text()
+
+
+def test_a_given_split_is_taken_and_measured(dataset, tmp_path):
+    rng = random.Random(3)
+    texts = ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=31)) for _ in range(60)]
+    texts[50] = texts[0]
+    rows = [f"s{n},{text},{n % 2},{'train' if n < 40 else 'test'}\n" for n, text in enumerate(texts)]
+    (tmp_path / "g.csv").write_text("id,sequence,label,set\n" + "".join(rows))
+    out = dataset(
+        "--sequences", tmp_path / "g.csv", "--split", "given", "--split-column", "set", "--neighbours", "skip"
+    )
+    assert [row["split"] for row in table(out / "all.tsv")] == ["train"] * 40 + ["test"] * 20
+    assert (out / "validation").read_text() == "id,sequence,label,set\n"
+    report = (out / "report.md").read_text()
+    assert "| have the same sequence as a training example | 1 of 20 = 5 % (0.89 % to 24 %) |" in report
+    assert "**The test set is not independent" in report
+
+
+def test_molecules_are_split_by_scaffold_and_a_broken_one_is_named(dataset):
+    out = dataset(*MOLECULES, "--split", "scaffold")
+    rows = table(out / "all.tsv")
+    where = defaultdict(set)
+    for row in rows[:-1]:
+        where[row["cluster"]].add(row["split"])
+    assert all(len(splits) == 1 for splits in where.values())
+    assert where["c1ccccc1"] == {"train"}
+    assert rows[-1]["id"] == "broken"
+    assert rows[-1]["split"] == ""
+    assert sum(len((out / name).read_text().splitlines()) - 1 for name in SETS) == 72
+    report = (out / "report.md").read_text()
+    assert "SMILES that cannot be read, left out of every split: 1." in report
+    assert "Left out were broken." in report
+    assert "are of a scaffold that has training examples too | 0 of 11" in report
+    assert "molecules (SMILES)" in report
+
+
+def test_molecules_are_recognised_without_being_told(dataset):
+    report = (dataset(*MOLECULES, "--split", "stratified") / "report.md").read_text()
+    assert "have a training molecule 60 % alike" in report
+
+
+@needs_mmseqs
+def test_whole_sequences_without_labels_are_split_by_homology(dataset):
+    out = dataset("--sequences", DATA / "site_proteins.fasta", "--labels", "none", "--site-format", "none")
+    rows = table(out / "all.tsv")
+    where = defaultdict(set)
+    for place, row in enumerate(rows[:36]):
+        where[place // 3].add(row["split"])
+    assert all(len(splits) == 1 for splits in where.values())
+    assert "are of a cluster that has training examples too" in (out / "report.md").read_text()
+
+
+def test_without_a_split_all_examples_are_in_one_file(dataset):
+    out = dataset(*SITES, "--split", "none")
+    assert (out / "test").read_text() == (out / "validation").read_text() == ""
+    assert len(read_set(out / "train")) == len(table(out / "all.tsv"))
+    assert "there is no test set to trust or not" in (out / "report.md").read_text()
+
+
+def test_the_report_is_escaped_and_fits_into_galaxy(dataset, tmp_path):
+    evil = "<script>|`[x](http://evil)"
+    rng = random.Random(1)
+    lines = ["id,sequence,label\n"]
+    for n in range(300):
+        lines.append(f"{evil}{n},{''.join(rng.choices('ACDEFGHIKLMNPQRSTVWY', k=40))},{evil}{n % 60}\n")
+    (tmp_path / "e.csv").write_text("".join(lines))
+    out = dataset("--sequences", tmp_path / "e.csv", "--split", "stratified", "--neighbours", "skip")
+    markdown, html = (out / "report.md").read_text(), (out / "report.html").read_text()
+    assert len(markdown.encode()) <= 10_000
+    assert "<script>" not in markdown + html
+    assert "](http://evil" not in markdown
+    assert "Classes with few test examples: " in markdown
+
+
+def test_letters_that_tell_the_label_alone_are_warned_about(dataset, tmp_path):
+    (tmp_path / "p.fasta").write_text("".join(f">p{n}\nM{'ACDEFGHIKL'[n]}YGGSAKW\n" for n in range(10)))
+    rows = "".join(f"p{n}\t3\t1\np{n}\t6\t0\n" for n in range(10))
+    (tmp_path / "s.tsv").write_text("protein\tposition\tlabel\n" + rows)
+    out = dataset("--sequences", tmp_path / "p.fasta", "--sites", tmp_path / "s.tsv", "--window", 11, "--negatives",
+                  "given", *QUICK)  # fmt: skip
+    assert "S (10 of label 0), Y (10 of label 1)" in (out / "report.md").read_text()
+
+
+def test_labels_with_blanks_can_be_read_back_from_fasta(dataset, tmp_path):
+    (tmp_path / "p.fasta").write_text("".join(f">p{n}\nM{'ACDEFGHIKL'[n]}YGGSAKW\n" for n in range(10)))
+    rows = "".join(f"p{n}\t3\tkinase {'AB'[n % 2]}\n" for n in range(10))
+    (tmp_path / "s.tsv").write_text("protein\tposition\tlabel\n" + rows)
+    out = dataset("--sequences", tmp_path / "p.fasta", "--sites", tmp_path / "s.tsv", "--window", 15, "--negatives",
+                  "given", *QUICK)  # fmt: skip
+    assert {example.label for example in read_set(out / "train")} == {"kinase_A", "kinase_B"}
+    assert {row["label"] for row in table(out / "all.tsv")} == {"kinase A", "kinase B"}
+    assert "labels with blanks, which are underscores in FASTA: 10." in (out / "report.md").read_text()
+
+
+def test_dots_of_the_composition_are_those_of_a_chi_square_test():
+    rng = np.random.default_rng(1)
+    codes = rng.choice(np.frombuffer(b"ACDE", np.uint8), (400, 3))
+    mine = np.arange(400) < 150
+    codes[:60, 1] = ord("D")
+    difference, clear = _differences(codes, mine, "ACDE")
+    for row, letter in enumerate(b"ACDE"):
+        for column in range(3):
+            ours, others = ((codes[part, column] == letter) for part in (mine, ~mine))
+            assert difference[row, column] == pytest.approx(ours.mean() - others.mean())
+            counts = [[each.sum(), (~each).sum()] for each in (ours, others)]
+            assert clear[row, column] == (chi2_contingency(counts, correction=False).pvalue < 0.05 / 12)
+    assert clear[2, 1]
+    assert clear.sum() < 6
+
+
+# Mistakes. Neither torch nor scikit-learn is needed, so folders that refuse to be imported go first.
+
+
+@pytest.fixture
+def no_torch(tmp_path):
+    for name in ("torch", "transformers", "sklearn"):
+        (tmp_path / "without" / name).mkdir(parents=True)
+        (tmp_path / "without" / name / "__init__.py").write_text(f"raise RuntimeError('{name} was imported')\n")
+    return {**os.environ, "PYTHONPATH": str(tmp_path / "without")}
+
+
+def test_neither_torch_nor_scikit_learn_is_needed(dataset, no_torch):
+    dataset(*SITES, *QUICK, env=no_torch)
+
+
+MISTAKES = {
+    "no input": ([], "no input is given"),
+    "even window": ([*SITES, "--window", 32], "a window of 32 has no residue in its middle"),
+    "long window": ([*SITES, "--window", 10_003], "a window of 10,003 is longer than 10,001"),
+    "no such residue": ([*SITES, "--residues", "W"], "no site is on W; the sites are on S, T, Y"),
+    "no letter": ([*SITES, "--residues", "S1"], "'1' is not a residue to look for"),
+    "padding": ([*SITES, "--padding", "XX"], "'XX' cannot fill up a window"),
+    "same labels": ([*SITES, "--negative-label", "1"], "positives and negatives cannot both have the label '1'"),
+    "shares": ([*SITES, "--test-fraction", 0.6, "--validation-fraction", 0.4], "leave nothing for training"),
+    "no shares": ([*SITES, "--test-fraction", 0, "--validation-fraction", 0], "there is nothing to split"),
+    "no negatives": ([*SITES, "--negatives", "given"], "no negatives are given: all sites have the label '1'"),
+    "scaffolds of proteins": ([*SITES, "--split", "scaffold"], "a scaffold split is for molecules"),
+    "homology of molecules": ([*MOLECULES, "--split", "homology"], "molecules are split by scaffold"),
+    "windows of molecules": ([*SITES, "--alphabet", "SMILES"], "molecules have no positions"),
+    "group of what": (["--sequences", DATA / "sites_train.fasta", "--split", "group"], "a split by group needs the"),
+    "given by what": ([*SITES, "--split", "given"], "a given split needs the column of a table or a pattern"),
+    "features": (["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.gff3"],
+                 "known_sites.gff3 has several kinds of feature; say which are the sites: Modified residue (117)"),
+    "gff alone": (["--sites", DATA / "known_sites.gff3", "--feature", "phospho"], "holds no sequences"),
+    "no sites in it": (["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "stability.csv"],
+                       "stability.csv marks no sites"),
+    "whole sequences with sites": ([*SITES, "--site-format", "none"], "leave --sites out"),
+    "no labels": (["--sequences", DATA / "site_proteins.fasta"], "has no label: the pattern 'LABEL=(\\S+)' is not in"),
+    "label column": (["--sequences", DATA / "stability.csv"], "no column 'label' for the label column"),
+    "numbers": (["--sequences", DATA / "promoters.tsv", "--labels", "numbers"], "where a number is needed"),
+    "pattern": (["--sequences", DATA / "sites_train.fasta", "--group-pattern", "(", "--split", "group"],
+                "is not a regular expression"),
+    "unknown option": ([*SITES, "--windows", 3], "--help lists every option"),
+    "no such file": (["--sequences", "nowhere.fasta"], "nowhere.fasta is not a file"),
+    "few groups": ([*SITES, "--group-pattern", "synthe(tic)", "--split", "group"],
+                   "1 groups cannot be shared among 3 splits"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(script, tmp_path, no_torch, name):
+    options, message = MISTAKES[name]
+    if "--split" not in options:
+        options = [*options, "--split", "stratified"]
+    done = script("dataset", *options, "--neighbours", "skip", "--output-train", "train", check=False, env=no_torch)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_mistakes_in_files_are_one_line_too(script, tmp_path):
+    files = {
+        "empty.fasta": (b"", "empty.fasta is empty"),
+        "cut.fasta.gz": (gzip.compress(b">a LABEL=1\nMKV\n" * 99)[:-9], "the gzip file is cut short"),
+        "twice.fasta": (b">a LABEL=1\nMKV\n>a LABEL=0\nMKL\n", "has the same id as the record on line 1"),
+        "no_molecules.csv": (b"id,sequence,label\na,c1cc(,1\nb,C(=,0\n", "none of the 2 sequences is a molecule"),
+    }
+    for name, (content, message) in files.items():
+        (tmp_path / name).write_bytes(content)
+        done = script("dataset", "--sequences", tmp_path / name, "--split", "stratified", check=False)
+        assert done.returncode == 2, name
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_mmseqs_stops_a_homology_split_only(script, tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    env = {**os.environ, "PATH": str(tools)}
+    done = script("dataset", *SITES, check=False, env=env)
+    assert done.returncode == 2
+    assert "there is no program 'mmseqs'; install the package mmseqs2" in done.stderr
+    done = script("dataset", *SITES, "--split", "group", "--output-report", "r.md", env=env)
+    assert "MMseqs2 is not installed" in done.stderr
+    assert "Related sequences were not looked for" in (tmp_path / "work" / "r.md").read_text()

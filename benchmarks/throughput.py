@@ -109,8 +109,9 @@ def measure(way: str, texts: list[str]) -> dict:
     """Sequences a second of one way, in this process; predictions for the comparison."""
     import numpy as np
     import torch
+    from seqlm.examples import Examples
     from seqlm.inference import pooled_vectors
-    from seqlm.training import Examples, Settings, train
+    from seqlm.training import Settings, train
 
     model = build("eager" if way.startswith("notebook") else "sdpa")
     encoded, padding = encode(texts)
@@ -119,7 +120,7 @@ def measure(way: str, texts: list[str]) -> dict:
     outputs = None
     start = time.perf_counter()
     if way == "ours-train":
-        train(model, Examples(encoded, truth), None, padding, Settings(epochs=1))
+        train(model, Examples(model.task, encoded, truth), None, padding, Settings(epochs=1))
         count = len(texts)
     elif way == "ours-predict":
         with torch.inference_mode():

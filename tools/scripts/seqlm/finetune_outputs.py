@@ -126,12 +126,7 @@ def summarise(result: Result) -> FinetuneSummary:
         history=result.history.epochs,
         best_epoch=result.history.best_epoch,
         chosen_by=plan.metric if result.history.best_epoch else "",
-        parameters={
-            name.replace("_", " "): str(value)
-            for name in SETTINGS
-            if (value := getattr(arguments, name)) not in (None, "")
-            and not (name.startswith("lora") and arguments.method not in ("lora", "dora"))
-        },
+        parameters=_parameters(plan),
         trained_weights=result.trained,
         total_weights=result.total,
         versions=result.manifest["versions"],
@@ -141,6 +136,16 @@ def summarise(result: Result) -> FinetuneSummary:
         family=plan.family.name,
         demonstration=result.total < TINY,
         seed=arguments.seed,
+        alphabet=plan.family.alphabet,
+        symmetric=plan.symmetric,
+        groups=result.groups,
+        thresholds=result.thresholds,
+        threshold_by=arguments.threshold_by if "validation" in result.truth else "",
+        temperature=result.manifest["temperature"],
+        uncalibrated=result.uncalibrated,
+        masked=_masked(result),
+        window=plan.window[0] if plan.window else 0,
+        sites=plan.window[1] if plan.window else "",
         data_sha256=", ".join(f"{name} {digest[:16]}…" for name, digest in plan.dataset.sha256.items()),
         citations=[
             key
@@ -150,6 +155,41 @@ def summarise(result: Result) -> FinetuneSummary:
             or (key in ("lora", "peft") and arguments.method in ("lora", "dora"))
         ],
     )
+
+
+def _parameters(plan: Plan) -> dict[str, str]:
+    """What the user chose, without what does not matter for the task or the method."""
+    arguments, level = plan.arguments, plan.level
+    without = {
+        "lora": arguments.method not in ("lora", "dora"),
+        "train_layer_norms": arguments.method not in ("lora", "dora"),
+        "unlisted": level != "residue",
+        "unknown_labels": level != "residue",
+        "merge_labels": level != "residue",
+        "pair": level != "pair",
+        "pooling": level == "residue",
+        "label_separator": arguments.task != "multi-label",
+        "threshold_by": not plan.labels,
+        "calibration": not plan.labels,
+        "class_weights": not plan.labels,
+    }
+    left_out = tuple(start for start, applies in without.items() if applies)
+    return {
+        name.replace("_", " "): str(value)
+        for name in SETTINGS
+        if (value := getattr(arguments, name)) not in (None, "") and not name.startswith(left_out)
+    }
+
+
+def _masked(result: Result) -> dict[str, int]:
+    """Residues of each split that count nowhere."""
+    plan = result.plan
+    if plan.level != "residue":
+        return {}
+    return {
+        split: sum(len(example.sequence) for example in plan.dataset[split]) - len(result.truth[split])
+        for split in plan.splits
+    }
 
 
 def _lengths(plan: Plan) -> dict[str, np.ndarray]:

@@ -235,11 +235,12 @@ def _calibration(found: Evaluation, models: list[str], rest: str) -> _Drawn:
         chance = cases.predictions[name].ravel()
         return calibration(cases.truth.ravel(), np.column_stack([1 - chance, chance]))
 
+    alone = " They take residues to be independent, so they are too short." if cases.groups is not None else ""
     what = "a label" if cases.several else "the class called"
     what = shown(cases.classes[1], 24) if cases.positive is not None else what
     return _Drawn(
         "Whether probabilities can be taken at their word: of cases given 0.8, 8 in 10 should be right. Below the "
-        f"diagonal a model is too sure. ECE is the mean distance from it; bars are 95 % intervals.{rest}",
+        f"diagonal a model is too sure. ECE is the mean distance from it; bars are 95 % intervals.{alone}{rest}",
         lambda: evaluate_figures.reliability_overlaid(
             {name: bins(name) for name in models},
             what,

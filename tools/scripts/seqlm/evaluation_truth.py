@@ -209,8 +209,8 @@ def read_mask(path: str | Path, names: Names) -> np.ndarray:
         found += 1
         if wrong := record.sequence.strip("01")[:1]:
             raise InputError(
-                f"{path.name}: the mask of '{_shown(record.id)}' (line {record.line}) holds '{_shown(wrong)}'; it has a "
-                "1 for each residue that counts and a 0 for each that does not"
+                f"{path.name}: the mask of '{_shown(record.id)}' (line {record.line}) holds '{_shown(wrong)}'; it has "
+                "a 1 for each residue that counts and a 0 for each that does not"
             )
         hidden = np.frombuffer(record.sequence.encode(), dtype=np.uint8) == ord("0")
         masked.append(names.key("residue", number) + np.flatnonzero(hidden) + 1)

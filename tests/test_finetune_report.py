@@ -23,7 +23,12 @@ def test_the_verdict_compares_whole_intervals_with_zero():
 
     assert verdict(better, better) == "Fine-tuning beat every baseline on the test set."
     assert verdict(better, open_) == ("Fine-tuning beat majority, but did not clearly beat k-mer, on the test set.")
-    assert verdict(open_, worse) == "Fine-tuning did not clearly beat any baseline on the test set."
+    assert verdict(open_, open_) == "Fine-tuning did not clearly beat any baseline on the test set."
+    assert verdict(open_, worse) == (
+        "Fine-tuning did not clearly beat majority and was worse than k-mer on the test set."
+    )
+    assert verdict(better, worse) == "Fine-tuning beat majority, but was worse than k-mer, on the test set."
+    assert verdict(worse, worse) == "Fine-tuning was worse than every baseline on the test set."
     sentences = comparisons(make_summary(differences={"majority": open_, "k-mer": worse}))
     assert "no clear difference, 0.300 (-0.010 to 0.600)" in sentences[0]
     assert "fine-tuning is worse, by -0.300 (-0.400 to -0.200)" in sentences[1]
@@ -34,7 +39,7 @@ def test_the_verdict_compares_whole_intervals_with_zero():
 
 def test_a_lower_error_is_better():
     summary = make_summary(classes=(), metric="rmse", differences={"mean": Score(-2, -3, -1), "k-mer": Score(2, 1, 3)})
-    assert headline(summary) == "Fine-tuning beat mean, but did not clearly beat k-mer, on the test set."
+    assert headline(summary) == "Fine-tuning beat mean, but was worse than k-mer, on the test set."
     assert "fine-tuning is better, by 2 (1 to 3)" in comparisons(summary)[0]
 
 
@@ -155,6 +160,12 @@ def test_scores_stand_beside_every_baseline_with_intervals():
     every = [f"{summary.scores['fine-tuned'][split]['mcc'].value:.3f}" for split in SIZES]
     assert f"| MCC | {' | '.join(every)} |" in markdown
     assert "output=metrics" in markdown
+
+
+def test_a_score_that_rounds_to_zero_has_no_sign():
+    summary = make_summary()
+    summary.scores["k-mer"]["test"]["mcc"] = Score(-0.001, -0.0049, 0.2)
+    assert "| 0.00 (0.00, 0.20) |" in finetune_report(summary).galaxy_markdown().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_data_model_and_citations_are_given():

@@ -199,10 +199,13 @@ def _short(score: metrics.Score, metric: str) -> str:
     """A score and its interval with two digits, so that five columns stand side by side in Galaxy's page."""
     if np.isnan(score.value):
         return "undefined"
-    digits = ".3g" if metric == "rmse" else ".2f"
+
+    def short(value: float) -> str:
+        return f"{value:.3g}" if metric == "rmse" else f"{round(value, 2) + 0:.2f}"  # + 0 turns -0.0 into 0.0
+
     if np.isnan(score.low):
-        return f"{score.value:{digits}}"
-    return f"{score.value:{digits}} ({score.low:{digits}}, {score.high:{digits}})"
+        return short(score.value)
+    return f"{short(score.value)} ({short(score.low)}, {short(score.high)})"
 
 
 def _data(summary: FinetuneSummary) -> list[Block]:

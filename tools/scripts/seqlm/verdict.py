@@ -55,16 +55,18 @@ def with_interval(score: Score, metric: str = "") -> str:
 def headline(summary: FinetuneSummary) -> str:
     """The verdict in one sentence."""
     where = f"on the {SPLIT_NAMES[summary.deciding]}"
-    baselines = summary.models[1:]
-    beaten = [name for name in baselines if _outcome(summary, name) == "better"]
-    rest = [name for name in baselines if name not in beaten]
-    if not baselines:
+    outcomes = {name: _outcome(summary, name) for name in summary.models[1:]}
+    beaten = [name for name, outcome in outcomes.items() if outcome == "better"]
+    worse = [name for name, outcome in outcomes.items() if outcome == "worse"]
+    rest = [name for name in outcomes if name not in beaten + worse]
+    if not outcomes:
         return f"The fine-tuned model has {_name_of_score(summary)} {with_interval(summary.score())} {where}."
-    if not rest:
-        return f"Fine-tuning beat every baseline {where}."
-    if not beaten:
-        return f"Fine-tuning did not clearly beat any baseline {where}."
-    return f"Fine-tuning beat {_list(beaten)}, but did not clearly beat {_list(rest)}, {where}."
+    for names, words in ((beaten, "beat every"), (rest, "did not clearly beat any"), (worse, "was worse than every")):
+        if len(names) == len(outcomes):
+            return f"Fine-tuning {words} baseline {where}."
+    no_win = [f"did not clearly beat {_list(rest)}"] * bool(rest) + [f"was worse than {_list(worse)}"] * bool(worse)
+    lost = " and ".join(no_win)
+    return f"Fine-tuning beat {_list(beaten)}, but {lost}, {where}." if beaten else f"Fine-tuning {lost} {where}."
 
 
 def explanation(summary: FinetuneSummary) -> str:

@@ -64,8 +64,11 @@ def headline(summary: FinetuneSummary) -> str:
     for names, words in ((beaten, "beat every"), (rest, "did not clearly beat any"), (worse, "was worse than every")):
         if len(names) == len(outcomes):
             return f"Fine-tuning {words} baseline {where}."
-    no_win = [f"did not clearly beat {_list(rest)}"] * bool(rest) + [f"was worse than {_list(worse)}"] * bool(worse)
-    lost = " and ".join(no_win)
+    lost = " and ".join(
+        f"{words} {_list(names)}"
+        for names, words in ((rest, "did not clearly beat"), (worse, "was worse than"))
+        if names
+    )
     return f"Fine-tuning beat {_list(beaten)}, but {lost}, {where}." if beaten else f"Fine-tuning {lost} {where}."
 
 

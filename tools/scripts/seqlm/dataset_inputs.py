@@ -42,7 +42,6 @@ class Plan:
         proteins: full-length sequences of windows; empty where the examples are whole sequences.
         windows: whether the examples are windows around sites.
         columns: header of the table that the examples are rows of; empty for FASTA and for windows.
-        separator: of that table.
         numbers: labels are values, and not classes.
         parts: shares of training, validation and test set.
     """
@@ -53,7 +52,6 @@ class Plan:
     proteins: list[Protein] = field(default_factory=list)
     windows: bool = False
     columns: list[str] = field(default_factory=list)
-    separator: str = "\t"
     numbers: bool = False
     parts: tuple[float, float, float] = (1.0, 0.0, 0.0)
     rules: Rules = field(default_factory=Rules)
@@ -162,8 +160,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     group_of = group_of(path, format) if group_of else lambda record, where: ""
     split_of = given.reader(path, format)
     if format != "fasta":
-        table = read_table(path, format)
-        plan.columns, plan.separator = table.columns, "," if format == "csv" else "\t"
+        plan.columns = read_table(path, format).columns
     records: list[Record] = []
     seen: dict[str, int] = {}
     total = 0

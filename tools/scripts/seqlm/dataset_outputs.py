@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from .dataset_making import Made
 from .dataset_report import dataset_report, save_figures
 from .datasets import SPLITS
-from .outputs import Outputs, cell, write_table
+from .outputs import Outputs, write_table
 from .site_windows import Entry
 
 LINE = 60  # letters of a FASTA line of a whole sequence
@@ -33,18 +32,10 @@ def write(made: Made, outputs: Outputs) -> None:
 
 
 def _write_set(made: Made, name: str, path: Path) -> None:
-    """FASTA, or the rows of the table that the examples came from, with its own separator."""
+    """FASTA, or the rows of the table that the examples came from, separated by tabs."""
     entries, plan = made.of(name), made.plan
     if plan.columns:
-        with path.open("w", encoding="utf-8", newline="") as handle:
-            if plan.separator == ",":
-                writer = csv.writer(handle, lineterminator="\n")
-                writer.writerow(plan.columns)
-                writer.writerows(entry.fields for entry in entries)
-            else:
-                handle.writelines(
-                    "\t".join(map(cell, row)) + "\n" for row in [plan.columns, *(entry.fields for entry in entries)]
-                )
+        write_table(path, plan.columns, (entry.fields for entry in entries))
         return
     with path.open("w", encoding="utf-8") as handle:
         for entry in entries:

@@ -107,7 +107,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     target = outputs.file(arguments.output_table)
     header = columns(plan.task, plan.labels)
     if plan.level == "pair":
-        rows = _pairs(plan, restored, budget, device, progress)
+        rows = _pairs(plan, changes, restored, budget, device, progress)
     elif plan.level == "sequence" and not plan.sites:
         header += ["tokens", "windows", "changed"]
         rows = _sequences(plan, changes, run, restored.encoder.max_length)
@@ -116,7 +116,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
         if plan.sites:
             header[1:1] = UNIT_COLUMNS["residue"][1:]
             header.append("window")
-            rows = sites.tee(_scan(plan, changes, run, sites.seen))
+            rows = sites.tee(_scan(plan, changes, run, sites.seen, restored.encoder.max_length))
         else:
             rows = sites.tee(_residues(plan, changes, run, sites.seen, restored.encoder.max_length))
     write_table(target, header, rows)
@@ -150,7 +150,7 @@ def _residues(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[
             yield [name, position, letter, *row]
 
 
-def _scan(plan: Plan, changes: _Changes, run, seen) -> Iterator[list]:
+def _scan(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[list]:
     """A row a site of every protein: the windows of all proteins go through the model as one stream."""
     waiting: deque[tuple[int, str, str]] = deque()
     padding = "X" if plan.family.alphabet == PROTEIN else "N"
@@ -160,6 +160,7 @@ def _scan(plan: Plan, changes: _Changes, run, seen) -> Iterator[list]:
             positions = site_positions(sequence, plan.sites)
             seen(name, len(sequence))
             if not positions:
+                changes.notes.pop(name, None)
                 changes.rules.count(f"sequence without any of the residues {plan.sites}, so without a row")
             for position in positions:
                 window = window_around(sequence, position, plan.window, padding)
@@ -176,7 +177,8 @@ def _scan(plan: Plan, changes: _Changes, run, seen) -> Iterator[list]:
         for collected in (names, places, predictions):
             collected.clear()
 
-    for name, _, prediction in run(items()):
+    for name, encoded, prediction in run(items()):
+        changes.of(name, encoded, limit)
         names.append(name)
         places.append(waiting.popleft())
         predictions.append(prediction)
@@ -186,7 +188,7 @@ def _scan(plan: Plan, changes: _Changes, run, seen) -> Iterator[list]:
         yield from rows()
 
 
-def _pairs(plan: Plan, restored, budget: int, device, progress) -> Iterator[list]:
+def _pairs(plan: Plan, changes: _Changes, restored, budget: int, device, progress) -> Iterator[list]:
     """A row a pair. Each sequence is embedded once, however many pairs it is in."""
     from . import loading
     from .inference import pair_outputs, pooled_vectors
@@ -195,6 +197,8 @@ def _pairs(plan: Plan, restored, budget: int, device, progress) -> Iterator[list
     def embedded(model, encoder, members: dict[str, str]):
         print(f"embedding {len(members):,} sequences, each once", file=sys.stderr)
         encoded = [encoder.encode(sequence, name) for name, sequence in members.items()]
+        for name, one in zip(members, encoded, strict=True):
+            changes.of(name, one, encoder.max_length)
         return pooled_vectors(model, encoded, encoder.padding, budget, list(members))
 
     first, second = plan.members

@@ -156,6 +156,8 @@ def _check_options(plan: Plan) -> None:
     arguments, pair = plan.arguments, plan.level == "pair"
     if pair and not arguments.pairs:
         raise InputError("this model is for pairs of sequences; give the table of pairs too (--pairs)")
+    if pair and arguments.sites:
+        raise InputError("this model is for pairs of sequences and cannot scan for sites; leave them empty (--sites)")
     if not pair:
         for option in ("pairs", "second_sequences", "second_model", "first_column", "second_column"):
             if getattr(arguments, option):

@@ -70,9 +70,18 @@ class SiteOutputs:
             shutil.copyfile(self.plan.scratch / "tracks.png", self._target)
 
     @property
+    def _several(self) -> bool:
+        return self.plan.task == "multi-label"
+
+    @property
     def _no_site(self) -> str | None:
-        """The class that means that there is no site: of two the first, of more one that is called so."""
+        """The class that means that there is no site: of two the first, of more one that is called so.
+
+        Where a site can have several labels there is none: no label means that.
+        """
         labels = self.plan.labels or ()
+        if self._several:
+            return None
         if len(labels) == 2:
             return labels[0]
         return next((label for label in labels if label.lower() in NO_SITE), None)
@@ -98,7 +107,7 @@ class SiteOutputs:
         name, labels = rows[0][0], self.plan.labels
         length = self._without_rows(name)
         if self._writer:
-            self._writer.protein(name, length, map(self._site, rows))
+            self._writer.protein(name, length, (site for row in rows for site in self._sites(row)))
         if self.plot and len(self.shown) < self.plan.arguments.plot_proteins:
             from .site_figures import Track
 
@@ -111,12 +120,15 @@ class SiteOutputs:
                 return
             places = [4 + labels.index(label) for label in self._classes]
             values = np.asarray([[row[place] for place in places] for row in rows])
-            calls = np.asarray([[row[3] == label for label in self._classes] for row in rows])
+            calls = np.asarray([[label in self._called(row) for label in self._classes] for row in rows])
             self.shown.append(Track(name, length, positions, residues, values, calls))
 
-    def _site(self, row: list) -> Site:
-        labels, called = self.plan.labels, row[3]
-        site = called != self._no_site
-        of_interest = called if site or len(labels) != 2 else labels[1]
-        window = row[-1] if self.plan.sites else ""
-        return Site(row[1], row[2], row[4 + labels.index(of_interest)], called if site else "", window)
+    def _called(self, row: list) -> list[str]:
+        """The classes of interest that a row calls."""
+        names = row[3].split(";") if self._several else [row[3]]
+        return [name for name in names if name and name != self._no_site]
+
+    def _sites(self, row: list) -> list[Site]:
+        """The site of a row, once for each class that is called."""
+        labels, window = self.plan.labels, row[-1] if self.plan.sites else ""
+        return [Site(row[1], row[2], row[4 + labels.index(name)], name, window) for name in self._called(row)]

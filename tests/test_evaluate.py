@@ -13,7 +13,7 @@ from evaluation_makers import options, residues, two_classes, write
 from scipy import stats
 from seqlm import comparisons
 from seqlm.errors import InputError
-from seqlm.evaluation import evaluate, of_proteins
+from seqlm.evaluation import distinct, evaluate, of_proteins
 from seqlm.evaluation_inputs import gather
 from seqlm.evaluation_verdict import headline, warnings
 from sklearn import metrics as reference
@@ -143,6 +143,25 @@ def test_a_run_writes_everything_twice_the_same(script, tmp_path):
     assert "<b>small" not in report + page
     figures = {file.name for file in (work / "one_figures").iterdir()}
     assert {"roc.png", "roc.svg", "precision-recall.svg", "calibration.png", "confusion-matrix-2.png"} <= figures
+
+
+def test_long_names_are_cut_so_that_they_differ():
+    assert list(distinct(["short", "x" * 40]).values()) == ["short", "x" * 29 + "…"]
+    runs = [f"Test predictions of the model fine-tuned on sites, run {number}" for number in (1, 2)]
+    assert [name[-6:] for name in distinct(runs).values()] == [" run 1", " run 2"]
+    inner = [f"{'x' * 32}{number}{'x' * 40}" for number in (1, 2)]
+    assert [name[:3] for name in distinct(inner).values()] == ["1: ", "2: "]
+
+
+def test_the_report_of_many_models_with_long_names_fits(script, tmp_path):
+    paths, *_ = two_classes(tmp_path, gains=np.linspace(0.5, 2, 10), n=60)
+    names = [f"Test predictions of the model fine-tuned on sites, run {number}" for number in range(10)]
+    script("evaluate", "--predictions", *paths, "--names", *names, *outputs("m"))
+    report = (tmp_path / "work" / "m.md").read_text()
+    assert len(report.encode()) <= 10_000
+    assert "5 more models are in the table of scores" in report
+    assert "The 3 models with the lowest MCC are left out" in report
+    assert len(rows_of(tmp_path / "work" / "m.tsv")) == 11 * 9
 
 
 def test_residues_get_a_table_of_proteins_and_sequences_do_not(script, tmp_path):

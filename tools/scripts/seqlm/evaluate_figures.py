@@ -17,6 +17,7 @@ from .report import shown
 
 MOST_MODELS = len(CLASS_COLOURS)  # that can be told apart in one figure
 MOST_CLASSES = 24  # rows of the figure of classes
+MOST_BARS = 3  # models whose calibration has bars
 POINTS = 1_000  # of a curve
 MARKERS = "osD^vPX"
 
@@ -95,7 +96,7 @@ def _square(x: str, y: str) -> tuple[Figure, Axes]:
 def _overlay(figure, axes, curves, labels, drawstyle) -> None:
     for number, (name, (x, y)) in enumerate(curves.items()):
         look = {"color": CLASS_COLOURS[number], "ls": DASHES[number], "drawstyle": drawstyle}
-        axes.plot(x, y, label=f" {shown(name, 24)}\n {labels[name]}", zorder=3, **look)
+        axes.plot(x, y, label=f" {shown(name, 30)}\n {labels[name]}", zorder=3, **look)
     _legend_below(figure, axes)
 
 
@@ -109,14 +110,15 @@ def _legend_below(figure, axes) -> None:
 
 @_styled
 def reliability_overlaid(bins: dict[str, Calibration], stated: str, observed: str) -> Figure:
-    """Observed share against stated probability of several models."""
+    """Observed share against stated probability of several models; of more than three without bars, for clarity."""
     figure, axes = _square(f"Stated probability of {stated}", observed)
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="perfect", zorder=1)
     for number, (name, found) in enumerate(bins.items()):
         bars = [np.maximum(found.observed - found.low, 0), np.maximum(found.high - found.observed, 0)]
+        bars = bars if len(bins) <= MOST_BARS else None
         axes.errorbar(
             found.stated, found.observed, bars, color=CLASS_COLOURS[number], ls=DASHES[number], lw=1.3,
-            marker=MARKERS[number], ms=4, capsize=2, elinewidth=0.8, label=f" {shown(name, 24)} (ECE {found.ece:.3f})",
+            marker=MARKERS[number], ms=4, capsize=2, elinewidth=0.8, label=f" {shown(name, 30)} (ECE {found.ece:.3f})",
         )  # fmt: skip
     _legend_below(figure, axes)
     return figure
@@ -139,10 +141,11 @@ def class_scores(scores: dict[str, dict[str, Score]], metric_label: str, counts:
         bars = np.nan_to_num(np.maximum([value - low, high - value], 0))
         axes.errorbar(
             value, rows, xerr=bars, fmt=MARKERS[number], ms=4.5, color=CLASS_COLOURS[number], capsize=2, elinewidth=1,
-            label=f" {shown(model, 24)}",
+            label=f" {shown(model, 30)}",
         )  # fmt: skip
     axes.set_yticks(range(len(classes)), [f"{shown(name, 28)} ({counts[name]:,})" for name in classes])
-    axes.set(xlim=(-0.02, 1.02), ylim=(len(classes) - 0.4, -0.6), xlabel=f"{metric_label} (95 % interval)")
+    some = any(np.isfinite(score.low) for found in scores.values() for score in found.values())
+    axes.set(xlim=(-0.02, 1.02), ylim=(len(classes) - 0.4, -0.6), xlabel=metric_label + " (95 % interval)" * some)
     axes.grid(axis="y", visible=False)
     for row in range(1, len(classes)):
         axes.axhline(row - 0.5, color="#E5E5E5", lw=0.6)
@@ -166,7 +169,7 @@ def protein_scores(values: dict[str, np.ndarray], metric_label: str) -> Figure:
         if len(found):
             axes.annotate(f"{np.median(found):.2f}", (np.median(found), row), (0, 11), textcoords="offset points",
                           ha="center", fontsize=8)  # fmt: skip
-    axes.set_yticks(range(1, len(names) + 1), [shown(name, 28) for name in names])
+    axes.set_yticks(range(1, len(names) + 1), [shown(name, 30) for name in names])
     axes.set(ylim=(len(names) + 0.6, 0.3), xlabel=f"{metric_label} within a protein")
     axes.grid(axis="y", visible=False)
     return figure
@@ -190,7 +193,7 @@ def scatters(measured: np.ndarray, predicted: dict[str, np.ndarray], titles: Seq
             rasterized=len(measured) > 5000,
         )  # fmt: skip
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
-        axes.set_title(f"{shown(name, 26)}\n{title}", fontsize=8, loc="left")
+        axes.set_title(f"{shown(name, 30)}\n{title}", fontsize=8, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
     for axes in list(panels.flat)[len(predicted) :]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from . import evaluate_figures, figures, metrics
 from .calibration import Calibration, calibration
 from .evaluation import MOST_CLASSES, Evaluation, of_proteins
-from .evaluation_verdict import explanation, headline, paired, score_text, warnings
+from .evaluation_verdict import explanation, headline, p_text, paired, score_text, warnings
 from .metrics import Score
 from .report import (
     Block,
@@ -42,6 +42,7 @@ CITATIONS = {
     "fmax": ("Fmax: Radivojac et al. 2013, Nature Methods.", DOI + "10.1038/nmeth.2340"),
 }  # fmt: skip
 MOST_MATRICES = 3  # confusion matrices that the report shows; all are among the figures
+MOST_COLUMNS = 5  # models in the report's table of scores
 MOST_ROWS = 24  # classes in the report's table; all are in the table of classes
 
 
@@ -106,7 +107,7 @@ def save_figures(found: Evaluation, folder: Path, formats: Sequence[str] = ("png
 
 def _figures(found: Evaluation) -> dict[str, _Drawn]:
     """Name -> caption and how to draw it, for what these results have data for."""
-    cases, label = found.cases, found.label(found.metric)
+    cases, label, short = found.cases, found.label(found.metric), found.names
     models = found.ranked()[: evaluate_figures.MOST_MODELS]
     more = len(cases.models) - len(models)
     rest = f" The {more} models with the lowest {label} are left out." if more else ""
@@ -115,9 +116,9 @@ def _figures(found: Evaluation) -> dict[str, _Drawn]:
             f"{label} with 95 % intervals. Intervals may overlap and the difference still be clear, as all models were "
             "judged on the same cases: the tests compare them pair by pair.",
             lambda: figures.baselines(
-                {shown(name, 30): found.scores[name][found.metric] for name in [*found.ranked(), found.baseline]},
+                {short[name]: found.scores[name][found.metric] for name in [*found.ranked(), found.baseline]},
                 label,
-                shown(found.ranked()[0], 30),
+                short[found.ranked()[0]],
             ),
         )
     }
@@ -126,7 +127,7 @@ def _figures(found: Evaluation) -> dict[str, _Drawn]:
             f"Predicted against measured values; on the dotted line they are equal.{rest}",
             lambda: evaluate_figures.scatters(
                 cases.truth,
-                {name: cases.predictions[name] for name in models},
+                {short[name]: cases.predictions[name] for name in models},
                 [f"Spearman {found.scores[name]['spearman'].value:.3f}" for name in models],
             ),
         )
@@ -147,12 +148,15 @@ def _curves(found: Evaluation, models: list[str], rest: str) -> dict[str, _Drawn
     averaged = "Each curve is the mean of one for each class against the rest. " if several else ""
 
     def areas(metric: str) -> dict[str, str]:
-        return {name: _area(found.label(metric), found.scores[name][metric]) for name in models}
+        return {found.names[name]: _area(found.label(metric), found.scores[name][metric]) for name in models}
 
     drawn["roc"] = _Drawn(
         f"ROC. {averaged}Up and to the left is better; the dotted diagonal is guessing.{rest}",
         lambda: evaluate_figures.roc_overlaid(
-            {name: evaluate_figures.roc_points(is_true, cases.predictions[name][:, columns]) for name in models},
+            {
+                found.names[name]: evaluate_figures.roc_points(is_true, cases.predictions[name][:, columns])
+                for name in models
+            },
             areas("macro_auroc" if cases.several else "auroc"),
         ),
     )
@@ -162,7 +166,7 @@ def _curves(found: Evaluation, models: list[str], rest: str) -> dict[str, _Drawn
         f"Precision–recall. {pooled}Up and to the right is better; with few positives this tells more than ROC.{rest}",
         lambda: evaluate_figures.precision_recall_overlaid(
             {
-                name: evaluate_figures.precision_recall_points(
+                found.names[name]: evaluate_figures.precision_recall_points(
                     is_true.reshape(flat), cases.predictions[name][:, columns].reshape(flat)
                 )
                 for name in models
@@ -193,7 +197,7 @@ def _matrices(found: Evaluation) -> dict[str, _Drawn]:
         return {}
     return {
         f"confusion-matrix-{number}": _Drawn(
-            f"{shown(name)}: rows are true classes, columns what the model called them.",
+            f"{found.names[name]}: rows are true classes, columns what the model called them.",
             lambda name=name: figures.confusion_matrix(cases.truth, cases.called[name], cases.classes),
         )
         for number, name in enumerate(found.ranked(), start=1)
@@ -220,7 +224,7 @@ def _class_figure(found: Evaluation, models: list[str], rest: str) -> dict[str, 
         "classes": _Drawn(
             f"F1 of each class against the rest; in brackets how many {cases.units} have it.{cut}{rest}",
             lambda: evaluate_figures.class_scores(
-                {name: {c: found.classes[name][c]["f1"] for c in chosen} for name in models}, "F1", chosen
+                {found.names[name]: {c: found.classes[name][c]["f1"] for c in chosen} for name in models}, "F1", chosen
             ),
         )
     }
@@ -240,9 +244,10 @@ def _calibration(found: Evaluation, models: list[str], rest: str) -> _Drawn:
     what = shown(cases.classes[1], 24) if cases.positive is not None else what
     return _Drawn(
         "Whether probabilities can be taken at their word: of cases given 0.8, 8 in 10 should be right. Below the "
-        f"diagonal a model is too sure. ECE is the mean distance from it; bars are 95 % intervals.{alone}{rest}",
+        f"diagonal a model is too sure. ECE is the mean distance from it; bars, drawn for up to three models, are 95 % "
+        f"intervals.{alone}{rest}",
         lambda: evaluate_figures.reliability_overlaid(
-            {name: bins(name) for name in models},
+            {found.names[name]: bins(name) for name in models},
             what,
             "Share that is right" if cases.positive is None else "Observed share",
         ),
@@ -252,8 +257,8 @@ def _calibration(found: Evaluation, models: list[str], rest: str) -> _Drawn:
 def _protein_figure(found: Evaluation, models: list[str], rest: str) -> _Drawn:
     cases = found.cases
     name = "spearman" if cases.regression else "mcc"
-    values = {model: of_proteins(cases, model)[name] for model in models}
-    defined = int(np.isfinite(values[models[0]]).sum())
+    values = {found.names[model]: of_proteins(cases, model)[name] for model in models}
+    defined = int(np.isfinite(values[found.names[models[0]]]).sum())
     total = len(np.unique(cases.groups))
     return _Drawn(
         f"{metrics.label(name)} within each of {defined:,} proteins ({total - defined:,} more have one class only or a "
@@ -265,7 +270,7 @@ def _protein_figure(found: Evaluation, models: list[str], rest: str) -> _Drawn:
 
 def _scores(found: Evaluation, outline: Outline) -> list[Block]:
     cases = found.cases
-    columns = [*found.ranked(), found.baseline]
+    columns = [*found.ranked()[:MOST_COLUMNS], found.baseline]
     rows = [
         [found.label(name), *(score_text(found.scores[model][name], name) for model in columns)]
         for name in metrics.metrics_for(cases.task)
@@ -284,9 +289,11 @@ def _scores(found: Evaluation, outline: Outline) -> list[Block]:
             f"With 95 % bootstrap intervals in brackets. {reading} The baseline predicts the same for everything; what "
             "it predicts was computed from the truth itself."
         ),
-        Table(["Score", *(shown(name, 30) for name in columns)], rows),
+        Table(["Score", *(found.names[name] for name in columns)], rows),
     ]
-    if outline.scores_output and len(columns) > 5:
+    if (more := len(cases.models) - MOST_COLUMNS) > 0:
+        blocks.append(Paragraph(f"{more} more models are in the table of scores."))
+    if outline.scores_output and more > 0:
         blocks.append(DatasetTable(outline.scores_output, "All scores"))
     return blocks
 
@@ -298,12 +305,12 @@ def _tests(found: Evaluation, outline: Outline) -> list[Block]:
         return []
     rows = [
         [
-            f"{shown(test.first, 24)} − {shown(test.second, 24)}",
+            f"{found.names[test.first]} − {found.names[test.second]}",
             test.test,
             found.label(test.metric),
             score_text(test.difference, test.metric) if np.isfinite(test.difference.value) else "",
-            _p(test.p),
-            _p(test.adjusted),
+            p_text(test.p),
+            p_text(test.adjusted),
         ]
         for test in sorted(tests, key=lambda test: test.test != "bootstrap")
     ]
@@ -334,10 +341,6 @@ def _grouped(found: Evaluation) -> bool:
     return found.cases.groups is not None
 
 
-def _p(value: float) -> str:
-    return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
-
-
 def _classes(found: Evaluation) -> list[Block]:
     cases = found.cases
     if not cases.classes:
@@ -347,7 +350,7 @@ def _classes(found: Evaluation) -> list[Block]:
     chosen = cases.classes
     if len(cases.classes) > 2:
         chosen = sorted(cases.classes, key=lambda name: -counts[name][0])[:MOST_ROWS]
-    text = f"Each class against the rest, as {shown(best)} calls it."
+    text = f"Each class against the rest, as {found.names[best]} calls it."
     if len(chosen) < len(cases.classes):
         text += f" The {len(chosen)} most frequent of {len(cases.classes):,}; the table of classes has all."
     if len(cases.classes) > MOST_CLASSES:

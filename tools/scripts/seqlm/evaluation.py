@@ -13,6 +13,7 @@ from .class_metrics import from_counts
 from .curves import Curve
 from .evaluation_inputs import Cases
 from .metrics import Score
+from .report import shown
 from .resampling import Sample, counters, samples
 
 HEADLINES = {
@@ -23,6 +24,7 @@ HEADLINES = {
 OF_A_CLASS = ("sensitivity", "specificity", "precision", "f1", "auroc", "auprc")
 MOST_CLASSES = 50  # that get intervals; a bootstrap for each of a thousand labels would take minutes
 MAJORITY, MEAN, SHARES = "baseline: majority", "baseline: mean", "baseline: label shares"
+LONGEST_NAME = 30  # of a model in the report, in characters
 CLEAR = 0.05  # p, adjusted by Holm, below which a difference counts as clear
 
 
@@ -50,6 +52,7 @@ class Evaluation:
         tests: of every pair of models; against the baseline, differences without p.
         classes: model -> class -> metric -> score, one class against the rest.
         class_counts: model -> class -> (units of it, called it, both).
+        names: model -> what the report calls it, short and told apart from the others.
     """
 
     cases: Cases
@@ -59,6 +62,9 @@ class Evaluation:
     tests: list[Compared]
     classes: dict[str, dict[str, dict[str, Score]]]
     class_counts: dict[str, dict[str, tuple[int, int, int]]]
+
+    def __post_init__(self):
+        self.names = distinct([*self.cases.models, self.baseline])
 
     def label(self, metric: str) -> str:
         return metrics.label(metric, len(self.cases.classes))
@@ -89,6 +95,17 @@ class Evaluation:
         if not clear:
             return "open"
         return "better" if (gain.value > 0) == metrics.HIGHER_IS_BETTER[self.metric] else "worse"
+
+
+def distinct(names: list[str]) -> dict[str, str]:
+    """Names cut to ``LONGEST_NAME`` and still told apart: cut at the end, else in the middle, else numbered."""
+    head, tail = LONGEST_NAME // 3, LONGEST_NAME - LONGEST_NAME // 3 - 1
+    whole = [shown(name, 1000) for name in names]
+    at_end = [shown(name, LONGEST_NAME) for name in names]
+    in_middle = [name if len(name) <= LONGEST_NAME else f"{name[:head]}…{name[-tail:]}" for name in whole]
+    numbered = [f"{number}: {shown(name, LONGEST_NAME - 4)}" for number, name in enumerate(names, start=1)]
+    chosen = next((cut for cut in (at_end, in_middle) if len(set(cut)) == len(names)), numbered)
+    return dict(zip(names, chosen, strict=True))
 
 
 def evaluate(cases: Cases, metric: str = "auto", resamples: int = 1000, seed: int = 0) -> Evaluation:

@@ -27,19 +27,18 @@ def headline(found: Evaluation) -> str:
     against = found.outcome(best, found.baseline)
     usable = "" if against == "better" else " No model is clearly better than the baseline."
     if not others:
-        return f"{shown(best)} reaches {name} {with_interval(score, found.metric)}" + (
+        return f"{found.names[best]} reaches {name} {with_interval(score, found.metric)}" + (
             ", clearly better than the baseline." if against == "better" else ", not clearly better than the baseline."
         )
     beaten = [other for other in others if found.outcome(best, other) == "better"]
     rest = [other for other in others if other not in beaten]
+    start = f"{found.names[best]} has the best {name}"
     if not rest:
-        return f"{shown(best)} has the best {name}, clearly better than {_list(beaten)}.{usable}"
+        return f"{start}, clearly better than {_models(found, beaten)}.{usable}"
     if not beaten:
-        return f"{shown(best)} has the best {name}, but it is not clearly better than {_list(rest)}.{usable}"
-    return (
-        f"{shown(best)} has the best {name}: clearly better than {_list(beaten)}, but not clearly better than "
-        f"{_list(rest)}.{usable}"
-    )
+        return f"{start}, but it is not clearly better than {_models(found, rest)}.{usable}"
+    clear, open_ = _models(found, beaten), _models(found, rest)
+    return f"{start}: clearly better than {clear}, but not clearly better than {open_}.{usable}"
 
 
 def explanation(found: Evaluation) -> str:
@@ -47,7 +46,7 @@ def explanation(found: Evaluation) -> str:
     best = found.ranked()[0]
     where = f" of the split '{shown(cases.split)}'" if cases.split else ""
     text = (
-        f"Judged by {metric_name(found)} on {len(cases):,} {cases.units}{where}. {shown(best)} reaches "
+        f"Judged by {metric_name(found)} on {len(cases):,} {cases.units}{where}. {found.names[best]} reaches "
         f"{with_interval(found.scores[best][found.metric], found.metric)}, the baseline "
         f"{with_interval(found.scores[found.baseline][found.metric], found.metric)}. Ranges are 95 % intervals: how "
         "far a score could move with other cases of the same kind."
@@ -77,9 +76,9 @@ def paired(found: Evaluation) -> list[str]:
         if not metrics.HIGHER_IS_BETTER[found.metric]:
             gain = Score(-gain.value, -gain.high, -gain.low)
         reached = with_interval(found.scores[other][found.metric], found.metric)
-        p = "" if np.isnan(test.adjusted) else f", p {test.adjusted:.2g}"
+        p = "" if np.isnan(test.adjusted) else f", p {p_text(test.adjusted)}"
         said = words[outcome].format(with_interval(gain, found.metric))
-        lines.append(f"{shown(other)}: {reached}; {shown(best)} {said}{p}.")
+        lines.append(f"{found.names[other]}: {reached}; {found.names[best]} {said}{p}.")
     return lines
 
 
@@ -148,7 +147,7 @@ def _class_warnings(found: Evaluation) -> list[str]:
         for name in cases.models:
             called = np.unique(cases.called[name])
             if len(called) == 1:
-                lines.append(f"{shown(name)} calls everything {shown(cases.classes[called[0]])}.")
+                lines.append(f"{found.names[name]} calls everything {shown(cases.classes[called[0]])}.")
     return lines
 
 
@@ -165,6 +164,14 @@ def score_text(score: Score, metric: str) -> str:
     digits = ".3g" if metric == "rmse" else ".2f"
     value, low, high = (f"{side:{digits}}".replace("-0.00", "0.00") for side in (score.value, score.low, score.high))
     return value if np.isnan(score.low) else f"{value} ({low}, {high})"
+
+
+def p_text(value: float) -> str:
+    return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def _models(found: Evaluation, models: list[str]) -> str:
+    return _list([found.names[name] for name in models])
 
 
 def _list(names: list[str]) -> str:

@@ -230,7 +230,7 @@ def _leakage(made: Made) -> list[Block]:
             "What the held-out sets have in common with the training set, with 95 % intervals in brackets, beside a "
             f"random split of the same examples ({leakage.deciding} set)."
         ),
-        Table([*columns, *(["Shuffled windows"] if chance else [])], rows),
+        Table([*columns, *(["Shuffled"] if chance else [])], rows),
     ]
     return blocks
 

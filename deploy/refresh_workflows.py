@@ -22,9 +22,10 @@ def refresh(galaxy: GalaxyInstance, path: Path) -> dict:
     url = f"{os.environ['GALAXY_URL']}/api/workflows/{workflow}/download"
     complete = galaxy.make_get_request(url, params={"style": "editor"}).json()
     content = json.loads(path.read_text())
-    for number, step in content["steps"].items():
+    states = {step["uuid"]: step["tool_state"] for step in complete["steps"].values()}  # Galaxy may number them anew
+    for step in content["steps"].values():
         if step["type"] == "tool":
-            state = complete["steps"][number]["tool_state"]
+            state = states[step["uuid"]]
             # The editor holds each top-level setting as JSON of its own.
             state = {name: json.loads(value) if isinstance(value, str) else value for name, value in state.items()}
             state.pop("__rerun_remap_job_id__", None)

@@ -63,7 +63,8 @@ def test_an_archive_holds_every_file_that_its_tests_name(archives, tool):
     folder = archives[tool]
     names = set()
     for test in ElementTree.parse(folder / f"{tool}.xml").iter("test"):
-        names |= {each.get("value") for each in test.iter("param") if each.get("ftype") and each.get("value")}
+        files = (each.get("value") for each in test.iter("param") if each.get("ftype") and each.get("value"))
+        names |= {name for value in files for name in value.split(",")}
         names |= {each.get("file") for each in test.iter("output") if each.get("file")}
     missing = [name for name in names if not (folder / "test-data" / name).exists()]
     assert not missing

@@ -15,12 +15,13 @@ from .tasks import Task
 def baselines(plan: Plan, task: Task, sets: dict[str, Examples]) -> dict[str, dict[str, np.ndarray]]:
     """Baseline -> split -> predictions of its units; of residues those whose truth is known."""
     weights = None
-    if plan.arguments.class_weights == "balanced" and task.labels and not task.several:
+    if plan.arguments.class_weights == "balanced" and task.labels:
         weights = balanced_weights(task, sets["train"].truth)
     settings = {
         "metric": plan.score,
         "class_weights": weights,
         "alphabet": plan.family.alphabet.lower(),
+        "threshold_by": plan.arguments.threshold_by if plan.arguments.threshold_by != "none" else "",
         "seed": plan.arguments.seed,
     }
     if plan.level == "residue":
@@ -61,5 +62,6 @@ def _pairs(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) ->
         regression=task.labels is None,
         classes=task.outputs,
         symmetric=plan.symmetric,
+        second_alphabet=plan.second.family.alphabet.lower() if plan.second else None,
         **settings,
     )

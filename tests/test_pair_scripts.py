@@ -74,8 +74,8 @@ def runs(tmp_path_factory):
         "two again": ("predict", "--model", "two.zip", *base, "two_again.tsv", "--pairs", "mixed_pairs.tsv",
                       "--sequences", "proteins.fasta", "--second-sequences", "genes.fasta", "--second-model", ROBERTA),
         "ordered": ("finetune", "--model", ESM, "--model-id", ESM, "--task", "pair-classification", "--train",
-                    "pairs.tsv", "--sequences", "proteins.fasta", "--pair-order", "ordered", "--method", "head", "--epochs",
-                    2, "--output-model", "ordered.zip", "--output-predictions", "ordered.tsv"),
+                    "pairs.tsv", "--sequences", "proteins.fasta", "--pair-order", "ordered", "--method", "head",
+                    "--epochs", 2, "--output-model", "ordered.zip", "--output-predictions", "ordered.tsv"),
         "ordered again": ("predict", "--model", "ordered.zip", *base, "ordered_again.tsv", "--pairs", "pairs.tsv",
                           "--sequences", "proteins.fasta"),
     }  # fmt: skip

@@ -193,7 +193,7 @@ def test_a_given_split_is_taken_and_measured(dataset, tmp_path):
     assert [row["split"] for row in table(out / "all.tsv")] == ["train"] * 40 + ["test"] * 20
     assert (out / "validation").read_text() == "id\tsequence\tlabel\tset\n"
     report = (out / "report.md").read_text()
-    assert "| have the same sequence as a training example | 1 of 20 = 5 % (0.89 % to 24 %) |" in report
+    assert "| have the same sequence as a training example | 1 of 20 = 5 % (0.89 to 24) |" in report
     assert "**The test set is not independent" in report
 
 

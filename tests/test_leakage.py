@@ -127,6 +127,8 @@ def test_what_shuffled_windows_reach_is_no_leak():
         if "50 %" in measure.what or "in a row" in measure.what:
             assert measure.found["test"] / 50 > 0.9
             assert measure.by_chance > 0.9
+    equal = next(measure for measure in leakage.measures if "same sequence" in measure.what)
+    assert leakage.worst(2) == (equal.found["test"] / 50, equal)  # which has no correction for chance
 
 
 def test_one_set_alone_leaks_nowhere():

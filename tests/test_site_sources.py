@@ -12,7 +12,7 @@ from seqlm.site_features import choose_sites, read_gff, read_uniprot
 from seqlm.site_sources import SourceOptions, read_source, site_format
 from seqlm.site_tables import SiteColumns, positions
 
-PROTEINS = ">sp|P1|ONE_HUMAN first\nMAYSTYK\n>P2\nGGYAA\n"
+PROTEINS = ">sp|P1|ONE_HUMAN first\nMAYSTYK\n>P2\nGGYAA\n>P3\nMXY\n"
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_gff_features_are_chosen_by_kind_or_by_a_word_of_their_note(write):
         chosen(None)
     with pytest.raises(InputError, match="no feature of the kind 'methyl'"):
         chosen("methyl")
-    with pytest.raises(InputError, match="no feature of the kind 'ylation'"):
-        chosen("ylation")  # a word has to begin so
+    with pytest.raises(InputError, match="no feature of the kind 'tyrosine'"):
+        chosen("tyrosine")  # a word has to begin so
 
 
 def test_gff_may_hold_its_sequences_and_ids_are_decoded(write):
@@ -205,6 +205,7 @@ def test_groups_and_splits_of_proteins_come_along(write):
         ("protein\tposition\tresidue\nP1\tY3\tS\n", "says both Y and S for one site"),
         ("protein\tposition\tlabel\nP1\t3\tA\nP1\t3\tB\n", "is listed as both 'A' (line 2) and 'B'"),
         ("protein\tplace\nP1\t3\n", "no column 'position' for the position column"),
+        ("protein\tposition\nP3\t2\n", "position 2 of 'P3' is X, which stands for any residue"),
         ("protein\tposition\n", "has no sites"),
         ("", "is empty"),
         (

@@ -170,6 +170,12 @@ def test_what_gives_no_dataset_is_said(sites, options, message):
     assert message in str(caught.value)
 
 
+def test_windows_that_would_fill_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("seqlm.site_windows.MOST_LETTERS", 9)
+    with pytest.raises(InputError, match="2 windows of 5 letters are over 9 letters together"):
+        made(source(["MAYSTYK"], [(0, 3), (0, 6)]))
+
+
 @pytest.mark.parametrize(("length", "message"), [(32, "no residue in its middle"), (1, "odd"), (10_003, "longer than")])
 def test_a_window_is_odd_and_not_longer_than_any_use(length, message):
     with pytest.raises(InputError, match=message):

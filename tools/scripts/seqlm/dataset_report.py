@@ -119,9 +119,9 @@ def _figures(made: Made) -> dict[str, _Drawn]:
         classes = _shown_classes(made)
         if classes:
             drawn["composition"] = _Drawn(
-                "Which residues stand around the site more often (orange to purple: less to more) than in the other "
-                "windows. Dots mark what chance does not explain. In the middle nothing may differ, or the letter "
-                "alone would tell the class.",
+                "Purple residues stand there more often in windows of this label than in the others, orange ones less "
+                "often. Dots mark what chance does not explain. In the middle nothing may differ, or the letter alone "
+                "would tell the label.",
                 lambda: dataset_figures.composition(
                     [entry.sequence for entry in made.entries],
                     [entry.label for entry in made.entries],
@@ -219,7 +219,7 @@ def _leakage(made: Made) -> list[Block]:
         for name in held_out:
             found, of = measure.found[name], max(measure.of[name], 1)
             low, high = interval(found, of)
-            row.append(f"{found:,} of {of:,} = {percent(found / of)} ({percent(low)} to {percent(high)})")
+            row.append(f"{found:,} of {of:,} = {percent(found / of)} ({_digits(low)} to {_digits(high)})")
         row.append("" if measure.at_random is None else percent(measure.at_random))
         if chance:
             row.append("" if measure.by_chance is None else percent(measure.by_chance))
@@ -233,6 +233,10 @@ def _leakage(made: Made) -> list[Block]:
         Table([*columns, *(["Shuffled"] if chance else [])], rows),
     ]
     return blocks
+
+
+def _digits(share: float) -> str:
+    return percent(share).removesuffix(" %")
 
 
 def interval(found: int, of: int) -> tuple[float, float]:

@@ -31,6 +31,7 @@ from .site_features import Annotation, choose_sites, read_gff, read_uniprot
 from .site_tables import Site, SiteColumns, protein_column, read_site_table
 
 NONE, TABLE, ANNOTATED, GFF = "none", "table", "annotated", "gff"
+UNKNOWN = {PROTEIN: "X", DNA: "N"}
 _ACCESSION = re.compile(r"(?:sp|tr|gb|ref|emb|dbj)\|([^|\s]+)\|?")
 
 
@@ -146,7 +147,7 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
         raise InputError(f"{marked.name} has no sites; there is nothing to make windows around")
     source_path = Path(sequences or marked)
     proteins, alphabet, rules = _proteins(records, source_path, options)
-    return Source(proteins, _joined(found, proteins, source_path, marked, counted), alphabet, rules, counted)
+    return Source(proteins, _joined(found, proteins, alphabet, source_path, marked, counted), alphabet, rules, counted)
 
 
 def unmark(record: Record, path: Path) -> tuple[str, list[int]]:
@@ -223,7 +224,7 @@ def _proteins(records: list[Record], path: Path, options: SourceOptions) -> tupl
 
 
 def _joined(
-    sites: list[Site], proteins: list[Protein], path: Path, marked: Path, counted: Counter
+    sites: list[Site], proteins: list[Protein], alphabet: str, path: Path, marked: Path, counted: Counter
 ) -> list[tuple[int, Site]]:
     """Each site with the place of its protein, checked against the sequence."""
     places = {protein.id: place for place, protein in enumerate(proteins)}
@@ -253,6 +254,8 @@ def _joined(
                 f"{where} is {letter} in the sequence and not {site.residue}; "
                 "are the positions those of another isoform or release, or counted from 0?"
             )
+        if letter == UNKNOWN[alphabet]:
+            raise InputError(f"{where} is {letter}, which stands for any residue; remove the site")
         known = seen.setdefault((place, site.position), site)
         if known is site:
             joined.append((place, site))

@@ -19,6 +19,7 @@ from .site_sources import Protein, Source
 from .sites import window_around
 
 LONGEST_WINDOW = 10_001
+MOST_LETTERS = 500_000_000  # of all windows together, which are held in memory
 NEGATIVES = ("same-protein", "given", "none")
 CONFLICTS = ("drop", "keep", "refuse")
 
@@ -114,6 +115,11 @@ def make_windows(source: Source, options: WindowOptions) -> list[Entry]:
             (place, position, options.negative_label)
             for place, position in draw_negatives(proteins, chosen, known, options, counted)
         ]
+    if len(chosen) * options.length > MOST_LETTERS:
+        raise InputError(
+            f"{len(chosen):,} windows of {options.length:,} letters are over {MOST_LETTERS:,} letters together; "
+            "make the windows shorter, or give fewer sites"
+        )
     chosen.sort(key=lambda each: each[:2])
     names = [re.sub(r"\s+", "_", protein.id) for protein in proteins]
     entries = [

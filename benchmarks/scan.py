@@ -4,10 +4,10 @@
 
 The loop: windows in the order of the file, eight at a time, transformers' tokenizer and model with eager attention,
 mean over the residues, the bundle's head. ``file order`` pads a batch to its longest, which costs nothing where all
-windows have one length; ``one at a time`` is a batch of one, as notebooks predict; ``to 1,024`` pads to what the model
-was made for, as notebooks do that tokenize with padding="max_length". Ours is ``predict.py --sites STY``, from the first
-window on. Rates are of a part of the windows, each way in a process of its own, all in one call. The model has ESM-2
-8M's shape and random weights.
+windows have one length; ``one at a time`` is a batch of one, as notebooks predict; ``to 1,024`` pads to what the
+model was made for, as notebooks do that tokenize with padding="max_length". Ours is ``predict.py --sites STY``, from
+the first window on. Rates are of a part of the windows, each way in a process of its own, all in one call. The model
+has ESM-2 8M's shape and random weights.
 """
 
 from __future__ import annotations

@@ -67,5 +67,11 @@ def test_other_sequences_are_no_windows(sequences):
     assert windows_of(sequences) is None
 
 
+def test_a_few_windows_on_other_residues_do_not_hide_what_the_rest_are():
+    windows = ["AA" + middle + "AA" for middle in "Y" * 990 + "FHKLNQRTVG"]
+    assert windows_of(windows) == (5, "Y")
+    assert windows_of(windows[900:]) is None  # ten in a hundred are more than a few
+
+
 def test_six_residues_in_the_middle_are_still_sites():
     assert windows_of("AA" + middle + "AA" for middle in "ACDEFG") == (5, "ACDEFG")

@@ -7,11 +7,13 @@ tyrosines).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from .errors import InputError
 
 SHORTEST_WINDOW = 5  # below it equal lengths are no sign of windows: short peptides have them by chance
+RAREST_SITE = 0.01  # share of the windows
 MOST_SITE_LETTERS = 6  # more different residues in the middle than any modification or binding preference has
 
 
@@ -66,16 +68,18 @@ def check_residues(text: str, letters: str) -> str:
 def windows_of(sequences: Iterable[str]) -> tuple[int, str] | None:
     """Whether sequences are windows around sites: all of one odd length, with few different residues in the middle.
 
+    Published sets hold a few sites on other residues, mostly of another version of the protein; residues that less than
+    one window in a hundred has in its middle are not counted.
+
     Returns:
         the length and the residues in the middle, sorted; None for anything else.
     """
-    length, middles = None, set()
+    length, middles = None, Counter()
     for sequence in sequences:
         if length is None:
             length = len(sequence)
         if len(sequence) != length or length < SHORTEST_WINDOW or length % 2 == 0:
             return None
-        middles.add(sequence[length // 2])
-        if len(middles) > MOST_SITE_LETTERS:
-            return None
-    return None if length is None else (length, "".join(sorted(middles)))
+        middles[sequence[length // 2]] += 1
+    sites = [letter for letter, count in middles.items() if count >= RAREST_SITE * middles.total()]
+    return (length, "".join(sorted(sites))) if 0 < len(sites) <= MOST_SITE_LETTERS else None

@@ -231,6 +231,15 @@ def test_whole_sequences_without_labels_are_split_by_homology(dataset):
     assert "are of a cluster that has training examples too" in (out / "report.md").read_text()
 
 
+@needs_mmseqs
+def test_proteins_too_long_for_an_alignment_are_warned_about(dataset, tmp_path):
+    rng = random.Random(4)
+    texts = ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=length)) for length in (12_000, *[100] * 29)]
+    (tmp_path / "l.fasta").write_text("".join(f">s{n}\n{text}\n" for n, text in enumerate(texts)))
+    out = dataset("--sequences", tmp_path / "l.fasta", "--labels", "none", "--split", "stratified")
+    assert "Sequences longer than 11,200 letters: 1." in (out / "report.md").read_text()
+
+
 def test_without_a_split_all_examples_are_in_one_file(dataset):
     out = dataset(*SITES, "--split", "none")
     assert (out / "test").read_text() == (out / "validation").read_text() == ""

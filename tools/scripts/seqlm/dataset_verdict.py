@@ -8,6 +8,7 @@ import numpy as np
 
 from .dataset_making import Made
 from .datasets import SPLITS
+from .homology import HALF, LONGEST_ALIGNED
 from .leakage import Measure
 from .report import shown
 from .sequences import DNA, TEXT
@@ -124,6 +125,7 @@ def warnings(made: Made) -> list[str]:
                 listed = ", ".join(f"{shown(name, 20)} ({counts[name]})" for name in few[:5])
                 found.append(f"Classes with few {deciding} examples: {listed}{' …' if len(few) > 5 else ''}.")
     lengths = [len(entry.sequence) for entry in made.entries]
+    found += _too_long(made)
     searched = not plan.windows and "MMseqs2" in made.tools
     if searched and plan.alphabet != DNA and np.median(lengths) < SHORT_PROTEIN:
         found.append(
@@ -136,6 +138,21 @@ def warnings(made: Made) -> list[str]:
             f"is; the {percent(plan.arguments.identity)} asked for are not reached."
         )
     return found
+
+
+def _too_long(made: Made) -> list[str]:
+    """Sequences of which no alignment can cover enough."""
+    if "MMseqs2" not in made.tools:
+        return []
+    dna, plan = made.plan.alphabet == DNA, made.plan
+    most = int(LONGEST_ALIGNED[dna] / max(HALF, plan.arguments.coverage))
+    sequences = [protein.sequence for protein in plan.proteins] or [entry.sequence for entry in made.entries]
+    if not (count := sum(len(sequence) > most for sequence in sequences)):
+        return []
+    return [
+        f"Sequences longer than {most:,} letters: {count:,}. One alignment of MMseqs2 has about "
+        f"{LONGEST_ALIGNED[dna]:,} letters at most and cannot cover enough of them, so their relatives are missed."
+    ]
 
 
 def _middles(made: Made) -> list[str]:

@@ -26,6 +26,8 @@ SENSITIVITY = 5.7  # MMseqs2's default of a search; its clustering takes 4
 MOST_HITS = 1000  # of one sequence
 EXPECTED = 0.001  # largest E-value of a hit
 DNA_WORD = 11  # letters; MMseqs2's own 15 misses relatives below 85 % in short sequences
+# Letters of one alignment at most, measured with equal sequences: MMseqs2's scores end at 32,767, and it cuts DNA.
+LONGEST_ALIGNED = {False: 5_600, True: 10_000}  # by whether it is DNA
 HALF = 0.5  # of a held-out sequence that an alignment has to cover before it counts as a neighbour
 _FEW_LINES = 40
 

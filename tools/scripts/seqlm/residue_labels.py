@@ -96,7 +96,7 @@ class ResidueReader:
 
     def _strings(self, path: Path) -> Iterator[Example]:
         """FASTA of label strings; sequences in a file of their own."""
-        sequences = self._sequences()
+        sequences, _ = self._sequences({record.id for record in read_records(path, format="fasta")})
         split_of = self.given_split.reader(path, "fasta")
         for record in _unique(read_records(path, format="fasta"), path):
             where = _where(path, record)
@@ -160,7 +160,7 @@ class ResidueReader:
             label_at = table.columns.index("label")
         if self.numeric and label_at is None:
             raise InputError(f"{path.name} has no column with the values; name the label column")
-        sequences = self._sequences()
+        sequences, others = self._sequences({row[id_at] for _, row in table.rows()})
         fill = np.nan if self.numeric else -1 if self.unlisted == "unknown" else self._class(NEGATIVE)
         split_of = self.given_split.reader(path, form)
         labels: dict[str, np.ndarray] = {}
@@ -189,8 +189,7 @@ class ResidueReader:
             split = split_of(Record(record.id, "", "", line, tuple(row)), where)
             if splits.setdefault(record.id, split) != split:
                 raise InputError(f"{where} puts '{_shown(record.id)}' into a second split; a protein is in one of them")
-        without = set(sequences) - set(labels)
-        self.without_row = without if self.without_row is None else self.without_row & without
+        self.without_row = others if self.without_row is None else self.without_row & others
         for name, label in labels.items():
             yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{_shown(name)}'")
 
@@ -229,9 +228,15 @@ class ResidueReader:
             )
         return self.classes.setdefault(name, len(self.classes))
 
-    def _sequences(self) -> dict[str, Record]:
-        form = sequence_format(self.sequences)
-        return {record.id: record for record in _unique(self._records(self.sequences, form), self.sequences)}
+    def _sequences(self, wanted: set[str]) -> tuple[dict[str, Record], set[str]]:
+        """The sequences that are wanted, by name, and the names of the others: a whole proteome is never kept."""
+        kept, others = {}, set()
+        for record in _unique(self._records(self.sequences, sequence_format(self.sequences)), self.sequences):
+            if record.id in wanted:
+                kept[record.id] = record
+            else:
+                others.add(record.id)
+        return kept, others
 
     def _records(self, path: Path, form: str) -> Iterator[Record]:
         if form == "fasta":

@@ -85,7 +85,7 @@ class Table:
             if self.columns.count(wanted) > 1:
                 raise InputError(f"{self.path.name}: two columns are called '{wanted}'; give the {purpose} by number")
             return self.columns.index(wanted)
-        if wanted.isdigit() and 1 <= int(wanted) <= len(self.columns):
+        if wanted.isdecimal() and len(wanted) < 10 and 1 <= int(wanted) <= len(self.columns):
             return int(wanted) - 1
         raise InputError(
             f"{self.path.name}: no column '{wanted}' for the {purpose}; "

@@ -219,12 +219,13 @@ def _leakage(made: Made) -> list[Block]:
         for name in held_out:
             found, of = measure.found[name], max(measure.of[name], 1)
             low, high = interval(found, of)
-            row.append(f"{found:,} of {of:,} = {percent(found / of)} ({_digits(low)} to {_digits(high)})")
+            row.append(f"{percent(found / of)} ({_digits(low)} to {_digits(high)})")
         row.append("" if measure.at_random is None else percent(measure.at_random))
         if chance:
             row.append("" if measure.by_chance is None else percent(measure.by_chance))
         rows.append(row)
-    columns = ["Examples that …", *(name.capitalize() for name in held_out), "If split at random"]
+    sizes = {name: len(made.of(name)) for name in held_out}
+    columns = ["Examples that …", *(f"{name.capitalize()} ({sizes[name]:,})" for name in held_out), "Split at random"]
     blocks: list[Block] = [
         Paragraph(
             "What the held-out sets have in common with the training set, with 95 % intervals in brackets, beside a "

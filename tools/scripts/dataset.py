@@ -93,7 +93,9 @@ def options():
 
     outputs = parser.add_argument_group("outputs")
     for name in ("train", "validation", "test"):
-        outputs.add_argument(f"--output-{name}", metavar="FILE", help="FASTA with LABEL=…; of a table its rows, by tabs")
+        outputs.add_argument(
+            f"--output-{name}", metavar="FILE", help="FASTA with LABEL=…; of a table its rows, by tabs"
+        )
     outputs.add_argument("--output-table", metavar="TSV", help="all examples with their split and cluster")
     outputs.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
     outputs.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")

@@ -92,7 +92,7 @@ lint: envs ## ruff, planemo lint, planemo workflow_lint
 	@PLANEMO=$(PLANEMO)/planemo deploy/lint.sh
 
 .PHONY: unit
-unit: envs ## pytest without Galaxy
+unit: envs mmseqs ## pytest without Galaxy
 	@$(TOOLS)/python -m pytest --ignore tests/galaxy
 
 .PHONY: tooltest
@@ -105,7 +105,7 @@ start: envs ## a Galaxy in the background for `make tooltest`; `make stop` ends 
 	@$(GALAXY) start
 
 .PHONY: bench
-bench: envs ## benchmarks/
+bench: envs ## benchmarks/ that need no files; benchmarks/RESULTS.md has the commands of the others
 	@$(TOOLS)/python benchmarks/throughput.py
 
 .PHONY: test-data
@@ -115,6 +115,10 @@ test-data: envs ## make the tiny models and the small inputs of test-data/ again
 .PHONY: workflows
 workflows: envs ## write every setting of the tools into the workflow files, after a tool has changed
 	@$(GALAXY) run -- $(PLANEMO)/python deploy/refresh_workflows.py
+
+.PHONY: mmseqs
+mmseqs: ## find or install MMseqs2, which the dataset tool runs
+	@deploy/mmseqs.sh
 
 .PHONY: browser
 browser: .venvs/planemo/.stamp ## find or install a Chromium for the browser test

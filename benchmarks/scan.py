@@ -7,7 +7,7 @@ mean over the residues, the bundle's head. ``file order`` pads a batch to its lo
 windows have one length; ``one at a time`` is a batch of one, as notebooks predict; ``to 1,024`` pads to what the
 model was made for, as notebooks do that tokenize with padding="max_length". Ours is ``predict.py --sites STY``, from
 the first window on. Rates are of a part of the windows, each way in a process of its own, all in one call. The model
-has ESM-2 8M's shape and random weights.
+has ESM-2 8M's shape and random weights. Memory is compared on a tiny model, whose own share is small.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import argparse
 import csv
 import json
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -68,7 +67,7 @@ def loop(way: str, folder: Path, proteins: str, part: int) -> dict:
     return {"rate": len(chosen) / (time.perf_counter() - start), "probabilities": probabilities}
 
 
-def scan(folder: Path, proteins: str, target: Path) -> dict:
+def scan(bundle: Path, base: Path, proteins: Path, target: Path) -> dict:
     """predict.py over a whole file: its rate, its probabilities, its peak memory in MiB."""
     script = (
         "import resource, runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv[0].rsplit('/', 1)[0])\n"
@@ -76,8 +75,8 @@ def scan(folder: Path, proteins: str, target: Path) -> dict:
         "finally: print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     options = {
-        "--model": folder / "bundle.zip",
-        "--base-model": folder / "base",
+        "--model": bundle,
+        "--base-model": base,
         "--sequences": proteins,
         "--sites": "STY",
         "--output-table": target,
@@ -116,7 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("proteins", metavar="FASTA")
     parser.add_argument("--part", type=int, default=4000, metavar="WINDOWS", help="of the loops")
-    parser.add_argument("--proteins-at", type=int, nargs="*", default=[50, 400], metavar="N", help="sizes of the scans")
+    parser.add_argument("--proteins-at", type=int, nargs="*", default=[100], metavar="N", help="sizes of the scans")
+    parser.add_argument("--memory-at", type=int, nargs="*", default=[400, 4298], metavar="N", help="with a tiny model")
     parser.add_argument("--way", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -137,7 +137,8 @@ def main() -> None:
             results[way] = json.loads(done.stdout.split("RESULT ")[-1])
             print(f"loop, {way:14} {results[way]['rate']:8.1f} windows/s", flush=True)
         for count in arguments.proteins_at:
-            ours = scan(folder, first(arguments.proteins, count, folder / f"{count}.fasta"), folder / f"{count}.tsv")
+            proteins = first(arguments.proteins, count, folder / "some.fasta")
+            ours = scan(folder / "bundle.zip", folder / "base", proteins, folder / "some.tsv")
             print(
                 f"ours, {count} proteins, {len(ours['probabilities']):,} windows: {ours['rate']:.1f} windows/s, "
                 f"{ours['seconds']:.0f} s with loading, peak memory {ours['peak_mib']:.0f} MiB",
@@ -151,7 +152,14 @@ def main() -> None:
                 )
                 if worst > 1e-4:
                     sys.exit("the outputs differ")
-    print(f"(this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB)")
+        data, tiny = ROOT / "test-data" / "bundle_lora_t5.zip", ROOT / "test-data" / "models" / "tiny-t5"
+        for count in arguments.memory_at:
+            found = scan(data, tiny, first(arguments.proteins, count, folder / "some.fasta"), folder / "some.tsv")
+            print(
+                f"tiny T5, at most {count:,} proteins, {len(found['probabilities']):,} windows: "
+                f"{found['seconds']:.0f} s, peak memory {found['peak_mib']:.0f} MiB",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

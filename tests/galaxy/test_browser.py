@@ -1,6 +1,6 @@
-"""What a person sees in Galaxy's pages: the form of a tool, and the report that a run has written.
+"""What a person sees in Galaxy's pages: the forms of the tools, and the reports that runs have written.
 
-Runs with the environment of planemo beside a Galaxy in which a fine-tuning has been run (`make test` does both).
+Runs with the environment of planemo beside a Galaxy in which the workflows have been run (`make test` does both).
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(os.environ["GALAXY_FOLDER"]) / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 1000
+TOOLS = ["seqlm_dataset", "seqlm_finetune", "seqlm_predict", "seqlm_evaluate"]
+RAW_MARKDOWN = re.compile(r"\*\*|\|\s*---|&\w+;")
+TOOLS_WITH_A_REPORT = ["seqlm_dataset", "seqlm_finetune", "seqlm_evaluate"]
 
 
 @pytest.fixture(scope="module")
@@ -47,27 +50,32 @@ def page() -> Page:
         browser.close()
 
 
-def test_the_form_shows_every_question_by_its_label(page, galaxy):
-    questions = galaxy.tools.show_tool("seqlm_finetune", io_details=True)["inputs"]
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_form_shows_every_question_by_its_label(page, galaxy, tool):
+    questions = galaxy.tools.show_tool(tool, io_details=True)["inputs"]
     labels = [each.get("label") or each.get("title") for each in questions]
     labels += [each["test_param"]["label"] for each in questions if each["type"] == "conditional"]
-    page.goto(f"{URL}/?tool_id=seqlm_finetune")
+    page.goto(f"{URL}/?tool_id={tool}")
     form = page.locator("#center")
     expect(form.get_by_role("button", name="Run Tool").first).to_be_visible()
-    page.screenshot(path=SCREENSHOTS / "finetune-form.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"{tool}-form.png", full_page=True)
     for label in filter(None, labels):
         expect(form.get_by_text(label).filter(visible=True).first).to_be_visible()
+    expect(form.get_by_text("What it does")).to_be_visible()
+    expect(form).not_to_contain_text(RAW_MARKDOWN)
     expect(page.locator(".alert-danger")).to_have_count(0)
 
 
-def test_the_report_of_a_fine_tuning_opens_with_all_its_figures(page, galaxy):
-    report = report_of_a_workflow(galaxy)
+@pytest.mark.parametrize("tool", TOOLS_WITH_A_REPORT)
+def test_a_report_opens_with_all_its_figures(page, galaxy, tool):
+    report = report_of_a_workflow(galaxy, tool)
     source = galaxy.make_get_request(f"{URL}/api/datasets/{report}/report").json()["content"]
     headings = re.findall(r"^##? +(.+?) *$", source, flags=re.MULTILINE)
     figures = re.findall(r"history_dataset_as_image\(", source)
     assert "Verdict" in headings
     assert figures
 
+    page.set_viewport_size({"width": 1500, "height": 1100})
     page.goto(f"{URL}/datasets/{report}/report")
     for heading in headings:
         expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
@@ -79,7 +87,7 @@ def test_the_report_of_a_fine_tuning_opens_with_all_its_figures(page, galaxy):
     # The page scrolls inside, so that only a tall window shows the whole report.
     page.set_viewport_size({"width": 1500, "height": 6000})
     page.get_by_role("heading", name=headings[0], exact=True).first.scroll_into_view_if_needed()
-    page.screenshot(path=SCREENSHOTS / "report.png")
+    page.screenshot(path=SCREENSHOTS / f"{tool}-report.png")
     expect(page.locator(".alert-danger")).to_have_count(0)
 
 
@@ -95,9 +103,11 @@ def test_a_workflow_can_be_run_from_the_page_as_it_is(page, galaxy, path):
     galaxy.workflows.delete_workflow(workflow)
 
 
-def report_of_a_workflow(galaxy: GalaxyInstance) -> str:
+def report_of_a_workflow(galaxy: GalaxyInstance, tool: str) -> str:
     """The dataset id of a report that a workflow has made; the histories of the tools' own tests are deleted by now."""
     for history in galaxy.histories.get_histories():
         for found in galaxy.datasets.get_datasets(history_id=history["id"], extension="tool_markdown", state="ok"):
-            return found["id"]
-    raise AssertionError("no workflow with a fine-tuning has been run in this Galaxy")
+            job = galaxy.datasets.show_dataset(found["id"])["creating_job"]
+            if galaxy.jobs.show_job(job)["tool_id"] == tool:
+                return found["id"]
+    raise AssertionError(f"no workflow with {tool} has been run in this Galaxy")

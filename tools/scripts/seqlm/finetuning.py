@@ -6,7 +6,6 @@ The predictions come from the bundle as it was written and read back, so they ar
 from __future__ import annotations
 
 import gc
-import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,19 +14,17 @@ import numpy as np
 import torch
 
 from . import loading, metrics, thresholds
-from .adapters import LoraSettings, add_adapter, pissa_start, save_adapter
-from .bundle import open_bundle, write_bundle
+from .adapters import LoraSettings, add_adapter, pissa_start
 from .examples import Examples, balanced_weights
 from .finetune_baselines import baselines
-from .finetune_inputs import SETTINGS, Plan, Reader
+from .finetune_bundle import read_back, save
+from .finetune_inputs import Plan, Reader
 from .inference import batch_tokens, pair_outputs, pooled_vectors, predict, residue_values
-from .manifest import write_manifest
 from .progress import Progress
 from .sequences import Rules
 from .tasks import Head, Task, pair_width
-from .tokens import TOKENIZER_FILES, Encoded
+from .tokens import Encoded
 from .training import History, Settings, train
-from .versions import versions
 
 FINE_TUNED = "fine-tuned"
 IN_MEMORY = 1 << 30  # bytes of residue embeddings of a split; more lie in a file of the job's folder
@@ -89,10 +86,10 @@ def finetune(plan: Plan) -> Result:
 
     print("writing the bundle and reading it back", file=sys.stderr)
     folder = plan.scratch / "bundle"
-    manifest = _save(plan, model, start, folder)
+    manifest = save(plan, model, start, folder)
     del model, backbone
     gc.collect()  # the Trainer's references go round in circles, and the base model is loaded once more
-    restored = _read_back(plan, folder, device)
+    restored = read_back(plan, folder, device)
     everything = _predict(plan, restored, sets, budget)
     known = {split: sets[split].known if task.level == "residue" else slice(None) for split in plan.splits}
     truth = {split: sets[split].truth[known[split]] for split in plan.splits}
@@ -294,33 +291,6 @@ def _settings(plan: Plan, device: torch.device) -> Settings:
     )
 
 
-def _save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path) -> dict:
-    """Write all of the bundle but its scores into ``folder``; returns the manifest."""
-    folder.mkdir()
-    if plan.arguments.method in ("lora", "dora"):
-        save_adapter(model.backbone, folder, start)
-    elif plan.arguments.method == "full":
-        model.backbone.save_pretrained(folder)
-    model.head.save(folder / "head.safetensors")
-    for name in TOKENIZER_FILES:
-        if (plan.base.path / name).is_file():
-            shutil.copyfile(plan.base.path / name, folder / name)
-    manifest = _manifest(plan, model.head)
-    write_manifest(manifest, folder)
-    return manifest
-
-
-def _read_back(plan: Plan, folder: Path, device: torch.device) -> loading.Finetuned:
-    """The fine-tuned model as whoever gets the bundle will have it."""
-    archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
-    unpacked.mkdir()
-    write_bundle(folder, archive)
-    bundle = open_bundle(archive, unpacked)
-    archive.unlink()
-    second_width = plan.second.family.hidden_size if plan.second else 0
-    return loading.load_finetuned(bundle, bundle.model or plan.base, device, plan.arguments.precision, second_width)
-
-
 def _predict(plan: Plan, restored: loading.Finetuned, sets: dict[str, Examples], budget: int) -> dict[str, np.ndarray]:
     """Predictions for all units of every split."""
     model = restored.model
@@ -377,37 +347,3 @@ def _length_rules(plan: Plan, sets: dict[str, Examples]) -> Rules:
         elif len(one.rows) > 1:
             rules.count(f"read in overlapping windows of {limit:,} tokens", one.tokens)
     return rules
-
-
-def _manifest(plan: Plan, head: Head) -> dict:
-    """What ``seqlm.json`` of the bundle says; scores and threshold are added once the bundle has been read back."""
-    arguments = plan.arguments
-    manifest = {
-        "format": 1,
-        "task": arguments.task,
-        "method": arguments.method,
-        "labels": list(plan.labels) if plan.labels else None,
-        "threshold": None,
-        "temperature": 1.0,
-        "window": plan.window[0] if plan.window else None,
-        "sites": plan.window[1] if plan.window else None,
-        "alphabet": plan.family.alphabet,
-        "family": plan.family.__module__.rsplit(".", 1)[-1],
-        "head": head.description(),
-        "pooling": plan.encoder.pooling,
-        "max_length": plan.encoder.max_length,
-        "long_sequences": plan.encoder.long_sequences,
-        "base_model": _model(plan.reader),
-        "settings": {
-            name: value for name, value in sorted(vars(arguments).items()) if name in SETTINGS and value is not None
-        },
-        "versions": versions(),
-        "seed": arguments.seed,
-        "data_sha256": plan.dataset.sha256,
-        "metrics": {},
-    }
-    return manifest | ({"second_model": _model(plan.second)} if plan.second else {})
-
-
-def _model(reader: Reader) -> dict:
-    return {"id": reader.name, "revision": reader.revision or None, "sha256": reader.base.sha256}

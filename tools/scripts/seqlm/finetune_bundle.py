@@ -1,0 +1,78 @@
+"""The bundle of a fine-tuning: written, and read back as whoever gets it will."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from . import loading
+from .adapters import save_adapter
+from .bundle import open_bundle, write_bundle
+from .finetune_inputs import SETTINGS, Plan, Reader
+from .manifest import write_manifest
+from .tasks import Head
+from .tokens import TOKENIZER_FILES
+from .versions import versions
+
+
+def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path) -> dict:
+    """Write all of the bundle but its scores into ``folder``; returns the manifest."""
+    folder.mkdir()
+    if plan.arguments.method in ("lora", "dora"):
+        save_adapter(model.backbone, folder, start)
+    elif plan.arguments.method == "full":
+        model.backbone.save_pretrained(folder)
+    model.head.save(folder / "head.safetensors")
+    for name in TOKENIZER_FILES:
+        if (plan.base.path / name).is_file():
+            shutil.copyfile(plan.base.path / name, folder / name)
+    manifest = _manifest(plan, model.head)
+    write_manifest(manifest, folder)
+    return manifest
+
+
+def read_back(plan: Plan, folder: Path, device: torch.device) -> loading.Finetuned:
+    """The fine-tuned model as whoever gets the bundle will have it."""
+    archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
+    unpacked.mkdir()
+    write_bundle(folder, archive)
+    bundle = open_bundle(archive, unpacked)
+    archive.unlink()
+    second_width = plan.second.family.hidden_size if plan.second else 0
+    return loading.load_finetuned(bundle, bundle.model or plan.base, device, plan.arguments.precision, second_width)
+
+
+def _manifest(plan: Plan, head: Head) -> dict:
+    """What ``seqlm.json`` of the bundle says; scores and threshold are added once the bundle has been read back."""
+    arguments = plan.arguments
+    manifest = {
+        "format": 1,
+        "task": arguments.task,
+        "method": arguments.method,
+        "labels": list(plan.labels) if plan.labels else None,
+        "threshold": None,
+        "temperature": 1.0,
+        "window": plan.window[0] if plan.window else None,
+        "sites": plan.window[1] if plan.window else None,
+        "alphabet": plan.family.alphabet,
+        "family": plan.family.__module__.rsplit(".", 1)[-1],
+        "head": head.description(),
+        "pooling": plan.encoder.pooling,
+        "max_length": plan.encoder.max_length,
+        "long_sequences": plan.encoder.long_sequences,
+        "base_model": _model(plan.reader),
+        "settings": {
+            name: value for name, value in sorted(vars(arguments).items()) if name in SETTINGS and value is not None
+        },
+        "versions": versions(),
+        "seed": arguments.seed,
+        "data_sha256": plan.dataset.sha256,
+        "metrics": {},
+    }
+    return manifest | ({"second_model": _model(plan.second)} if plan.second else {})
+
+
+def _model(reader: Reader) -> dict:
+    return {"id": reader.name, "revision": reader.revision or None, "sha256": reader.base.sha256}

@@ -5,7 +5,7 @@ import pytest
 from seqlm.datasets import Example, make_splits
 from seqlm.finetune_report import finetune_report, save_figures
 from seqlm.metrics import Score
-from seqlm.report import MARKDOWN_BYTES, Figure, Heading, Note
+from seqlm.report import GAP, MARKDOWN_BYTES, Figure, Heading, Note
 from seqlm.verdict import comparisons, explanation, headline, number, warnings, with_interval
 from summary_makers import SIZES, make_summary
 
@@ -106,7 +106,7 @@ def test_sequences_in_both_training_and_test_are_said():
         "4 of the sequences in the test set are also in the training set, so its scores are too good. "
         "Remove duplicates before splitting."
     ]
-    assert "Equal sequences in both train and test: 4." in finetune_report(summary).galaxy_markdown()
+    assert "Equal sequences in both train and test: 4." in finetune_report(summary).galaxy_markdown().replace(GAP, "")
 
 
 def section_titles(report) -> list[str]:
@@ -151,7 +151,7 @@ def test_a_test_set_of_one_class_has_no_curves(tmp_path):
 
 def test_scores_stand_beside_every_baseline_with_intervals():
     summary = make_summary(classes=("a", "b", "c"))
-    markdown = finetune_report(summary, metrics_output="metrics").galaxy_markdown()
+    markdown = finetune_report(summary, metrics_output="metrics").galaxy_markdown().replace(GAP, "")
     assert "| Score | fine-tuned | majority | k-mer |" in markdown
     score = summary.scores["k-mer"]["test"]["auroc"]
     row = next(line for line in markdown.splitlines() if line.startswith("| Macro AUROC"))
@@ -165,7 +165,9 @@ def test_scores_stand_beside_every_baseline_with_intervals():
 def test_a_score_that_rounds_to_zero_has_no_sign():
     summary = make_summary()
     summary.scores["k-mer"]["test"]["mcc"] = Score(-0.001, -0.0049, 0.2)
-    assert "| 0.00 (0.00, 0.20) |" in finetune_report(summary).galaxy_markdown().replace("\N{NO-BREAK SPACE}", " ")
+    assert "| 0.00 (0.00, 0.20) |" in finetune_report(summary).galaxy_markdown().replace(GAP, "").replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
 
 
 def test_data_model_and_citations_are_given():
@@ -177,7 +179,7 @@ def test_data_model_and_citations_are_given():
         seed=7,
         versions={"torch": "2.13"},
     )
-    markdown = finetune_report(summary).galaxy_markdown()
+    markdown = finetune_report(summary).galaxy_markdown().replace(GAP, "")
     assert "| test | 300 | 33 / 33 / 33 | given as a file |" in markdown.replace("\N{NO-BREAK SPACE}", " ")
     assert "| yes | 200 | 100 | 150 |" in markdown
     assert "- No sequence occurs twice.\n- U read as X: 3 sequences.\n" in markdown
@@ -214,7 +216,7 @@ def test_a_hundred_classes_with_endless_names_fit_into_what_galaxy_reads(tmp_pat
         duplicates={"in both train and test": 3},
         history=[{"epoch": 1, "train_loss": 0.5}],
     )
-    markdown = finetune_report(summary, metrics_output="metrics").galaxy_markdown()
+    markdown = finetune_report(summary, metrics_output="metrics").galaxy_markdown().replace(GAP, "")
     assert len(markdown.encode()) <= MARKDOWN_BYTES
     assert "more rows are not shown here" in markdown
     assert "\n```galaxy\nhistory_link" not in markdown

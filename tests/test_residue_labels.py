@@ -233,7 +233,7 @@ MISTAKES = {
     "no label at all": (">p3\n\n>p1\n0101010101\n", {}, "record 'p3' (line 1) has 0 labels, and its sequence has 3"),
     "shorter in a table": ("id,sequence,label\np1,MKT,01\n", ALONE, "'p1' (line 2) has 2 labels, and its"),
     "numbers without commas": (">p3\n1 2 3\n", {"numeric": True}, "3 residues; numbers stand with commas between them"),
-    "the sequences themselves": (fasta(SEQUENCES), {}, "record 'p1' (line 1) has the sequence itself where its labels"),
+    "the sequences themselves": (fasta(SEQUENCES), {}, "record 'p1' (line 1) is the same text in"),
     "unknown protein": (">p7\n01\n", {}, "record 'p7' (line 1) is about 'p7', which is not in sequences.fasta"),
     "protein twice": (">p3\n010\n>p3\n010\n", {}, "(line 3) has the same id as the record on line 1"),
     "sequence twice": (

@@ -190,12 +190,12 @@ def _sets(made: Made) -> list[Block]:
         for name, head in zip(names, heads, strict=True):
             values = np.asarray([float(entry.label) for entry in made.of(name)])
             rows.append([head, *(f"{value:.4g}" for value in (values.min(), np.median(values), values.max()))])
-        blocks.append(Table(["Value", "Smallest", "Median", "Largest"], rows))
+        blocks += [Paragraph("Values in each set:"), Table(["Value", "Smallest", "Median", "Largest"], rows)]
     elif any(entry.label for entry in made.entries):
         counts = {name: Counter(entry.label for entry in made.of(name)) for name in names}
         labels = [label for label, _ in Counter(entry.label for entry in made.entries).most_common()]
         rows = [[label, *(f"{counts[name][label]:,}" for name in names)] for label in labels[:MOST_LABELS]]
-        blocks.append(Table(["Label", *heads], rows))
+        blocks += [Paragraph("Examples of each label:"), Table(["Label", *heads], rows)]
         if len(labels) > MOST_LABELS:
             blocks.append(Paragraph(f"{len(labels) - MOST_LABELS:,} rarer labels are not listed."))
     if plan.windows:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARKDOWN_BYTES = 10_000  # Galaxy reads the first 10 KB of a tool_markdown output and drops the rest
+GAP = "&ensp;"  # after each cell of a table but the last: Galaxy's page sets columns side by side without any space
 PNG_DPI = 150  # of figures; a page shows them at 96 dpi, so that their letters are as large as its own
 # What is tried until the markdown fits: rows of a table, and characters of a table cell.
 _SHORTER = ((60, 60), (30, 60), (15, 40), (8, 30), (4, 20), (2, 15))
@@ -166,7 +167,7 @@ def _markdown(block: Block, output: str, most_rows: int, longest_cell: int) -> s
             return _cut([f"- {_escape(item)}" for item in items], most_rows, "- {} more are not shown here")
         case Table(columns, rows):
             lines = [[_cell(cell, longest_cell) for cell in row] for row in [columns, *rows]]
-            head, *body = ["| " + " | ".join(line) + " |" for line in lines]
+            head, *body = ["| " + f"{GAP} | ".join(line) + " |" for line in lines]
             body = _cut(body, most_rows, "\n{} more rows are not shown here")
             return "\n".join([head, "|" + " --- |" * len(columns), body])
         case Figure(name, caption):

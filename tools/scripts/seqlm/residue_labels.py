@@ -102,7 +102,10 @@ class ResidueReader:
             where = _where(path, record)
             bare = self._named(sequences, record.id, where)
             if record.sequence == bare.sequence and len(set(bare.sequence)) > 1:
-                raise InputError(f"{where} has the sequence itself where its labels should be; is it the right file?")
+                raise InputError(
+                    f"{where} is the same text in {self.sequences.name}; one file must hold the labels, the other the "
+                    "sequences"
+                )
             yield self._example(bare, self._parse(record.sequence, where), split_of(record, where), where)
 
     def _columns(self, path: Path, form: str) -> Iterator[Example]:

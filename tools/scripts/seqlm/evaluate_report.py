@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from . import evaluate_figures, figures, metrics
 from .calibration import Calibration, calibration
 from .evaluation import MOST_CLASSES, Evaluation, of_proteins
-from .evaluation_verdict import explanation, headline, p_text, paired, score_text, warnings
+from .evaluation_verdict import explanation, headline, in_sentence, p_text, paired, score_text, warnings
 from .metrics import Score
 from .report import (
     Block,
@@ -328,7 +328,7 @@ def _tests(found: Evaluation, outline: Outline) -> list[Block]:
             f"Differences of the first less the second: {'; '.join(what[name] for name in used)}."
             + (" All of them take into account that residues of one protein go together." if _grouped(found) else "")
             + (f" The last column is p after Holm, for {pairs} pairs." if pairs > 1 else "")
-            + (f" The table of tests also has {', '.join(others)}." if outline.tests_output else "")
+            + (f" The table of tests also has {', '.join(map(in_sentence, others))}." if outline.tests_output else "")
         ),
         Table(["Models", "Test", "Score", "Difference", "p", "p (Holm)"], rows),
     ]

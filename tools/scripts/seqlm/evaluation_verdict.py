@@ -152,7 +152,11 @@ def _class_warnings(found: Evaluation) -> list[str]:
 
 
 def metric_name(found: Evaluation) -> str:
-    name = found.label(found.metric)
+    return in_sentence(found.label(found.metric))
+
+
+def in_sentence(name: str) -> str:
+    """The name of a score as it stands inside a sentence."""
     is_name = name.isupper() or name.startswith(("Spearman", "Pearson", "Fmax"))
     return name if is_name else name[0].lower() + name[1:]
 

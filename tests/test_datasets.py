@@ -131,3 +131,11 @@ def test_constant_values_cannot_be_learnt():
 def test_classes_are_ordered_by_number():
     split = make_splits(examples(40, lambda n: ["10", "9", "x"][n % 3]), None, None, numeric=False)
     assert split.labels() == ["9", "10", "x"]
+
+
+def test_a_large_test_set_in_the_training_file_does_not_swell_the_share_that_is_drawn():
+    data = [
+        Example(e.id, e.sequence, e.label, "train" if number < 40 else "test") for number, e in enumerate(examples(400))
+    ]
+    split = make_splits(data, None, None, numeric=False, by_column=True, validation_fraction=0.25)
+    assert [len(split[name]) for name in ("train", "validation", "test")] == [30, 10, 360]

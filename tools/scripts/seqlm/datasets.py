@@ -95,28 +95,15 @@ def make_splits(
     Raises:
         InputError: a class with too few examples to be in every split, fewer than two classes, empty splits.
     """
-    splits: dict[str, list[Example]] = {"train": list(train)}
-    origin = {"train": "given"}
-    for name, given in (("validation", validation), ("test", test)):
-        if given:
-            splits[name], origin[name] = list(given), "given as a file"
-    if by_column:
-        for name in SPLITS[1:]:
-            chosen = [example for example in train if example.split == name]
-            if chosen and name in splits:
-                raise InputError(f"a {name} set is given both as a file and in the training file; leave one out")
-            if chosen:
-                splits[name], origin[name] = chosen, "given in the training file"
-        splits["train"] = [example for example in train if example.split == "train"]
-        if not splits["train"]:
-            raise InputError("no record of the training file says that it is for training; some must say 'train'")
+    splits, origin = given_sets(train, validation, test, by_column)
     if not numeric:
         check_classes({"train": splits["train"]}, names)
     stratified = not numeric and all(isinstance(example.label, str) for example in train)
+    available = len(splits["train"])
     for name, share in (("test", test_fraction), ("validation", validation_fraction)):
         if name not in splits and share:
-            # the share is of what was given, also when the other set has been taken out before
-            share = share * len(train) / len(splits["train"])
+            # the share is of what was there to draw from, also when the other set has been drawn before
+            share = share * available / len(splits["train"])
             splits["train"], splits[name] = _draw(splits["train"], share, name, stratified, seed)
             origin[name] = f"drawn at random from the training examples (seed {seed})"
             origin["train"] = "what is left of the training examples"
@@ -136,6 +123,30 @@ def make_splits(
         for name, examples in dataset.splits.items()
     }
     return dataset
+
+
+def given_sets(train: list, validation: list | None, test: list | None, by_column: bool) -> tuple[dict, dict[str, str]]:
+    """The sets that are given, as files or, ``by_column``, by what each training record says of itself.
+
+    Returns:
+        split -> its examples, what is left in ``train``; and split -> where it comes from, in words.
+    """
+    splits, origin = {"train": list(train)}, {"train": "given"}
+    for name, given in (("validation", validation), ("test", test)):
+        if given:
+            splits[name], origin[name] = list(given), "given as a file"
+    if not by_column:
+        return splits, origin
+    for name in SPLITS[1:]:
+        chosen = [example for example in train if example.split == name]
+        if chosen and name in splits:
+            raise InputError(f"a {name} set is given both as a file and in the training file; leave one out")
+        if chosen:
+            splits[name], origin[name] = chosen, "given in the training file"
+    splits["train"] = [example for example in train if example.split == "train"]
+    if not splits["train"]:
+        raise InputError("no record of the training file says that it is for training; some must say 'train'")
+    return splits, origin
 
 
 def _leave_out_unknown(dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .datasets import SPLITS, Dataset, check_classes, digest
+from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
 from .errors import InputError
 from .labels import MAX_LETTERS, GivenSplit, class_name, number
 from .sequences import (
@@ -234,22 +234,8 @@ def make_pair_splits(
         duplicates: what to do about training pairs with a sequence that is in the validation or test set too:
             ``report`` how many, ``remove`` them, or ``refuse`` the input. What is dealt out by member has none.
     """
-    splits: dict[str, list[Pair]] = {"train": list(train)}
-    origin = {"train": "given"}
+    splits, origin = given_sets(train, validation, test, by_column)
     rules = Rules()
-    for name, given in (("validation", validation), ("test", test)):
-        if given:
-            splits[name], origin[name] = list(given), "given as a file"
-    if by_column:
-        for name in SPLITS[1:]:
-            chosen = [pair for pair in train if pair.split == name]
-            if chosen and name in splits:
-                raise InputError(f"a {name} set is given both as a file and in the training file; leave one out")
-            if chosen:
-                splits[name], origin[name] = chosen, "given in the training file"
-        splits["train"] = [pair for pair in train if pair.split == "train"]
-        if not splits["train"]:
-            raise InputError("no record of the training file says that it is for training; some must say 'train'")
     shares = {"test": test_fraction, "validation": validation_fraction}
     shares = {name: share for name, share in shares.items() if share and name not in splits}
     if shares:

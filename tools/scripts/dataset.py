@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, number
+from seqlm.arguments import add_columns, add_report, number
 from seqlm.errors import Parser, run
 
 
@@ -97,10 +97,7 @@ def options():
             f"--output-{name}", metavar="FILE", help="FASTA with LABEL=…; of a table its rows, by tabs"
         )
     outputs.add_argument("--output-table", metavar="TSV", help="all examples with their split and cluster")
-    outputs.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
-    outputs.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
-    outputs.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
-    outputs.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")
+    add_report(outputs)
     return parser.parse_args()
 
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import number
+from seqlm.arguments import add_report, number
 from seqlm.errors import Parser, run
 
 
@@ -66,10 +66,7 @@ def options():
         "--output-classes", metavar="TSV", help="scores of each class, or of each quarter of the values"
     )
     outputs.add_argument("--output-proteins", metavar="TSV", help="scores within each protein, of residues")
-    outputs.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
-    outputs.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
-    outputs.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
-    outputs.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")
+    add_report(outputs)
     return parser.parse_args()
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, number
+from seqlm.arguments import add_columns, add_computing, add_model, add_report, number
 from seqlm.errors import Parser, run
 
 TASKS = (
@@ -178,10 +178,7 @@ def options():
     outputs.add_argument("--output-metrics", metavar="TSV", help="scores with intervals, baselines beside them")
     outputs.add_argument("--output-predictions", metavar="TSV", help="of the test set, or else the validation set")
     outputs.add_argument("--output-log", metavar="TSV", help="losses and validation scores, a row an epoch")
-    outputs.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
-    outputs.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
-    outputs.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
-    outputs.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")
+    add_report(outputs)
     return parser.parse_args()
 
 

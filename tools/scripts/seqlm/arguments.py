@@ -67,3 +67,11 @@ def add_computing(parser: Parser) -> None:
     )
     group.add_argument("--threads", default=0, type=number(int, 0), metavar="N", help="0: all")
     group.add_argument("--seed", default=42, type=number(int, 0, 2**32 - 1), metavar="N")
+
+
+def add_report(group: argparse._ArgumentGroup) -> None:
+    """The forms in which a tool writes its report."""
+    group.add_argument("--output-report", metavar="MD", help="Galaxy tool markdown")
+    group.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
+    group.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
+    group.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")

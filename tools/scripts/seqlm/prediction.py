@@ -14,10 +14,11 @@ import numpy as np
 
 from .manifest import level_of
 from .outputs import Outputs, write_table
-from .prediction_inputs import Plan, records
+from .prediction_inputs import Plan
 from .sequences import PROTEIN, Rules, clean
 from .site_outputs import SiteOutputs
 from .sites import site_positions, window_around
+from .survey import records
 from .thresholds import called
 
 UNIT_COLUMNS = {"sequence": ["id"], "residue": ["id", "position", "residue"], "pair": ["first", "second"]}

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from .bundle import Bundle, open_bundle, read_bundle_folder
 from .errors import InputError
@@ -18,8 +14,9 @@ from .finetune_inputs import TASKS, open_base_model
 from .manifest import level_of
 from .model_files import ModelFolder
 from .pairs import Pair, PairReader, names_in, read_members
-from .sequences import LETTERS, PROTEIN, Record, Rules, clean, looks_like_dna, read_records
+from .sequences import LETTERS, Record, Rules
 from .sites import check_residues, site_positions
+from .survey import survey
 
 OWN = "model"  # for --sites and --threshold: what the model itself says
 
@@ -197,49 +194,26 @@ def _sites(plan: Plan) -> None:
         )
 
 
-def records(arguments: Namespace) -> Iterator[Record]:
-    """The sequences, as they were given."""
-    return read_records(
-        arguments.sequences,
-        format=arguments.format,
-        id_column=arguments.id_column,
-        sequence_column=arguments.sequence_column,
-    )
-
-
 def _survey(plan: Plan) -> int:
-    """Number of sequences (or sites), after a pass that refuses bad letters and ids that come twice.
-
-    Eight bytes a sequence are kept; names only where two may be equal.
-    """
-    arguments, family = plan.arguments, plan.family
-    seen, rules, foreign, sites, other_length = array("q"), Rules(), 0, 0, 0
+    """Number of sequences (or sites), after a pass that refuses what cannot be predicted."""
+    sites = other_length = 0
     window = (plan.bundle.manifest or {}).get("window") if plan.level == "sequence" else None
-    for record in records(arguments):
-        sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
-        seen.append(hash(record.id))
-        foreign += family.alphabet == PROTEIN and looks_like_dna(record.sequence)
+
+    def visit(record: Record, sequence: str) -> None:
+        nonlocal sites, other_length
         sites += len(site_positions(sequence, plan.sites)) if plan.sites else 1
         other_length += bool(window) and len(sequence) != window
-    name = Path(arguments.sequences).name
-    if foreign > len(seen) / 2:
-        raise InputError(f"{name} holds DNA ({foreign} of {len(seen)} sequences); the model reads proteins")
-    values, counts = np.unique(np.frombuffer(seen, dtype=np.int64), return_counts=True)
-    if repeated := set(values[counts > 1].tolist()):
-        lines: dict[str, int] = {}
-        for record in records(arguments):
-            if hash(record.id) in repeated and record.id in lines:
-                raise InputError(
-                    f"{name}: record '{record.id}' (line {record.line}) has the same id as the record on line "
-                    f"{lines[record.id]}; ids must be unique"
-                )
-            lines[record.id] = record.line
+
+    found = survey(plan.arguments, plan.family, visit)
     if plan.sites and not sites:
-        raise InputError(f"{name}: no sequence has any of the residues {plan.sites}, so there is nothing to scan")
+        raise InputError(
+            f"{Path(plan.arguments.sequences).name}: no sequence has any of the residues {plan.sites}, so there is "
+            "nothing to scan"
+        )
     if other_length and not plan.sites:
         print(
-            f"note: the model was trained on windows of {window} residues, and {other_length:,} of {len(seen):,} "
-            "sequences have another length; to predict the sites of whole proteins, scan them",
+            f"note: the model was trained on windows of {window} residues, and {other_length:,} of "
+            f"{found.sequences:,} sequences have another length; to predict the sites of whole proteins, scan them",
             file=sys.stderr,
         )
     return sites

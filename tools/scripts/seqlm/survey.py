@@ -1,0 +1,96 @@
+"""One pass over all sequences before any work: what is wrong with any of them is said at once, without torch.
+
+Sixteen bytes a sequence are kept; names only where two may be equal.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .families import Family
+from .sequences import PROTEIN, Record, Rules, clean, looks_like_dna, read_records
+
+# alphabet of a model -> what its sequences are, what strangers among them are, and how one is told
+STRANGERS = {PROTEIN: ("proteins", "DNA", looks_like_dna)}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a file of sequences holds.
+
+    Attributes:
+        letters, longest: of the cleaned sequences, all together and in the longest.
+        longest_id: characters in the longest id.
+        repeated: sequences that are equal to one before them.
+        rules: what cleaning changed.
+    """
+
+    sequences: int
+    letters: int
+    longest: int
+    longest_id: int
+    repeated: int
+    rules: Rules = field(default_factory=Rules)
+
+
+def records(arguments: Namespace) -> Iterator[Record]:
+    """The sequences of ``--sequences``, as they were given."""
+    return read_records(
+        arguments.sequences,
+        format=arguments.format,
+        id_column=arguments.id_column,
+        sequence_column=arguments.sequence_column,
+    )
+
+
+def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], None] = lambda *_: None) -> Survey:
+    """Go over all records of ``--sequences``.
+
+    Args:
+        family: of the model that is to read them.
+        visit: called with every record and its cleaned sequence.
+
+    Raises:
+        InputError: letters that are not in the model's alphabet, sequences of another kind than the model reads, or
+            an id that comes twice.
+    """
+    ids, sequences, rules = array("q"), array("q"), Rules()
+    letters = longest = longest_id = foreign = 0
+    kind, strangers, is_stranger = STRANGERS.get(family.alphabet, ("", "", None))
+    for record in records(arguments):
+        sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
+        ids.append(hash(record.id))
+        sequences.append(hash(sequence))
+        letters += len(sequence)
+        longest, longest_id = max(longest, len(sequence)), max(longest_id, len(record.id))
+        foreign += is_stranger is not None and is_stranger(record.sequence)
+        visit(record, sequence)
+    name = Path(arguments.sequences).name
+    if foreign > len(ids) / 2:
+        raise InputError(f"{name} holds {strangers} ({foreign} of {len(ids)} sequences); the model reads {kind}")
+    _refuse_repeated_ids(arguments, ids)
+    different = len(np.unique(np.frombuffer(sequences, dtype=np.int64))) if sequences else 0
+    return Survey(len(ids), letters, longest, longest_id, len(sequences) - different, rules)
+
+
+def _refuse_repeated_ids(arguments: Namespace, hashes: array) -> None:
+    values, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
+    repeated = set(values[counts > 1].tolist())
+    if not repeated:
+        return
+    lines: dict[str, int] = {}
+    for record in records(arguments):
+        if hash(record.id) in repeated:
+            if record.id in lines:
+                raise InputError(
+                    f"{Path(arguments.sequences).name}: record '{record.id}' (line {record.line}) has the same id as "
+                    f"the record on line {lines[record.id]}; ids must be unique"
+                )
+            lines[record.id] = record.line

@@ -2,9 +2,9 @@
 
     python benchmarks/genome_pieces.py GENOME.gbff.gz PIECES.csv [--pieces 1000] [--coding 0.3] [--seed 1]
 
-A coding piece lies within one CDS and reads in the direction of its gene, in any frame; an intergenic piece lies between
-two neighbouring genes (of any kind) and reads in a random direction. Both draw their lengths from the same distribution
-(log-uniform, 60 to 300 bases), so that length says nothing about the label. No two pieces overlap.
+A coding piece lies within one CDS and reads in the direction of its gene, in any frame; an intergenic piece lies
+between two neighbouring genes (of any kind) and reads in a random direction. Both draw their lengths from the same
+distribution (log-uniform, 60 to 300 bases), so that length says nothing about the label. One CDS or gap gives one piece.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def intervals(record) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, 
 
 
 def cut(record, count: int, share: float, rng: random.Random) -> list[tuple[str, str, int]]:
-    """(id, sequence, label) in random order; at most one piece an interval."""
+    """(id, sequence, label) in random order."""
     coding, gaps = intervals(record)
     pieces = []
     for places, label, wanted in ((coding, 1, round(count * share)), (gaps, 0, count - round(count * share))):

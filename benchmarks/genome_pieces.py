@@ -4,7 +4,8 @@
 
 A coding piece lies within one CDS and reads in the direction of its gene, in any frame; an intergenic piece lies
 between two neighbouring genes (of any kind) and reads in a random direction. Both draw their lengths from the same
-distribution (log-uniform, 60 to 300 bases), so that length says nothing about the label. One CDS or gap gives one piece.
+distribution (log-uniform, 60 to 300 bases), so that length says nothing about the label. One CDS or gap
+gives one piece.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ class Family:
     citations: ClassVar[tuple[str, ...]] = ()
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
+    causal: ClassVar[bool] = False  # a decoder: each token sees only those before it
+    own_architecture: ClassVar[bool] = False  # written in seqlm.models, so code that config.json names is not missed
 
     # Names of the modules that LoRA may adapt, of the layer norms and of the list of layers, as they end in the
     # transformers class; these are BERT's, which most encoders share
@@ -43,6 +45,11 @@ class Family:
     }
     layer_norms: ClassVar[list[str]] = ["LayerNorm"]
     layers: ClassVar[str] = "layer"
+
+    @classmethod
+    def fits(cls, config: dict) -> bool:
+        """Whether a model of this config.json is of the family."""
+        return config.get("model_type") in cls.model_types
 
     def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
         self.config, self.vocabulary = config, vocabulary
@@ -89,6 +96,11 @@ class Family:
     def hidden_size(self) -> int:
         return int(self.config["hidden_size"])
 
+    @property
+    def depth(self) -> int:
+        """Layers of the encoder; the names are BERT's, T5's and GPT-2's."""
+        return next(int(self.config[key]) for key in ("num_hidden_layers", "num_layers", "n_layer") if key in self.config)
+
     def load(self, folder: Path, **options):
         """The encoder as transformers' own class, without any head."""
         raise NotImplementedError
@@ -114,14 +126,21 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto") -> Family:
     """The family of a model folder, told from its config.json and vocabulary, never from its name.
 
     Raises:
-        InputError: an architecture for which there is no family.
+        InputError: an architecture for which there is no family, or one that differs from what its type says.
     """
     model_type = config.get("model_type")
     known = families()
     for family in known:
-        if model_type in family.model_types:
+        if family.fits(config):
+            # such a model may well load as its type says, and give other numbers than its authors'
+            code = (config.get("auto_map") or {}).get("AutoModel")
+            if code and not family.own_architecture:
+                raise InputError(
+                    f"the model in {folder.name} is computed by code of its own ({str(code)[:60]}), which is never "
+                    f"run; it says to be of type '{model_type}', but may differ from it"
+                )
             return family(config, read_vocabulary(folder), alphabet)
     raise InputError(
         f"models of type '{model_type}' are not supported; "
-        f"supported are {', '.join(sorted(name for family in known for name in family.model_types))}"
+        f"supported are {', '.join(sorted({name for family in known for name in family.model_types}))}"
     )

@@ -99,7 +99,9 @@ class Family:
     @property
     def depth(self) -> int:
         """Layers of the encoder; the names are BERT's, T5's and GPT-2's."""
-        return next(int(self.config[key]) for key in ("num_hidden_layers", "num_layers", "n_layer") if key in self.config)
+        return next(
+            int(self.config[key]) for key in ("num_hidden_layers", "num_layers", "n_layer") if key in self.config
+        )
 
     def load(self, folder: Path, **options):
         """The encoder as transformers' own class, without any head."""

@@ -8,6 +8,7 @@ Tokens of a sequence AA1 … AAn::
 from __future__ import annotations
 
 from . import PROTEIN, Family
+from .dnabert2 import has_alibi
 
 
 class Bert(Family):
@@ -16,6 +17,10 @@ class Bert(Family):
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
     citations = ("prottrans",)
+
+    @classmethod
+    def fits(cls, config: dict) -> bool:
+        return super().fits(config) and not has_alibi(config)
 
     @property
     def replacements(self) -> dict[str, str]:

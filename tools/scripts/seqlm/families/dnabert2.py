@@ -1,0 +1,51 @@
+"""DNABERT-2 and DNABERT-S (Zhou et al. 2023, https://doi.org/10.48550/arXiv.2306.15006), by our own class.
+
+Tokens of a sequence, pieces of one to many bases by byte-pair encoding::
+
+    [CLS] T1 … Tn [SEP] [PAD] …
+
+The published config.json calls the model a ``bert``; what tells it from one is the length of its ALiBi. There is no
+token for N: it is read as [UNK].
+"""
+
+from __future__ import annotations
+
+from . import Family
+
+
+class DnaBert2(Family):
+    name = "DNABERT-2"
+    model_types = ("bert",)
+    prefix = ("[CLS]",)
+    suffix = ("[SEP]",)
+    citations = ("dnabert2",)
+    own_architecture = True
+    # ALiBi reads any length; what grows is memory, with the square of it, and the distance to what was trained on
+    hard_limit = False
+    lora_modules = {  # noqa: RUF012
+        # one matrix gives queries, keys and values, so an adapter on it changes all three
+        "query-value": ["Wqkv"],
+        "attention": ["Wqkv", "attention.output.dense"],
+        "all-linear": ["Wqkv", "attention.output.dense", "gated_layers", "wo"],
+    }
+    layer_norms = ["LayerNorm", "layernorm"]  # noqa: RUF012
+
+    @classmethod
+    def fits(cls, config: dict) -> bool:
+        return super().fits(config) and has_alibi(config)
+
+    @property
+    def window(self) -> int:
+        return int(self.config.get("alibi_starting_size") or 512) - 2
+
+    def load(self, folder, **options):
+        from ..models.dnabert2 import DnaBert2Model
+
+        return DnaBert2Model.from_pretrained(folder, **options)
+
+
+def has_alibi(config: dict) -> bool:
+    """Whether a config.json that says ``bert`` is of this architecture."""
+    return bool(config.get("alibi_starting_size")) or any(
+        str(code).startswith("bert_layers.") for code in (config.get("auto_map") or {}).values()
+    )

@@ -1,0 +1,248 @@
+r"""What is known of embedded sequences, matched by id: labels, values, splits, and sequences where they are at hand.
+
+::
+
+    >P1 LABEL=1              id  label  split  sequence        id  dim_1  …  label
+    MKTAY…                   P1  1      train  MKTAY…          P1  0.12   …  1
+    (FASTA)                  (table)                           (the table of embeddings itself)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import labels as labelled
+from .datasets import SPLIT_NAMES, natural
+from .embedding_columns import Embeddings
+from .errors import InputError
+from .evaluation_truth import LABEL_COLUMNS
+from .sequences import Record, Table, _shown, read_records, read_table, sequence_format
+
+NAMED_IDS = 3  # that a message names
+
+
+@dataclass
+class Labels:
+    """What is known of some rows of the embeddings, in their order.
+
+    Attributes:
+        rows: (m,) places in the embeddings.
+        texts: (m) labels as they are written.
+        splits: (m) train, validation or test; None where nothing says it.
+        sequences: (m) as given; None where the file has none.
+        source: where the labels come from, in words.
+        notes: a sentence for each thing that was left out, with its count.
+    """
+
+    rows: np.ndarray
+    texts: list[str]
+    splits: list[str] | None = None
+    sequences: list[str] | None = None
+    source: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def classes(self) -> tuple[list[str], np.ndarray]:
+        """The class names in a fixed order (numbers by size, else by text), and the class (m,) of each row."""
+        names = sorted(set(self.texts), key=natural)
+        place = {name: number for number, name in enumerate(names)}
+        return names, np.array([place[text] for text in self.texts], dtype=np.int64)
+
+    def values(self, ids: Sequence[str]) -> np.ndarray:
+        """(m,) the labels as numbers; ``ids`` are those of the embeddings, for messages.
+
+        Raises:
+            InputError: a label that is no finite number.
+        """
+        pairs = zip(self.rows.tolist(), self.texts, strict=True)
+        return np.array([labelled.number(text, f"{self.source}: '{_shown(ids[row])}'") for row, text in pairs])
+
+
+def named_columns(path: str | None, *columns: str | None) -> list[str]:
+    """What :func:`seqlm.embedding_tables.read_embeddings` must not take for features: the columns that are asked for,
+    where no other file has them."""
+    return [] if path else [column for column in columns if column]
+
+
+def read_labels(
+    embeddings: Embeddings,
+    path: str | Path | None,
+    *,
+    label_column: str | None = None,
+    label_pattern: str = r"LABEL=(\S+)",
+    id_column: str | None = None,
+    split_column: str | None = None,
+    split_pattern: str | None = None,
+    sequence_column: str | None = None,
+    what: str = "label",
+) -> Labels:
+    """Labels of the embedded sequences from a file, or with None from a column of the embeddings' own table.
+
+    Args:
+        label_column: by name or 1-based number; without one the first of ``label``, ``truth``, ``class`` …
+        label_pattern: finds the label in a FASTA header; its first group is the label.
+        id_column: without one ``id``, or else the first column; rows are numbered where the embeddings' ids are
+            ``row_1`` … and there is no column ``id``.
+        split_column, split_pattern: where the file says train, validation or test.
+        sequence_column: ``sequence`` if there is such a column.
+        what: what messages call a label.
+
+    Raises:
+        InputError: an id that comes twice, a label that is empty, a split that is none, or labels of fewer than half of
+            the embeddings: then most likely the ids differ.
+    """
+    if path is None:
+        known = _own(embeddings, label_column, split_column, what)
+    else:
+        known = _of_file(
+            embeddings, Path(path), label_column, label_pattern, id_column, split_column, split_pattern,
+            sequence_column, what,
+        )  # fmt: skip
+    return known
+
+
+def _own(embeddings: Embeddings, label_column: str | None, split_column: str | None, what: str) -> Labels:
+    texts = embeddings.other(label_column or _default(embeddings.header, embeddings.name, what), f"{what} column")
+    splits = embeddings.other(split_column, "split column") if split_column else None
+    for name, text in zip(embeddings.ids, texts, strict=True):
+        _check_text(text, f"{embeddings.name}: '{_shown(name)}'", what)
+    if splits:
+        pairs = zip(embeddings.ids, splits, strict=True)
+        splits = [_split(text, f"{embeddings.name}: '{_shown(name)}'") for name, text in pairs]
+    return Labels(np.arange(len(embeddings)), texts, splits, source=embeddings.name)
+
+
+def _of_file(
+    embeddings, path, label_column, label_pattern, id_column, split_column, split_pattern, sequence_column, what
+) -> Labels:
+    place = {name: row for row, name in enumerate(embeddings.ids)}
+    if sequence_format(path) == "fasta":
+        if label_column or split_column or id_column:
+            raise InputError(f"{path.name} is FASTA and has no columns; give a table, or leave the columns empty")
+        rows = _headers(path, label_pattern, split_pattern, what)
+    else:
+        numbered = all(re.fullmatch(r"row_\d+", name) for name in embeddings.ids)
+        rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what)
+    found: dict[int, tuple[str, str, str | None]] = {}
+    lines: dict[str, int] = {}
+    foreign: list[str] = []
+    for line, name, *known in rows:
+        if name in lines:
+            raise InputError(
+                f"{path.name}: line {line} has the id '{_shown(name)}' again, after line {lines[name]}; "
+                "ids must be unique"
+            )
+        lines[name] = line
+        if name in place:
+            found[place[name]] = tuple(known)
+        else:
+            foreign.append(name)
+    kept = sorted(found)
+    notes = _unmatched(embeddings, path.name, kept, foreign, what)
+    texts, splits, sequences = (list(column) for column in zip(*(found[row] for row in kept), strict=True))
+    return Labels(
+        np.array(kept, dtype=np.int64),
+        texts,
+        splits if splits[0] else None,
+        sequences if sequences[0] is not None else None,
+        path.name,
+        notes,
+    )
+
+
+def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: str) -> Iterator[tuple]:
+    """(line, id, label, split, sequence) of each record of a FASTA file."""
+    pattern = labelled.label_regex(label_pattern)
+    split_of = labelled.GivenSplit(pattern=split_pattern).reader(path, "fasta")
+    for record in read_records(path, format="fasta"):
+        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        match = pattern.search(record.header)
+        if not match or not match.group(1):
+            raise InputError(f"{where} has no {what}: the pattern '{label_pattern}' is not in its header")
+        text = _check_text(match.group(1), where, what)
+        yield record.line, record.id, text, split_of(record, where), record.sequence
+
+
+def _rows(
+    table: Table, label_column, id_column, split_column, sequence_column, numbered: bool, what: str
+) -> Iterator[tuple]:
+    """(line, id, label, split, sequence or None) of each row of a table."""
+    label_at = table.index(label_column or _default(table.columns, table.path.name, what), f"{what} column")
+    sequence_column = sequence_column or ("sequence" if "sequence" in table.columns else None)
+    sequence_at = table.index(sequence_column, "sequence column") if sequence_column else None
+    if id_column or "id" in table.columns:
+        id_at = table.index(id_column or "id", "id column")
+    else:
+        id_at = None if numbered else 0
+    split_of = labelled.GivenSplit(column=split_column).reader(table.path, table.format)
+    row = 0
+    for row, (line, cells) in enumerate(table.rows(), start=1):
+        name = f"row_{row}" if id_at is None else cells[id_at]
+        where = f"{table.path.name}: line {line}"
+        if not name:
+            raise InputError(f"{where} has no id")
+        sequence = None if sequence_at is None else "".join(cells[sequence_at].split())
+        split = split_of(Record(name, "", line=line, fields=tuple(cells)), where)
+        yield line, name, _check_text(cells[label_at], where, what), split, sequence
+    if not row:
+        raise InputError(f"{table.path.name} has a header but no rows")
+
+
+def _default(columns: Sequence[str], file: str, what: str) -> str:
+    for name in LABEL_COLUMNS:
+        if name in columns:
+            return name
+    raise InputError(
+        f"{file} has no column '{LABEL_COLUMNS[0]}'; name the {what} column, or give a file with the {what}s "
+        f"(the columns are {_shown(', '.join(columns), 100)})"
+    )
+
+
+def _check_text(text: str, where: str, what: str) -> str:
+    if not text:
+        raise InputError(f"{where} has no {what}; fill it in, or leave the row out")
+    return labelled.class_name(text, where)
+
+
+def _split(text: str, where: str) -> str:
+    if not (split := SPLIT_NAMES.get(text.lower(), "")):
+        raise InputError(f"{where} has '{_shown(text)}' as its split; use train, validation or test")
+    return split
+
+
+def _unmatched(embeddings: Embeddings, file: str, kept: list[int], foreign: list[str], what: str) -> list[str]:
+    """Notes about ids that only one side has.
+
+    Raises:
+        InputError: fewer than half of the embeddings have a label.
+    """
+    labelled_rows = set(kept)
+    without = [name for row, name in enumerate(embeddings.ids) if row not in labelled_rows]
+    if len(kept) < len(embeddings) / 2:
+        theirs = f"; {file} has {_named(foreign)}" if foreign else ""
+        raise InputError(
+            f"{len(without):,} of {len(embeddings):,} embeddings have no {what} in {file}: {_named(without)}{theirs}. "
+            "The ids must be the same in both"
+        )
+    notes = []
+    if without:
+        notes.append(f"Left out, as {file} has no {what} for them: {_counted(without, 'embedding')}.")
+    if foreign:
+        notes.append(f"In {file}, but without an embedding: {_counted(foreign, 'id')}.")
+    return notes
+
+
+def _counted(names: list[str], unit: str) -> str:
+    return f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({_named(names)})"
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(f"'{_shown(name)}'" for name in names[:NAMED_IDS])
+    return shown + (" …" if len(names) > NAMED_IDS else "")

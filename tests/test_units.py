@@ -12,7 +12,7 @@ from seqlm.inference import pair_outputs, pooled_vectors, predict, residue_value
 from seqlm.loading import SequenceModel, load_backbone
 from seqlm.model_files import read_model_folder
 from seqlm.tasks import Head, Task, pair_width, paired
-from seqlm.tokens import Encoder
+from seqlm.tokens import Encoder, require_letter_tokens
 from seqlm.training import Settings, train
 from torch.nn import functional
 from transformers import EsmForTokenClassification
@@ -137,7 +137,7 @@ def test_single_residues_need_a_token_for_each_letter(model_path):
     folder = model_path("roberta")
     family = recognise(folder, read_model_folder(folder).config)
     with pytest.raises(InputError, match="does not read one letter a token"):
-        Encoder(family, folder, pooling="none")
+        require_letter_tokens(family)
     folder = model_path("esm")
     family = recognise(folder, read_model_folder(folder).config)
     with pytest.raises(InputError, match="read long sequences in windows"):

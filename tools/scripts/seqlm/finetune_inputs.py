@@ -24,7 +24,7 @@ from .pairs import PairReader, make_pair_splits, names_in, read_members
 from .residue_labels import ResidueReader, merging
 from .sequences import PROTEIN, Rules
 from .sites import windows_of
-from .tokens import Encoder
+from .tokens import Encoder, require_letter_tokens
 
 TASKS = (
     "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
@@ -205,6 +205,8 @@ def _check_options(arguments: Namespace, level: str) -> None:
 def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, name: str) -> Reader:
     base = open_base_model(path, scratch)
     family = recognise(base.path, base.config, arguments.alphabet if scratch.name == "base" else "auto")
+    if pooling == "none":
+        require_letter_tokens(family)
     encoder = Encoder(
         family,
         base.path,

@@ -17,6 +17,7 @@ from .pairs import Pair, PairReader, names_in, read_members
 from .sequences import LETTERS, Record, Rules
 from .sites import check_residues, site_positions
 from .survey import survey
+from .tokens import require_letter_tokens
 
 OWN = "model"  # for --sites and --threshold: what the model itself says
 
@@ -89,6 +90,8 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
         base = _base_model(arguments, scratch, manifest["base_model"]["id"])
         _same_model(base, manifest["base_model"], path.name)
     family = recognise(base.path, base.config, manifest["alphabet"])
+    if level_of(manifest["task"]) == "residue":
+        require_letter_tokens(family)
     labels = tuple(manifest["labels"]) if manifest["labels"] else None
     threshold = manifest.get("threshold")
     threshold = tuple(threshold) if isinstance(threshold, list) else threshold

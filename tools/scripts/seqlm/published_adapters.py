@@ -27,7 +27,7 @@ from .manifest import check_labels
 from .model_files import ModelFolder
 from .report import shown
 from .safetensors_header import read_tensors
-from .tokens import Encoder
+from .tokens import Encoder, require_letter_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -127,7 +127,7 @@ def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...]
         )
     found = Published(task, names, head, head_tensors, names_on_encoder(encoder), encoder_config, tuple(notes))
     if task == "residue-classification":
-        Encoder(family, base.path, pooling=found.pooling)  # refuses a model that does not read single residues
+        require_letter_tokens(family)
     return found
 
 

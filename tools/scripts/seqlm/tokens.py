@@ -1,12 +1,12 @@
 """Letters to token ids: what a vocabulary holds, how a sequence is encoded, how a long one is cut into windows.
 
-Nothing here needs torch or transformers as long as each letter is a token of its own, which is so for all protein
-encoders; the sub-word tokenizers of DNA and molecule models are run by transformers.
+Nothing here needs torch; how a sequence is split into tokens is :mod:`seqlm.tokenizer_readers`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,17 @@ import numpy as np
 
 from .errors import InputError
 from .sequences import DNA, LETTERS, PROTEIN, TEXT
+from .tokenizer_readers import AtomReader, LetterReader, Reading, open_reader
 
 if TYPE_CHECKING:
     from .families import Family
 
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
+AMBIGUOUS = set(LETTERS[DNA]) - set("ACGT")  # more than one base each
+# what can happen to a sequence on the way to tokens, as reports say it
+UNKNOWN = "letters without a token of their own read as unknown"
+UNREAD = "letters without a token left out"
+REPAIRED = "read with the repaired tokenizer, otherwise than as published"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -81,12 +87,27 @@ def alphabet_of(vocabulary: dict[str, int]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """One token of a sequence, and the letters it stands for: ``sequence[start:end]``."""
+
+    id: int
+    token: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """One sequence as token rows, one a window, special tokens included.
 
     ``weights`` says how much each token counts in the pooled vector: special tokens 0, and a position that several
-    windows cover the more little in each, so that every position counts the same. ``starts`` is the position in the
-    sequence of the first real token of each row.
+    windows cover the more little in each, so that every position counts the same. ``starts`` is the number of the first
+    real token of each row.
+
+    ``lengths`` (tokens,) are the letters that each real token of the whole sequence stands for, together all of its
+    letters; None where every token is one letter. ``unknown`` letters were read as the unknown token; ``unread``
+    letters have no token at all and count as letters of the token before them. ``repaired`` is a molecule that the
+    tokenizer as it was published reads otherwise.
     """
 
     rows: tuple[np.ndarray, ...]
@@ -94,10 +115,27 @@ class Encoded:
     tokens: int  # real tokens of the whole sequence, specials not counted
     cut: int = 0  # tokens left out at the end
     starts: tuple[int, ...] = (0,)
+    lengths: np.ndarray | None = None
+    unknown: int = 0
+    unread: int = 0
+    repaired: bool = False
 
     @property
     def longest(self) -> int:
         return max(len(row) for row in self.rows)
+
+    def changes(self) -> dict[str, int]:
+        """What was changed when the letters became tokens: rule -> letters, in the words of reports."""
+        found = {UNKNOWN: self.unknown, UNREAD: self.unread, REPAIRED: int(self.repaired)}
+        return {rule: letters for rule, letters in found.items() if letters}
+
+
+def require_letter_tokens(family: Family) -> None:
+    """Refuse a model that cannot give each residue a prediction of its own."""
+    if not family.one_letter_tokens:
+        raise InputError(
+            f"this {family.name} model does not read one letter a token, so it cannot predict single residues"
+        )
 
 
 class Encoder:
@@ -109,8 +147,9 @@ class Encoder:
         max_length: tokens a window may hold, specials not counted; 0 for the family's own limit.
         long_sequences: ``window`` (overlapping windows, every position once in the mean), ``truncate`` (the first
             window only) or ``refuse``.
-        pooling: ``mean`` over real positions, ``cls``, the first special token, or ``none`` where every position is
-            wanted by itself, which needs a model with a token for each letter.
+        pooling: whose vectors are wanted. ``mean`` and ``max``: of all real tokens; ``cls``: of the first special
+            token; ``last``: of the last real token; ``none``: of every real token by itself.
+        tokenizer: ``repaired``, a published tokenizer that loses atoms is mended, or ``as-published``.
     """
 
     def __init__(
@@ -121,38 +160,34 @@ class Encoder:
         max_length: int = 0,
         long_sequences: str = "window",
         pooling: str = "mean",
+        tokenizer: str = "repaired",
     ):
         vocabulary = family.vocabulary
         limit = family.window
         self.max_length = min(max_length, limit) if max_length and family.hard_limit else max_length or limit
         if max_length and family.hard_limit and max_length > limit:
             raise InputError(f"this model reads at most {limit} tokens at once; set the maximal length to that or less")
-        self.long_sequences, self.pooling = long_sequences, pooling
+        self.long_sequences, self.pooling, self.alphabet = long_sequences, pooling, family.alphabet
         self.prefix = [self._special(vocabulary, token) for token in family.prefix]
         self.suffix = [self._special(vocabulary, token) for token in family.suffix]
         if pooling == "cls" and not self.prefix:
             raise InputError(f"a {family.name} model has no token at the start of a sequence; use mean pooling")
-        if pooling == "none" and not family.one_letter_tokens:
-            raise InputError(
-                f"this {family.name} model does not read one letter a token, so it cannot predict single residues"
-            )
         if pooling == "none" and long_sequences == "truncate":
             raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")
         self.padding = int(family.config.get("pad_token_id") or 0)
-        self._lookup, self._tokenizer = None, None
+        self._vocabulary, self._names = vocabulary, None
         letters = {letter: family.token(letter) for letter in family.letters}
         if letters and all(token in vocabulary for token in letters.values()) and family.one_letter_tokens:
-            self._lookup = np.full(128, -1, dtype=np.int32)
-            for letter, token in letters.items():
-                self._lookup[ord(letter)] = vocabulary[token]
+            self._reader = LetterReader({letter: vocabulary[token] for letter, token in letters.items()})
         else:
-            from transformers import AutoTokenizer
-
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            self._unknown = self._tokenizer.unk_token_id
+            self._reader = open_reader(folder, vocabulary, tokenizer)
         self._vocabulary_size = family.vocabulary_size
-        letters_read = 0 if self._lookup is None else int(self._lookup.max())
-        self._check_ids(max(letters_read, self.padding, *self.prefix, *self.suffix))
+        self._check_ids(max(self._reader.largest, self.padding, *self.prefix, *self.suffix))
+
+    @property
+    def repairs(self) -> bool:
+        """Whether the published tokenizer of this model loses atoms and is mended here."""
+        return isinstance(self._reader, AtomReader)
 
     @staticmethod
     def _special(vocabulary: dict[str, int], token: str) -> int:
@@ -168,25 +203,54 @@ class Encoder:
                 f"model's vocabulary has {self._vocabulary_size} tokens; give the files of one and the same model"
             )
 
-    def tokens(self, sequence: str) -> np.ndarray:
-        """Token ids of a sequence without special tokens."""
-        if self._lookup is not None:
-            return self._lookup[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
-        ids = self._tokenizer(sequence, add_special_tokens=False, verbose=False)["input_ids"]
-        if self._unknown is not None and self._unknown in ids:
-            raise InputError(f"the model's tokenizer does not know a part of the sequence '{sequence[:40]}'")
-        self._check_ids(max(ids, default=0))
-        return np.asarray(ids, dtype=np.int32)
-
     def encode(self, sequence: str, name: str = "") -> Encoded:
-        """Token rows and weights of one sequence.
+        """Token rows and weights of one sequence; see :meth:`encode_many`."""
+        return self.encode_many([(name, sequence)])[0]
+
+    def encode_many(self, items: Sequence[tuple[str, str]]) -> list[Encoded]:
+        """Token rows and weights of each (name, sequence), at the speed of the tokenizer's batches.
 
         Raises:
             InputError: a sequence over the limit where ``refuse`` was chosen, or one without a single token.
         """
-        ids = self.tokens(sequence)
-        if not len(ids):
-            raise InputError(f"the sequence '{name}' has no token that the model knows")
+        readings = self._read(items)
+        return [self._encoded(name, reading) for (name, _), reading in zip(items, readings, strict=True)]
+
+    def pieces(self, sequence: str, name: str = "") -> list[Piece]:
+        """The tokens of one sequence, in whole: neither cut into windows nor truncated."""
+        (reading,) = self._read([(name, sequence)])
+        if self._names is None:
+            self._names = {number: token for token, number in self._vocabulary.items()}
+        lengths = np.ones(len(reading.ids), np.int32) if reading.lengths is None else reading.lengths
+        ends = np.cumsum(lengths)
+        return [
+            Piece(number, self._names.get(number, ""), end - length, end)
+            for number, length, end in zip(reading.ids.tolist(), lengths.tolist(), ends.tolist(), strict=True)
+        ]
+
+    def _read(self, items: Sequence[tuple[str, str]]) -> list[Reading]:
+        readings = self._reader.read([sequence for _, sequence in items])
+        for (name, sequence), reading in zip(items, readings, strict=True):
+            if not len(reading.ids):
+                raise InputError(f"the sequence '{name}' has no token that the model knows")
+            if self.alphabet != TEXT and (reading.unknown or reading.unread):
+                self._check_unknown(name, sequence, reading)
+            if self._reader.largest == 0:  # a table was checked once and for all
+                self._check_ids(int(reading.ids.max()))
+        return readings
+
+    def _check_unknown(self, name: str, sequence: str, reading: Reading) -> None:
+        """Of DNA, a code such as N may be unknown, and is counted; a base or a residue may not."""
+        letters = set(reading.unknown + reading.unread)
+        if wrong := letters - AMBIGUOUS if self.alphabet == DNA else letters:
+            at = min(map(sequence.find, wrong))
+            raise InputError(
+                f"the model's tokenizer does not know a part of the sequence '{name}': '{sequence[at : at + 40]}', "
+                f"position {at + 1}"
+            )
+
+    def _encoded(self, name: str, reading: Reading) -> Encoded:
+        ids = reading.ids
         starts, kept = [0], len(ids)
         if len(ids) > self.max_length:
             if self.long_sequences == "refuse":
@@ -203,6 +267,7 @@ class Encoder:
         coverage = np.zeros(kept, dtype=np.float32)
         for start in starts:
             coverage[start : start + self.max_length] += 1
+        first = len(self.prefix)
         rows, weights = [], []
         for start in starts:
             window = ids[start : min(start + self.max_length, kept)]
@@ -210,7 +275,19 @@ class Encoder:
             weight = np.zeros(len(rows[-1]), dtype=np.float32)
             if self.pooling == "cls":
                 weight[0] = 1.0
+            elif self.pooling == "last":
+                weight[first + len(window) - 1] = start == starts[-1]
             else:
-                weight[len(self.prefix) : len(self.prefix) + len(window)] = 1 / coverage[start : start + len(window)]
+                weight[first : first + len(window)] = 1 / coverage[start : start + len(window)]
             weights.append(weight)
-        return Encoded(tuple(rows), tuple(weights), len(ids), len(ids) - kept, tuple(starts))
+        return Encoded(
+            tuple(rows),
+            tuple(weights),
+            tokens=len(ids),
+            cut=len(ids) - kept,
+            starts=tuple(starts),
+            lengths=reading.lengths,
+            unknown=len(reading.unknown),
+            unread=len(reading.unread),
+            repaired=reading.repaired,
+        )

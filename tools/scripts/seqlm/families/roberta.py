@@ -1,4 +1,4 @@
-"""RoBERTa encoders, as used for DNA, molecules and proteins.
+"""RoBERTa encoders, as used for DNA, molecules (ChemBERTa-2) and proteins.
 
 Tokens of a sequence::
 
@@ -9,14 +9,29 @@ Position ids start after that of the padding token, which costs two positions.
 
 from __future__ import annotations
 
+import math
+
 from . import Family
 
 
 class Roberta(Family):
     name = "RoBERTa"
     model_types = ("roberta",)
-    prefix = ("<s>",)
-    suffix = ("</s>",)
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return (self._first("<s>", "[CLS]"),)
+
+    @property
+    def suffix(self) -> tuple[str, ...]:
+        return (self._first("</s>", "[SEP]"),)
+
+    def _first(self, *tokens: str) -> str:
+        """Of names for one thing, the one with the smallest id.
+
+        ChemBERTa-2 was trained with BERT's [CLS] and [SEP]; <s> and </s> were put behind its vocabulary later.
+        """
+        return min(tokens, key=lambda token: self.vocabulary.get(token, math.inf))
 
     @property
     def window(self) -> int:

@@ -1,0 +1,205 @@
+"""How sequences become tokens: every letter in one token, windows and weights, molecules whose atoms got lost."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from seqlm.errors import InputError
+from seqlm.families import recognise
+from seqlm.tokens import REPAIRED, UNKNOWN, UNREAD, Encoder
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
+CONFIG = {
+    "model_type": "roberta", "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 16, "max_position_embeddings": 515, "pad_token_id": 1, "type_vocab_size": 1,
+}  # fmt: skip
+# the letters that a published ChemBERTa-2 tokenizer can find, and the atoms that it cannot
+SMILES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "c", "C", "(", ")", "O", "1", "2", "=", "N", ".", "n", "B", "F", "S"]
+ATOMS = ["Cl", "Br", "[nH]", "[C@@H]", "[C@H]", "[O-]", "[N+]", "%10", ">>"]
+
+
+def dna(count, shortest, longest, seed=1):
+    rng = random.Random(seed)
+    return ["".join(rng.choices("ACGT", k=rng.randint(shortest, longest))) for _ in range(count)]
+
+
+def write(folder, tokenizer=None, **files):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    if tokenizer is not None:
+        tokenizer.save(str(folder / "tokenizer.json"))
+    for name, content in files.items():
+        (folder / name.replace("_txt", ".txt").replace("_json", ".json")).write_text(content)
+    return folder
+
+
+def byte_pairs(folder, unknown="[UNK]"):
+    """A tokenizer of bases with some merges."""
+    tokenizer = Tokenizer(models.BPE(unk_token=unknown))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(
+        dna(200, 50, 100), trainers.BpeTrainer(vocab_size=150, special_tokens=SPECIAL, show_progress=False)
+    )
+    return write(folder, tokenizer)
+
+
+def chemberta(folder):
+    """A tokenizer with the defect of ChemBERTa-2: atoms of several letters, and no merges that could make them."""
+    vocabulary = {token: number for number, token in enumerate(SMILES + ATOMS)}
+    return write(
+        folder,
+        vocab_json=json.dumps(vocabulary),
+        merges_txt="#version: 0.2\n",
+        tokenizer_config_json=json.dumps(
+            {
+                "tokenizer_class": "RobertaTokenizer",
+                "cls_token": "[CLS]",
+                "sep_token": "[SEP]",
+                "unk_token": "[UNK]",
+                "pad_token": "[PAD]",
+            }
+        ),
+    )
+
+
+def encoder_of(folder, **options):
+    return Encoder(recognise(folder, json.loads((folder / "config.json").read_text())), folder, **options)
+
+
+def test_lengths_are_the_letters_of_each_token_and_together_the_sequence(tmp_path):
+    folder = byte_pairs(tmp_path / "model")
+    encoder, tokenizer = encoder_of(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = dna(50, 1, 400)
+    for text, encoded in zip(texts, encoder.encode_many([("x", text) for text in texts]), strict=True):
+        expected = tokenizer.encode(text, add_special_tokens=False)
+        np.testing.assert_array_equal(encoded.rows[0][1:-1], expected.ids)
+        assert encoded.lengths.tolist() == [len(token) for token in expected.tokens]
+        assert encoded.lengths.sum() == len(text) and encoded.lengths.dtype == np.int32
+        assert not encoded.changes()
+
+
+def test_pieces_put_together_are_the_sequence(tmp_path, model_path):
+    for folder, text in ((byte_pairs(tmp_path / "model"), dna(1, 300, 300)[0]), (model_path("esm"), "MKVLAXU")):
+        encoder = encoder_of(folder)
+        pieces = encoder.pieces(text)
+        assert "".join(text[piece.start : piece.end] for piece in pieces) == text
+        assert all(text[piece.start : piece.end] == piece.token for piece in pieces)
+        assert [piece.id for piece in pieces] == encoder.encode(text).rows[0][1:-1].tolist()
+
+
+def test_codes_for_several_bases_are_unknown_letters_and_are_counted(tmp_path):
+    encoder = encoder_of(byte_pairs(tmp_path / "model"))
+    encoded = encoder.encode("ACGTNNACGTRTT")
+    assert encoded.changes() == {UNKNOWN: 3}
+    assert encoded.lengths.sum() == 13
+    assert [piece.token for piece in encoder.pieces("NN")] == ["[UNK]"] * 2
+
+
+def test_a_letter_that_the_tokenizer_drops_is_counted_and_belongs_to_the_token_before_it(tmp_path):
+    encoder = encoder_of(byte_pairs(tmp_path / "model", unknown=None))
+    encoded = encoder.encode("NACNNGTN")
+    assert encoded.changes() == {UNREAD: 4}
+    assert encoded.lengths.sum() == 8
+    # bases on both sides of a dropped letter can become one token
+    pieces = encoder.pieces("NACNNGTNATNATAT")
+    shown = ["NACNNGTNATNATAT"[piece.start : piece.end] for piece in pieces]
+    assert "".join(shown) == "NACNNGTNATNATAT"
+    assert [letters.replace("N", "") for letters in shown] == [piece.token for piece in pieces]
+    with pytest.raises(InputError, match="'p1' has no token"):
+        encoder.encode("NNN", "p1")
+
+
+def test_a_base_that_the_tokenizer_does_not_know_is_refused(tmp_path):
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 3, "<s>": 0, "</s>": 2, "A": 4, "C": 5, "G": 6, "T": 7}, "[UNK]"))
+    folder = write(tmp_path / "model", tokenizer)  # the whole sequence is one word
+    with pytest.raises(InputError, match="does not know a part of the sequence 'p1': 'ACG', position 1"):
+        encoder_of(folder).encode("ACG", "p1")
+
+
+def test_special_tokens_in_a_sequence_are_text(tmp_path):
+    folder = chemberta(tmp_path / "model")
+    for tokenizer in ("repaired", "as-published"):
+        encoded = encoder_of(folder, tokenizer=tokenizer).encode("C[SEP]C[PAD]")
+        assert not {0, 2, 3} & set(encoded.rows[0][1:-1].tolist())
+
+
+@pytest.mark.parametrize("name", ["roberta", "esm"])
+def test_many_at_once_are_as_one_by_one(model_path, name):
+    encoder = encoder_of(model_path(name), max_length=20)
+    items = [(f"p{number}", text) for number, text in enumerate(dna(20, 1, 200))]
+    for one, (name_, text) in zip(encoder.encode_many(items), items, strict=True):
+        alone = encoder.encode(text, name_)
+        assert all((a == b).all() for a, b in zip(one.rows, alone.rows, strict=True))
+        assert all((a == b).all() for a, b in zip(one.weights, alone.weights, strict=True))
+
+
+def test_last_pooling_is_the_last_real_token_of_the_last_window_alone(model_path):
+    folder = model_path("esm")
+    short = encoder_of(folder, pooling="last").encode("MKVL")
+    assert short.weights[0].tolist() == [0, 0, 0, 0, 1, 0]
+    long = encoder_of(folder, pooling="last", max_length=10).encode("MKVLAAGGWW" * 3)
+    assert [weights.sum() for weights in long.weights] == [0] * (len(long.rows) - 1) + [1]
+    assert long.weights[-1].tolist() == [0] * 10 + [1, 0]
+    cut = encoder_of(folder, pooling="last", max_length=10, long_sequences="truncate").encode("MKVLAAGGWW" * 3)
+    assert cut.weights[0].tolist() == [0] * 10 + [1, 0] and cut.cut == 20
+
+
+def test_every_position_by_itself_is_possible_with_tokens_of_several_letters(tmp_path):
+    encoded = encoder_of(byte_pairs(tmp_path / "model"), pooling="none", max_length=8).encode(dna(1, 200, 200)[0])
+    counted = np.zeros(encoded.tokens)
+    for weights, start in zip(encoded.weights, encoded.starts, strict=True):
+        counted[start : start + 8] += weights[1:-1]
+    np.testing.assert_allclose(counted, 1, atol=1e-6)
+
+
+def test_a_tokenizer_that_loses_atoms_is_repaired(tmp_path):
+    folder = chemberta(tmp_path / "model")
+    repaired, published = encoder_of(folder), encoder_of(folder, tokenizer="as-published")
+    assert repaired.repairs and not published.repairs
+    place = {token: number for number, token in enumerate(SMILES + ATOMS)}
+    split = {
+        "CCCl": ["C", "C", "Cl"],
+        "BrC=C": ["Br", "C", "=", "C"],
+        "C[C@@H](N)Cl": ["C", "[C@@H]", "(", "N", ")", "Cl"],
+        "[O-].c1c[nH]cn1": ["[O-]", ".", "c", "1", "c", "[nH]", "c", "n", "1"],
+        "C%10C>>C": ["C", "%10", "C", ">>", "C"],
+    }
+    for smiles, tokens in split.items():
+        encoded = repaired.encode(smiles)
+        assert encoded.rows[0].tolist() == [place["[CLS]"], *(place[token] for token in tokens), place["[SEP]"]]
+        assert encoded.lengths.tolist() == list(map(len, tokens))
+        assert encoded.changes() == {REPAIRED: 1}
+        assert published.encode(smiles).rows[0].tolist() != encoded.rows[0].tolist()
+    # chlorine and bromine are gone as published
+    ids = [published.encode(smiles).rows[0].tolist() for smiles in ("CCCl", "CCC")]
+    assert ids[0] == ids[1]
+    assert published.encode("CCCl").changes() == {UNREAD: 1}
+    # and where no atom is lost both read the same
+    assert repaired.encode("CC(=O)N").rows[0].tolist() == published.encode("CC(=O)N").rows[0].tolist()
+    assert not repaired.encode("CC(=O)N").changes()
+
+
+def test_what_the_repaired_tokenizer_reads_otherwise_is_what_the_published_one_reads_otherwise(tmp_path):
+    folder = chemberta(tmp_path / "model")
+    repaired, published = encoder_of(folder), encoder_of(folder, tokenizer="as-published")
+    rng = random.Random(4)
+    seen = set()
+    for _ in range(300):
+        smiles = "C" + "".join(rng.choices([*SMILES[4:], *ATOMS, "[Se]", "I"], k=rng.randint(0, 4)))
+        one = repaired.encode(smiles)
+        assert one.repaired == (one.rows[0].tolist() != published.encode(smiles).rows[0].tolist()), smiles
+        seen.add(one.repaired)
+    assert seen == {True, False}
+
+
+def test_an_atom_without_a_token_is_unknown_and_counted(tmp_path):
+    encoder = encoder_of(chemberta(tmp_path / "model"))
+    assert encoder.encode("C[Se]C").changes() == {UNKNOWN: 4, REPAIRED: 1}
+    assert [piece.token for piece in encoder.pieces("C[Se]C")] == ["C", "[UNK]", "C"]
+
+
+def test_a_tokenizer_with_merges_is_left_alone(tmp_path, model_path):
+    assert not encoder_of(byte_pairs(tmp_path / "model")).repairs
+    assert not encoder_of(model_path("roberta")).repairs

@@ -6,6 +6,7 @@ sequences are taken in chunks.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -17,9 +18,10 @@ from .loading import SequenceModel
 from .tasks import paired
 from .tokens import Encoded, Encoder
 
-Compute = Callable[[Batch], tuple[torch.Tensor, ...]]
+Compute = Callable[[SequenceModel, Batch], tuple[torch.Tensor, ...]]
 CHUNK_SEQUENCES = 4096
-CHUNK_TOKENS = 1_000_000
+CHUNK_LETTERS = 1_000_000  # there are never more tokens than letters
+HELD = 1 << 25  # numbers of vectors of tokens: 128 MB
 
 
 def batch_tokens(requested: str | int, device: torch.device, training: bool = False) -> int:
@@ -33,15 +35,30 @@ def batch_tokens(requested: str | int, device: torch.device, training: bool = Fa
 
 
 def pooled_vectors(
-    model: SequenceModel, encoded: Sequence[Encoded], padding: int, budget: int, names: Sequence[str] = ()
+    model: SequenceModel,
+    encoded: Sequence[Encoded],
+    padding: int,
+    budget: int,
+    names: Sequence[str] = (),
+    largest: bool = False,
 ) -> torch.Tensor:
     """Pooled vector of each sequence, (sequences, hidden), fp32, on the CPU, in the order given.
 
     The windows of a long sequence are spread over batches as any other rows and put together here.
+
+    Args:
+        largest: the largest value of each dimension in place of the weighted mean.
     """
+    rows = [row for row in rows_of(encoded) if row.weights.any()]  # all but one window have no last token, for one
+    if largest:
+        pooled = torch.full((len(encoded), model.hidden_size), -torch.inf)
+        for part, (found,) in _passes(lambda on, batch: (on.maxima(batch),), model, rows, padding, budget, names):
+            owners = torch.tensor([row.owner for row in part])
+            pooled.index_reduce_(0, owners, found, "amax")
+        return pooled
     sums = torch.zeros(len(encoded), model.hidden_size)
     totals = torch.zeros(len(encoded))
-    for part, (summed, total) in _passes(model.weighted_sums, encoded, model.device, padding, budget, names):
+    for part, (summed, total) in _passes(_weighted_sums, model, rows, padding, budget, names):
         owners = torch.tensor([row.owner for row in part])
         sums.index_add_(0, owners, summed)
         totals.index_add_(0, owners, total)
@@ -56,15 +73,10 @@ def residue_values(
     These are the head's outputs, or the vectors where there is no head. A residue that several windows cover gets
     the mean of what they give, so each comes back exactly once.
     """
-
-    def compute(batch: Batch) -> tuple[torch.Tensor]:
-        vectors = model.residues(batch)
-        return (vectors if model.head is None else model.head(vectors).float(),)
-
     width = model.hidden_size if model.head is None else model.head.outputs
     starts = residue_starts(encoded)
     values = torch.zeros(int(starts[-1]), width)
-    for part, (given,) in _passes(compute, encoded, model.device, padding, budget, names):
+    for part, (given,) in _passes(_residues, model, rows_of(encoded), padding, budget, names):
         done = 0
         for row in part:
             weights = torch.from_numpy(row.weights[row.weights > 0])
@@ -79,36 +91,116 @@ def residue_starts(encoded: Sequence[Encoded]) -> np.ndarray:
     return np.cumsum([0, *(one.tokens for one in encoded)])
 
 
-def _passes(compute: Compute, encoded, device, padding: int, budget: int, names: Sequence[str]) -> Iterator[tuple]:
+def token_vectors(
+    model: SequenceModel, encoded: Sequence[Encoded], padding: int, budget: int, names: Sequence[str] = ()
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """The vector of every real token as in :func:`residue_values`, but never more than ``HELD`` numbers at a time.
+
+    Yields:
+        number of the sequence, number in it of the first token, vectors (tokens, hidden), all in order; a long sequence
+        comes in several pieces, which follow on each other without a gap.
+    """
+    rows, last = rows_of(encoded), [len(one.rows) - 1 for one in encoded]
+    at_once = max(1, HELD // model.hidden_size)  # tokens
+    waiting = np.zeros((0, model.hidden_size), dtype=np.float32)  # of tokens that the next window covers as well
+    start = window = 0
+    for block in _blocks(rows, at_once):
+        found: dict[int, np.ndarray] = {}
+        numbers = {id(row): number for number, row in enumerate(block)}
+        for part, (given,) in _passes(_residues, model, block, padding, budget, names):
+            pieces = given.split([int(np.count_nonzero(row.weights)) for row in part])
+            found |= {numbers[id(row)]: piece.numpy() for row, piece in zip(part, pieces, strict=True)}
+        for number, row in enumerate(block):
+            piece = found.pop(number) * row.weights[row.weights > 0][:, None]
+            if final := row.start - start:
+                yield row.owner, start, waiting[:final]
+                waiting, start = waiting[final:], row.start
+            covered = len(waiting)
+            waiting = np.concatenate([waiting + piece[:covered], piece[covered:]])
+            if window == last[row.owner]:
+                yield row.owner, start, waiting
+                waiting, start, window = waiting[:0], 0, 0
+            else:
+                window += 1
+
+
+def _blocks(rows: Sequence[Row], tokens: int) -> Iterator[list[Row]]:
+    """Consecutive rows of about so many tokens."""
+    block, held = [], 0
+    for row in rows:
+        block.append(row)
+        held += len(row.ids)
+        if held >= tokens:
+            yield block
+            block, held = [], 0
+    if block:
+        yield block
+
+
+def _weighted_sums(model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ...]:
+    return model.weighted_sums(batch)
+
+
+def _residues(model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ...]:
+    vectors = model.residues(batch)
+    return (vectors if model.head is None else model.head(vectors).float(),)
+
+
+def _passes(
+    compute: Compute, model: SequenceModel, rows: Sequence[Row], padding: int, budget: int, names: Sequence[str]
+) -> Iterator[tuple]:
     """Rows of like length and what ``compute`` gives for them, until all rows are done."""
-    rows = rows_of(encoded)
     for group in group_by_length([len(row.ids) for row in rows], budget):
-        yield from _run([rows[index] for index in group], compute, device, padding, names)
+        yield from _run([rows[index] for index in group], compute, model, padding, names)
 
 
-def _run(rows: list[Row], compute: Compute, device: torch.device, padding: int, names: Sequence[str]):
-    """(rows, what is computed for them, on the CPU), halving what does not fit."""
+def _run(rows: list[Row], compute: Compute, model: SequenceModel, padding: int, names: Sequence[str]):
+    """(rows, what is computed for them, on the CPU), halving what does not fit.
+
+    A single row that does not fit into the memory of a GPU is computed on the CPU.
+    """
+    if (result := _tried(rows, compute, model, padding)) is not None:
+        yield rows, result
+        return
+    if len(rows) > 1:
+        half = len(rows) // 2
+        yield from _run(rows[:half], compute, model, padding, names)
+        yield from _run(rows[half:], compute, model, padding, names)
+        return
+    what = f"the sequence {_named(rows[0], names)}({len(rows[0].ids):,} tokens) does not fit into"
+    if model.device.type != "cpu":
+        print(f"note: {what} the memory of the GPU by itself; it is computed on the CPU", file=sys.stderr)
+        if (result := _tried(rows, compute, _spare(model), padding)) is not None:
+            yield rows, result
+            return
+    raise InputError(f"{what} memory by itself; choose a smaller maximal length or a machine with more memory")
+
+
+def _tried(rows: list[Row], compute: Compute, model: SequenceModel, padding: int) -> tuple[torch.Tensor, ...] | None:
+    """What is computed, or None where the memory did not suffice."""
+    batch = collate(rows, padding)
+    if len(rows[0].ids) == len(rows[-1].ids):  # sorted by length, so there is no padding to be masked
+        batch.mask = None
     try:
         with torch.inference_mode():
-            result = tuple(value.cpu() for value in compute(collate(rows, padding).to(device)))
+            return tuple(value.cpu() for value in compute(model, batch.to(model.device)))
     except (torch.OutOfMemoryError, RuntimeError) as problem:
         if not out_of_memory(problem):
             raise
-        result = None
-    if result is not None:
-        yield rows, result
-        return
-    if device.type == "cuda":
+    if model.device.type == "cuda":
         torch.cuda.empty_cache()
-    if len(rows) == 1:
-        name = f"'{names[rows[0].owner]}' " if names else ""
-        raise InputError(
-            f"the sequence {name}({len(rows[0].ids):,} tokens) does not fit into memory by itself; "
-            "choose a smaller maximal length or a machine with more memory"
-        )
-    half = len(rows) // 2
-    yield from _run(rows[:half], compute, device, padding, names)
-    yield from _run(rows[half:], compute, device, padding, names)
+    return None
+
+
+def _named(row: Row, names: Sequence[str]) -> str:
+    return f"'{names[row.owner]}' " if names else ""
+
+
+def _spare(model: SequenceModel) -> SequenceModel:
+    """A copy of the model on the CPU, made when it is first needed."""
+    if getattr(model, "spare", None) is None:
+        object.__setattr__(model, "spare", model.copy_on_cpu())  # not as a part of the model itself
+    return model.spare
 
 
 def out_of_memory(problem: BaseException) -> bool:
@@ -132,7 +224,7 @@ def predict(
     """
     model.eval()
     done = 0
-    for chunk in _chunks(items, encoder):
+    for chunk in chunks(items, encoder):
         encoded = [one for _, one in chunk]
         names = [name for name, _ in chunk]
         if model.task.level == "residue":
@@ -163,13 +255,18 @@ def pair_outputs(
     return torch.cat(outputs)
 
 
-def _chunks(items: Iterable[tuple[str, str]], encoder: Encoder) -> Iterator[list[tuple[str, Encoded]]]:
-    chunk, tokens = [], 0
+def chunks(items: Iterable[tuple[str, str]], encoder: Encoder) -> Iterator[list[tuple[str, Encoded]]]:
+    """Names and encoded sequences, so many together as memory allows, in the order in which they come."""
+    chunk, letters = [], 0
     for name, sequence in items:
-        chunk.append((name, encoder.encode(sequence, name)))
-        tokens += sum(map(len, chunk[-1][1].rows))
-        if len(chunk) >= CHUNK_SEQUENCES or tokens >= CHUNK_TOKENS:
-            yield chunk
-            chunk, tokens = [], 0
+        chunk.append((name, sequence))
+        letters += len(sequence)
+        if len(chunk) >= CHUNK_SEQUENCES or letters >= CHUNK_LETTERS:
+            yield _encoded(chunk, encoder)
+            chunk, letters = [], 0
     if chunk:
-        yield chunk
+        yield _encoded(chunk, encoder)
+
+
+def _encoded(chunk: list[tuple[str, str]], encoder: Encoder) -> list[tuple[str, Encoded]]:
+    return [(name, one) for (name, _), one in zip(chunk, encoder.encode_many(chunk), strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from dataclasses import dataclass
@@ -21,17 +22,33 @@ from .tasks import Head, Task, pair_width, paired
 from .tokens import Encoder
 
 
+class _Reached(Exception):
+    """The last layer that is wanted has been reached; what the others would give is never computed."""
+
+
 class SequenceModel(nn.Module):
     """Encoder, the vector of each unit, head. A unit is a sequence, a residue or a pair, as the task says.
 
     Attributes:
         backbone: the encoder, as transformers or peft made it.
         head: maps vectors of units to outputs; None where only the vectors are wanted.
+        layers: numbers of the layers whose mean is the vector of a token, 0 for the embedding of the tokens; empty for
+            the last.
+        blocks: name of the module that holds the layers, see :attr:`seqlm.families.Family.layers`.
     """
 
-    def __init__(self, backbone: nn.Module, hidden_size: int, head: Head | None = None, task: Task | None = None):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        hidden_size: int,
+        head: Head | None = None,
+        task: Task | None = None,
+        layers: tuple[int, ...] = (),
+        blocks: str = "",
+    ):
         super().__init__()
         self.backbone, self.head, self.hidden_size, self.task = backbone, head, hidden_size, task
+        self.layers, self.blocks = layers, blocks
 
     @property
     def device(self) -> torch.device:
@@ -39,12 +56,59 @@ class SequenceModel(nn.Module):
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """Vector of every token, (rows, tokens, hidden), fp32."""
+        if self.layers:
+            return self._mean_of_layers(batch)
         return self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
+
+    def _mean_of_layers(self, batch: Batch) -> torch.Tensor:
+        """What layer n - 1 hands to layer n is the output of n layers; after the last it is normalised as well.
+
+        Taken on the way, so that only the sum of the wanted layers is ever held.
+        """
+        total, passed = None, 0
+
+        def add(states: torch.Tensor) -> None:
+            nonlocal total  # a copy, since a layer may write into what it was given
+            total = states.to(torch.float32, copy=True) if total is None else total.add_(states)
+
+        def before(_, arguments: tuple, keywords: dict) -> None:
+            nonlocal passed
+            if passed in self.layers:
+                add(arguments[0] if arguments else keywords["hidden_states"])
+                if passed == max(self.layers):
+                    raise _Reached
+            passed += 1
+
+        named = self.backbone.named_modules()
+        blocks = next(module for name, module in named if name.split(".")[-1] == self.blocks)
+        hooks = [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks]
+        try:
+            add(self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state)
+        except _Reached:
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return total.div_(len(self.layers))
 
     def weighted_sums(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum of weight times vector over the tokens of each row, (rows, hidden), and of the weights, (rows,)."""
         # a product of matrices; padding has weight 0, and whatever stands there is finite
         return torch.einsum("rth,rt->rh", self.hidden(batch), batch.weights), batch.weights.sum(1)
+
+    def maxima(self, batch: Batch) -> torch.Tensor:
+        """The largest value of each dimension over the tokens of each row that count, (rows, hidden)."""
+        return self.hidden(batch).masked_fill(batch.weights[..., None] == 0, -torch.inf).amax(1)
+
+    def copy_on_cpu(self) -> SequenceModel:
+        """The same model in fp32 in the memory of the CPU, made without any of the GPU's."""
+        tensors = [*self.parameters(), *self.buffers()]
+        there = {
+            id(tensor): nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved
+            for tensor in tensors
+            for moved in [tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)]
+        }
+        return copy.deepcopy(self, there)
 
     def pool(self, batch: Batch) -> torch.Tensor:
         """(sequences, hidden): the weighted mean over all windows of each sequence."""

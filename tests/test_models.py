@@ -244,5 +244,5 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path, model_path):
 
 
 def test_a_model_type_without_a_family_is_refused(tmp_path, model_path):
-    with pytest.raises(InputError, match="models of type 'llama' are not supported; supported are bert, esm, roberta"):
-        recognise(model_path("esm"), {"model_type": "llama"})
+    with pytest.raises(InputError, match="models of type 'mamba' are not supported; supported are albert, bert, esm"):
+        recognise(model_path("esm"), {"model_type": "mamba"})

@@ -40,12 +40,18 @@ def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, bas
     """A fresh adapter on a frozen encoder; only the adapter (and, if asked, the layer norms) can be trained.
 
     Raises:
-        InputError: more layers asked for than there are, or a rank above the width of the model.
+        InputError: more layers asked for than there are, a rank above the width of the model, or modules that the
+            family has no adapter for.
     """
     from peft import LoraConfig, TaskType, get_peft_model
 
     if settings.rank > family.hidden_size:
         raise InputError(f"the LoRA rank {settings.rank} is above the width of the model, {family.hidden_size}")
+    if settings.modules not in family.lora_modules:
+        raise InputError(
+            f"a {family.name} model takes no adapter on its '{settings.modules}'; choose "
+            f"{' or '.join(family.lora_modules)}"
+        )
     layers = None
     if settings.last_layers:
         depth = len(next(m for name, m in backbone.named_modules() if name.split(".")[-1] == family.layers))

@@ -71,12 +71,13 @@ TOKENS = _names(
 DROPPED = _names(
     """
     _attn_implementation_autoset _commit_hash _from_model_config bad_words_ids begin_suppress_tokens
-    chunk_size_feed_forward diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size finetuning_task
-    forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length min_length
-    name_or_path no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_past output_scores prefix remove_invalid_values repetition_penalty
-    return_dict return_dict_in_generate suppress_tokens task_specific_params temperature tf_legacy_loss top_k top_p
-    torchscript transformers.js_config transformers_version typical_p use_bfloat16 use_mems
+    chunk_size_feed_forward diversity_penalty do_sample down_scale_factor early_stopping encoder_no_repeat_ngram_size
+    finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length
+    min_length name_or_path no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences
+    output_attentions output_hidden_states output_past output_scores prefix reference_compile remove_invalid_values
+    repad_logits_with_grad repetition_penalty return_dict return_dict_in_generate suppress_tokens task_specific_params
+    temperature tf_legacy_loss top_k top_p torchscript transformers.js_config transformers_version typical_p
+    use_bfloat16 use_mems
     """
 )
 REASONS = {
@@ -86,7 +87,7 @@ REASONS = {
     "transformers_weights": "names another file to load",
 }
 LEARNT_POSITIONS = ("bert", "roberta", "albert", "electra", "distilbert", "gpt2")  # one vector for each position
-FIXED_PER_HEAD = ("t5", "mt5", "esmc")  # 64 numbers a head unless the config says otherwise
+FIXED_PER_HEAD = ("t5", "mt5")  # 64 numbers a head unless the config says otherwise
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 EAGER_OR_SDPA = (None, "eager", "sdpa")  # anything else may name a kernel to fetch
 
@@ -153,7 +154,9 @@ def least_parameters(config: dict) -> int:
     shared = config.get("num_key_value_heads")
     keys = across * shared // heads if shared and heads else across
     layer = 2 * width * (across + keys) + 2 * width * _largest(config, INNER)
-    learnt_positions = kind in LEARNT_POSITIONS or config.get("position_embedding_type") == "absolute"
+    # many configs say "absolute" and mean nothing by it; DNABERT-2 calls itself a BERT and has no positions at all
+    learnt_positions = kind in LEARNT_POSITIONS and not config.get("alibi_starting_size")
+    learnt_positions |= kind == "esm" and config.get("position_embedding_type") == "absolute"
     rows = (config.get("vocab_size") or 0) + (_largest(config, POSITIONS) if learnt_positions else 0)
     return layers * layer + rows * (config.get("embedding_size") or width)
 

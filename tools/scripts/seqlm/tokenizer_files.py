@@ -18,8 +18,8 @@ CLASSES = frozenset(
     name + fast
     for name in (
         "AlbertTokenizer", "BertTokenizer", "DebertaV2Tokenizer", "DistilBertTokenizer", "ElectraTokenizer",
-        "EsmTokenizer", "GPT2Tokenizer", "LlamaTokenizer", "PreTrainedTokenizer", "Qwen2Tokenizer", "RobertaTokenizer",
-        "T5Tokenizer", "TokenizersBackend", "XLNetTokenizer",
+        "EsmTokenizer", "EsmcTokenizer", "GPT2Tokenizer", "LlamaTokenizer", "PreTrainedTokenizer", "Qwen2Tokenizer",
+        "RobertaTokenizer", "T5Tokenizer", "TokenizersBackend", "XLNetTokenizer",
     )
     for fast in ("", "Fast")
 )  # fmt: skip

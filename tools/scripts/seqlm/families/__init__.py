@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from ..errors import InputError
 from ..sequences import DNA, LETTERS, PROTEIN, TEXT
 from ..tokens import AMINO_ACIDS, alphabet_of, read_vocabulary
+
+BASES = set("ACGT")
 
 __all__ = ["DNA", "PROTEIN", "TEXT", "Family", "recognise"]
 
@@ -73,10 +76,18 @@ class Family:
             if self.token(letter) not in self.vocabulary and self.token(unknown) in self.vocabulary
         }
 
-    @property
+    @cached_property
     def one_letter_tokens(self) -> bool:
-        """Whether each letter of a sequence is one token."""
-        return self.alphabet == PROTEIN and all(self.token(letter) in self.vocabulary for letter in AMINO_ACIDS)
+        """Whether each letter of a sequence is one token: all are there, and no piece of several."""
+        letters = {PROTEIN: AMINO_ACIDS, DNA: BASES}.get(self.alphabet)
+        if not letters or not all(self.token(letter) in self.vocabulary for letter in letters):
+            return False
+        pieces = (token.lstrip("▁Ġ").removeprefix("##") for token in self.vocabulary)
+        return not any(len(piece) > 1 and letters.issuperset(piece) for piece in pieces)
+
+    def token_of(self, number: int | None) -> str | None:
+        """The token of this id; None where there is none."""
+        return next((token for token, known in self.vocabulary.items() if known == number), None)
 
     def token(self, letter: str) -> str:
         """How the vocabulary writes one letter."""

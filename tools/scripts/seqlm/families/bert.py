@@ -1,4 +1,5 @@
-"""BERT encoders: ProtBERT (residues set apart by spaces, U Z O B as X) and BERT-type DNA models.
+"""BERT encoders: ProtBERT (residues set apart by spaces, U Z O B as X) and BERT-type DNA models such as GROVER
+(Sanabria et al. 2024, https://doi.org/10.1038/s42256-024-00872-0), which reads pieces by byte-pair encoding.
 
 Tokens of a sequence AA1 … AAn::
 
@@ -16,11 +17,14 @@ class Bert(Family):
     model_types = ("bert",)
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
-    citations = ("prottrans",)
 
     @classmethod
     def fits(cls, config: dict) -> bool:
         return super().fits(config) and not has_alibi(config)
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return ("prottrans",) if self.alphabet == PROTEIN else ()
 
     @property
     def replacements(self) -> dict[str, str]:

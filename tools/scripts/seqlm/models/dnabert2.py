@@ -5,7 +5,7 @@ score of a pair of tokens with their distance instead (ALiBi, Press et al. 2022,
 https://doi.org/10.48550/arXiv.2108.12409), so there is no longest sequence. And the feed-forward part is gated (GEGLU,
 Shazeer 2020, https://doi.org/10.48550/arXiv.2002.05202).
 
-    ids ─► word + type ─► norm ─┬─► Wqkv ─► attention + ALiBi ─► dense ─(+)─► norm ─┬─► GELU(a) · b ─► wo ─(+)─► norm ─► next
+    ids ─► word + type ─► norm ─┬─► Wqkv ─► attention + ALiBi ─► dense ─(+)─► norm ─┬─► GELU(a) · b ─► wo ─(+)─► norm ─►
                                 └───────────────────────────────────┘               └────────────────────┘
 
 Modules are named as in the published weights, of which the pooler and the masked-token head (``cls``) are left out:

@@ -1,0 +1,157 @@
+"""Tiny models of every family with random weights, each with the tokenizer files that models of its kind are published
+with."""
+
+import itertools
+import json
+import random
+
+import torch
+import transformers
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+AMINO_ACIDS = "LAGVSERTIDPKQNFYMHWC"
+SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+SPACED = ("albert", "xlnet")
+DNA_FAMILIES = ("grover", "nucleotide-transformer", "modernbert", "dnabert2")
+
+
+def sequences(name, count=8, shortest=1, longest=60, seed=3):
+    """Random sequences that a model of this family reads."""
+    rng = random.Random(seed)
+    letters = "ACGT" if name in DNA_FAMILIES else AMINO_ACIDS
+    return ["".join(rng.choices(letters, k=rng.randint(shortest, longest))) for _ in range(count)]
+
+
+def pair_tokenizer(folder, letters, special, size, template=None, **names):
+    """tokenizer.json of byte pairs learnt from random sequences; ``template`` puts special tokens around them."""
+    rng = random.Random(1)
+    tokenizer = Tokenizer(models.BPE(unk_token=names.get("unk_token")))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=special, initial_alphabet=list(letters), show_progress=False
+    )
+    tokenizer.train_from_iterator(("".join(rng.choices(letters, k=300)) for _ in range(60)), trainer)
+    if template:
+        used = [(token, special.index(token)) for token in special if token in template]
+        tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=used)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names})
+    )
+
+
+BERT_TOKENS = {
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "mask_token": "[MASK]",
+}
+
+
+def grover(folder):
+    pair_tokenizer(folder, "ACGT", [*BERT_TOKENS.values()], 120, "[CLS] $A [SEP]", **BERT_TOKENS)
+    config = transformers.BertConfig(vocab_size=120, max_position_embeddings=64, pad_token_id=3, **SIZES)
+    transformers.BertForMaskedLM(config).save_pretrained(folder)
+
+
+def modernbert(folder):
+    pair_tokenizer(folder, "ACGT", [*BERT_TOKENS.values()], 120, "[CLS] $A [SEP]", **BERT_TOKENS)
+    ids = {"cls_token_id": 1, "bos_token_id": 1, "sep_token_id": 2, "eos_token_id": 2, "pad_token_id": 3}
+    config = transformers.ModernBertConfig(
+        vocab_size=120, max_position_embeddings=64, local_attention=8, **ids, **(SIZES | {"num_hidden_layers": 4})
+    )
+    transformers.ModernBertForMaskedLM(config).save_pretrained(folder)
+
+
+def nucleotide_transformer(folder):
+    kmers = ["".join(bases) for bases in itertools.product("ATCG", repeat=6)]
+    (folder / "vocab.txt").write_text("\n".join(["<unk>", "<pad>", "<mask>", "<cls>", *kmers, *"ATCGN"]))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "EsmTokenizer", "model_max_length": 1000}')
+    tokens = {"cls_token": "<cls>", "mask_token": "<mask>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    (folder / "special_tokens_map.json").write_text(json.dumps(tokens))
+    config = transformers.EsmConfig(
+        vocab_size=4105,
+        max_position_embeddings=1002,
+        position_embedding_type="absolute",
+        token_dropout=True,
+        mask_token_id=2,
+        pad_token_id=1,
+        emb_layer_norm_before=False,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        **SIZES,
+    )
+    transformers.EsmForMaskedLM(config).save_pretrained(folder)
+
+
+def esmc(folder):
+    transformers.EsmcTokenizer().save_pretrained(folder)
+    config = transformers.EsmcConfig(vocab_size=64, max_position_embeddings=128, **SIZES)
+    transformers.EsmcForMaskedLM(config).save_pretrained(folder)
+
+
+def pieces_model(folder, kind, special):
+    """spiece.model of one token a residue, and its tokenizer_config.json."""
+    pieces = sentencepiece_model_pb2.ModelProto()
+    pieces.trainer_spec.model_type = 1
+    pieces.trainer_spec.unk_id = special.index("<unk>")
+    pieces.trainer_spec.bos_id = pieces.trainer_spec.eos_id = pieces.trainer_spec.pad_id = -1
+    pieces.normalizer_spec.name = "identity"
+    pieces.normalizer_spec.add_dummy_prefix = True
+    listed = [*((token, 2 if token == "<unk>" else 3) for token in special), *(("▁" + one, 1) for one in AMINO_ACIDS)]
+    for number, (piece, sort) in enumerate([*listed, ("▁X", 1)]):
+        pieces.pieces.add(piece=piece, score=-float(number) / 10, type=sort)
+    pieces.trainer_spec.vocab_size = len(pieces.pieces)
+    (folder / "spiece.model").write_bytes(pieces.SerializeToString(deterministic=True))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind, "do_lower_case": False}))
+
+
+def albert(folder):
+    pieces_model(folder, "AlbertTokenizer", ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"])
+    config = transformers.AlbertConfig(vocab_size=34, embedding_size=16, max_position_embeddings=128, **SIZES)
+    transformers.AlbertForMaskedLM(config).save_pretrained(folder)
+
+
+def xlnet(folder):
+    pieces_model(folder, "XLNetTokenizer", ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>"])
+    config = transformers.XLNetConfig(vocab_size=37, d_model=48, n_layer=2, n_head=4, d_inner=64, pad_token_id=5)
+    transformers.XLNetLMHeadModel(config).save_pretrained(folder)
+
+
+def gpt2(folder):
+    pair_tokenizer(folder, AMINO_ACIDS, ["<|endoftext|>"], 200, unk_token="<|endoftext|>", eos_token="<|endoftext|>")
+    config = transformers.GPT2Config(
+        vocab_size=200, n_embd=48, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+
+
+def llama(folder):
+    names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    pair_tokenizer(folder, AMINO_ACIDS, ["<unk>", "<s>", "</s>"], 200, "<s> $A", **names)
+    config = transformers.LlamaConfig(vocab_size=200, num_key_value_heads=2, max_position_embeddings=64, **SIZES)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+
+
+MAKERS = {
+    "grover": grover,
+    "nucleotide-transformer": nucleotide_transformer,
+    "modernbert": modernbert,
+    "esmc": esmc,
+    "albert": albert,
+    "xlnet": xlnet,
+    "gpt2": gpt2,
+    "llama": llama,
+}
+
+
+def make(name, parent):
+    """Make the tiny model of this name in a folder of its own; with spread weights, so that a mistake shows."""
+    folder = parent / name
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        torch.manual_seed(5)
+        MAKERS[name](folder)
+    return folder

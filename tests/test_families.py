@@ -1,0 +1,229 @@
+"""Every family against transformers' own classes, and its own tokenizer, run one sequence at a time."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from family_makers import MAKERS, SPACED, make, sequences
+from safetensors.torch import load_file, save_file
+from seqlm.adapters import LoraSettings, add_adapter
+from seqlm.errors import InputError
+from seqlm.families import recognise
+from seqlm.inference import pooled_vectors
+from seqlm.loading import SequenceModel, load_backbone
+from seqlm.model_config import check_config
+from seqlm.model_files import read_model_folder
+from seqlm.sequences import DNA, PROTEIN
+from seqlm.tokens import Encoder
+from transformers import AutoModel, AutoTokenizer
+
+ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}
+DECODERS = ("gpt2", "llama")
+ADDED = {"nucleotide-transformer": (1, 0), "xlnet": (0, 2), "gpt2": (0, 0), "llama": (1, 0)}  # special tokens
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    parent = tmp_path_factory.mktemp("families")
+    return lambda name: make(name, parent)
+
+
+def loaded(folder, **options):
+    family = recognise(folder, read_model_folder(folder).config)
+    backbone = load_backbone(folder, family, torch.float32, torch.device("cpu"))
+    return SequenceModel(backbone, family.hidden_size), Encoder(family, folder, **options), family
+
+
+def own_tokens(folder, name, sequence):
+    """What the model's own tokenizer gives, with its special tokens."""
+    text = " ".join(sequence) if name in SPACED else sequence
+    ids = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    # transformers adds an <eos> of its own to the Nucleotide Transformer, for which the model has no embedding
+    return ids[:-1] if name == "nucleotide-transformer" else ids
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_tokens_are_those_of_the_model_s_own_tokenizer(folder, name):
+    _, encoder, family = loaded(folder(name))
+    assert family.alphabet == ALPHABETS.get(name, PROTEIN)
+    for sequence in sequences(name):
+        assert encoder.encode(sequence).rows[0].tolist() == own_tokens(folder(name), name, sequence)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_pooled_vector_is_the_mean_of_a_plain_loop(folder, name):
+    """One sequence at a time, no padding, special tokens cut away by slicing, and the published class."""
+    model, encoder, _ = loaded(folder(name))
+    reference = AutoModel.from_pretrained(folder(name), attn_implementation="eager").eval()
+    texts = sequences(name)
+    ours = pooled_vectors(model, [encoder.encode(text) for text in texts], encoder.padding, budget=150)
+    first, last = ADDED.get(name, (1, 1))
+    for text, vector in zip(texts, ours, strict=True):
+        ids = torch.tensor([own_tokens(folder(name), name, text)])
+        with torch.no_grad():
+            hidden = reference(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        torch.testing.assert_close(vector, hidden[first : len(hidden) - last].mean(0), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_padding_and_the_order_of_a_batch_change_nothing(folder, name):
+    model, encoder, _ = loaded(folder(name))
+    encoded = [encoder.encode(text) for text in sequences(name, 12)]
+    alone = pooled_vectors(model, encoded, encoder.padding, budget=1)
+    together = pooled_vectors(model, encoded, encoder.padding, budget=100_000)
+    backwards = pooled_vectors(model, encoded[::-1], encoder.padding, budget=100_000).flip(0)
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together, backwards, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_all_layers_come_out_and_the_last_is_the_vector(folder, name):
+    model, encoder, family = loaded(folder(name))
+    ids = torch.tensor([encoder.encode(sequences(name)[0]).rows[0].tolist()])
+    given = model.backbone(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
+    assert len(given.hidden_states) == family.depth + 1
+    torch.testing.assert_close(given.hidden_states[-1], given.last_hidden_state)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_sequence_of_the_whole_window_is_read(folder, name):
+    model, encoder, family = loaded(folder(name), long_sequences="truncate")
+    encoded = encoder.encode(sequences(name, 1, 7000, 7000)[0])
+    assert len(encoded.rows[0]) == encoder.max_length + len(family.prefix) + len(family.suffix)
+    assert torch.isfinite(pooled_vectors(model, [encoded], encoder.padding, budget=1000)).all()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_decoder_sees_only_what_comes_before(folder, name):
+    model, encoder, family = loaded(folder(name))
+    assert family.causal
+    row = encoder.encode(sequences(name, 1, 40, 40)[0]).rows[0]
+    changed = np.append(row[:-1], row[-1] - 1)
+    with torch.no_grad():
+        first, second = (model.backbone(input_ids=torch.tensor(ids[None])).last_hidden_state for ids in (row, changed))
+    torch.testing.assert_close(first[:, :-1], second[:, :-1])
+    assert (first[:, -1] - second[:, -1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in DECODERS])
+def test_an_encoder_sees_what_comes_after_as_well(folder, name):
+    model, encoder, family = loaded(folder(name))
+    assert not family.causal
+    row = encoder.encode(sequences(name, 1, 40, 40)[0]).rows[0]
+    last = len(row) - len(family.suffix) - 1
+    changed = row.copy()
+    changed[last] = row[last - 1] if row[last] != row[last - 1] else row[last - 2]
+    with torch.no_grad():
+        first, second = (model.backbone(input_ids=torch.tensor(ids[None])).last_hidden_state for ids in (row, changed))
+    assert (first[:, last - 1] - second[:, last - 1]).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("modules", ["query-value", "attention", "all-linear"])
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_adapter_is_trained_and_nothing_else(folder, name, modules):
+    model, encoder, family = loaded(folder(name))
+    if modules not in family.lora_modules:
+        with pytest.raises(InputError, match=f"takes no adapter on its '{modules}'; choose all-linear"):
+            add_adapter(model.backbone, family, LoraSettings(rank=2, modules=modules), "base")
+        return
+    settings = LoraSettings(rank=2, modules=modules, layer_norms=True)
+    model.backbone = add_adapter(model.backbone, family, settings, "base")
+    trained = {name for name, parameter in model.backbone.named_parameters() if parameter.requires_grad}
+    assert all("lora_" in name or "norm" in name.lower() or ".ln_" in name for name in trained)
+    targets = {name.split(".lora_")[0] for name in trained if "lora_" in name}
+    for target in family.lora_modules[modules]:
+        assert any(name.endswith(target) for name in targets), target
+    for norm in family.layer_norms:
+        kept = [name for name in trained if f"{norm}.modules_to_save" in name]
+        assert kept or norm == "emb_layer_norm_after" or name == "modernbert"
+    batch = torch.tensor([encoder.encode(sequences(name)[0]).rows[0].tolist()])
+    model.backbone(input_ids=batch).last_hidden_state.sum().backward()
+    assert all(p.grad is None for p in model.backbone.parameters() if not p.requires_grad)
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.backbone.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_uploaded_config_of_each_family_is_understood(folder, name):
+    found = read_model_folder(folder(name))
+    kept = check_config(found.config, found.parameters)
+    assert recognise(folder(name), kept).window == recognise(folder(name), found.config).window
+    (folder(name) / "config.json").write_text(json.dumps(kept))
+    loaded(folder(name))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_weights_that_are_missing_are_named(folder, name, tmp_path):
+    shutil.copytree(folder(name), tmp_path / "damaged")
+    weights = load_file(tmp_path / "damaged" / "model.safetensors")
+    lost = sorted(tensor for tensor in weights if "layer" in tensor or ".h." in tensor)[0]
+    del weights[lost]
+    save_file(weights, tmp_path / "damaged" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="is incomplete: 1 weights are missing"):
+        loaded(tmp_path / "damaged")
+
+
+def test_six_bases_are_a_token_and_what_is_left_is_read_base_by_base(folder):
+    """The Nucleotide Transformer: 6-mers from the start, single bases at the end and around an N, no <eos>."""
+    _, encoder, family = loaded(folder("nucleotide-transformer"))
+    names = {number: token for token, number in family.vocabulary.items()}
+    read = [names[number] for number in encoder.encode("ACGTACGGGTTTCATAGNACCGTAACG").rows[0]]
+    assert read == ["<cls>", "ACGTAC", "GGGTTT", *"CATAGN", "ACCGTA", *"ACG"]
+    assert (family.window, family.prefix, family.suffix) == (999, ("<cls>",), ())
+    assert not family.one_letter_tokens
+
+
+def test_rare_residues_are_x_in_the_models_of_prottrans(folder):
+    for name in SPACED:
+        _, encoder, family = loaded(folder(name))
+        assert family.replacements == dict.fromkeys("UZOBJ", "X")
+        assert family.one_letter_tokens and family.citations == ("prottrans",)
+        assert len(encoder.encode("MKXXA").rows[0]) == 7
+
+
+def test_pieces_of_several_letters_are_no_single_residues(folder):
+    """A vocabulary of byte pairs holds every single letter too."""
+    _, _, family = loaded(folder("gpt2"))
+    assert set("ACDEFGHIKLMNPQRSTVWY") <= set(family.vocabulary)
+    assert not family.one_letter_tokens
+
+
+def test_a_model_that_names_code_of_its_own_is_not_taken_for_a_plain_one(folder):
+    config = read_model_folder(folder("grover")).config | {"auto_map": {"AutoModel": "modeling_bert.BertModel"}}
+    with pytest.raises(
+        InputError, match=r"code of its own \(modeling_bert.BertModel\), which is never run"
+    ):
+        recognise(folder("grover"), config)
+
+
+PUBLISHED = {  # entries of published config.json files that say something, or seem to
+    "modernbert": {
+        "classifier_pooling": "mean", "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0,
+        "gradient_checkpointing": False, "layer_norm_eps": 1e-12, "local_rope_theta": 10000.0,
+        "position_embedding_type": "absolute", "reference_compile": True, "repad_logits_with_grad": False,
+        "sparse_pred_ignore_index": -100, "torch_dtype": "float32",
+    },
+    "nucleotide-transformer": {"esmfold_config": None, "is_folding_model": False, "use_cache": False,
+                               "vocab_list": None, "tie_word_embeddings": False},
+    "albert": {"down_scale_factor": 1, "gap_size": 0, "net_structure_type": 0, "num_memory_blocks": 0},
+    "xlnet": {"attn_type": "bi", "clamp_len": -1, "end_n_top": 5, "mem_len": 384, "reuse_len": None,
+              "same_length": False, "summary_type": "last", "untie_r": True, "output_past": True},
+    "gpt2": {"n_ctx": 1024, "summary_first_dropout": 0.1, "task_specific_params":
+             {"text-generation": {"do_sample": True, "max_length": 50}}},
+    "llama": {"pretraining_tp": 1, "rope_theta": 10000.0, "rope_scaling": None, "max_length": 4096},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_entries_of_published_configs_are_understood_in_an_upload(folder, name):
+    found = read_model_folder(folder(name))
+    config = check_config(found.config | PUBLISHED[name], found.parameters)
+    assert recognise(folder(name), config).name
+
+
+def test_a_model_with_relative_positions_is_not_counted_as_if_it_had_learnt_them(folder):
+    """ModernBERT's configs say 'absolute'; 8,192 positions would be more than the whole of a small model."""
+    config = read_model_folder(folder("modernbert")).config
+    asked = {"max_position_embeddings": 1 << 19, "position_embedding_type": "absolute"}
+    check_config(config | asked, read_model_folder(folder("modernbert")).parameters)

@@ -1,0 +1,42 @@
+"""ALBERT encoders: ProtALBERT (Elnaggar et al. 2021, https://doi.org/10.1109/TPAMI.2021.3095381).
+
+Tokens of a sequence AA1 … AAn, one a residue, SentencePiece with the residues set apart by spaces::
+
+    [CLS] ▁AA1 … ▁AAn [SEP] <pad> …
+
+U, Z, O and B are X. All layers share their weights, so an adapter that is put on one is on all of them.
+"""
+
+from __future__ import annotations
+
+from . import PROTEIN, Family
+
+
+class Albert(Family):
+    name = "ALBERT"
+    model_types = ("albert",)
+    prefix = ("[CLS]",)
+    suffix = ("[SEP]",)
+    lora_modules = {  # noqa: RUF012
+        "query-value": ["query", "value"],
+        "attention": ["query", "key", "value", "dense"],
+        "all-linear": ["query", "key", "value", "dense", "ffn", "ffn_output"],
+    }
+    layer_norms = ["LayerNorm", "full_layer_layer_norm"]  # noqa: RUF012
+    layers = "albert_layer_groups"
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return ("prottrans",) if self.alphabet == PROTEIN else ()
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        return dict.fromkeys("UZOBJ", "X") if self.alphabet == PROTEIN else super().replacements
+
+    def token(self, letter: str) -> str:
+        return "▁" + letter if "▁A" in self.vocabulary else letter
+
+    def load(self, folder, **options):
+        from transformers import AlbertModel
+
+        return AlbertModel.from_pretrained(folder, add_pooling_layer=False, **options)

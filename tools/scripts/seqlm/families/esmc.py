@@ -1,0 +1,32 @@
+"""ESM Cambrian (EvolutionaryScale 2024, https://www.evolutionaryscale.ai/blog/esm-cambrian), as transformers has it.
+
+Tokens of a sequence AA1 … AAn::
+
+    <cls> AA1 … AAn <eos> <pad> …
+
+Positions are rotary; 2,046 residues at once is what the model was trained on.
+"""
+
+from __future__ import annotations
+
+from . import Family
+
+
+class EsmC(Family):
+    name = "ESM-C"
+    model_types = ("esmc",)
+    prefix = ("<cls>",)
+    suffix = ("<eos>",)
+    citations = ("esmc",)
+    lora_modules = {  # noqa: RUF012
+        "query-value": ["q_proj", "v_proj"],
+        "attention": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        "all-linear": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    }
+    layer_norms = ["input_layernorm", "post_attention_layernorm", "q_norm", "k_norm", "norm"]  # noqa: RUF012
+    layers = "layers"
+
+    def load(self, folder, **options):
+        from transformers import EsmcModel
+
+        return EsmcModel.from_pretrained(folder, **options)

@@ -1,0 +1,46 @@
+"""XLNet encoders: ProtXLNet (Elnaggar et al. 2021, https://doi.org/10.1109/TPAMI.2021.3095381).
+
+Tokens of a sequence AA1 … AAn, one a residue, SentencePiece with the residues set apart by spaces; what is special
+stands at the end::
+
+    ▁AA1 … ▁AAn <sep> <cls> <pad> …
+
+U, Z, O and B are X. Positions are relative, so any length can be read; XLNet was trained on 512 tokens at once.
+"""
+
+from __future__ import annotations
+
+from . import PROTEIN, Family
+
+
+class XLNet(Family):
+    name = "XLNet"
+    model_types = ("xlnet",)
+    suffix = ("<sep>", "<cls>")
+    hard_limit = False
+    window = 512
+    # its attention is made of bare parameters, which an adapter cannot be put on; what is left is the feed-forward part
+    lora_modules = {"all-linear": ["layer_1", "layer_2"]}  # noqa: RUF012
+    layer_norms = ["layer_norm"]  # noqa: RUF012
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return ("prottrans",) if self.alphabet == PROTEIN else ()
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        return dict.fromkeys("UZOBJ", "X") if self.alphabet == PROTEIN else super().replacements
+
+    def token(self, letter: str) -> str:
+        return "▁" + letter if "▁A" in self.vocabulary else letter
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.config["d_model"])
+
+    def load(self, folder, **options):
+        from transformers import XLNetModel
+
+        # the states that XLNet keeps for the segment that follows: here every window stands by itself
+        options |= {"attn_implementation": "eager"}  # the only one there is
+        return XLNetModel.from_pretrained(folder, mem_len=None, use_mems_eval=False, **options)

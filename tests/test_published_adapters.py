@@ -78,7 +78,7 @@ def test_the_adapter_of_the_test_data_predicts_what_peft_predicts_with_it(tmp_pa
     base = EsmForTokenClassification.from_pretrained(model_path("esm"), num_labels=2)
     model = PeftModel.from_pretrained(base, bundle.folder).eval()
     assert (found.task.name, found.task.labels) == ("residue-classification", ("other", "binding"))
-    assert "modules_to_save" not in inspect_published(bundle, read_model_folder(model_path("esm"))).config
+    assert "modules_to_save" not in inspect_published(bundle, read_model_folder(model_path("esm"))).encoder.config
     assert_equal(found, model, PROTEINS)
 
 

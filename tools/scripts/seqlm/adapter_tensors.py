@@ -4,6 +4,7 @@ peft names them for the class that the adapter was put onto, ``EsmForTokenClassi
 
     base_model.model.esm.encoder.layer.0.attention.self.query.lora_A.weight     the encoder, as ``esm``
     base_model.model.classifier.weight                                         the head
+    base_model.model.encoder.layer.0.attention.self.query.lora_A.weight        the encoder, put on it alone
 
 Everything here is told from headers of files, without torch.
 """
@@ -69,6 +70,8 @@ def sort_tensors(held: Tensors, model_type: str) -> tuple[dict[str, str], dict[s
                 f"the adapter is for models of type '{others[first]}' ({shown(name, 120)}); the base model is of type "
                 f"'{model_type}'"
             )
+        elif first in ("encoder", "embeddings"):  # the adapter was put on a bare encoder
+            encoder.setdefault(plain, name)
         else:
             raise InputError(
                 f"the adapter's tensor {shown(name, 120)} belongs neither to the encoder of a '{model_type}' model nor "

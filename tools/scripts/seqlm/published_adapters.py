@@ -43,13 +43,29 @@ MLP = {
     "out_proj.weight": "out.weight",
     "out_proj.bias": "out.bias",
 }
-# of the sequence classifiers: those that put LINEAR(tanh(DENSE)) on the first token, and why the others cannot be used
-FIRST_TOKEN = ("esm", "roberta")
+# sequence classifiers that do not put LINEAR(tanh(DENSE)) on the first token, and so cannot be used
 NOT_FIRST_TOKEN = {
     "bert": "reads the base model's pooler, which is no part of the adapter and which many base models lack",
     "t5": "reads the decoder, and only the encoder is run here",
 }
 MOST_LABELS = 10_000
+
+
+@dataclass(frozen=True)
+class PublishedEncoder:
+    """The part of an adapter that is on the encoder.
+
+    Attributes:
+        tensors: name on the bare encoder, as peft gives it -> name in the file.
+        config: adapter_config.json for the bare encoder.
+        heads: what the file holds of a head: name -> (name in the file, shape).
+        notes: sentences for the user.
+    """
+
+    tensors: dict[str, str]
+    config: dict
+    heads: dict[str, tuple[str, tuple]]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,8 +76,7 @@ class Published:
         labels: names of the classes in the order of the outputs; None for a number.
         head: as in seqlm.json: kind, inputs, outputs, hidden.
         head_tensors: name in :class:`seqlm.tasks.Head` -> name in the file.
-        encoder_tensors: name on the bare encoder, as peft gives it -> name in the file.
-        config: adapter_config.json for the bare encoder.
+        encoder: the rest of the adapter.
         notes: sentences for the user.
     """
 
@@ -69,13 +84,35 @@ class Published:
     labels: tuple[str, ...] | None
     head: dict
     head_tensors: dict[str, str]
-    encoder_tensors: dict[str, str]
-    config: dict
+    encoder: PublishedEncoder
     notes: tuple[str, ...]
 
     @property
     def pooling(self) -> str:
         return "none" if self.task.startswith("residue") else "cls"
+
+
+def inspect_encoder(bundle: Bundle, base: ModelFolder) -> PublishedEncoder:
+    """How the encoder of a published adapter, with a head or without one, is put together. Does not import torch.
+
+    Raises:
+        InputError: an adapter for another base model, or with tensors that are not understood.
+    """
+    config, model_type = bundle.adapter_config, base.config["model_type"]
+    if model_type not in ENCODERS:
+        raise InputError(f"published adapters for models of type '{model_type}' are not supported")
+    held = read_tensors(bundle.folder / ADAPTER_WEIGHTS)
+    encoder, heads, ignored = sort_tensors(held, model_type)
+    shapes = {name: held[source][1] for name, source in encoder.items()}
+    encoder_config = config_for_encoder(config, ENCODERS[model_type])
+    check_encoder(shapes, base, encoder_config, encoder)
+    notes = _base_notes(config, base)
+    if ignored:
+        notes.append(
+            f"{len(ignored)} tensors of the adapter were left out: copies, or weights from before the training"
+        )
+    heads = {name: (source, held[source][1]) for name, source in heads.items()}
+    return PublishedEncoder(names_on_encoder(encoder), encoder_config, heads, tuple(notes))
 
 
 def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...] | None = None) -> Published:
@@ -97,20 +134,14 @@ def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...]
             f"the adapter is of the task type {task_type or 'null'} and brings no classification head, so there is "
             f"nothing to predict with; {' and '.join(TASKS)} have one"
         )
-    if model_type not in ENCODERS:
-        raise InputError(f"published adapters for models of type '{model_type}' are not supported")
-    held = read_tensors(bundle.folder / ADAPTER_WEIGHTS)
-    encoder, heads, ignored = sort_tensors(held, model_type)
     task = TASKS[task_type]
-    if task == "sequence-classification" and model_type not in FIRST_TOKEN:
+    if task == "sequence-classification" and model_type in NOT_FIRST_TOKEN:
         raise InputError(
             f"the head of a sequence classifier of type '{model_type}' {NOT_FIRST_TOKEN[model_type]}; "
             "token classifiers (TOKEN_CLS) of this type can be used"
         )
-    shapes = {name: held[source][1] for name, source in encoder.items()}
-    encoder_config = config_for_encoder(config, ENCODERS[model_type])
-    check_encoder(shapes, base, encoder_config, encoder)
-    head, head_tensors = _head(task, {name: (source, held[source][1]) for name, source in heads.items()})
+    encoder = inspect_encoder(bundle, base)
+    head, head_tensors = _head(task, encoder.heads)
     family = recognise(base.path, base.config)
     if head["inputs"] != family.hidden_size:
         raise InputError(
@@ -120,12 +151,7 @@ def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...]
     if task == "sequence-classification" and head["outputs"] == 1:
         task = "sequence-regression"  # transformers takes a single output for a number
     names, notes = _labels(task, head["outputs"], labels, base.config)
-    notes = [*_base_notes(config, base), *notes]
-    if ignored:
-        notes.append(
-            f"{len(ignored)} tensors of the adapter were left out: copies, or weights from before the training"
-        )
-    found = Published(task, names, head, head_tensors, names_on_encoder(encoder), encoder_config, tuple(notes))
+    found = Published(task, names, head, head_tensors, encoder, (*encoder.notes, *notes))
     if task == "residue-classification":
         require_letter_tokens(family)
     return found
@@ -146,25 +172,16 @@ def load_published(
     Raises:
         InputError: as :func:`inspect_published`, or for weights that are no numbers.
     """
-    import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
-    from .adapters import load_adapter
-    from .loading import Finetuned, SequenceModel, load_backbone, precision_of
+    from .loading import Finetuned, SequenceModel
     from .tasks import Head, Task
 
     found = inspect_published(bundle, base, labels)
     family = recognise(base.path, base.config)
-    dtype = precision_of(precision, device, family)
+    backbone = load_published_encoder(bundle, base, device, precision, found.encoder)
     tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
-    for name in (*found.encoder_tensors.values(), *found.head_tensors.values()):
-        if not torch.isfinite(tensors[name]).all():
-            raise InputError(f"the adapter is damaged: its tensor {shown(name, 120)} holds values that are no numbers")
-    backbone = load_backbone(base.path, family, dtype, device)
-    with tempfile.TemporaryDirectory(prefix="adapter_") as scratch:
-        renamed = {name: tensors[source] for name, source in found.encoder_tensors.items()}
-        save_file(renamed, Path(scratch) / ADAPTER_WEIGHTS)
-        backbone = load_adapter(backbone, Path(scratch), found.config).to(device, dtype)
+    _check_numbers({source: tensors[source] for source in found.head_tensors.values()})
     described = found.head
     head = Head(described["inputs"], described["outputs"], kind=described["kind"], hidden=described["hidden"])
     own = {"shift": head.shift, "scale": head.scale}
@@ -172,6 +189,36 @@ def load_published(
     task = Task(found.task, found.labels)
     encoder = Encoder(family, base.path, pooling=found.pooling)
     return Finetuned(SequenceModel(backbone, family.hidden_size, head, task).to(device).eval(), encoder, task)
+
+
+def load_published_encoder(
+    bundle: Bundle, base: ModelFolder, device: torch.device, precision: str, found: PublishedEncoder
+) -> torch.nn.Module:
+    """The base model with the adapter on it, without the adapter's head.
+
+    Raises:
+        InputError: weights that are no numbers, or do not fit.
+    """
+    from safetensors.torch import load_file, save_file
+
+    from .adapters import load_adapter
+    from .loading import load_backbone, precision_of
+
+    tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
+    renamed = {name: tensors[source] for name, source in found.tensors.items()}
+    _check_numbers({source: tensors[source] for source in found.tensors.values()})
+    family = recognise(base.path, base.config)
+    dtype = precision_of(precision, device, family)
+    backbone = load_backbone(base.path, family, dtype, device)
+    with tempfile.TemporaryDirectory(prefix="adapter_") as scratch:
+        save_file(renamed, Path(scratch) / ADAPTER_WEIGHTS)
+        return load_adapter(backbone, Path(scratch), found.config).to(device, dtype)
+
+
+def _check_numbers(tensors: dict[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"the adapter is damaged: its tensor {shown(name, 120)} holds values that are no numbers")
 
 
 def _head(task: str, held: dict[str, tuple[str, tuple]]) -> tuple[dict, dict[str, str]]:

@@ -43,7 +43,8 @@ MLP = {
     "out_proj.weight": "out.weight",
     "out_proj.bias": "out.bias",
 }
-# sequence classifiers that do not put LINEAR(tanh(DENSE)) on the first token, and so cannot be used
+# of the sequence classifiers: those that put LINEAR(tanh(DENSE)) on the first token, and why the others cannot be used
+FIRST_TOKEN = ("esm", "roberta")
 NOT_FIRST_TOKEN = {
     "bert": "reads the base model's pooler, which is no part of the adapter and which many base models lack",
     "t5": "reads the decoder, and only the encoder is run here",
@@ -135,7 +136,7 @@ def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...]
             f"nothing to predict with; {' and '.join(TASKS)} have one"
         )
     task = TASKS[task_type]
-    if task == "sequence-classification" and model_type in NOT_FIRST_TOKEN:
+    if task == "sequence-classification" and model_type not in FIRST_TOKEN:
         raise InputError(
             f"the head of a sequence classifier of type '{model_type}' {NOT_FIRST_TOKEN[model_type]}; "
             "token classifiers (TOKEN_CLS) of this type can be used"

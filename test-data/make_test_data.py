@@ -1,8 +1,9 @@
 """Make the tiny models and the synthetic sequences of this folder: ``make test-data``.
 
-The models have the true architectures (T5 encoder, ESM, BERT, RoBERTa) and random weights: they show that the tools
-work, and nothing about biology. The sequences are drawn at random too; the positive class carries a made-up motif
-around its central tyrosine, with exceptions, so that there is something to learn and no model gets everything right.
+The models have the true architectures (T5 encoder, ESM, BERT, RoBERTa, DNABERT-2) and random weights: they show that
+the tools work, and nothing about biology. The sequences are drawn at random too; the positive class carries a made-up
+motif around its central tyrosine, with exceptions, so that there is something to learn and no model gets everything
+right.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import dna_models
 import labelled_data
 import predicted_data
 import site_data
@@ -52,7 +54,9 @@ FREQUENCIES = dict(
 
 
 def main() -> None:
-    for name, make in {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}.items():
+    tiny = {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}
+    tiny |= {"dnabert2": dna_models.tiny_dnabert2}
+    for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

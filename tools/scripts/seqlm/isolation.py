@@ -11,7 +11,14 @@ from pathlib import Path
 
 def isolate(scratch: Path) -> None:
     """Point every cache into ``scratch`` and switch off whatever would ask the Hugging Face Hub."""
-    for name in ("HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME"):
+    for name in (
+        "HF_HOME",
+        "TORCHINDUCTOR_CACHE_DIR",
+        "TRITON_CACHE_DIR",
+        "MPLCONFIGDIR",
+        "NUMBA_CACHE_DIR",
+        "XDG_CACHE_HOME",
+    ):
         os.environ[name] = str(scratch / "cache")
     os.environ.update(
         HF_HUB_OFFLINE="1",

@@ -1,4 +1,4 @@
-"""What is drawn: one or two tables of embeddings of the same sequences, and what colours them. Checked, in one order."""
+"""What is drawn: one or two tables of embeddings of the same sequences, and what colours them, in one order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Points:
         predicted: for each table, (n) predicted classes; for ``outcome``.
         positive: the class that outcomes are about.
         split: the one that is drawn, or "" for all.
-        source: of labels or values, in words.
+        source: of labels or values, in words; column: what they are called.
         total: points before some were drawn for the picture.
         notes: one sentence for each thing that was left out or assumed.
     """
@@ -50,6 +50,7 @@ class Points:
     positive: str = ""
     split: str = ""
     source: str = ""
+    column: str = ""
     total: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -140,7 +141,8 @@ def _aligned(second: Embeddings, first: Embeddings, names: Sequence[str]) -> np.
         )
     if missing := [column for column in first.columns if column not in columns]:
         raise InputError(
-            f"{other} has no column '{_shown(missing[0])}', which {one} has; the columns must have the same names in both"
+            f"{other} has no column '{_shown(missing[0])}', which {one} has; the columns must have the same names in "
+            "both"
         )
     place = {name: row for row, name in enumerate(second.ids)}
     without = [name for name in first.ids if name not in place]
@@ -180,6 +182,7 @@ def _coloured(points: Points, embeddings: Embeddings, arguments: Namespace) -> P
     known = _of_split(known, arguments.split, points)
     points = points.chosen(known.rows)
     points.split, points.source, points.total = arguments.split or "", known.source, len(points)
+    points.column = label_column if label_column and not label_column.isdecimal() else what
     points.notes += known.notes
     if points.colour == "value":
         points.values = known.values(embeddings.ids)
@@ -257,8 +260,8 @@ def _positive(points: Points, wanted: str | None) -> str:
         return wanted
     if len(points.classes) > 2:
         raise InputError(
-            f"{points.source} has {len(points.classes):,} classes; true and false positives are about one of them, name "
-            f"it with --positive-label ({_shown(', '.join(points.classes), 100)})"
+            f"{points.source} has {len(points.classes):,} classes; true and false positives are about one of them: "
+            f"name it with --positive-label ({_shown(', '.join(points.classes), 100)})"
         )
     points.notes.append(f"The positive class is '{_shown(points.classes[1])}', the second of the two.")
     return points.classes[1]
@@ -267,8 +270,8 @@ def _positive(points: Points, wanted: str | None) -> str:
 def _check_points(points: Points, arguments: Namespace) -> None:
     if len(points) < FEWEST:
         raise InputError(
-            f"there {'is' if len(points) == 1 else 'are'} only {len(points)} point{'s' * (len(points) != 1)} to draw; a "
-            f"projection needs {FEWEST} at least"
+            f"there {'is' if len(points) == 1 else 'are'} only {len(points)} point{'s' * (len(points) != 1)} to draw; "
+            f"a projection needs {FEWEST} at least"
         )
     for name, table in zip(points.names, points.tables, strict=True):
         if not np.ptp(table, axis=0).any():
@@ -300,14 +303,15 @@ def _drawn(points: Points, arguments: Namespace) -> Points:
     drawn = points.chosen(rows)
     shares = ", of each class its share" if points.codes is not None else ""
     drawn.notes.append(
-        f"Drawn and scored are {len(rows):,} of {len(points):,} points, chosen at random{shares}; --points sets how many."
+        f"Drawn and scored are {len(rows):,} of {len(points):,} points, chosen at random{shares}; --points sets how "
+        "many."
     )
     if drawn.codes is not None:
-        kept = np.unique(drawn.codes)
-        gone = [points.classes[c] for c in range(len(points.classes)) if c not in set(kept.tolist())]
+        gone = sorted(set(range(len(points.classes))) - set(drawn.codes.tolist()))
+        if len(points.classes) - len(gone) < 2:
+            raise InputError(f"{len(rows):,} points at random are all of one class; draw more of them with --points")
         if gone:
-            shown = ", ".join(f"'{_shown(name)}'" for name in gone[:NAMED_IDS]) + (
-                " …" if len(gone) > NAMED_IDS else ""
-            )
-            drawn.notes.append(f"Classes so rare that none of their points was chosen: {len(gone):,} ({shown}).")
+            names = ", ".join(f"'{_shown(points.classes[c])}'" for c in gone[:NAMED_IDS])
+            more = " …" if len(gone) > NAMED_IDS else ""
+            drawn.notes.append(f"Classes so rare that none of their points was chosen: {len(gone):,} ({names}{more}).")
     return drawn

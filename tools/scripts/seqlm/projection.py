@@ -6,7 +6,7 @@ together:
 ::
 
     before (n, d) ─┐                                               ┌─ points (n, 2)
-                      ├─ scaled ─ stacked (2n, d) ─ fitted ─ (2n, 2) ─┤
+                   ├─ scaled ─ stacked (2n, d) ─ fitted ─ (2n, 2) ─┤
     after  (n, d) ─┘                                               └─ points (n, 2)
 
 Sources: Jolliffe & Cadima (2016) 10.1098/rsta.2015.0202 (PCA); McInnes et al. (2018) 10.21105/joss.00861 (UMAP);

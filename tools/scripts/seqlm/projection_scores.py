@@ -93,8 +93,8 @@ def score_classes(
         neighbours: k; at most n - 1.
         metric: of the distances, as for scikit-learn.
     """
-    codes = np.unique(codes, return_inverse=True)[1]
-    classes, n = int(codes.max()) + 1, len(codes)
+    present, codes = np.unique(codes, return_inverse=True)
+    classes, n = len(present), len(codes)
     if not 2 <= classes < n:
         raise ValueError(f"from 2 to {n - 1} classes wanted for {n} points, got {classes}")
     k = min(neighbours, n - 1)
@@ -128,7 +128,9 @@ def score_classes(
         drawn[number] |= sample
     points = {"purity": n, "macro_purity": n, "silhouette": len(chosen)}
     found = _judged(drawn, chances, CLASS_METRICS, points, k)
-    found.classes = [{c: sample[f"purity of {c}"].score() for c in range(classes)} for sample in drawn]
+    found.classes = [
+        {int(code): sample[f"purity of {c}"].score() for c, code in enumerate(present)} for sample in drawn
+    ]
     return found
 
 

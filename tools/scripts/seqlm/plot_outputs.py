@@ -1,0 +1,143 @@
+"""What a plot leaves: the points of the picture, the picture, scores, and the report."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from . import __version__
+from .outputs import Outputs, write_table
+from .plot_inputs import OUTCOMES, Points
+from .plot_verdict import Plot, headline
+from .projection import METHODS, prepared, project
+from .projection_scores import score_classes, score_pictures, score_values
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
+SETTINGS = (
+    "method", "colour_by", "scale", "centre", "metric", "neighbours", "min_dist", "perplexity", "score_neighbours",
+    "positive_label", "split", "points", "resamples", "seed",
+)  # fmt: skip
+OF_METHOD = {"neighbours": "umap", "min_dist": "umap", "perplexity": "tsne"}
+
+
+def write(arguments: Namespace, points: Points, outputs: Outputs) -> None:
+    """Project, score, and fill every output that was asked for."""
+    found = _found(arguments, points)
+    if arguments.output_table:
+        columns = {"none": [], "label": ["label"], "value": ["value"], "outcome": ["label", "predicted", "outcome"]}
+        write_table(
+            outputs.file(arguments.output_table), ["id", "table", "x", "y", *columns[points.colour]], _rows(found)
+        )
+    if arguments.output_metrics:
+        columns = ["table", "metric", "value", "low", "high", "chance", "chance_low", "chance_high", "p", "points"]
+        write_table(outputs.file(arguments.output_metrics), columns, _scores(found))
+    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
+        _draw(arguments, found, Path(scratch), outputs)
+    for note in [*points.notes, *found.projection.notes]:
+        print(f"note: {note}", file=sys.stderr)
+    print(headline(found), file=sys.stderr)
+
+
+def _found(arguments: Namespace, points: Points) -> Plot:
+    count = f"{len(points):,} points" + (" of each of 2 tables" if len(points.tables) == 2 else "")
+    print(f"{METHODS[arguments.method]} of {count}", file=sys.stderr, flush=True)
+    tables = prepared(points.tables, scale=arguments.scale, centre=arguments.centre)
+    projection = project(
+        tables,
+        arguments.method,
+        metric=arguments.metric,
+        neighbours=arguments.neighbours,
+        min_dist=arguments.min_dist,
+        perplexity=arguments.perplexity,
+        seed=arguments.seed,
+    )
+    print("scoring in all dimensions", file=sys.stderr, flush=True)
+    how = {
+        "neighbours": arguments.score_neighbours,
+        "metric": arguments.metric,
+        "resamples": arguments.resamples,
+        "seed": arguments.seed,
+    }
+    separation = None
+    if points.values is not None:
+        separation = score_values(tables, points.values, **how)
+    elif points.codes is not None:
+        separation = score_classes(tables, points.codes, **how)
+    picture = score_pictures(tables, projection.points, **how)
+    return Plot(points, arguments.method, projection, separation, picture)
+
+
+def _rows(found: Plot) -> Iterator[list]:
+    points = found.points
+    for number, (name, places) in enumerate(zip(points.names, found.projection.points, strict=True)):
+        outcomes = points.outcomes(number) if points.colour == "outcome" else None
+        for row, (identity, (x, y)) in enumerate(zip(points.ids, places.tolist(), strict=True)):
+            colour = []
+            if points.values is not None:
+                colour = [float(points.values[row])]
+            elif points.codes is not None:
+                colour = [points.classes[points.codes[row]]]
+            if outcomes is not None:
+                colour += [points.predicted[number][row], OUTCOMES[outcomes[row]]]
+            yield [identity, name, x, y, *colour]
+
+
+def _scores(found: Plot) -> Iterator[list]:
+    names = found.points.names
+    for scores in filter(None, (found.separation, found.picture)):
+        for name, table in zip(names, scores.tables, strict=True):
+            for metric, judged in table.items():
+                score, chance = judged.score, judged.chance
+                yield [
+                    name, metric, score.value, score.low, score.high, chance.value, chance.low, chance.high, None,
+                    judged.points,
+                ]  # fmt: skip
+    if found.separation is None:
+        return
+    for name, classes in zip(names, found.separation.classes, strict=False):
+        counts = found.points.codes.tolist()
+        for c, score in classes.items():
+            own = counts.count(c)
+            chance = (own - 1) / (len(counts) - 1)
+            label = f"purity of {found.points.classes[c]}"
+            yield [name, label, score.value, score.low, score.high, chance, None, None, None, own]
+    for metric, score in found.separation.differences.items():
+        points = found.separation.tables[0][metric].points
+        p = found.separation.p[metric]
+        yield [f"{names[1]} - {names[0]}", metric, score.value, score.low, score.high, None, None, None, p, points]
+
+
+def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) -> None:
+    from . import plot_report
+    from .figure_style import save
+
+    for path, format in ((arguments.output_plot, "png"), (arguments.output_svg, "svg")):
+        if path:
+            save(plot_report.picture(found), scratch, "plot", (format,))
+            shutil.copyfile(scratch / f"plot.{format}", outputs.file(path))
+    if not (arguments.output_report or arguments.output_html or arguments.output_figures):
+        return
+    used = ("umap-learn",) if arguments.method == "umap" else ()
+    outline = plot_report.Outline(
+        parameters={
+            name.replace("_", " "): str(value)
+            for name in SETTINGS
+            if (value := getattr(arguments, name)) not in (None, "")
+            and OF_METHOD.get(name, arguments.method) == arguments.method
+        },
+        versions={"seqlm": __version__, "python": platform.python_version()}
+        | {package: metadata.version(package) for package in (*PACKAGES, *used)},
+    )
+    report = plot_report.plot_report(found, outline)
+    folder = outputs.folder(arguments.output_figures) if arguments.output_figures else scratch
+    plot_report.save_figures(found, folder, tuple(dict.fromkeys(("png", arguments.figure_format))))
+    if arguments.output_report:
+        outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
+    if arguments.output_html:
+        outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")

@@ -35,7 +35,7 @@ def write(arguments: Namespace, points: Points, outputs: Outputs) -> None:
             outputs.file(arguments.output_table), ["id", "table", "x", "y", *columns[points.colour]], _rows(found)
         )
     if arguments.output_metrics:
-        columns = ["table", "metric", "value", "low", "high", "chance", "chance_low", "chance_high", "p", "points"]
+        columns = ["table", "metric", "value", "low", "high", "chance", "chance_low", "chance_high", "points"]
         write_table(outputs.file(arguments.output_metrics), columns, _scores(found))
     with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
         _draw(arguments, found, Path(scratch), outputs)
@@ -95,7 +95,7 @@ def _scores(found: Plot) -> Iterator[list]:
             for metric, judged in table.items():
                 score, chance = judged.score, judged.chance
                 yield [
-                    name, metric, score.value, score.low, score.high, chance.value, chance.low, chance.high, None,
+                    name, metric, score.value, score.low, score.high, chance.value, chance.low, chance.high,
                     judged.points,
                 ]  # fmt: skip
     if found.separation is None:
@@ -106,11 +106,10 @@ def _scores(found: Plot) -> Iterator[list]:
             own = counts.count(c)
             chance = (own - 1) / (len(counts) - 1)
             label = f"purity of {found.points.classes[c]}"
-            yield [name, label, score.value, score.low, score.high, chance, None, None, None, own]
+            yield [name, label, score.value, score.low, score.high, chance, None, None, own]
     for metric, score in found.separation.differences.items():
         points = found.separation.tables[0][metric].points
-        p = found.separation.p[metric]
-        yield [f"{names[1]} - {names[0]}", metric, score.value, score.low, score.high, None, None, None, p, points]
+        yield [f"{names[1]} - {names[0]}", metric, score.value, score.low, score.high, None, None, None, points]
 
 
 def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) -> None:

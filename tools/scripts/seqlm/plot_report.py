@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Drawing
 
 from . import plot_figures
 from .evaluate_figures import class_scores
-from .evaluation_verdict import p_text, score_text
+from .evaluation_verdict import score_text
 from .figure_style import BLUE, save
 from .plot_inputs import OUTCOMES
 from .plot_verdict import Plot, differences, explanation, headline, warnings
@@ -167,9 +167,9 @@ def _table(found: Plot, scores: Scores) -> Table:
         for metric in scores.tables[0]
     ]
     if scores.differences:
-        columns += ["Difference", "p"]
+        columns += ["Difference"]
         rows = [
-            [*row, score_text(scores.differences[metric], metric), p_text(scores.p[metric])]
+            [*row, score_text(scores.differences[metric], metric)]
             for row, metric in zip(rows, scores.tables[0], strict=True)
         ]
     return Table(columns, rows)

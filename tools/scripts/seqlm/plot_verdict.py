@@ -181,13 +181,22 @@ def _about_the_picture(found: Plot) -> list[str]:
                 f"Along {name}, {100 * share:.0f} % of the variance lies between the tables: all vectors moved "
                 "together, which separates no classes. Centring each table takes this out of the picture."
             )
-    for name, scores in zip(found.names, found.picture.tables, strict=True):
-        kept = scores["neighbours_kept"].score.value
-        if kept < FEW_KEPT:
+    if len(projection.explained_of) == 2:
+        shares = [sum(shares) for shares in projection.explained_of]
+        more, less = int(shares[1] > shares[0]), int(shares[1] <= shares[0])
+        if shares[less] < shares[more] / 2:
             lines.append(
-                f"The picture of {name} keeps {100 * kept:.0f} % of the nearest neighbours: who lies beside whom in it "
-                "says little."
+                f"The axes follow {found.names[more]}, whose vectors are spread further: they hold "
+                f"{100 * shares[more]:.0f} % of its variance and {100 * shares[less]:.0f} % of that of "
+                f"{found.names[less]}. The picture shows less of {found.names[less]} than a PCA of its own would."
             )
+    kept = [scores["neighbours_kept"].score.value for scores in found.picture.tables]
+    if min(kept) < FEW_KEPT:
+        shares = " and ".join(f"{100 * share:.0f} %" for share in kept)
+        whose = f" of {' and '.join(found.names)}" if len(kept) > 1 else ""
+        lines.append(
+            f"The picture keeps {shares} of the nearest neighbours{whose}: who lies beside whom in it says little."
+        )
     return lines
 
 

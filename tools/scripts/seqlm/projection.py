@@ -140,7 +140,7 @@ def _pca(stacked: np.ndarray, tables: Sequence[np.ndarray]) -> Projection:
         points = np.column_stack([points, np.zeros(len(points))])
         shares, of_tables = [*shares, 0.0], [[*share, 0.0] for share in of_tables]
     axes = tuple(f"PC{number} ({share:.0%})".replace("%", " %") for number, share in enumerate(shares, start=1))
-    return Projection([points], axes, shares, of_tables, settings={"solver": "exact"})
+    return Projection([points], axes, shares, of_tables)
 
 
 def _umap(stacked: np.ndarray, metric: str, neighbours: int, min_dist: float, seed: int) -> Projection:

@@ -65,7 +65,6 @@ class Scores:
         tables: one dictionary metric -> score for each table.
         classes: for each table, class index -> purity of the points of this class.
         differences: metric -> second table less the first; empty for one table.
-        p: metric -> two-sided p of the difference.
         neighbours: k of the scores.
     """
 
@@ -73,7 +72,6 @@ class Scores:
     neighbours: int
     classes: list[dict[int, Score]] = field(default_factory=list)
     differences: dict[str, Score] = field(default_factory=dict)
-    p: dict[str, float] = field(default_factory=dict)
 
 
 def score_classes(
@@ -325,8 +323,7 @@ def _judged(
     found = Scores(tables, k)
     if len(drawn) == 2:
         for name in metrics:
-            difference = drawn[1][name].less(drawn[0][name])
-            found.differences[name], found.p[name] = difference.score(), difference.p()
+            found.differences[name] = drawn[1][name].less(drawn[0][name]).score()
     return found
 
 

@@ -64,6 +64,14 @@ envs: .venvs/tools/.stamp .venvs/planemo/.stamp .venvs/galaxy/.stamp ## make the
 	@$(UV_INSTALL) --python .venvs/galaxy -r $< --override deploy/overrides-galaxy.txt
 	@touch $@
 
+# Not among `envs`: it is for one test, of the package's own DNABERT-2 against an implementation that is under the AGPL and
+# so must not come near the tools' environment.
+.venvs/reference/.stamp: deploy/requirements-reference.txt .venvs/requirements-tools.txt | .venvs/uv/bin/uv
+	@echo 'making .venvs/reference'
+	@$(UV_VENV) .venvs/reference
+	@$(UV_INSTALL) --python .venvs/reference -r $< -c .venvs/requirements-tools.txt -c deploy/requirements-tests.txt
+	@touch $@
+
 # What people use --------------------------------------------------------------------------------------------------
 
 .PHONY: demo
@@ -81,7 +89,7 @@ stop: ## stop every Galaxy and every job that was started from here
 # What developers use ----------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint unit browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser
+test: lint unit reference browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser
 	@$(GALAXY) --name test run -- $(PLANEMO)/python deploy/galaxy_tests.py
 	@echo 'make test: lint, pytest, planemo in Galaxy and browser all passed'
 
@@ -93,7 +101,11 @@ lint: envs ## ruff, planemo lint, planemo workflow_lint
 
 .PHONY: unit
 unit: envs mmseqs ## pytest without Galaxy
-	@$(TOOLS)/python -m pytest --ignore tests/galaxy
+	@$(TOOLS)/python -m pytest --ignore tests/galaxy --ignore tests/reference
+
+.PHONY: reference
+reference: .venvs/reference/.stamp ## DNABERT-2 against an independent implementation, in an environment of its own
+	@.venvs/reference/bin/python -m pytest tests/reference
 
 .PHONY: tooltest
 tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (quicker after `make start`)

@@ -6,7 +6,19 @@ import random
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 from seqlm.errors import InputError
-from seqlm.sequences import DNA, PROTEIN, Rules, clean, looks_like_dna, read_records, sequence_format
+from seqlm.sequences import (
+    DNA,
+    PROTEIN,
+    SEVERAL_BASES,
+    TEXT,
+    Rules,
+    Strangers,
+    clean,
+    looks_like_dna,
+    looks_like_protein,
+    read_records,
+    sequence_format,
+)
 
 
 def write(folder, content, name="in.fasta"):
@@ -125,3 +137,42 @@ def test_dna_given_as_protein_is_noticed():
     assert looks_like_dna("ACGTTTGACCANACGTAGCATCGGATCTATCTATCG")
     assert not looks_like_dna("ACGT")
     assert not looks_like_dna("MGSSHHHHHHSSGLVPRGSHMASMTGGQQMGRGSEF")
+
+
+def test_dna_keeps_its_codes_for_several_bases_and_counts_what_it_changes(tmp_path):
+    rules = Rules()
+    path = write(tmp_path, ">a\nacgTNNRy\n>b\nACGU\n>c\nACGT\n")
+    assert cleaned(path, DNA, {}, rules) == ["ACGTNNRY", "ACGT", "ACGT"]
+    assert rules.sequences == {SEVERAL_BASES: 1, "lower case read as upper case": 1, "U read as T": 1}
+    assert rules.letters == {SEVERAL_BASES: 4, "lower case read as upper case": 4, "U read as T": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "alphabet", "message"),
+    [
+        (">a\nACG-T\n", DNA, r"record 'a' \(line 1\) has '-' at position 4; remove the gaps"),
+        (">a\nACG..T\n", DNA, "remove the gaps"),
+        (">a\nMKVLE\n", DNA, "has 'L' at position 4; is this a protein"),
+        (">a\nACG1\n", DNA, "a DNA sequence has the letters"),
+        (">a\n\n>b\nACGT\n", DNA, r"record 'a' \(line 1\) has no sequence"),
+        (">a\n\n>b\nCCO\n", TEXT, r"record 'a' \(line 1\) has no molecule"),
+        (">a\n*\n", PROTEIN, "has no sequence"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_record(tmp_path, text, alphabet, message):
+    with pytest.raises(InputError, match=message):
+        cleaned(write(tmp_path, text), alphabet)
+
+
+def test_a_protein_of_letters_that_dna_has_too_is_told_by_its_composition():
+    protamine = "MARYRCCRSRSRSRCRRRRRRCYRRRRRCSRRRRRRVCCRRYTVMRCRRR"
+    assert looks_like_protein(protamine)
+    assert not looks_like_protein(protamine[:20])  # too short to tell
+    assert not looks_like_protein("ACGTNNNNNNNNNNNNNNNNNNNNACGTRYACGTACGT")
+    strangers = Strangers(DNA)
+    for sequence in (protamine, protamine, "ACGT" * 20):
+        strangers.see(sequence)
+    with pytest.raises(InputError, match=r"reads.fasta holds proteins \(2 of 3 sequences\); the model reads DNA"):
+        strangers.refuse("folder/reads.fasta")
+    strangers.see("ACGT")
+    strangers.refuse("reads.fasta")  # half of them is not most of them

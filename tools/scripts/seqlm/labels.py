@@ -11,12 +11,11 @@ from pathlib import Path
 from .datasets import SPLIT_NAMES, Example
 from .errors import InputError
 from .sequences import (
-    PROTEIN,
     Record,
     Rules,
+    Strangers,
     _shown,
     clean,
-    looks_like_dna,
     read_records,
     read_table,
     sequence_format,
@@ -74,7 +73,7 @@ def read_examples(
 
     examples: list[Example] = []
     seen: dict[str, int] = {}
-    letters = foreign = 0
+    letters, strangers = 0, Strangers(alphabet)
     for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column):
         where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
         if record.id in seen:
@@ -95,12 +94,11 @@ def read_examples(
         letters += len(record.sequence)
         if letters > MAX_LETTERS:
             raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
-        foreign += alphabet == PROTEIN and looks_like_dna(record.sequence)
+        strangers.see(record.sequence)
         sequence = clean(record, alphabet, replacements, rules, path)
         value = number(label, where) if numeric else label if separator is None else several(label, separator, where)
         examples.append(Example(record.id, sequence, value, split))
-    if foreign > len(examples) / 2:
-        raise InputError(f"{path.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins")
+    strangers.refuse(path)
     return examples
 
 

@@ -19,13 +19,12 @@ from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
 from .errors import InputError
 from .labels import MAX_LETTERS, GivenSplit, class_name, number
 from .sequences import (
-    PROTEIN,
     Record,
     Rules,
+    Strangers,
     Table,
     _shown,
     clean,
-    looks_like_dna,
     read_records,
     read_table,
     sequence_format,
@@ -58,7 +57,7 @@ def read_members(path: Path, family, rules: Rules, wanted: set[str], **columns) 
     """
     members: dict[str, str] = {}
     lines: dict[str, int] = {}
-    foreign = letters = 0
+    letters, strangers = 0, Strangers(family.alphabet)
     for record in read_records(path, **columns):
         if record.id not in wanted:
             continue
@@ -71,10 +70,9 @@ def read_members(path: Path, family, rules: Rules, wanted: set[str], **columns) 
         letters += len(record.sequence)
         if letters > MAX_LETTERS:
             raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters in the sequences of pairs; use fewer pairs")
-        foreign += family.alphabet == PROTEIN and looks_like_dna(record.sequence)
+        strangers.see(record.sequence)
         members[record.id] = clean(record, family.alphabet, family.replacements, rules, path)
-    if foreign > len(members) / 2:
-        raise InputError(f"{path.name} holds DNA ({foreign} of {len(members)} sequences); the model reads proteins")
+    strangers.refuse(path)
     return members
 
 

@@ -23,12 +23,11 @@ from .datasets import Example
 from .errors import InputError
 from .labels import MAX_LETTERS, GivenSplit, number
 from .sequences import (
-    PROTEIN,
     Record,
     Rules,
+    Strangers,
     _shown,
     clean,
-    looks_like_dna,
     read_records,
     read_table,
     sequence_format,
@@ -291,11 +290,10 @@ class ResidueReader:
             raise InputError(f"{path.name}: no protein has a residue with a known label")
         if sum(len(example.sequence) for example in examples) > MAX_LETTERS:
             raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
-        foreign = sum(self.alphabet == PROTEIN and looks_like_dna(example.sequence) for example in examples)
-        if foreign > len(examples) / 2:
-            raise InputError(
-                f"{self._file.name} holds DNA ({foreign} of {len(examples)} sequences); this model reads proteins"
-            )
+        strangers = Strangers(self.alphabet)
+        for example in examples:
+            strangers.see(example.sequence)
+        strangers.refuse(self._file)
         return examples
 
 

@@ -15,10 +15,7 @@ import numpy as np
 
 from .errors import InputError
 from .families import Family
-from .sequences import PROTEIN, Record, Rules, clean, looks_like_dna, read_records
-
-# alphabet of a model -> what its sequences are, what strangers among them are, and how one is told
-STRANGERS = {PROTEIN: ("proteins", "DNA", looks_like_dna)}
+from .sequences import Record, Rules, Strangers, clean, read_records
 
 
 @dataclass(frozen=True)
@@ -62,19 +59,17 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
             an id that comes twice.
     """
     ids, sequences, rules = array("q"), array("q"), Rules()
-    letters = longest = longest_id = foreign = 0
-    kind, strangers, is_stranger = STRANGERS.get(family.alphabet, ("", "", None))
+    letters = longest = longest_id = 0
+    strangers = Strangers(family.alphabet)
     for record in records(arguments):
         sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
         ids.append(hash(record.id))
         sequences.append(hash(sequence))
         letters += len(sequence)
         longest, longest_id = max(longest, len(sequence)), max(longest_id, len(record.id))
-        foreign += is_stranger is not None and is_stranger(record.sequence)
+        strangers.see(record.sequence)
         visit(record, sequence)
-    name = Path(arguments.sequences).name
-    if foreign > len(ids) / 2:
-        raise InputError(f"{name} holds {strangers} ({foreign} of {len(ids)} sequences); the model reads {kind}")
+    strangers.refuse(arguments.sequences)
     _refuse_repeated_ids(arguments, ids)
     different = len(np.unique(np.frombuffer(sequences, dtype=np.int64))) if sequences else 0
     return Survey(len(ids), letters, longest, longest_id, len(sequences) - different, rules)

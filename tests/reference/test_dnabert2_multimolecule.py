@@ -32,8 +32,8 @@ def other_names(weights):
     return renamed
 
 
-# Weights as for training in single precision; in double also wide ones, with which attention is sharp and any slip in the
-# mathematics is magnified over twelve layers, as rounding is in single precision.
+# Weights as for training in single precision; in double also wide ones, with which attention is sharp and any slip in
+# the mathematics is magnified over twelve layers, as rounding is in single precision.
 @pytest.mark.parametrize(("dtype", "noise"), [(torch.float32, 0.0), (torch.float64, 0.05)], ids=["single", "double"])
 @pytest.mark.parametrize(
     ("size", "tokens"),

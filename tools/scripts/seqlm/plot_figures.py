@@ -143,17 +143,20 @@ def valued(
 
 
 def _panels(points, names, titles, below: float) -> tuple[Figure, Sequence[Axes]]:
-    """Square panels side by side with one pair of limits, and ``below`` inches for a legend."""
+    """Square panels side by side with one pair of limits, and ``below`` inches for a legend.
+
+    Both axes have one unit, so that distances can be seen.
+    """
     width = 4.6 if len(points) == 1 else 3.5
     above = 0.16 * max(title.count("\n") + 1 for title in titles)
     figure = Figure(figsize=(width * len(points) + 0.3, width + 0.4 + above + below))
     panels = figure.subplots(1, len(points), squeeze=False, sharex=True, sharey=True)[0]
     stacked = np.concatenate(points)
     low, high = stacked.min(axis=0), stacked.max(axis=0)
-    margin = np.where(high > low, 0.04 * (high - low), 0.5)
+    reach = 0.54 * float((high - low).max()) or 0.5
+    (left, right), (bottom, top) = ((middle - reach, middle + reach) for middle in ((low + high) / 2).tolist())
     for panel, title in zip(panels, titles, strict=True):
-        panel.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
-        panel.set(xlabel=names[0], box_aspect=1)
+        panel.set(xlim=(left, right), ylim=(bottom, top), xlabel=names[0], box_aspect=1)
         panel.set_title(title, loc="left", fontsize=9)
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.yaxis.set_major_locator(MaxNLocator(5))

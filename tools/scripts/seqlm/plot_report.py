@@ -222,7 +222,7 @@ def _classes(found: Plot) -> list[Block]:
 
 
 def _making(found: Plot) -> list[str]:
-    projection, names = found.projection, found.names
+    projection, names = found.projection, found.quoted
     lines = []
     if len(names) == 2:
         lines.append(f"One {METHODS[found.method]} was fitted on the rows of {names[0]} and {names[1]} together.")
@@ -267,7 +267,7 @@ def _data(found: Plot) -> list[str]:
     elif points.colour != "none":
         lines.append(f"Labels are from {points.source}: {len(set(points.codes.tolist())):,} classes.")
     if points.colour == "outcome":
-        for number, name in enumerate(found.names):
+        for number, name in enumerate(found.quoted):
             counts = np.bincount(points.outcomes(number), minlength=4)
             words = ", ".join(f"{what} {count:,}" for count, what in zip(counts, OUTCOMES, strict=True))
             lines.append(f"Calls in {name}: {words}.")

@@ -34,6 +34,11 @@ class Plot:
         return [shown(name) for name in self.points.names]
 
     @property
+    def quoted(self) -> list[str]:
+        """The names as they stand in a sentence."""
+        return [f"'{name}'" for name in self.names]
+
+    @property
     def deciding(self) -> str:
         return "spearman" if self.points.colour == "value" else "macro_purity"
 
@@ -47,7 +52,7 @@ class Plot:
 
 def headline(found: Plot) -> str:
     """The verdict in one sentence."""
-    names = found.names
+    names = found.quoted
     if found.separation is None:
         return (
             f"{METHODS[found.method]} of {len(found.points):,} sequences. Without labels or values nothing can be said "
@@ -91,7 +96,7 @@ def explanation(found: Plot) -> str:
     if scores is None:
         return f"The vectors have {width:,} dimensions, of which the picture shows two."
     parts = []
-    for name, judged in zip(found.names, (table[found.deciding] for table in scores.tables), strict=True):
+    for name, judged in zip(found.quoted, (table[found.deciding] for table in scores.tables), strict=True):
         parts.append(_in_words(found, name, judged))
     where = f" of the split '{points.split}'" if points.split else ""
     text = " ".join(parts)
@@ -126,7 +131,7 @@ def differences(found: Plot) -> list[str]:
     """One sentence for each score of two tables."""
     if found.separation is None or not found.separation.differences:
         return []
-    before, after = found.names
+    before, after = found.quoted
     lines = []
     for name, difference in found.separation.differences.items():
         way = (
@@ -166,8 +171,8 @@ def _about_the_picture(found: Plot) -> list[str]:
     lines, projection = [], found.projection
     if found.method != "pca":
         lines.append(
-            f"{METHODS[found.method]} keeps neighbours together and nothing else: how far groups lie from each other, "
-            "how large they are and what shape they have means nothing."
+            f"{METHODS[found.method]} tries to keep neighbours together and nothing else: how far groups lie from each "
+            "other, how large they are and what shape they have means nothing."
         )
     elif (share := sum(projection.explained)) < LITTLE_VARIANCE:
         lines.append(
@@ -186,14 +191,14 @@ def _about_the_picture(found: Plot) -> list[str]:
         more, less = int(shares[1] > shares[0]), int(shares[1] <= shares[0])
         if shares[less] < shares[more] / 2:
             lines.append(
-                f"The axes follow {found.names[more]}, whose vectors are spread further: they hold "
+                f"The axes follow {found.quoted[more]}, whose vectors are spread further: they hold "
                 f"{100 * shares[more]:.0f} % of its variance and {100 * shares[less]:.0f} % of that of "
-                f"{found.names[less]}. The picture shows less of {found.names[less]} than a PCA of its own would."
+                f"{found.quoted[less]}. The picture shows less of {found.quoted[less]} than a PCA of its own would."
             )
     kept = [scores["neighbours_kept"].score.value for scores in found.picture.tables]
     if min(kept) < FEW_KEPT:
         shares = " and ".join(f"{100 * share:.0f} %" for share in kept)
-        whose = f" of {' and '.join(found.names)}" if len(kept) > 1 else ""
+        whose = f" of {' and '.join(found.quoted)}" if len(kept) > 1 else ""
         lines.append(
             f"The picture keeps {shares} of the nearest neighbours{whose}: who lies beside whom in it says little."
         )

@@ -156,7 +156,7 @@ def _umap(stacked: np.ndarray, metric: str, neighbours: int, min_dist: float, se
         points = UMAP(
             n_neighbors=neighbours, min_dist=min_dist, metric=metric, random_state=seed, n_jobs=1
         ).fit_transform(stacked.astype(np.float32))
-    settings = {"neighbours": str(neighbours), "min_dist": f"{min_dist:g}", "distance": metric}
+    settings = {"neighbours": str(neighbours), "least distance": f"{min_dist:g}", "distance": metric}
     return Projection([_finite(points)], ("UMAP 1", "UMAP 2"), settings=settings, notes=notes)
 
 

@@ -41,6 +41,7 @@ def pooled_vectors(
     budget: int,
     names: Sequence[str] = (),
     largest: bool = False,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> torch.Tensor:
     """Pooled vector of each sequence, (sequences, hidden), fp32, on the CPU, in the order given.
 
@@ -48,17 +49,20 @@ def pooled_vectors(
 
     Args:
         largest: the largest value of each dimension in place of the weighted mean.
+        progress: told the share of the work that is done.
     """
-    rows = [row for row in rows_of(encoded) if row.weights.any()]  # all but one window have no last token, for one
+    rows = [row for row in rows_of(encoded) if row.weights.any()]  # only one window has the last token, for one
+    compute = _maxima if largest else _weighted_sums
+    passes = _told(_passes(compute, model, rows, padding, budget, names), rows, progress)
     if largest:
         pooled = torch.full((len(encoded), model.hidden_size), -torch.inf)
-        for part, (found,) in _passes(lambda on, batch: (on.maxima(batch),), model, rows, padding, budget, names):
+        for part, (found,) in passes:
             owners = torch.tensor([row.owner for row in part])
             pooled.index_reduce_(0, owners, found, "amax")
         return pooled
     sums = torch.zeros(len(encoded), model.hidden_size)
     totals = torch.zeros(len(encoded))
-    for part, (summed, total) in _passes(_weighted_sums, model, rows, padding, budget, names):
+    for part, (summed, total) in passes:
         owners = torch.tensor([row.owner for row in part])
         sums.index_add_(0, owners, summed)
         totals.index_add_(0, owners, total)
@@ -141,9 +145,22 @@ def _weighted_sums(model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ..
     return model.weighted_sums(batch)
 
 
+def _maxima(model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ...]:
+    return (model.maxima(batch),)
+
+
 def _residues(model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ...]:
     vectors = model.residues(batch)
     return (vectors if model.head is None else model.head(vectors).float(),)
+
+
+def _told(passes: Iterator[tuple], rows: Sequence[Row], progress: Callable[[float], None]) -> Iterator[tuple]:
+    """The same passes; ``progress`` is told the share of the tokens that are done."""
+    done, tokens = 0, sum(len(row.ids) for row in rows)
+    for part, result in passes:
+        yield part, result
+        done += sum(len(row.ids) for row in part)
+        progress(done / tokens)
 
 
 def _passes(
@@ -224,8 +241,7 @@ def predict(
     """
     model.eval()
     done = 0
-    for chunk in chunks(items, encoder):
-        encoded = [one for _, one in chunk]
+    for chunk, encoded in chunks(items, encoder):
         names = [name for name, _ in chunk]
         if model.task.level == "residue":
             outputs = residue_values(model, encoded, encoder.padding, budget, names)
@@ -233,8 +249,7 @@ def predict(
         else:
             pooled = pooled_vectors(model, encoded, encoder.padding, budget, names)
             decoded = model.decode(model.outputs(pooled))
-        for (name, one), prediction in zip(chunk, decoded, strict=True):
-            yield name, one, prediction
+        yield from zip(names, encoded, decoded, strict=True)
         done += len(chunk)
         progress(done)
 
@@ -255,18 +270,14 @@ def pair_outputs(
     return torch.cat(outputs)
 
 
-def chunks(items: Iterable[tuple[str, str]], encoder: Encoder) -> Iterator[list[tuple[str, Encoded]]]:
-    """Names and encoded sequences, so many together as memory allows, in the order in which they come."""
+def chunks(items: Iterable[tuple[str, str]], encoder: Encoder) -> Iterator[tuple[list[tuple[str, str]], list[Encoded]]]:
+    """Items and the same items encoded, so many together as memory allows, in the order in which they come."""
     chunk, letters = [], 0
     for name, sequence in items:
         chunk.append((name, sequence))
         letters += len(sequence)
         if len(chunk) >= CHUNK_SEQUENCES or letters >= CHUNK_LETTERS:
-            yield _encoded(chunk, encoder)
+            yield chunk, encoder.encode_many(chunk)
             chunk, letters = [], 0
     if chunk:
-        yield _encoded(chunk, encoder)
-
-
-def _encoded(chunk: list[tuple[str, str]], encoder: Encoder) -> list[tuple[str, Encoded]]:
-    return [(name, one) for (name, _), one in zip(chunk, encoder.encode_many(chunk), strict=True)]
+        yield chunk, encoder.encode_many(chunk)

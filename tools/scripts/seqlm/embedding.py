@@ -1,0 +1,175 @@
+"""Embeddings: sequences streamed from a file through a model into files, one vector a sequence or a position."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import __version__
+from .embedding_inputs import Plan
+from .embedding_outputs import Piece, Shape, write_embeddings
+from .embedding_summary import Summary
+from .errors import InputError
+from .outputs import Outputs
+from .sequences import Rules, clean
+from .survey import records
+
+LARGEST_HALF = 65504.0  # of fp16
+TOKENS_AT_ONCE = 4096  # whose vectors are given to each of their letters
+
+
+def embed(plan: Plan, outputs: Outputs) -> Summary:
+    """Write the embeddings, and say on stderr what was changed on the way."""
+    print("loading the libraries", file=sys.stderr)
+    from . import inference, loading
+    from .progress import Progress
+
+    arguments, family = plan.arguments, plan.family
+    device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    layers = () if plan.layers == (family.depth,) else plan.layers
+    model = loading.SequenceModel(
+        _backbone(plan, device), family.hidden_size, layers=layers, blocks=family.layers
+    ).eval()
+    budget = inference.batch_tokens(arguments.batch_tokens, device)
+    shape = Shape(
+        sequences=plan.survey.sequences,
+        vectors=plan.vectors,
+        width=family.hidden_size,
+        positions=plan.pooling == "none",
+        longest_id=plan.survey.longest_id,
+        half=arguments.precision_of_output == "fp16",
+    )
+    summary = Summary(shape.vectors, arguments.seed, Rules().merged(plan.survey.rules))
+    progress = Progress("embedding", plan.survey.letters, "letters")
+    make = _positions if shape.positions else _pooled
+    pieces = _finished(make(plan, model, budget, progress, summary), plan, summary)
+    write_embeddings(arguments, pieces, shape, about(plan), outputs)
+    for note in [*plan.notes, *summary.rules.lines()]:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"embedded {shape.sequences:,} sequences as {shape.vectors:,} × {shape.width} numbers", file=sys.stderr)
+    return summary
+
+
+def about(plan: Plan) -> dict[str, str]:
+    """Which model gave the vectors, and how they were taken."""
+    described = {
+        "model": plan.name,
+        "sha256": plan.base.sha256,
+        "family": plan.family.name,
+        "pooling": plan.pooling,
+        "layers": ",".join(map(str, plan.layers)),
+        "length_1": "yes" if plan.arguments.normalize else "no",
+        "window": str(plan.encoder.max_length),
+        "long_sequences": plan.encoder.long_sequences,
+        "seqlm": __version__,
+    }
+    if plan.bundle and plan.bundle.needs_base_model:
+        described["base_model"] = plan.base_name
+    return described
+
+
+def _backbone(plan: Plan, device):
+    """The encoder, with the adapter that the model brings."""
+    from . import loading
+    from .adapters import load_adapter
+
+    arguments, bundle = plan.arguments, plan.bundle
+    if bundle and bundle.kind == "peft":
+        from .published_adapters import inspect_encoder, load_published_encoder
+
+        found = inspect_encoder(bundle, plan.base)
+        return load_published_encoder(bundle, plan.base, device, arguments.precision, found)
+    dtype = loading.precision_of(arguments.precision, device, plan.family)
+    backbone = loading.load_backbone(plan.base.path, plan.family, dtype, device)
+    if bundle and bundle.adapter_config:
+        backbone = load_adapter(backbone, bundle.folder, bundle.adapter_config).to(device, dtype)
+    return backbone
+
+
+def _sequences(plan: Plan) -> Iterator[tuple[str, str]]:
+    """(id, cleaned sequence) of every record; what is changed was counted by the survey."""
+    for record in records(plan.arguments):
+        yield record.id, clean(record, plan.alphabet, plan.family.replacements, Rules(), plan.arguments.sequences)
+
+
+def _pooled(plan: Plan, model, budget: int, progress, summary: Summary) -> Iterator[Piece]:
+    from . import inference
+
+    done, largest = 0, plan.pooling == "max"
+    for chunk, encoded in inference.chunks(_sequences(plan), plan.encoder):
+        names, letters = [name for name, _ in chunk], sum(len(sequence) for _, sequence in chunk)
+        summary.count(encoded, plan.encoder.max_length)
+        vectors = inference.pooled_vectors(
+            model,
+            encoded,
+            plan.encoder.padding,
+            budget,
+            names,
+            largest,
+            lambda share, before=done, more=letters: progress(before + round(share * more)),
+        )
+        yield Piece(names, vectors.numpy())
+        done += letters
+
+
+def _positions(plan: Plan, model, budget: int, progress, summary: Summary) -> Iterator[Piece]:
+    """Every letter gets the vector of the token that it is a part of."""
+    from . import inference
+
+    done = 0
+    for chunk, encoded in inference.chunks(_sequences(plan), plan.encoder):
+        summary.count(encoded, plan.encoder.max_length)
+        names = [name for name, _ in chunk]
+        for number, start, vectors in inference.token_vectors(model, encoded, plan.encoder.padding, budget, names):
+            name, sequence = chunk[number]
+            lengths = encoded[number].lengths
+            for first in range(0, len(vectors), TOKENS_AT_ONCE):
+                part = vectors[first : first + TOKENS_AT_ONCE]
+                if lengths is None:
+                    place = start + first
+                else:
+                    own = lengths[start + first : start + first + len(part)]
+                    place, part = int(lengths[: start + first].sum()), np.repeat(part, own, axis=0)
+                yield Piece([name], part, sequence[place : place + len(part)], place, len(sequence))
+                done += len(part)
+            progress(done)
+
+
+def _finished(pieces: Iterator[Piece], plan: Plan, summary: Summary) -> Iterator[Piece]:
+    """The vectors as they are written, looked at on the way."""
+    half, normalize = plan.arguments.precision_of_output == "fp16", plan.arguments.normalize
+    written = 0
+    for piece in pieces:
+        vectors = piece.vectors
+        norms = np.linalg.norm(vectors, axis=1)
+        _check_numbers(piece, norms)
+        if normalize:
+            # a vector of zeros has no direction and stays what it is
+            vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+            piece = Piece(piece.ids, vectors, piece.letters, piece.start, piece.length)
+        if half and (largest := float(np.abs(vectors).max())) > LARGEST_HALF:
+            row = int(np.abs(vectors).max(1).argmax())
+            raise InputError(
+                f"the vector of '{_owner(piece, row)}' has a number of {largest:.6g}, and fp16 ends at "
+                f"{LARGEST_HALF:g}; choose fp32 for the output"
+            )
+        summary.see(vectors, norms)
+        written += len(vectors)
+        yield piece
+    if written != plan.vectors:
+        raise RuntimeError(f"{written} vectors were computed where {plan.vectors} were expected")
+
+
+def _check_numbers(piece: Piece, norms: np.ndarray) -> None:
+    wrong = np.flatnonzero(~np.isfinite(norms))
+    if len(wrong):
+        raise InputError(
+            f"the model gives no finite numbers for the sequence '{_owner(piece, int(wrong[0]))}'; compute in fp32 or "
+            "bf16 (--precision), or check the weights of the model"
+        )
+
+
+def _owner(piece: Piece, row: int) -> str:
+    return piece.ids[0] if piece.letters is not None else piece.ids[row]

@@ -1,0 +1,190 @@
+"""What an embedding starts from: the model, how its vectors are taken, and the sequences. Checked without torch."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .bundle import ADAPTER_CONFIG, Bundle, open_bundle, read_bundle_folder
+from .errors import InputError
+from .families import Family, recognise
+from .finetune_inputs import open_base_model
+from .manifest import FILE as MANIFEST
+from .model_files import ModelFolder, read_model_folder
+from .survey import Survey, survey
+from .tokens import Encoder
+
+AUTO = "auto"
+LONGEST_ID = 1000  # characters: in an npz every id takes as much room as the longest
+FLAGS = {"output_table": "--output-table", "output_npz": "--output-npz", "output_h5": "--output-h5",
+         "output_parquet": "--output-parquet"}  # fmt: skip
+
+
+@dataclass
+class Plan:
+    """Checked inputs of one embedding.
+
+    Attributes:
+        bundle: what --model is, where it is no plain Hugging Face folder.
+        base: the model folder that holds the weights of the encoder.
+        alphabet: in which sequences are read.
+        pooling: ``mean``, ``cls``, ``max``, ``last`` or ``none``.
+        layers: numbers of the layers whose mean is taken, 0 the embedding of the tokens, ``family.depth`` the last.
+        survey: what the file of sequences holds.
+        notes: sentences for the user.
+    """
+
+    arguments: Namespace
+    bundle: Bundle | None
+    base: ModelFolder
+    family: Family
+    alphabet: str
+    encoder: Encoder
+    pooling: str
+    layers: tuple[int, ...]
+    survey: Survey
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def vectors(self) -> int:
+        """How many there will be."""
+        return self.survey.letters if self.pooling == "none" else self.survey.sequences
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.arguments.model_id or Path(self.arguments.model).name
+
+    @property
+    def base_name(self) -> str:
+        """What the base model of an adapter is called."""
+        manifest = (self.bundle and self.bundle.manifest) or {}
+        named = (manifest.get("base_model") or {}).get("id")
+        return named or (self.bundle.adapter_config or {}).get("base_model_name_or_path") or self.base.path.name
+
+
+def check(arguments: Namespace, scratch: Path) -> Plan:
+    """Open the model and go over all sequences once. Does not import torch."""
+    if not any(getattr(arguments, output) for output in FLAGS):
+        raise InputError(f"no output was asked for; give at least one of {', '.join(FLAGS.values())}")
+    bundle, base, notes = _open(arguments, scratch)
+    manifest = bundle.manifest if bundle and bundle.manifest else {}
+    family = recognise(base.path, base.config, manifest.get("alphabet", AUTO))
+    pooling = _pooling(arguments.pooling, manifest, family)
+    layers = layers_of(arguments.layer, family.depth)
+    if arguments.normalize and pooling == "none":
+        notes.append("each position's vector is scaled to length 1")
+    options = {
+        "max_length": arguments.max_length or manifest.get("max_length", 0),
+        "long_sequences": _chosen(arguments.long_sequences, manifest.get("long_sequences"), "window"),
+        "pooling": pooling,
+        "tokenizer": _chosen(arguments.tokenizer, manifest.get("tokenizer"), "repaired"),
+    }
+    if pooling == "none" and options["long_sequences"] == "truncate":
+        raise InputError(
+            "a vector for each position needs every position read; take --long-sequences window, or refuse"
+        )
+    # a tokenizer of pieces takes seconds to load, so sequences are looked at first
+    encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None
+
+    def visit(record, sequence: str) -> None:
+        if encoder and encoder.long_sequences == "refuse" and len(sequence) > encoder.max_length:
+            encoder.encode(sequence, record.id)
+
+    found = survey(arguments, family, visit)
+    if arguments.output_npz and found.longest_id > LONGEST_ID:
+        raise InputError(
+            f"{Path(arguments.sequences).name} has an id of {found.longest_id:,} characters; npz takes ids of up to "
+            f"{LONGEST_ID:,}, choose another format or shorter ids"
+        )
+    encoder = encoder or Encoder(family, base.path, **options)
+    return Plan(arguments, bundle, base, family, family.alphabet, encoder, pooling, layers, found, notes)
+
+
+def _open(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, ModelFolder, list[str]]:
+    """The model, the folder with the encoder's weights, and what the user should know about them."""
+    path = Path(arguments.model)
+    if path.is_dir() and not any((path / name).is_file() for name in (ADAPTER_CONFIG, MANIFEST)):
+        _no_base(arguments, "a whole model")
+        return None, read_model_folder(path), []
+    (scratch / "model").mkdir()
+    bundle = read_bundle_folder(path) if path.is_dir() else open_bundle(path, scratch / "model")
+    if not bundle.needs_base_model:
+        _no_base(arguments, "all weights")
+        return bundle, bundle.model, []
+    wanted = (bundle.manifest or {}).get("base_model") or {}
+    name = wanted.get("id") or bundle.adapter_config.get("base_model_name_or_path") or "of its author"
+    if not arguments.base_model:
+        raise InputError(f"{path.name} holds an adapter or a head only; give its base model too, {name}")
+    base = open_base_model(arguments.base_model, scratch / "base")
+    if wanted and base.sha256 != wanted["sha256"]:
+        raise InputError(
+            f"{path.name} was trained on another base model, {name}: the SHA-256 of its weights starts with "
+            f"{wanted['sha256'][:12]}, that of the model given with {base.sha256[:12]}"
+        )
+    if bundle.kind == "peft":
+        from .published_adapters import inspect_encoder
+
+        inspect_encoder(bundle, base)
+    notes = []
+    if bundle.kind == "head":
+        notes.append(
+            "only a head was trained and the encoder left as it was, so the vectors are those of the base model"
+        )
+    if "second_model" in (bundle.manifest or {}):
+        notes.append("the model reads pairs with two encoders; the vectors are those of the encoder of first members")
+    return bundle, base, notes
+
+
+def _no_base(arguments: Namespace, what: str) -> None:
+    if arguments.base_model:
+        raise InputError(f"{Path(arguments.model).name} holds {what}; leave the base model empty (--base-model)")
+
+
+def _chosen(asked: str, own: str | None, otherwise: str) -> str:
+    """What the user asked for, or what the model was trained with, or what is usual."""
+    return asked if asked != AUTO else own or otherwise
+
+
+def _pooling(asked: str, manifest: dict, family: Family) -> str:
+    own = manifest.get("pooling")
+    return _chosen(asked, own if own != "none" else None, "last" if family.causal else "mean")
+
+
+def layers_of(text: str, depth: int) -> tuple[int, ...]:
+    """Numbers of layers from ``last``, ``6``, ``-2`` or ``1,6,12``; of several the mean is taken.
+
+    Args:
+        depth: layers that the model has; 0 is the embedding of the tokens, ``depth`` and -1 the last layer.
+
+    Raises:
+        InputError: what is no such list, or a layer that the model does not have.
+
+    >>> layers_of("-1,0,3", 6)
+    (0, 3, 6)
+    """
+    if text == "last":
+        return (depth,)
+    numbers = set()
+    for part in text.split(","):
+        try:
+            number = int(part)
+        except ValueError:
+            raise InputError(f"'{part.strip()}' is not the number of a layer; write 6, or -1, or 1,6,12") from None
+        place = number if number >= 0 else depth + 1 + number
+        if not 0 <= place <= depth:
+            raise InputError(
+                f"the model has no layer {number}: it has {depth} layers, so 0 (the embedding of the tokens) to "
+                f"{depth} are possible, or -1 (the last) to -{depth + 1}"
+            )
+        if place in numbers:
+            raise InputError(f"layer {place} is named twice in '{text}'; name each layer once")
+        numbers.add(place)
+    return tuple(sorted(numbers))
+
+
+def say(notes: list[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)

@@ -1,0 +1,213 @@
+"""The report on embeddings: what became vectors and how, whether these are usable, and how to go on."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__
+from .embedding import about
+from .embedding_inputs import Plan
+from .embedding_summary import Spread, Summary
+from .outputs import Outputs
+from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+
+PACKAGES = ("torch", "transformers", "numpy")
+SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "tokenizer", "precision", "seed")
+NARROW = 0.9  # mean cosine from which vectors are said to point the same way
+POOLING = {
+    "mean": "the mean over its {tokens}",
+    "max": "the largest value of each dimension over its {tokens}",
+    "cls": "the vector of the special token in front of it",
+    "last": "the vector of its last {token}",
+    "none": "the vector of each single {letter}",
+}
+CITATIONS = {
+    "esm2": ("ESM-2: Lin et al. 2023, Science.", "https://doi.org/10.1126/science.ade2574"),
+    "prottrans": ("ProtT5 and its kind: Elnaggar et al. 2021.", "https://doi.org/10.1109/TPAMI.2021.3095381"),
+    "dnabert2": ("DNABERT-2: Zhou et al. 2023.", "https://doi.org/10.48550/arXiv.2306.15006"),
+}
+TRANSFORMERS = ("Transformers: Wolf et al. 2020.", "https://doi.org/10.18653/v1/2020.emnlp-demos.6")
+
+
+def write_report(plan: Plan, summary: Summary, outputs: Outputs) -> None:
+    """Fill what was asked for of report, figures and page."""
+    arguments = plan.arguments
+    if not (arguments.output_report or arguments.output_html or arguments.output_figures):
+        return
+    from .embedding_figures import alikeness
+    from .figure_style import save
+
+    spread = summary.spread()
+    report = embedding_report(plan, summary, spread)
+    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
+        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
+        if spread:
+            formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
+            save(alikeness(spread, summary.sample()[1]), folder, "alikeness", formats)
+        if arguments.output_report:
+            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
+        if arguments.output_html:
+            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+
+
+def embedding_report(plan: Plan, summary: Summary, spread: Spread | None) -> Report:
+    """The whole report, in the order in which a reader asks."""
+    report = Report("Embedding report")
+
+    def section(title: str, *blocks) -> None:
+        if blocks:
+            report.add(Heading(title), *blocks)
+
+    section(
+        "Verdict",
+        Paragraph(headline(plan, summary, spread), strong=True),
+        Paragraph(explanation(plan)),
+        *(Note(text) for text in warnings(plan, summary, spread)),
+    )
+    section("How the vectors differ", *_spread(summary, spread))
+    section("How to go on", Bullets(_next(plan)))
+    section("Sequences", Bullets(_read(plan, summary)))
+    described = about(plan)
+    described["sha256"] = described["sha256"][:16] + "…"  # the whole of it stands in h5 and parquet
+    section(
+        "Model", Table(["Property", "Value"], [[name.replace("_", " "), value] for name, value in described.items()])
+    )
+    settings = {name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS}
+    section("Parameters", JobParameters(settings))
+    versions = {"seqlm": __version__, "python": platform.python_version()}
+    versions |= {package: metadata.version(package) for package in PACKAGES}
+    section("Versions", Bullets([", ".join(f"{name} {version}" for name, version in versions.items())]))
+    cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
+    section("How to cite", References([*cited, TRANSFORMERS]))
+    return report
+
+
+def headline(plan: Plan, summary: Summary, spread: Spread | None) -> str:
+    """The verdict in one sentence."""
+    count = plan.survey.sequences
+    what = f"{count:,} sequence{'s' * (count != 1)}"
+    if plan.pooling == "none":
+        what = f"All {summary.vectors:,} positions of {what}"
+    start = f"{what} became vectors of {plan.family.hidden_size:,} numbers each"
+    if spread and spread.collapsed:
+        return (
+            f"{start}, but these are all but the same: the model tells nothing about what makes the sequences differ."
+        )
+    cut = next((number for rule, number in summary.rules.sequences.items() if rule.startswith("truncated")), 0)
+    if cut:
+        return f"{start}; of {cut:,} only the beginning was read."
+    return f"{start}; every sequence was read whole."
+
+
+def explanation(plan: Plan) -> str:
+    """How a vector came about, in words."""
+    letters = plan.family.one_letter_tokens
+    letter = {"protein": "residue", "DNA": "base"}.get(plan.alphabet, "letter")
+    token = letter if letters else "token"
+    how = POOLING[plan.pooling].format(token=token, tokens=f"{token}s", letter=letter)
+    if plan.pooling == "none" and not letters:
+        how += ", which is that of the token it is a part of"
+    text = f"A vector is {how}, {_layer_text(plan)}, as {shown(plan.name, 80)} sees it"
+    if plan.bundle and plan.bundle.needs_base_model:
+        text += f", a model fine-tuned from {shown(plan.base_name, 80)}"
+    return text + (". It is scaled to length 1." if plan.arguments.normalize else ".")
+
+
+def _layer_text(plan: Plan) -> str:
+    depth = plan.family.depth
+    if plan.layers == (depth,):
+        return f"in the last of {depth} layers"
+    if plan.layers == (0,):
+        return "before the first layer, where no token knows of its neighbours"
+    if len(plan.layers) == 1:
+        return f"in layer {plan.layers[0]} of {depth}"
+    return f"as the mean of the layers {', '.join(map(str, plan.layers))} of {depth}"
+
+
+def warnings(plan: Plan, summary: Summary, spread: Spread | None) -> list[str]:
+    """What a reader must not overlook."""
+    found = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+    if spread and spread.collapsed:
+        found.append(
+            "Vectors that hardly differ come from a model that was never trained, whose training failed, or that is "
+            "not for such sequences. Try another model or another layer."
+        )
+    elif spread and float(spread.cosines.mean()) > NARROW and not plan.arguments.normalize:
+        found.append(
+            "The vectors point much the same way, as is usual for language models. Methods that compare cosines or "
+            "distances should take the mean off first, or scale each dimension (classification and plots of this tool "
+            "suite do)."
+        )
+    if summary.zeros:
+        found.append(f"{summary.zeros:,} vectors are all zeros and have no direction.")
+    if plan.pooling == "cls" and not (plan.bundle and plan.bundle.manifest):
+        found.append(
+            "Many models were never trained to put anything into their first token; mean pooling is the safer choice "
+            "where the model's authors do not say otherwise."
+        )
+    if plan.family.causal and plan.pooling in ("mean", "max"):
+        found.append("In a decoder each token knows only of those before it; the last one has seen the whole sequence.")
+    return found
+
+
+def _spread(summary: Summary, spread: Spread | None) -> list:
+    if not spread:
+        return []
+    vectors, _ = summary.sample()
+    rows = [
+        ["Cosine of two vectors", _range(spread.cosines)],
+        ["The same with the mean vector taken off", _range(spread.centred)],
+        ["Distance from the mean vector, as a share of its length", f"{spread.relative:.3g}"],
+        ["Directions that the vectors fill", f"{spread.dimensions:.1f} of {vectors.shape[1]:,}"],
+        ["Dimensions that never change", f"{spread.constant:,}"],
+        ["Length of a vector", f"{summary.mean_norm:.4g} ({summary.smallest:.4g} to {summary.largest:.4g})"],
+    ]
+    text = (
+        f"Measured on {len(vectors):,} of {summary.vectors:,} vectors, drawn at random; cosines on random pairs of "
+        "them, with the range of the middle 95 %. With the mean taken off, cosines are about 0 on average, and far "
+        "above it for sequences that the model takes for relatives. Lengths are of all vectors, before any scaling."
+    )
+    caption = (
+        "Left: cosines of random pairs of vectors, as they are and with their mean taken off. Right: lengths of the "
+        "vectors before any scaling."
+    )
+    return [Table(["Measure", "Value"], rows), Paragraph(text), Figure("alikeness", caption)]
+
+
+def _range(values: np.ndarray) -> str:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
+
+
+def _next(plan: Plan) -> list[str]:
+    if plan.pooling == "none":
+        return [
+            "Vectors of single positions are for methods that align or compare positions, and for programs of your own.",
+            "Classification and plots need one vector a sequence: choose mean pooling for them.",
+        ]
+    return [
+        "Train a classifier on the vectors: 'Classify embeddings' says how much of a label they hold.",
+        "Look at them: 'Plot embeddings' draws them in two dimensions, also before and after fine-tuning.",
+        "Vectors can be compared with each other only if model, layer and pooling were the same.",
+    ]
+
+
+def _read(plan: Plan, summary: Summary) -> list[str]:
+    found = plan.survey
+    lines = [
+        f"{found.sequences:,} sequences of {found.letters:,} letters, the longest of {found.longest:,}; read as "
+        f"{summary.tokens:,} tokens in {summary.windows:,} windows of at most {plan.encoder.max_length:,}"
+    ]
+    if not plan.family.one_letter_tokens:
+        lines.append(f"{found.letters / max(summary.tokens, 1):.2f} letters a token on average")
+    if found.repeated:
+        lines.append(
+            f"{found.repeated:,} sequence{'s are' if found.repeated > 1 else ' is'} equal to an earlier one and "
+            "so has the same vector; do not let equal ones fall into training and test set"
+        )
+    return lines + summary.rules.lines()

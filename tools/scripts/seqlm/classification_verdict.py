@@ -1,0 +1,197 @@
+"""What the training of a classifier found and how far it can be trusted, in words a biologist understands."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import metrics
+from .baselines import KMER, MAJORITY
+from .classification import CENTROID, CHOSEN, Result
+from .classification_inputs import CROSS_VALIDATION
+from .classification_methods import METHODS, settings_in_words
+from .metrics import Score
+from .report import shown
+from .verdict import FEW_OF_A_CLASS, FEW_UNITS, UNBALANCED, WIDE_INTERVAL, with_interval
+
+SPLIT_WORDS = {
+    "test": "test set",
+    "validation": "validation set",
+    CROSS_VALIDATION: "held-out folds",
+    "train": "training set",
+}
+BASELINE_WORDS = {
+    MAJORITY: "always the class shares of the training set",
+    KMER: "a simple model of short words in the sequences, without embeddings",
+    CENTROID: "the class whose mean embedding is nearest",
+}
+OVERFIT = 0.2  # how much better training may be before the report says so
+NEAR_ONE = 0.98
+_ALWAYS_RIGHT = (
+    "random-forest",
+    "gradient-boosting",
+    "mlp",
+    "rbf-svm",
+)  # on what they learnt, even when they generalise
+
+
+def headline(result: Result) -> str:
+    """The verdict in one sentence."""
+    where, name = f"on the {SPLIT_WORDS[result.plan.deciding]}", subject(result)
+    outcomes = {baseline: outcome(result.differences[baseline]) for baseline in result.baselines}
+    beaten = [one for one, what in outcomes.items() if what == "better"]
+    rest = [one for one, what in outcomes.items() if what != "better"]
+    if not rest:
+        return f"{name[0].upper()}{name[1:]} beats every baseline {where}: the embeddings tell the classes apart."
+    if not beaten:
+        return f"{name[0].upper()}{name[1:]} does not clearly beat any baseline {where}."
+    return f"{name[0].upper()}{name[1:]} beats {_list(beaten)}, but not clearly {_list(rest)}, {where}."
+
+
+def subject(result: Result) -> str:
+    """The judged classifier in words."""
+    if result.judged == CHOSEN:
+        return "the classifier chosen by the training set"
+    return f"the {METHODS[result.judged].words}"
+
+
+def explanation(result: Result) -> str:
+    plan, split = result.plan, result.plan.deciding
+    metric = plan.arguments.metric
+    score = result.scores[result.judged][split][metric]
+    text = (
+        f"Judged by {_in_sentence(metric, plan)} on {len(result.truth[split]):,} sequences that it had not "
+        "learnt from, it "
+        f"reaches {with_interval(score, metric)}. The range is a 95 % interval: how far the score could move "
+        "with other "
+        "sequences of the same kind. A baseline counts as beaten when the whole interval of the difference is "
+        "above zero."
+    )
+    if split == CROSS_VALIDATION:
+        text += (
+            " Each fold was predicted by a classifier that was trained on the others. The classifier that is kept was "
+            "trained on all sequences."
+        )
+    return text
+
+
+def comparisons(result: Result) -> list[str]:
+    """One sentence a baseline."""
+    words = {
+        "better": "the classifier is better, by {}",
+        "worse": "the classifier is worse, by {}",
+        "open": "no clear difference, {}",
+        "undefined": "cannot be compared",
+    }
+    plan, sentences = result.plan, []
+    metric = plan.arguments.metric
+    for name in result.baselines:
+        difference = result.differences[name]
+        what = outcome(difference)
+        if what == "worse":
+            difference = Score(-difference.value, -difference.high, -difference.low)
+        sentences.append(
+            f"{name} ({BASELINE_WORDS[name]}): {with_interval(result.scores[name][plan.deciding][metric], metric)}; "
+            + words[what].format(with_interval(difference, metric))
+            + "."
+        )
+    return sentences
+
+
+def choice_in_words(result: Result) -> list[str]:
+    """How classifier and settings were chosen; nothing where there was nothing to choose."""
+    plan, choice = result.plan, result.choice
+    if not plan.chooses:
+        return []
+    by = "the validation set" if plan.chosen_by_validation else "cross-validation within the training set"
+    metric = _in_sentence(plan.arguments.metric, plan)
+    kept = f"{METHODS[choice.method].words} with {settings_in_words(choice.settings[choice.method])}"
+    lines = [
+        f"Chosen by {by}, by {metric}: {kept}, {choice.scores[choice.method]:.3f} there. The scores that choose "
+        "are too "
+        "good to judge by; the test set had no say."
+        if plan.deciding != CROSS_VALIDATION
+        else f"Chosen by {metric} within the training part, anew in each fold. From all sequences, and kept: {kept}."
+    ]
+    if result.fold_choices:
+        counted = {text: result.fold_choices.count(text) for text in dict.fromkeys(result.fold_choices)}
+        lines.append("Folds chose: " + ", ".join(f"{text} {count} times" for text, count in counted.items()) + ".")
+    return lines
+
+
+def warnings(result: Result) -> list[str]:
+    """What makes the verdict weaker than it looks, the most serious first."""
+    plan, split = result.plan, result.plan.deciding
+    metric = plan.arguments.metric
+    score, learnt = (result.scores[result.judged][one][metric] for one in (split, "train"))
+    found = []
+    called = result.predictions[result.judged][split].argmax(axis=1)
+    if len(np.unique(called)) == 1:
+        only = shown(plan.classes[called[0]])
+        found.append(f"Every sequence is called {only}: the classifier has learnt no difference.")
+    gap = learnt.value - score.value
+    if gap > OVERFIT:
+        usual = result.choice.method in _ALWAYS_RIGHT and learnt.value > NEAR_ONE
+        found.append(
+            f"On what it learnt from, {_in_sentence(metric, plan)} is {learnt.value:.3f}, on new sequences "
+            f"{score.value:.3f}: "
+            "it has learnt much by heart (overfitting). "
+            + (
+                "Such a classifier does so even when it works; a simpler one that scores as well is the better choice."
+                if usual
+                else "More sequences, or a simpler classifier, would help."
+            )
+        )
+    if split == "validation":
+        found.append("There is no test set, so the validation set judges; it chose nothing.")
+    n = len(result.truth[split])
+    if n < FEW_UNITS:
+        found.append(
+            f"Only {n:,} sequences decide: each moves the accuracy by {1 / n:.1%}. Small differences mean nothing."
+        )
+    here = np.bincount(result.truth[split], minlength=len(plan.classes))
+    rare = [shown(plan.classes[c]) for c in np.flatnonzero(here < FEW_OF_A_CLASS)]
+    if rare and n >= FEW_UNITS:
+        found.append(
+            f"Fewer than {FEW_OF_A_CLASS} sequences of {_first(rare)} are in the {SPLIT_WORDS[split]}; how well "
+            "the classifier "
+            "does on so few is mostly luck."
+        )
+    counts = np.bincount(result.truth["train"], minlength=len(plan.classes))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] >= UNBALANCED * counts[least]:
+        found.append(
+            f"The classes are unbalanced: {counts[most]:,} training sequences of {shown(plan.classes[most])}, "
+            f"{counts[least]:,} "
+            f"of {shown(plan.classes[least])}. Look at MCC and balanced accuracy rather than accuracy; class "
+            "weights may help."
+        )
+    if score.high - score.low > WIDE_INTERVAL:
+        found.append(f"The interval is {score.high - score.low:.2f} wide. The true value can be anywhere in it.")
+    if not plan.labels.splits:
+        found.append(
+            "The sets were drawn without regard to how similar sequences are. Where relatives of a test "
+            "sequence are in the "
+            "training set, scores are better than for new families; a split by homology shows by how much."
+        )
+    return found
+
+
+def outcome(difference: Score) -> str:
+    if math.isnan(difference.low):
+        return "undefined"
+    return "better" if difference.low > 0 else "worse" if difference.high < 0 else "open"
+
+
+def _in_sentence(metric: str, plan) -> str:
+    name = metrics.label(metric, len(plan.classes))
+    return name if name.isupper() else name[0].lower() + name[1:]
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _first(names: list[str]) -> str:
+    return _list(names[:3] + ([f"{len(names) - 3:,} more"] if len(names) > 3 else []))

@@ -1,0 +1,207 @@
+"""Apply a trained classifier to embeddings; where labels are given, score it on them too."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .classification_archive import Classifier, open_archive, read_manifest, table_sha256
+from .embedding_columns import Embeddings
+from .embedding_labels import Labels, named_columns, read_labels
+from .embedding_tables import read_embeddings
+from .errors import InputError
+from .outputs import Outputs, write_table
+from .sequences import _shown
+
+TASK = "sequence-classification"
+# A mean of new embeddings this many training deviations away is another model's, or another way of pooling.
+FAR = 3.0
+FAR_SHARE = 0.2  # of the dimensions
+OF_TRAINING = (  # options that only training knows, and their defaults
+    ("cross_validation", 0), ("split_column", None), ("split_pattern", None), ("positive_label", None),
+    ("output_model", None),
+)  # fmt: skip
+
+
+@dataclass
+class Applied:
+    """What came out of applying a classifier.
+
+    Attributes:
+        predictions: (n, classes) probabilities of all embeddings.
+        truth: (m,) class indices of the rows ``labels.rows``; None without labels.
+        scores: of the classifier and of the class shares of its training set: name -> metric -> score.
+    """
+
+    classifier: Classifier
+    embeddings: Embeddings
+    predictions: np.ndarray
+    labels: Labels | None = None
+    truth: np.ndarray | None = None
+    scores: dict[str, dict] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def classes(self) -> list[str]:
+        return self.classifier.classes
+
+    @property
+    def judged(self) -> np.ndarray:
+        """(m, classes) probabilities of the rows whose label is known."""
+        return self.predictions[self.labels.rows]
+
+
+def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
+    """Read classifier, embeddings and labels, predict, and fill every output that was asked for."""
+    for option, unasked in OF_TRAINING:
+        if getattr(arguments, option) != unasked:
+            raise InputError(f"--{option.replace('_', '-')} is for training; leave it out where --model is applied")
+    has_labels = bool(arguments.labels or arguments.label_column)
+    if (arguments.output_metrics or arguments.output_classification_report) and not has_labels:
+        raise InputError(
+            "scores need the true classes; give them with --labels or --label-column, or ask for no scores"
+        )
+    path = Path(arguments.model)
+    if not path.is_file():
+        raise InputError(f"{path} is not a file; give the classifier that this tool wrote in training")
+    folder = scratch / "model"
+    folder.mkdir()
+    manifest = read_manifest(path, folder)
+    embeddings = read_embeddings(arguments.embeddings, named_columns(arguments.labels, arguments.label_column))
+    _check_columns(embeddings, manifest, path.name)
+    labels, truth, notes = None, None, []
+    if has_labels:
+        labels = read_labels(
+            embeddings,
+            arguments.labels,
+            label_column=arguments.label_column,
+            label_pattern=arguments.label_pattern,
+            id_column=arguments.id_column,
+            sequence_column=arguments.sequence_column,
+        )
+        truth = _truth(labels, manifest["classes"], embeddings, path.name)
+        notes += labels.notes
+    notes += _strangeness(embeddings, manifest)
+    classifier = open_archive(path, manifest, folder)
+    from .classification_methods import probabilities
+
+    print(f"predicting {len(embeddings):,} sequences", file=sys.stderr)
+    made = probabilities(classifier.made, embeddings.vectors, len(classifier.classes))
+    if not np.isfinite(made).all():
+        raise InputError(f"{path.name} gives probabilities that are none; train the classifier again")
+    applied = Applied(classifier, embeddings, made, labels, truth, notes=notes)
+    if labels:
+        _score(applied, arguments.seed)
+    _write(applied, arguments, outputs)
+
+
+def _check_columns(embeddings: Embeddings, manifest: dict, model: str) -> None:
+    wanted, given = manifest["columns"], embeddings.columns
+    if len(given) != len(wanted):
+        raise InputError(
+            f"{embeddings.name} has embeddings of {len(given):,} dimensions, and {model} was trained on "
+            f"{len(wanted):,}; "
+            "embed with the same model as for training"
+        )
+    if given != wanted:
+        other = next(place for place, name in enumerate(given) if name != wanted[place])
+        raise InputError(
+            f"{embeddings.name} has '{_shown(given[other])}' where {model} was trained on "
+            f"'{_shown(wanted[other])}'; give the "
+            "same columns in the same order"
+        )
+
+
+def _truth(labels: Labels, classes: list[str], embeddings: Embeddings, model: str) -> np.ndarray:
+    place = {name: number for number, name in enumerate(classes)}
+    for row, text in zip(labels.rows.tolist(), labels.texts, strict=True):
+        if text not in place:
+            raise InputError(
+                f"{labels.source}: '{_shown(embeddings.ids[row])}' has the label '{_shown(text)}', which "
+                f"{model} does not know; "
+                f"it tells {_shown(', '.join(classes), 100)} apart"
+            )
+    return np.array([place[text] for text in labels.texts], dtype=np.int64)
+
+
+def _strangeness(embeddings: Embeddings, manifest: dict) -> list[str]:
+    """What says that these are not the embeddings that the classifier can judge, or be judged by."""
+    if table_sha256(embeddings) == manifest["data_sha256"]:
+        return [
+            "These are the very embeddings that the classifier was made from. What it says of those that it "
+            "learnt is too good "
+            "to judge it by."
+        ]
+    means, deviations = np.array(manifest["means"]), np.array(manifest["deviations"])
+    here = embeddings.vectors.mean(axis=0, dtype=float)
+    varies = deviations > 0
+    far = np.abs(here - means)[varies] > FAR * deviations[varies]
+    if far.mean() > FAR_SHARE if far.size else False:
+        return [
+            f"In {int(far.sum()):,} of {len(varies):,} dimensions these embeddings are far from those of the "
+            "training: they look "
+            "like those of another model, another pooling, or quite other sequences. The predictions then mean nothing."
+        ]
+    return []
+
+
+def _score(applied: Applied, seed: int) -> None:
+    from . import metrics
+    from .baselines import MAJORITY
+
+    counts = np.array(applied.classifier.manifest["counts"], dtype=float)
+    shares = np.repeat([counts / counts.sum()], len(applied.truth), axis=0)
+    positive = 1 if len(applied.classes) == 2 else None
+    for name, found in ((applied.classifier.manifest["classifier"], applied.judged), (MAJORITY, shares)):
+        applied.scores[name] = metrics.scores_for(TASK, applied.truth, found, positive=positive, seed=seed)
+
+
+def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
+    from .classify_outputs import METRIC_COLUMNS, REPORT_COLUMNS, report_rows, versions, write_report
+    from .prediction import cells, columns
+
+    classes, truth = tuple(applied.classes), {}
+    if applied.labels:
+        truth = dict(zip(applied.labels.rows.tolist(), applied.labels.texts, strict=True))
+    if arguments.output_predictions:
+        write_table(
+            outputs.file(arguments.output_predictions),
+            [*columns(TASK, classes), *(["truth"] if applied.labels else [])],
+            (
+                [name, *row, *([truth.get(place, "")] if applied.labels else [])]
+                for place, (name, row) in enumerate(
+                    zip(applied.embeddings.ids, cells(applied.predictions, classes, None), strict=True)
+                )
+            ),
+        )
+    if arguments.output_metrics:
+        write_table(
+            outputs.file(arguments.output_metrics),
+            METRIC_COLUMNS,
+            (
+                [name if number == 0 else f"baseline: {name}", "given", metric, *_three(score), len(applied.truth)]
+                for number, (name, scores) in enumerate(applied.scores.items())
+                for metric, score in scores.items()
+            ),
+        )
+    if arguments.output_classification_report:
+        write_table(
+            outputs.file(arguments.output_classification_report),
+            REPORT_COLUMNS,
+            report_rows("given", applied.truth, applied.judged.argmax(axis=1), applied.classes),
+        )
+    if arguments.output_report or arguments.output_html or arguments.output_figures:
+        from .classify_apply_report import applied_report, save_figures
+
+        report = applied_report(applied, {"seed": str(arguments.seed)}, versions())
+        write_report(arguments, report, lambda folder, formats: save_figures(applied, folder, formats), outputs)
+    for note in applied.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _three(score) -> list[float]:
+    return [score.value, score.low, score.high]

@@ -21,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import dna_models
+import embedding_data
 import labelled_data
 import predicted_data
 import site_data
@@ -74,6 +75,7 @@ def main() -> None:
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     labelled_data.make(HERE, draw)
     predicted_data.make(HERE)
+    embedding_data.make(HERE)
     site_data.make(HERE, draw)
     bundles()
     published_adapter(HERE / "published_adapter.zip")

@@ -91,7 +91,8 @@ def _rows(found: Plot) -> Iterator[list]:
 def _scores(found: Plot) -> Iterator[list]:
     names = found.points.names
     for scores in filter(None, (found.separation, found.picture)):
-        for name, table in zip(names, scores.tables, strict=True):
+        tables = [*zip(names, scores.tables, strict=True), (" - ".join(names[::-1]), scores.differences)]
+        for name, table in tables:
             for metric, judged in table.items():
                 score, chance = judged.score, judged.chance
                 yield [
@@ -107,9 +108,6 @@ def _scores(found: Plot) -> Iterator[list]:
             chance = (own - 1) / (len(counts) - 1)
             label = f"purity of {found.points.classes[c]}"
             yield [name, label, score.value, score.low, score.high, chance, None, None, own]
-    for metric, score in found.separation.differences.items():
-        points = found.separation.tables[0][metric].points
-        yield [f"{names[1]} - {names[0]}", metric, score.value, score.low, score.high, None, None, None, points]
 
 
 def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) -> None:

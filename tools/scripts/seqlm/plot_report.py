@@ -169,7 +169,7 @@ def _table(found: Plot, scores: Scores) -> Table:
     if scores.differences:
         columns += ["Difference"]
         rows = [
-            [*row, score_text(scores.differences[metric], metric)]
+            [*row, score_text(scores.differences[metric].score, metric)]
             for row, metric in zip(rows, scores.tables[0], strict=True)
         ]
     return Table(columns, rows)

@@ -44,10 +44,7 @@ class Plot:
 
     def outcome(self) -> str:
         """``better``, ``worse`` or ``open``: the second table beside the first, in the deciding score."""
-        difference = self.separation.differences[self.deciding]
-        if difference.low > 0:
-            return "better"
-        return "worse" if difference.high < 0 else "open"
+        return {1: "better", -1: "worse", 0: "open"}[self.separation.differences[self.deciding].sign]
 
 
 def headline(found: Plot) -> str:
@@ -105,7 +102,7 @@ def explanation(found: Plot) -> str:
         "the picture. Ranges are 95 % intervals."
     )
     if scores.differences:
-        text += " A difference is called clear when its whole interval is on one side of zero."
+        text += " A difference is called clear when its whole interval is above or below zero and what chance gives."
     return text
 
 
@@ -134,14 +131,8 @@ def differences(found: Plot) -> list[str]:
     before, after = found.quoted
     lines = []
     for name, difference in found.separation.differences.items():
-        way = (
-            "clearly higher"
-            if difference.low > 0
-            else "clearly lower"
-            if difference.high < 0
-            else "no clear difference"
-        )
-        lines.append(f"{LABELS[name]}: {way}; {after} less {before} is {with_interval(difference)}.")
+        way = {1: "clearly higher", -1: "clearly lower", 0: "no clear difference"}[difference.sign]
+        lines.append(f"{LABELS[name]}: {way}; {after} less {before} is {with_interval(difference.score)}.")
     return lines
 
 

@@ -56,6 +56,16 @@ class Judged:
         """Whether the whole interval lies above the middle 95 % of chance."""
         return bool(self.score.low > self.chance.high)
 
+    @property
+    def sign(self) -> int:
+        """Of a difference: 1 or -1 where its whole interval lies on one side of zero and of what chance gives, else 0.
+
+        Both are asked for, since the resamples of points do not know how much of a score is the luck of the labels.
+        """
+        if self.score.low > max(self.chance.high, 0):
+            return 1
+        return -1 if self.score.high < min(self.chance.low, 0) else 0
+
 
 @dataclass
 class Scores:
@@ -64,14 +74,14 @@ class Scores:
     Attributes:
         tables: one dictionary metric -> score for each table.
         classes: for each table, class index -> purity of the points of this class.
-        differences: metric -> second table less the first; empty for one table.
+        differences: metric -> second table less the first, beside that of permuted labels; empty for one table.
         neighbours: k of the scores.
     """
 
     tables: list[dict[str, Judged]]
     neighbours: int
     classes: list[dict[int, Score]] = field(default_factory=list)
-    differences: dict[str, Score] = field(default_factory=dict)
+    differences: dict[str, Judged] = field(default_factory=dict)
 
 
 def score_classes(
@@ -323,7 +333,8 @@ def _judged(
     found = Scores(tables, k)
     if len(drawn) == 2:
         for name in metrics:
-            found.differences[name] = drawn[1][name].less(drawn[0][name]).score()
+            difference = drawn[1][name].less(drawn[0][name]).score()
+            found.differences[name] = Judged(difference, _middle(chances[1][name] - chances[0][name]), points[name])
     return found
 
 

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from seqlm.errors import InputError
-from seqlm.molecules import LONGEST, WRITTEN, alphabet_read, parsed
-from seqlm.sequences import CANONICAL, DNA, TEXT, Record, Rules, clean
-
+from seqlm.molecules import LONGEST, WRITTEN, parsed, read_canonical
+from seqlm.sequences import CANONICAL, PROTEIN, TEXT, Record, Rules, clean
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -69,7 +69,8 @@ def test_as_given_needs_no_rdkit():
 
 
 def test_only_models_of_molecules_read_canonical_smiles():
-    assert alphabet_read(DNA, "as-given") == DNA
-    assert alphabet_read(TEXT, "canonical") == CANONICAL
-    with pytest.raises(InputError, match="this one reads DNA"):
-        alphabet_read(DNA, "canonical")
+    protein, molecule = SimpleNamespace(alphabet=PROTEIN), SimpleNamespace(alphabet=TEXT)
+    read_canonical(protein, molecule)  # of pairs of a protein and a molecule
+    assert (protein.alphabet, molecule.alphabet) == (PROTEIN, CANONICAL)
+    with pytest.raises(InputError, match="this one reads protein sequences"):
+        read_canonical(protein)

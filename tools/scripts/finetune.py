@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_report, number
+from seqlm.arguments import add_columns, add_computing, add_model, add_molecules, add_report, number
 from seqlm.errors import Parser, run
 
 TASKS = (
@@ -62,6 +62,7 @@ def options():
     )
     add_columns(parser)
 
+    add_molecules(parser)
     residues = parser.add_argument_group("labels of residues, and pairs")
     residues.add_argument(
         "--sequences",

@@ -49,6 +49,22 @@ def add_model(parser: Parser, help: str) -> None:
     parser.add_argument("--model", required=True, metavar="PATH", help=help)
 
 
+def add_molecules(parser: Parser) -> None:
+    group = parser.add_argument_group("molecules")
+    group.add_argument(
+        "--smiles",
+        default="as-given",
+        choices=["as-given", "canonical"],
+        help="canonical: every molecule in RDKit's one way of writing it",
+    )
+    group.add_argument(
+        "--tokenizer",
+        default="repaired",
+        choices=["repaired", "as-published"],
+        help="what to do with a published tokenizer that loses atoms, as that of ChemBERTa-2 loses Cl and Br",
+    )
+
+
 def add_computing(parser: Parser) -> None:
     group = parser.add_argument_group("computing")
     group.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="auto: a GPU if there is one")

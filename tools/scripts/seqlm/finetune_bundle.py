@@ -12,6 +12,7 @@ from .adapters import save_adapter
 from .bundle import open_bundle, write_bundle
 from .finetune_inputs import SETTINGS, Plan, Reader
 from .manifest import write_manifest
+from .sequences import CANONICAL
 from .tasks import Head
 from .tokens import TOKENIZER_FILES
 from .versions import versions
@@ -71,7 +72,13 @@ def _manifest(plan: Plan, head: Head) -> dict:
         "data_sha256": plan.dataset.sha256,
         "metrics": {},
     }
-    return manifest | ({"second_model": _model(plan.second)} if plan.second else {})
+    if any(reader.encoder.repairs for reader in (plan.reader, plan.second) if reader):
+        manifest["tokenizer"] = "repaired"
+    if plan.second:
+        manifest["second_model"] = _model(plan.second)
+        if plan.second.family.alphabet == CANONICAL:
+            manifest["second_model"]["alphabet"] = CANONICAL
+    return manifest
 
 
 def _model(reader: Reader) -> dict:

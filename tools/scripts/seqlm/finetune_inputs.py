@@ -20,6 +20,7 @@ from .families import Family, recognise
 from .labels import GivenSplit, read_examples
 from .manifest import check_labels, level_of
 from .model_files import ModelFolder, read_model_folder
+from .molecules import read_canonical
 from .pairs import PairReader, make_pair_splits, names_in, read_members
 from .residue_labels import ResidueReader, merging
 from .sequences import PROTEIN, Rules
@@ -161,6 +162,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     second = None
     if arguments.second_model:
         second = _open_reader(arguments, arguments.second_model, scratch / "second", "mean", arguments.second_model_id)
+    if arguments.smiles == "canonical":
+        read_canonical(*(one.family for one in (reader, second) if one))
     read = {"sequence": _read_sequences, "residue": _read_residues, "pair": _read_pairs}[level]
     plan = read(arguments, scratch, reader, second)
     if plan.labels:
@@ -213,6 +216,7 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
         max_length=arguments.max_length if scratch.name == "base" else 0,  # a second model reads what it was made for
         long_sequences=arguments.long_sequences,
         pooling=pooling,
+        tokenizer=arguments.tokenizer,
     )
     return Reader(base, family, encoder, name or base.config.get("_name_or_path") or base.path.name)
 

@@ -342,6 +342,8 @@ def _length_rules(plan: Plan, sets: dict[str, Examples]) -> Rules:
     rules, limit = Rules(), plan.encoder.max_length
     lists = [sets["train"].encoded] if plan.level == "pair" else [examples.encoded for examples in sets.values()]
     for one in (one for encoded in lists for one in encoded):
+        for rule, letters in one.changes().items():
+            rules.count(rule, letters)
         if one.cut:
             rules.count(f"truncated to {limit:,} tokens", one.cut)
         elif len(one.rows) > 1:

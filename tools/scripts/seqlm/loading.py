@@ -34,7 +34,7 @@ class SequenceModel(nn.Module):
         head: maps vectors of units to outputs; None where only the vectors are wanted.
         layers: numbers of the layers whose mean is the vector of a token, 0 for the embedding of the tokens; empty for
             the last.
-        blocks: name of the module that holds the layers, see :attr:`seqlm.families.Family.layers`.
+        blocks, tokens_first: where the layers are and what they hand on, see :class:`seqlm.families.Family`.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class SequenceModel(nn.Module):
         task: Task | None = None,
         layers: tuple[int, ...] = (),
         blocks: str = "",
+        tokens_first: bool = False,
     ):
         super().__init__()
         self.backbone, self.head, self.hidden_size, self.task = backbone, head, hidden_size, task
-        self.layers, self.blocks = layers, blocks
+        self.layers, self.blocks, self.tokens_first = layers, blocks, tokens_first
 
     @property
     def device(self) -> torch.device:
@@ -74,7 +75,8 @@ class SequenceModel(nn.Module):
         def before(_, arguments: tuple, keywords: dict) -> None:
             nonlocal passed
             if passed in self.layers:
-                add(arguments[0] if arguments else keywords["hidden_states"])
+                states = arguments[0] if arguments else keywords["hidden_states"]
+                add(states.transpose(0, 1) if self.tokens_first else states)
                 if passed == max(self.layers):
                     raise _Reached
             passed += 1
@@ -198,6 +200,7 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are named below
             output_loading_info=True,
         )
     except torch.OutOfMemoryError:
@@ -266,6 +269,7 @@ def load_finetuned(
         max_length=manifest["max_length"],
         long_sequences=manifest["long_sequences"],
         pooling=manifest["pooling"],
+        tokenizer=manifest.get("tokenizer", "as-published"),
     )
     model = SequenceModel(backbone, family.hidden_size, head, task).to(device).eval()
     threshold = manifest.get("threshold")

@@ -17,7 +17,8 @@
      "versions": {"torch": "2.13.0"}, "seed": 42, "data_sha256": "3a…"}
 
 A head of pairs says ``"pairs": "symmetric"`` or ``"ordered"``, and ``second_model`` is there, like ``base_model``,
-where another model reads the second members.
+where another model reads the second members. The alphabet ``canonical SMILES`` has every molecule written by RDKit
+before it is read, and ``"tokenizer": "repaired"`` mends a tokenizer that loses atoms, which otherwise stays as it is.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ TASKS = (
 )  # fmt: skip
 _LEVELS = ("residue", "pair")
 WITHOUT_HEAD = ("causal-lm", "masked-lm")  # they use the head that transformers gives the model
+ALPHABETS = ("protein", "DNA", "text", "canonical SMILES")
 METHODS = ("lora", "dora", "full", "head", "pretrain")
 
 
@@ -177,7 +179,9 @@ def _threshold(value):
         _number(0, 1)(value)
 
 
-_MODEL = _object({"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100))})
+_MODEL = _object(
+    {"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100)), "alphabet": _one_of(*ALPHABETS)}
+)
 
 _check = _object(
     {
@@ -186,7 +190,7 @@ _check = _object(
         "method": _one_of(*METHODS),
         "labels": _or_null(_labels),
         "family": _word,
-        "alphabet": _one_of("protein", "DNA", "text"),
+        "alphabet": _one_of(*ALPHABETS),
         "pooling": _or_null(_one_of("mean", "cls", "max", "last", "none")),
         "max_length": _whole(1, 1 << 30),
         "long_sequences": _one_of("window", "truncate", "refuse"),
@@ -214,6 +218,7 @@ _check = _object(
         "metrics": _table(_table(_score)),
         "settings": _table(_scalar),
         "data_sha256": _or_null(_digests),
+        "tokenizer": _one_of("repaired", "as-published"),
     },
 )
 

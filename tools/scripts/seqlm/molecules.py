@@ -10,26 +10,32 @@ from __future__ import annotations
 import logging
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import InputError
 from .sequences import CANONICAL, TEXT, Record, Rules, _shown
+
+if TYPE_CHECKING:
+    from .families import Family
 
 LONGEST = 5_000  # letters; RDKit takes minutes for more, and no molecule of this kind of data has a tenth of it
 WRITTEN = "SMILES written in canonical form"
 SMILES = ("as-given", "canonical")
 
 
-def alphabet_read(alphabet: str, smiles: str) -> str:
-    """The alphabet of a model whose molecules are to be read as ``smiles`` says.
+def read_canonical(*families: Family) -> None:
+    """Let models of molecules read canonical SMILES, whatever is given.
 
     Raises:
-        InputError: canonical SMILES for a model that does not read molecules.
+        InputError: none of the models reads molecules.
     """
-    if smiles != "canonical":
-        return alphabet
-    if alphabet not in (TEXT, CANONICAL):
-        raise InputError(f"canonical SMILES are for models of molecules; this one reads {alphabet} sequences")
-    return CANONICAL
+    of_molecules = [family for family in families if family.alphabet in (TEXT, CANONICAL)]
+    if not of_molecules:
+        raise InputError(
+            f"canonical SMILES are for models of molecules; this one reads {families[0].alphabet} sequences"
+        )
+    for family in of_molecules:
+        family.alphabet = CANONICAL
 
 
 def canonical(record: Record, rules: Rules, path: str | Path) -> str:

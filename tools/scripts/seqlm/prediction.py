@@ -69,14 +69,16 @@ class _Changes:
 
     def of(self, name: str, encoded, limit: int) -> str:
         """The note of one sequence that was read as ``encoded``."""
-        note = self.notes.pop(name, "")
+        notes = [self.notes.pop(name, "")]
+        for rule, letters in encoded.changes().items():
+            self.rules.count(rule, letters)
+            notes.append(f"{rule} ({letters})")
         if encoded.cut:
             self.rules.count(f"truncated to {limit:,} tokens", encoded.cut)
-            cut = f"{encoded.cut} tokens cut off at the end"
-            return f"{note}; {cut}" if note else cut
-        if len(encoded.rows) > 1:
+            notes.append(f"{encoded.cut} tokens cut off at the end")
+        elif len(encoded.rows) > 1:
             self.rules.count(f"read in overlapping windows of {limit:,} tokens", encoded.tokens)
-        return note
+        return "; ".join(filter(None, notes))
 
 
 def predict(plan: Plan, outputs: Outputs) -> None:
@@ -207,7 +209,12 @@ def _pairs(plan: Plan, changes: _Changes, restored, budget: int, device, progres
     others = vectors
     if plan.second:
         base, family = plan.second
-        encoder = Encoder(family, base.path, long_sequences=plan.bundle.manifest["long_sequences"])
+        encoder = Encoder(
+            family,
+            base.path,
+            long_sequences=plan.bundle.manifest["long_sequences"],
+            tokenizer=plan.bundle.manifest.get("tokenizer", "as-published"),
+        )
         backbone = loading.load_backbone(base.path, family, loading.torch.float32, device)
         others = embedded(loading.SequenceModel(backbone, family.hidden_size), encoder, second)
     elif second is not first:

@@ -103,7 +103,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
             )
         model = open_base_model(arguments.second_model, scratch / "second")
         _same_model(model, second, path.name)
-        plan.second = (model, recognise(model.path, model.config))
+        plan.second = (model, recognise(model.path, model.config, second.get("alphabet", "auto")))
     elif arguments.second_model:
         raise InputError(f"{path.name} reads both members with one model; leave the second model empty")
     return plan

@@ -188,7 +188,8 @@ def load_published(
     own = {"shift": head.shift, "scale": head.scale}
     head.load_state_dict({name: tensors[source].float() for name, source in found.head_tensors.items()} | own)
     task = Task(found.task, found.labels)
-    encoder = Encoder(family, base.path, pooling=found.pooling)
+    # its author trained it on whatever transformers makes of the tokenizer
+    encoder = Encoder(family, base.path, pooling=found.pooling, tokenizer="as-published")
     return Finetuned(SequenceModel(backbone, family.hidden_size, head, task).to(device).eval(), encoder, task)
 
 

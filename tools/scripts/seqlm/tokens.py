@@ -233,7 +233,7 @@ class Encoder:
         for (name, sequence), reading in zip(items, readings, strict=True):
             if not len(reading.ids):
                 raise InputError(f"the sequence '{name}' has no token that the model knows")
-            if self.alphabet != TEXT and (reading.unknown or reading.unread):
+            if self.alphabet in LETTERS and (reading.unknown or reading.unread):
                 self._check_unknown(name, sequence, reading)
             if self._reader.largest == 0:  # a table was checked once and for all
                 self._check_ids(int(reading.ids.max()))

@@ -30,7 +30,11 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     layers = () if plan.layers == (family.depth,) else plan.layers
     model = loading.SequenceModel(
-        _backbone(plan, device), family.hidden_size, layers=layers, blocks=family.layers
+        _backbone(plan, device),
+        family.hidden_size,
+        layers=layers,
+        blocks=family.layers,
+        tokens_first=family.tokens_first,
     ).eval()
     budget = inference.batch_tokens(arguments.batch_tokens, device)
     shape = Shape(

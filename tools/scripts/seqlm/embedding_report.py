@@ -187,7 +187,7 @@ def _range(values: np.ndarray) -> str:
 def _next(plan: Plan) -> list[str]:
     if plan.pooling == "none":
         return [
-            "Vectors of single positions are for methods that align or compare positions, and for programs of your own.",
+            "Vectors of single positions are for methods that compare positions, and for programs of your own.",
             "Classification and plots need one vector a sequence: choose mean pooling for them.",
         ]
     return [

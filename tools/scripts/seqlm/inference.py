@@ -58,7 +58,7 @@ def pooled_vectors(
         pooled = torch.full((len(encoded), model.hidden_size), -torch.inf)
         for part, (found,) in passes:
             owners = torch.tensor([row.owner for row in part])
-            pooled.index_reduce_(0, owners, found, "amax")
+            pooled.scatter_reduce_(0, owners[:, None].expand_as(found), found, "amax")
         return pooled
     sums = torch.zeros(len(encoded), model.hidden_size)
     totals = torch.zeros(len(encoded))

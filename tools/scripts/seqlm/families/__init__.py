@@ -48,6 +48,7 @@ class Family:
     }
     layer_norms: ClassVar[list[str]] = ["LayerNorm"]
     layers: ClassVar[str] = "layer"
+    tokens_first: ClassVar[bool] = False  # whether layers hand on (tokens, rows, hidden)
 
     @classmethod
     def fits(cls, config: dict) -> bool:

@@ -19,6 +19,7 @@ class XLNet(Family):
     suffix = ("<sep>", "<cls>")
     hard_limit = False
     window = 512
+    tokens_first = True
     # its attention is made of bare parameters, which an adapter cannot be put on; what is left is the feed-forward part
     lora_modules = {"all-linear": ["layer_1", "layer_2"]}  # noqa: RUF012
     layer_norms = ["layer_norm"]  # noqa: RUF012

@@ -77,7 +77,8 @@ def read(path: Path, count: int) -> list[tuple[str, str]]:
     from seqlm.sequences import read_records
 
     records = [(record.id, record.sequence[:LONGEST]) for record in read_records(path)]
-    return [records[index * len(records) // count] for index in range(min(count, len(records)))]
+    count = min(count, len(records))
+    return [records[index * len(records) // count] for index in range(count)]
 
 
 def matmul_rate(torch) -> float:
@@ -128,7 +129,7 @@ def run_way(way: str, shape: str, folder: Path, sequences: list[tuple[str, str]]
         start = time.perf_counter()
         encoded = encoder.encode_many(done)
         rows = rows_of(encoded)
-        longest = max(len(encoder.tokens(sequence)) for _, sequence in sequences) + 2 if way == "one-batch" else 0
+        longest = max(one.longest for one in encoder.encode_many(sequences)) if way == "one-batch" else 0
         vectors = []
         # eager attention of our own architecture is torch's unfused kernel
         with torch.inference_mode(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
@@ -158,10 +159,16 @@ BIOTRAINER = """
 import json, logging, resource, sys, time, warnings
 warnings.filterwarnings("ignore"); logging.disable(logging.CRITICAL)
 import numpy as np, torch
-from biotrainer.embedders import get_embedding_service
+from biotrainer.embedders import EmbeddingService
+from biotrainer.embedders.huggingface import ESM2
+from transformers import EsmModel, EsmTokenizer
 if __name__ == "__main__":
     folder, fasta, target = sys.argv[1:]
-    service = get_embedding_service(folder, None, device=torch.device("cpu"))
+    # its own class for ESM-2, which it takes for models by their published name only; that for folders pools padding
+    service = EmbeddingService(ESM2(
+        name="facebook/esm2_t6_8M_UR50D", model=EsmModel.from_pretrained(folder).eval(),
+        tokenizer=EsmTokenizer.from_pretrained(folder), use_half_precision=False, device=torch.device("cpu"),
+    ))
     start = time.perf_counter()
     ids, vectors = [], []
     for record, vector in service.generate_embeddings(fasta, reduce=True):

@@ -20,6 +20,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import classifier_data
 import dna_models
 import embedding_data
 import labelled_data
@@ -76,6 +77,7 @@ def main() -> None:
     labelled_data.make(HERE, draw)
     predicted_data.make(HERE)
     embedding_data.make(HERE)
+    classifier_data.make(HERE)
     site_data.make(HERE, draw)
     bundles()
     published_adapter(HERE / "published_adapter.zip")

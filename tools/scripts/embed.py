@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_report, add_sequences, number
+from seqlm.arguments import add_columns, add_computing, add_model, add_molecules, add_report, add_sequences, number
 from seqlm.errors import Parser, run
 
 
@@ -47,14 +47,9 @@ def options():
         help="over that; auto: as the model was fine-tuned, else overlapping windows",
     )
     vectors.add_argument(
-        "--tokenizer",
-        default="auto",
-        choices=["auto", "repaired", "as-published"],
-        help="repaired: one that loses atoms of molecules is mended; auto: as the model was fine-tuned, else repaired",
-    )
-    vectors.add_argument(
         "--precision-of-output", default="fp32", choices=["fp32", "fp16"], help="of the numbers in npz and h5"
     )
+    add_molecules(parser, finetuned=True)
     add_computing(parser)
 
     outputs = parser.add_argument_group("outputs, at least one of them")

@@ -49,19 +49,22 @@ def add_model(parser: Parser, help: str) -> None:
     parser.add_argument("--model", required=True, metavar="PATH", help=help)
 
 
-def add_molecules(parser: Parser) -> None:
+def add_molecules(parser: Parser, finetuned: bool = False) -> None:
+    """``finetuned``: the model may be one that was fine-tuned with choices of its own, which ``auto`` follows."""
     group = parser.add_argument_group("molecules")
+    auto, note = (["auto"], "; auto: as the model was fine-tuned, else {}") if finetuned else ([], "")
     group.add_argument(
         "--smiles",
-        default="as-given",
-        choices=["as-given", "canonical"],
-        help="canonical: every molecule in RDKit's one way of writing it",
+        default=[*auto, "as-given"][0],
+        choices=[*auto, "as-given", "canonical"],
+        help="canonical: every molecule in RDKit's one way of writing it" + note.format("as given"),
     )
     group.add_argument(
         "--tokenizer",
-        default="repaired",
-        choices=["repaired", "as-published"],
-        help="what to do with a published tokenizer that loses atoms, as that of ChemBERTa-2 loses Cl and Br",
+        default=[*auto, "repaired"][0],
+        choices=[*auto, "repaired", "as-published"],
+        help="what to do with a published tokenizer that loses atoms, as that of ChemBERTa-2 loses Cl and Br"
+        + note.format("repaired"),
     )
 
 

@@ -95,7 +95,10 @@ def _backbone(plan: Plan, device):
 def _sequences(plan: Plan) -> Iterator[tuple[str, str]]:
     """(id, cleaned sequence) of every record; what is changed was counted by the survey."""
     for record in records(plan.arguments):
-        yield record.id, clean(record, plan.alphabet, plan.family.replacements, Rules(), plan.arguments.sequences)
+        yield (
+            record.id,
+            clean(record, plan.family.alphabet, plan.family.replacements, Rules(), plan.arguments.sequences),
+        )
 
 
 def _pooled(plan: Plan, model, budget: int, progress, summary: Summary) -> Iterator[Piece]:

@@ -13,6 +13,8 @@ from .families import Family, recognise
 from .finetune_inputs import open_base_model
 from .manifest import FILE as MANIFEST
 from .model_files import ModelFolder, read_model_folder
+from .molecules import read_canonical
+from .sequences import CANONICAL, TEXT
 from .survey import Survey, survey
 from .tokens import Encoder
 
@@ -29,7 +31,6 @@ class Plan:
     Attributes:
         bundle: what --model is, where it is no plain Hugging Face folder.
         base: the model folder that holds the weights of the encoder.
-        alphabet: in which sequences are read.
         pooling: ``mean``, ``cls``, ``max``, ``last`` or ``none``.
         layers: numbers of the layers whose mean is taken, 0 the embedding of the tokens, ``family.depth`` the last.
         survey: what the file of sequences holds.
@@ -40,7 +41,6 @@ class Plan:
     bundle: Bundle | None
     base: ModelFolder
     family: Family
-    alphabet: str
     encoder: Encoder
     pooling: str
     layers: tuple[int, ...]
@@ -72,6 +72,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     bundle, base, notes = _open(arguments, scratch)
     manifest = bundle.manifest if bundle and bundle.manifest else {}
     family = recognise(base.path, base.config, manifest.get("alphabet", AUTO))
+    if arguments.smiles == "canonical":
+        read_canonical(family)
+    elif arguments.smiles == "as-given" and family.alphabet == CANONICAL:
+        family.alphabet = TEXT
     pooling = _pooling(arguments.pooling, manifest, family)
     layers = layers_of(arguments.layer, family.depth)
     if arguments.normalize and pooling == "none":
@@ -80,7 +84,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         "max_length": arguments.max_length or manifest.get("max_length", 0),
         "long_sequences": _chosen(arguments.long_sequences, manifest.get("long_sequences"), "window"),
         "pooling": pooling,
-        "tokenizer": _chosen(arguments.tokenizer, manifest.get("tokenizer"), "repaired"),
+        # a fine-tuned model that does not say so was trained with the tokenizer as it was published
+        "tokenizer": _chosen(
+            arguments.tokenizer, manifest.get("tokenizer"), "as-published" if manifest else "repaired"
+        ),
     }
     if pooling == "none" and options["long_sequences"] == "truncate":
         raise InputError(
@@ -100,7 +107,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"{LONGEST_ID:,}, choose another format or shorter ids"
         )
     encoder = encoder or Encoder(family, base.path, **options)
-    return Plan(arguments, bundle, base, family, family.alphabet, encoder, pooling, layers, found, notes)
+    return Plan(arguments, bundle, base, family, encoder, pooling, layers, found, notes)
 
 
 def _open(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, ModelFolder, list[str]]:

@@ -17,7 +17,7 @@ from .outputs import Outputs
 from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
 
 PACKAGES = ("torch", "transformers", "numpy")
-SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "tokenizer", "precision", "seed")
+SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "smiles", "tokenizer", "precision", "seed")
 NARROW = 0.9  # mean cosine from which vectors are said to point the same way
 POOLING = {
     "mean": "the mean over its {tokens}",
@@ -107,7 +107,7 @@ def headline(plan: Plan, summary: Summary, spread: Spread | None) -> str:
 def explanation(plan: Plan) -> str:
     """How a vector came about, in words."""
     letters = plan.family.one_letter_tokens
-    letter = {"protein": "residue", "DNA": "base"}.get(plan.alphabet, "letter")
+    letter = {"protein": "residue", "DNA": "base"}.get(plan.family.alphabet, "letter")
     token = letter if letters else "token"
     how = POOLING[plan.pooling].format(token=token, tokens=f"{token}s", letter=letter)
     if plan.pooling == "none" and not letters:

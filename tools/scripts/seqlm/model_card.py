@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .manifest import level_of
-from .sequences import PROTEIN
+from .sequences import DNA, PROTEIN
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
 TITLES = {"multi-label": "Several labels at once"}
@@ -22,7 +22,17 @@ METHODS = {
     "head": "a head on the unchanged model",
     "pretrain": "all weights, from scratch",
 }
-ENCODERS = {"t5": "T5EncoderModel"}  # AutoModel would bring the decoder along
+# AutoModel would bring the decoder of T5 along, and take DNABERT-2 for a BERT
+ENCODERS = {"t5": "T5EncoderModel", "dnabert2": "DnaBert2Model"}
+OWN_ARCHITECTURES = {"dnabert2": "seqlm.models.dnabert2"}
+WITH_MASK = (
+    '    tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)',
+    '    letters = tokens.pop("special_tokens_mask")[0] == 0',
+)
+NO_END = (
+    '    tokens = tokenizer(text, return_tensors="pt")',
+    '    letters = torch.arange(tokens["input_ids"].shape[1]) > 0  # all but <cls>',
+)
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.tasks.paired
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -108,7 +118,10 @@ def _usage(manifest: dict) -> str:
 def _snippet(manifest: dict) -> list[str]:
     """Python that gives what ``predict`` gives, with nothing but the public libraries."""
     head, base, second = manifest["head"], manifest.get("base_model"), manifest.get("second_model")
-    encoder = ENCODERS.get(manifest["family"], "AutoModel")
+    encoder, own = ENCODERS.get(manifest["family"], "AutoModel"), OWN_ARCHITECTURES.get(manifest["family"])
+    public = {*([] if own else [encoder]), "AutoTokenizer", *(["AutoModel"] if second else [])}
+    # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
+    no_end = manifest["family"] == "esm" and manifest["alphabet"] == DNA
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ("lora", "dora")
     lines = [
@@ -116,17 +129,21 @@ def _snippet(manifest: dict) -> list[str]:
         *(["from peft import PeftModel"] if adapter else []),
         "from safetensors.torch import load_file",
         "from torch.nn.functional import linear",
-        f"from transformers import {', '.join(sorted({encoder, 'AutoTokenizer', *(['AutoModel'] if second else [])}))}",
+        f"from transformers import {', '.join(sorted(public))}",
+        *(
+            [f"from {own} import {encoder}  # in tools/scripts of SeqLM for Galaxy; transformers has none"]
+            if own
+            else []
+        ),
         "",
         "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
-        '    tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)',
-        '    letters = tokens.pop("special_tokens_mask")[0] == 0',
+        *(NO_END if no_end else WITH_MASK),
         "    with torch.inference_mode():",
         "        return model.float().eval()(**tokens).last_hidden_state[0], letters",
         "",
         'folder = "."',
         'head = load_file(f"{folder}/head.safetensors")',
-        f"tokenizer = AutoTokenizer.from_pretrained({source})",
+        f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
     ]
@@ -143,7 +160,8 @@ def _snippet(manifest: dict) -> list[str]:
         lines += [own, f"first = {pooled}"]
         if second:
             lines += [
-                "# AutoModel is T5EncoderModel for a T5; DNA has no blanks between its letters",
+                "# AutoModel is T5EncoderModel for a T5, DnaBert2Model of SeqLM for a DNABERT-2; DNA has no",
+                "# blanks between its letters",
                 f"tokenizer = AutoTokenizer.from_pretrained({_python(second)})",
                 f"model = AutoModel.from_pretrained({_python(second)})",
             ]

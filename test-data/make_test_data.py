@@ -24,6 +24,7 @@ import classifier_data
 import dna_models
 import embedding_data
 import labelled_data
+import molecule_data
 import predicted_data
 import site_data
 import torch
@@ -57,7 +58,7 @@ FREQUENCIES = dict(
 
 def main() -> None:
     tiny = {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}
-    tiny |= {"dnabert2": dna_models.tiny_dnabert2}
+    tiny |= {"dnabert2": dna_models.tiny_dnabert2, "chemberta": molecule_data.tiny_chemberta}
     for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,6 +76,7 @@ def main() -> None:
     one_class(HERE / "one_class.fasta", rng)
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     labelled_data.make(HERE, draw)
+    molecule_data.make(HERE)
     predicted_data.make(HERE)
     embedding_data.make(HERE)
     classifier_data.make(HERE)

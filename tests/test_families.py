@@ -8,6 +8,7 @@ import pytest
 import torch
 from family_makers import MAKERS, SPACED, make, sequences
 from safetensors.torch import load_file, save_file
+from script_batch import run_batch
 from seqlm.adapters import LoraSettings, add_adapter
 from seqlm.errors import InputError
 from seqlm.families import recognise
@@ -125,7 +126,7 @@ def test_an_encoder_sees_what_comes_after_as_well(folder, name):
 def test_an_adapter_is_trained_and_nothing_else(folder, name, modules):
     model, encoder, family = loaded(folder(name))
     if modules not in family.lora_modules:
-        with pytest.raises(InputError, match=f"takes no adapter on its '{modules}'; choose all-linear"):
+        with pytest.raises(InputError, match=f"take no adapter on '{modules}'; choose all-linear"):
             add_adapter(model.backbone, family, LoraSettings(rank=2, modules=modules), "base")
         return
     settings = LoraSettings(rank=2, modules=modules, layer_norms=True)
@@ -189,11 +190,36 @@ def test_pieces_of_several_letters_are_no_single_residues(folder):
     assert not family.one_letter_tokens
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_activations_are_computed_again_where_the_architecture_can(folder, name):
+    model, _, family = loaded(folder(name))
+    if family.checkpointing:
+        family.check_training(checkpointing=True)
+        model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+        return
+    with pytest.raises(InputError, match="cannot be trained with gradient checkpointing"):
+        family.check_training(checkpointing=True)
+    with pytest.raises(ValueError, match="does not support"):
+        model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+
+
+def test_training_that_an_architecture_does_not_allow_is_refused_before_torch(folder, data, tmp_path):
+    options = ["--train", data / "sites_train.fasta", "--output-model", "bundle.zip", "--model", folder("xlnet")]
+    (adapted, checkpointed) = run_batch(
+        [
+            (tmp_path, "finetune", *options, "--lora-modules", "attention"),
+            (tmp_path, "finetune", *options, "--lora-modules", "all-linear", "--gradient-checkpointing"),
+        ],
+        torch=False,
+    )
+    assert adapted.returncode == checkpointed.returncode == 2
+    assert adapted.stderr.startswith("error: XLNet models take no adapter on 'attention'; choose all-linear")
+    assert checkpointed.stderr.startswith("error: XLNet models cannot be trained with gradient checkpointing")
+
+
 def test_a_model_that_names_code_of_its_own_is_not_taken_for_a_plain_one(folder):
     config = read_model_folder(folder("grover")).config | {"auto_map": {"AutoModel": "modeling_bert.BertModel"}}
-    with pytest.raises(
-        InputError, match=r"code of its own \(modeling_bert.BertModel\), which is never run"
-    ):
+    with pytest.raises(InputError, match=r"code of its own \(modeling_bert.BertModel\), which is never run"):
         recognise(folder("grover"), config)
 
 

@@ -47,11 +47,7 @@ def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, bas
 
     if settings.rank > family.hidden_size:
         raise InputError(f"the LoRA rank {settings.rank} is above the width of the model, {family.hidden_size}")
-    if settings.modules not in family.lora_modules:
-        raise InputError(
-            f"a {family.name} model takes no adapter on its '{settings.modules}'; choose "
-            f"{' or '.join(family.lora_modules)}"
-        )
+    family.check_training(settings.modules)
     layers = None
     if settings.last_layers:
         depth = len(next(m for name, m in backbone.named_modules() if name.split(".")[-1] == family.layers))

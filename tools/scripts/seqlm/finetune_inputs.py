@@ -158,6 +158,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     _check_options(arguments, level)
     pooling = "none" if level == "residue" else arguments.pooling
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
+    adapted = arguments.lora_modules if arguments.method in ("lora", "dora") else None
+    reader.family.check_training(adapted, arguments.gradient_checkpointing and arguments.method != "head")
     reader.revision = arguments.model_revision
     second = None
     if arguments.second_model:

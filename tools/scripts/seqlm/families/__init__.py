@@ -48,6 +48,7 @@ class Family:
     }
     layer_norms: ClassVar[list[str]] = ["LayerNorm"]
     layers: ClassVar[str] = "layer"
+    checkpointing: ClassVar[bool] = True  # whether activations can be computed again instead of being kept
     tokens_first: ClassVar[bool] = False  # whether layers hand on (tokens, rows, hidden)
 
     @classmethod
@@ -114,6 +115,19 @@ class Family:
         return next(
             int(self.config[key]) for key in ("num_hidden_layers", "num_layers", "n_layer") if key in self.config
         )
+
+    def check_training(self, adapted: str | None = None, checkpointing: bool = False) -> None:
+        """Refuse a way of training that the architecture does not allow.
+
+        Args:
+            adapted: a key of ``lora_modules``; None without an adapter.
+        """
+        if adapted is not None and adapted not in self.lora_modules:
+            raise InputError(
+                f"{self.name} models take no adapter on '{adapted}'; choose {' or '.join(self.lora_modules)}"
+            )
+        if checkpointing and not self.checkpointing:
+            raise InputError(f"{self.name} models cannot be trained with gradient checkpointing; leave it out")
 
     def load(self, folder: Path, **options):
         """The encoder as transformers' own class, without any head."""

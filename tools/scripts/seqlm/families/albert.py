@@ -17,6 +17,7 @@ class Albert(Family):
     model_types = ("albert",)
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
+    checkpointing = False
     lora_modules = {  # noqa: RUF012
         "query-value": ["query", "value"],
         "attention": ["query", "key", "value", "dense"],

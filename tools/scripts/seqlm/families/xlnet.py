@@ -20,6 +20,7 @@ class XLNet(Family):
     hard_limit = False
     window = 512
     tokens_first = True
+    checkpointing = False
     # its attention is made of bare parameters, which an adapter cannot be put on; what is left is the feed-forward part
     lora_modules = {"all-linear": ["layer_1", "layer_2"]}  # noqa: RUF012
     layer_norms = ["layer_norm"]  # noqa: RUF012

@@ -40,13 +40,17 @@ def headline(result: Result) -> str:
     """The verdict in one sentence."""
     where, name = f"on the {SPLIT_WORDS[result.plan.deciding]}", subject(result)
     outcomes = {baseline: outcome(result.differences[baseline]) for baseline in result.baselines}
-    beaten = [one for one, what in outcomes.items() if what == "better"]
-    rest = [one for one, what in outcomes.items() if what != "better"]
-    if not rest:
-        return f"{name[0].upper()}{name[1:]} beats every baseline {where}: the embeddings tell the classes apart."
-    if not beaten:
-        return f"{name[0].upper()}{name[1:]} does not clearly beat any baseline {where}."
-    return f"{name[0].upper()}{name[1:]} beats {_list(beaten)}, but not clearly {_list(rest)}, {where}."
+    beaten, lost = ([one for one, what in outcomes.items() if what == wanted] for wanted in ("better", "worse"))
+    rest = [one for one in outcomes if one not in beaten + lost]
+    name = name[0].upper() + name[1:]
+    if len(beaten) == len(outcomes):
+        return f"{name} beats every baseline {where}: the embeddings tell the classes apart."
+    if len(rest) == len(outcomes):
+        return f"{name} does not clearly beat any baseline {where}."
+    parts = [f"beats {_list(beaten)}"] if beaten else []
+    parts += [f"does not clearly beat {_list(rest)}"] if rest else []
+    parts += [f"is worse than {_list(lost)}"] if lost else []
+    return f"{name} {_list(parts).replace(' and does', ', but does').replace(' and is', ', and is')} {where}."
 
 
 def subject(result: Result) -> str:

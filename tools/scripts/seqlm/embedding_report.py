@@ -15,16 +15,17 @@ from .embedding_inputs import Plan
 from .embedding_summary import Spread, Summary
 from .outputs import Outputs
 from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .tokens import UNREAD
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "smiles", "tokenizer", "precision", "seed")
 NARROW = 0.9  # mean cosine from which vectors are said to point the same way
 POOLING = {
-    "mean": "the mean over its {tokens}",
-    "max": "the largest value of each dimension over its {tokens}",
-    "cls": "the vector of the special token in front of it",
-    "last": "the vector of its last {token}",
-    "none": "the vector of each single {letter}",
+    "mean": "The vector of a sequence is the mean over its {token}s",
+    "max": "The vector of a sequence has the largest value of each dimension over its {token}s",
+    "cls": "The vector of a sequence is that of the special token in front of it",
+    "last": "The vector of a sequence is that of its last {token}",
+    "none": "Each {letter} has a vector of its own",
 }
 CITATIONS = {
     "esm2": ("ESM-2: Lin et al. 2023, Science.", "https://doi.org/10.1126/science.ade2574"),
@@ -109,13 +110,13 @@ def explanation(plan: Plan) -> str:
     letters = plan.family.one_letter_tokens
     letter = {"protein": "residue", "DNA": "base"}.get(plan.family.alphabet, "letter")
     token = letter if letters else "token"
-    how = POOLING[plan.pooling].format(token=token, tokens=f"{token}s", letter=letter)
+    how = POOLING[plan.pooling].format(token=token, letter=letter)
     if plan.pooling == "none" and not letters:
-        how += ", which is that of the token it is a part of"
-    text = f"A vector is {how}, {_layer_text(plan)}, as {shown(plan.name, 80)} sees it"
+        how = f"Each {letter} has the vector of the token that it is a part of"
+    text = f"{how}, {_layer_text(plan)}, as {shown(plan.name, 80)} sees it"
     if plan.bundle and plan.bundle.needs_base_model:
         text += f", a model fine-tuned from {shown(plan.base_name, 80)}"
-    return text + (". It is scaled to length 1." if plan.arguments.normalize else ".")
+    return text + (". All are scaled to length 1." if plan.arguments.normalize else ".")
 
 
 def _layer_text(plan: Plan) -> str:
@@ -143,6 +144,8 @@ def warnings(plan: Plan, summary: Summary, spread: Spread | None) -> list[str]:
             "distances should take the mean off first, or scale each dimension (classification and plots of this tool "
             "suite do)."
         )
+    if lost := summary.rules.sequences[UNREAD]:
+        found.append(f"Of {lost:,} sequences the model never saw every letter: its tokenizer has no token for some.")
     if summary.zeros:
         found.append(f"{summary.zeros:,} vectors are all zeros and have no direction.")
     if plan.pooling == "cls" and not (plan.bundle and plan.bundle.manifest):

@@ -130,10 +130,10 @@ def load(path: Path, method: str, settings: dict, features: int, classes: int, b
     Raises:
         InputError: anything else than such a pipeline.
     """
-    _Schema(path, features, classes).check()
     from skops import io as skops
 
     try:
+        _Schema(path, features, classes).check()
         foreign = sorted(set(skops.get_untrusted_types(file=path)) - set(_TRUSTED))
         if foreign:
             raise _refused(path, foreign[0])
@@ -234,7 +234,7 @@ class _Schema:
             content = io.BytesIO(b"".join(entry.chunks()))
             try:
                 self.arrays[file] = np.lib.format.read_array(content, allow_pickle=False, max_header_size=10_000)
-            except (ValueError, SyntaxError, TypeError, MemoryError):
+            except Exception:  # what numpy raises for an array that is none is of many kinds
                 raise self.wrong("an array that cannot be read") from None
             if self.arrays[file].nbytes + 64 > entry.size + 128 or self.arrays[file].dtype.hasobject:
                 raise self.wrong("an array that is longer than its file")

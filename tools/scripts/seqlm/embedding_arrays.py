@@ -69,7 +69,7 @@ def _array(entry: Entry, path: Path, kinds: str, dimensions: int | None) -> np.n
         version = np.lib.format.read_magic(start)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = read(start, max_header_size=10_000)
-    except (ValueError, KeyError, SyntaxError, TypeError):
+    except Exception:  # what numpy raises for a header that is none is of many kinds
         raise InputError(f"{name} is no numpy array; upload the file again") from None
     if dtype.hasobject:
         raise InputError(

@@ -60,7 +60,7 @@ def check_tokenizer_config(config: dict, name: str = "tokenizer_config.json") ->
             clean[key] = value
         elif key in _SHAPED:
             clean[key] = _SHAPED[key](value, where)
-        elif re.fullmatch(r"[a-z]+_token", key):
+        elif re.fullmatch(r"[a-z]+_token|chain_break_token", key):  # the latter of ESM-C
             clean[key] = _token(value, where)
         elif key not in DROPPED and value not in (None, False, 0, "", [], {}):
             raise InputError(f"{where} is not known for any supported tokenizer; remove it if it works without")

@@ -134,7 +134,7 @@ def open_bundle(path: Path | str, folder: Path | str, limits: Limits | None = No
         raise InputError(f"the model archive {path} does not exist")
     with emptied_on_failure(folder):
         ignored = unpack(path, folder, largest, refusal, limits or Limits())
-        return _inspect(folder, path.name, _rewrite, ignored)
+        return _inspect(folder, path.name, rewrite, ignored)
 
 
 def read_bundle_folder(folder: Path | str) -> Bundle:
@@ -186,7 +186,7 @@ def _leave(file: Path, content: dict) -> None:
     """Check only."""
 
 
-def _rewrite(file: Path, content: dict) -> None:
+def rewrite(file: Path, content: dict) -> None:
     file.write_bytes(strict_json.text_of(content))
 
 
@@ -214,7 +214,7 @@ def _inspect(
             model = ModelFolder(folder, config, model.weights, model.tensors)
     if manifest:
         _inspect_manifest(manifest, kind, held, folder, archive)
-    _inspect_tokenizer(folder, held, archive, rewrite)
+    check_tokenizer_files(folder, held, archive, rewrite)
     return Bundle(folder, kind, manifest, model, adapter_config, ignored)
 
 
@@ -273,7 +273,7 @@ def _inspect_manifest(manifest: dict, kind: str, held: set[str], folder: Path, a
             )
 
 
-def _inspect_tokenizer(folder: Path, held: set[str], archive: str, rewrite) -> None:
+def check_tokenizer_files(folder: Path, held: set[str], archive: str, rewrite) -> None:
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         if name in held:
             where = f"{name} in {archive}"

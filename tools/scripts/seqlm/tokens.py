@@ -213,12 +213,15 @@ class Encoder:
         Raises:
             InputError: a sequence over the limit where ``refuse`` was chosen, or one without a single token.
         """
-        readings = self._read(items)
+        readings = self.read(items)
         return [self._encoded(name, reading) for (name, _), reading in zip(items, readings, strict=True)]
 
     def pieces(self, sequence: str, name: str = "") -> list[Piece]:
         """The tokens of one sequence, in whole: neither cut into windows nor truncated."""
-        (reading,) = self._read([(name, sequence)])
+        (reading,) = self.read([(name, sequence)])
+        return self.pieces_of(reading)
+
+    def pieces_of(self, reading: Reading) -> list[Piece]:
         if self._names is None:
             self._names = {number: token for token, number in self._vocabulary.items()}
         lengths = np.ones(len(reading.ids), np.int32) if reading.lengths is None else reading.lengths
@@ -228,7 +231,8 @@ class Encoder:
             for number, length, end in zip(reading.ids.tolist(), lengths.tolist(), ends.tolist(), strict=True)
         ]
 
-    def _read(self, items: Sequence[tuple[str, str]]) -> list[Reading]:
+    def read(self, items: Sequence[tuple[str, str]]) -> list[Reading]:
+        """The tokens of each (name, sequence), in whole, special tokens not among them."""
         readings = self._reader.read([sequence for _, sequence in items])
         for (name, sequence), reading in zip(items, readings, strict=True):
             if not len(reading.ids):

@@ -1,0 +1,127 @@
+"""What an inspection of a tokenizer starts from: the tokenizer of a model, or alone, and sequences. Needs no torch."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import strict_json
+from .archive import emptied_on_failure, unpack
+from .archive_entries import Limits
+from .bundle import check_tokenizer_files, largest, rewrite
+from .errors import InputError
+from .families import Family, recognise
+from .model_config import check_config
+from .molecules import read_canonical
+from .survey import Survey, survey
+from .tokenizer_readers import UNKNOWN_TOKENS
+from .tokens import TOKENIZER_FILES, Encoder, read_vocabulary
+
+NEEDED = {*TOKENIZER_FILES, "config.json"}  # of all that an archive of a model may hold
+
+
+class TokenizerAlone(Family):
+    """In place of a model's family where there is no config.json: nothing is known but the tokenizer."""
+
+    name = "tokenizer"
+    model_types = ()
+    hard_limit = False
+    window = 1 << 30
+
+    def __init__(self, folder: Path, alphabet: str):
+        super().__init__({}, read_vocabulary(folder), alphabet)
+        self._spaced = "▁A" in self.vocabulary and "A" not in self.vocabulary
+        self.prefix, self.suffix = _special_tokens(folder)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return max(self.vocabulary.values(), default=0) + 1
+
+    def token(self, letter: str) -> str:
+        return "▁" + letter if self._spaced else letter
+
+
+@dataclass
+class Plan:
+    """Checked inputs of an inspection.
+
+    Attributes:
+        encoder: reads the sequences.
+        published: the same tokenizer without repair, where the two differ.
+        limit: tokens that the model reads at once; None where only the tokenizer is known.
+        unknown: ids of tokens for what the tokenizer does not know.
+    """
+
+    arguments: Namespace
+    name: str
+    family: Family
+    encoder: Encoder
+    published: Encoder | None
+    limit: int | None
+    survey: Survey
+
+    @property
+    def unknown(self) -> set[int]:
+        return {self.family.vocabulary[token] for token in UNKNOWN_TOKENS if token in self.family.vocabulary}
+
+
+def check(arguments: Namespace, scratch: Path) -> Plan:
+    """Open the tokenizer and go over all sequences once.
+
+    Raises:
+        InputError: for whatever is wrong with them.
+    """
+    folder, config = open_tokenizer(Path(arguments.model), scratch / "model")
+    family = recognise(folder, config, arguments.alphabet) if config else TokenizerAlone(folder, arguments.alphabet)
+    if arguments.smiles == "canonical":
+        read_canonical(family)
+    encoder = Encoder(family, folder, tokenizer=arguments.tokenizer)
+    published = Encoder(family, folder, tokenizer="as-published") if encoder.repairs else None
+    found = survey(arguments, family)
+    limit = encoder.max_length if config else None
+    return Plan(arguments, arguments.model_id or Path(arguments.model).name, family, encoder, published, limit, found)
+
+
+def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
+    """The folder with tokenizer files, and config.json if there is one, of a folder or of any archive.
+
+    Of an archive, a whole model or a bundle, nothing but these files is unpacked, and each is checked.
+
+    Raises:
+        InputError: there is no tokenizer, or a file is damaged or holds what it must not.
+    """
+    folder, name = path, path.name
+    if not path.is_dir():
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; give a model folder, an archive of one, or a bundle")
+        scratch.mkdir()
+        with emptied_on_failure(scratch):
+            unpack(path, scratch, lambda file: largest(file) if file in NEEDED else None, lambda file: None, Limits())
+            check_tokenizer_files(scratch, {file.name for file in scratch.iterdir()}, name, rewrite)
+        folder = scratch
+    if not any((folder / file).is_file() for file in TOKENIZER_FILES if "config" not in file and "special" not in file):
+        raise InputError(
+            f"{name} holds no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model); give a model or the "
+            "files of its tokenizer"
+        )
+    if not (folder / "config.json").is_file():
+        return folder, None
+    config = strict_json.read_object(folder / "config.json", f"config.json in {name}")
+    if folder is scratch:
+        config = check_config(config, None, f"config.json in {name}")
+        rewrite(folder / "config.json", config)
+    return folder, config
+
+
+def _special_tokens(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the tokenizer itself puts before and after a sequence."""
+    if not (folder / "tokenizer.json").is_file():
+        return (), ()
+    from tokenizers import Tokenizer
+
+    encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("A")
+    special = [bool(mask) for mask in encoding.special_tokens_mask]
+    first = special.index(False) if False in special else len(special)
+    last = len(special) - special[::-1].index(False) if False in special else len(special)
+    return tuple(encoding.tokens[:first]), tuple(encoding.tokens[last:])

@@ -1,0 +1,167 @@
+"""The report of a tokenizer: does it read these sequences whole, how coarsely, and with how much of its vocabulary.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from . import __version__, tokenizer_figures
+from .figure_style import save
+from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .sequences import CANONICAL, LETTERS
+from .tokenizer_inspection import Inspection
+from .tokenizer_verdict import changes, headline, notes, share, words
+
+DOI = "https://doi.org/"
+MOST_USED = 10
+PACKAGES = ("tokenizers", "numpy", "matplotlib", "rdkit")
+SETTINGS = ("alphabet", "smiles", "tokenizer", "rows", "shown")
+
+
+def tokenizer_report(found: Inspection) -> Report:
+    """The whole report, in the order in which a reader asks."""
+    report = Report("Tokens report")
+
+    def section(title: str, *blocks: Block) -> None:
+        if blocks:
+            report.add(Heading(title), *blocks)
+
+    arguments = found.plan.arguments
+    section(
+        "Verdict",
+        Paragraph(headline(found), strong=True),
+        Paragraph(_explanation(found)),
+        *(Note(text) for text in notes(found)),
+    )
+    section("The first sequences, token by token", Figure("tokens", _caption(found)))
+    section("Repaired and as published", *_side_by_side(found))
+    section(
+        "In numbers",
+        Table(["what", "number"], _numbers(found)),
+        Figure("lengths", "How long tokens and sequences are."),
+    )
+    section("Tokens used most", _most_used(found))
+    section("Changed on the way", *([Bullets(lines)] if (lines := changes(found)) else []))
+    parameters = {"model": found.plan.name} | {name: str(getattr(arguments, name)) for name in SETTINGS}
+    section("Parameters", JobParameters(parameters))
+    section("Versions", Bullets([f"{name} {version}" for name, version in _versions(found).items()]))
+    if citations := _citations(found):
+        section("How to cite", References(citations))
+    return report
+
+
+def save_figures(found: Inspection, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
+    """Draw every figure of the report into ``folder``; returns their names."""
+    drawn = {
+        "tokens": tokenizer_figures.splits(found.differing or found.examples, found.plan.unknown),
+        "lengths": tokenizer_figures.lengths(found.usage, found.letters_of, found.counts, found.plan.limit),
+    }
+    for name, figure in drawn.items():
+        save(figure, folder, name, formats)
+    return list(drawn)
+
+
+def _explanation(found: Inspection) -> str:
+    _, letter = words(found)
+    if found.plan.encoder.repairs:
+        return (
+            "The vocabulary has tokens for Cl, Br and bracket atoms, but the published files do not say how to put "
+            "them together from letters, so only single letters are found, and the others fall out. Repaired, a SMILES "
+            "is split into atoms first, and each is looked up."
+        )
+    if found.unread:
+        return (
+            "A letter for which the vocabulary has no token is left out without a word, and the model never sees it. In "
+            "the picture such letters are struck through, and stand with the token before them."
+        )
+    if found.tokens == found.letters:
+        return f"A vector or a prediction for each token is one for each {letter}."
+    texts = [
+        f"A token is what the model reads as one thing: it has one vector, however many {letter}s it stands for. What "
+        f"stands for several {letter}s depends on what was frequent where the vocabulary was learnt."
+    ]
+    if found.shuffled:
+        own, mixed = found.shuffled
+        texts.append(
+            f"Tokens are {own:.2f} {letter}s long here, and {mixed:.2f} in the same sequences with their {letter}s in "
+            "random order, which is what a vocabulary gives that knows nothing of them."
+        )
+    return " ".join(texts)
+
+
+def _caption(found: Inspection) -> str:
+    text = "Each box is one token."
+    if found.differing:
+        text = "Molecules that the tokenizer reads otherwise as published. Each box is one token."
+    if found.unknown:
+        text += " A red border: the tokenizer has no token of its own for these letters."
+    if found.unread or found.differing:
+        text += " Red letters, struck through, are not read at all."
+    return text
+
+
+def _side_by_side(found: Inspection) -> list[Block]:
+    rows = [
+        [shown(one.id, 20), " ".join(piece.token for piece in pieces), str(len(pieces))]
+        for one in found.differing
+        for pieces in (one.pieces, one.published)
+    ]
+    for number in range(1, len(rows), 2):
+        rows[number][0] = "as published"
+    return [Table(["molecule", "tokens", "number"], rows)] if rows else []
+
+
+def _numbers(found: Inspection) -> list[list[str]]:
+    sequence, letter = words(found)
+    fewest, median, most = found.tokens_quantiles()
+    vocabulary = len(found.plan.family.vocabulary)
+    rows = [
+        [f"{sequence}s", f"{found.sequences:,}"],
+        [f"{letter}s", f"{found.letters:,}"],
+        ["tokens", f"{found.tokens:,}"],
+        [f"{letter}s per token", f"{found.letters_per_token:.2f}"],
+        [f"tokens per {sequence} (fewest, median, most)", f"{fewest:,}, {median:,}, {most:,}"],
+        [f"{letter}s read as unknown", f"{found.unknown:,} ({share(found.unknown, found.letters)})"],
+        [f"{letter}s not read at all", f"{found.unread:,} ({share(found.unread, found.letters)})"],
+        ["vocabulary in use", f"{found.used:,} of {vocabulary:,} tokens ({share(found.used, vocabulary)})"],
+    ]
+    if found.plan.encoder.repairs:
+        rows.append(["read otherwise as published", f"{found.repaired:,} of {found.sequences:,} molecules"])
+    if found.plan.limit is not None:
+        rows.append(["tokens that the model reads at once", f"{found.plan.limit:,}"])
+        rows.append([f"{sequence}s with more", f"{found.over:,}"])
+    return rows
+
+
+def _most_used(found: Inspection) -> Table:
+    names = {number: token for token, number in found.plan.family.vocabulary.items()}
+    order = sorted(range(len(found.usage)), key=lambda number: (-found.usage[number], number))[:MOST_USED]
+    rows = [
+        [names.get(number, ""), str(number), f"{found.usage[number]:,}", share(found.usage[number], found.tokens)]
+        for number in order
+        if found.usage[number]
+    ]
+    return Table(["token", "id", "times", "share"], rows)
+
+
+def _versions(found: Inspection) -> dict[str, str]:
+    versions = {"seqlm": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        if package != "rdkit" or found.plan.family.alphabet == CANONICAL:
+            versions[package] = metadata.version(package)
+    return versions
+
+
+def _citations(found: Inspection) -> list[tuple[str, str]]:
+    several = found.tokens != found.letters and found.plan.family.alphabet in LETTERS
+    cited = [("Byte-pair encoding of words: Sennrich et al. 2016.", DOI + "10.18653/v1/P16-1162")] if several else []
+    if found.plan.encoder.repairs:
+        cited.append(("ChemBERTa-2: Ahmad et al. 2022.", DOI + "10.48550/arXiv.2209.01712"))
+    if found.plan.family.alphabet == CANONICAL:
+        cited.append(("RDKit (canonical SMILES).", "https://www.rdkit.org"))
+    return cited

@@ -10,6 +10,7 @@ from family_makers import MAKERS, SPACED, make, sequences
 from safetensors.torch import load_file, save_file
 from script_batch import run_batch
 from seqlm.adapters import LoraSettings, add_adapter
+from seqlm.bundle import check_tokenizer_files
 from seqlm.errors import InputError
 from seqlm.families import recognise
 from seqlm.inference import pooled_vectors
@@ -221,6 +222,32 @@ def test_a_model_that_names_code_of_its_own_is_not_taken_for_a_plain_one(folder)
     config = read_model_folder(folder("grover")).config | {"auto_map": {"AutoModel": "modeling_bert.BertModel"}}
     with pytest.raises(InputError, match=r"code of its own \(modeling_bert.BertModel\), which is never run"):
         recognise(folder("grover"), config)
+
+
+def test_every_family_goes_through_fine_tuning_the_bundle_and_prediction(folder, data, tmp_path):
+    named = ["--id-column", "protein", "--sequence-column", "residues"]
+    tables = {DNA: ("promoters.tsv", "label", []), PROTEIN: ("locations.tsv", "location", named)}
+    calls = []
+    for number, name in enumerate(MAKERS):
+        table, label, columns = tables[ALPHABETS.get(name, PROTEIN)]
+        method = ("full", "lora")[number % 2]  # each has its own way into the bundle
+        made = ["--method", method, "--lora-modules", "all-linear", "--epochs", "1", "--output-model", "bundle.zip"]
+        base = ["--base-model", folder(name)] if method == "lora" else []
+        work = tmp_path / name
+        work.mkdir()
+        model = ["--model", folder(name), "--model-id", name, "--train", data / table]
+        calls.append((work, "finetune", *model, "--label-column", label, *columns, *made))
+        read = ["--model", "bundle.zip", *base, "--sequences", data / table, *columns]
+        calls.append((work, "predict", *read, "--output-table", "table.tsv"))
+    for (work, script, *_), done in zip(calls, run_batch(calls), strict=True):
+        assert done.returncode == 0, f"{work.name} {script}: {done.stderr[-500:]}"
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_tokenizer_of_each_family_may_be_in_a_bundle(folder, name):
+    """Or a fine-tuning would fail when all is done."""
+    held = {file.name for file in folder(name).iterdir()}
+    check_tokenizer_files(folder(name), held, "the model", lambda *_: None)
 
 
 PUBLISHED = {  # entries of published config.json files that say something, or seem to

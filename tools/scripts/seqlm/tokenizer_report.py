@@ -76,7 +76,7 @@ def _explanation(found: Inspection) -> str:
         )
     if found.unread:
         return (
-            "A letter for which the vocabulary has no token is left out without a word, and the model never sees it. In "
+            "A letter for which the vocabulary has no token is left out without a word: the model never sees it. In "
             "the picture such letters are struck through, and stand with the token before them."
         )
     if found.tokens == found.letters:

@@ -176,7 +176,7 @@ def _tsne(stacked: np.ndarray, metric: str, perplexity: float, seed: int) -> Pro
         length = np.linalg.norm(stacked, axis=1, keepdims=True)
         stacked = stacked / np.where(length > 0, length, 1)
     reduced = principal_components(stacked, TSNE_DIMENSIONS).transform(stacked)
-    # The last digits of a sum over threads differ from run to run, and t-SNE turns them into another picture.
+    # Threads add up in no fixed order, and t-SNE makes another picture of a difference in the last digit.
     with threadpool_limits(1):
         points = TSNE(perplexity=perplexity, init="pca" if reduced.shape[1] > 1 else "random", random_state=seed)
         points = points.fit_transform(reduced.astype(np.float32))

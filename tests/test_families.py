@@ -218,6 +218,26 @@ def test_training_that_an_architecture_does_not_allow_is_refused_before_torch(fo
     assert checkpointed.stderr.startswith("error: XLNet models cannot be trained with gradient checkpointing")
 
 
+def test_a_model_that_no_bundle_can_be_made_of_is_refused_before_training(folder, data, tmp_path):
+    shutil.copytree(folder("gpt2"), tmp_path / "tokenizer")
+    settings = json.loads((tmp_path / "tokenizer" / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(settings | {"odd_habit": 7}))
+    shutil.copytree(folder("gpt2"), tmp_path / "config")
+    config = json.loads((tmp_path / "config" / "config.json").read_text())
+    (tmp_path / "config" / "config.json").write_text(json.dumps(config | {"odd_habit": 7}))
+    options = ["--train", data / "sites_train.fasta", "--output-model", "bundle.zip", "--model"]
+    tokenizer, full, adapter = run_batch(
+        [
+            (tmp_path, "finetune", *options, tmp_path / "tokenizer"),
+            (tmp_path, "finetune", *options, tmp_path / "config", "--method", "full"),
+            (tmp_path, "finetune", *options, tmp_path / "config", "--epochs", "1"),
+        ]
+    )
+    assert tokenizer.stderr.startswith("error: 'odd_habit' in tokenizer_config.json in the base model is not known")
+    assert full.stderr.startswith("error: 'odd_habit' in config.json of the base model is not known")
+    assert adapter.returncode == 0, adapter.stderr  # its config stays where it is
+
+
 def test_a_model_that_names_code_of_its_own_is_not_taken_for_a_plain_one(folder):
     config = read_model_folder(folder("grover")).config | {"auto_map": {"AutoModel": "modeling_bert.BertModel"}}
     with pytest.raises(InputError, match=r"code of its own \(modeling_bert.BertModel\), which is never run"):

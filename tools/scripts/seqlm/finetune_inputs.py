@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from . import metrics
-from .bundle import open_bundle
+from .bundle import check_tokenizer_files, open_bundle
 from .datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from .errors import InputError
 from .families import Family, recognise
 from .labels import GivenSplit, read_examples
 from .manifest import check_labels, level_of
-from .model_files import ModelFolder, read_model_folder
+from .model_files import ModelFolder, check_config, read_model_folder
 from .molecules import read_canonical
 from .pairs import PairReader, make_pair_splits, names_in, read_members
 from .residue_labels import ResidueReader, merging
@@ -160,6 +160,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
     adapted = arguments.lora_modules if arguments.method in ("lora", "dora") else None
     reader.family.check_training(adapted, arguments.gradient_checkpointing and arguments.method != "head")
+    _check_bundled(reader.base, arguments.method)
     reader.revision = arguments.model_revision
     second = None
     if arguments.second_model:
@@ -221,6 +222,15 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
         tokenizer=arguments.tokenizer,
     )
     return Reader(base, family, encoder, name or base.config.get("_name_or_path") or base.path.name)
+
+
+def _check_bundled(base: ModelFolder, method: str) -> None:
+    """Refuse at once, not after hours of training, a model of which no bundle could be made."""
+    held = {file.name for file in base.path.iterdir()}
+    check_tokenizer_files(base.path, held, "the base model", lambda *_: None)
+    if method == "full":
+        config = {key: value for key, value in base.config.items() if key != "auto_map"}  # which is not saved
+        check_config(config, base.parameters, "config.json of the base model")
 
 
 def _given_split(arguments: Namespace) -> GivenSplit:

@@ -222,6 +222,9 @@ def test_alphabets_are_told_from_vocabularies():
     assert alphabet_of({"▁" + letter: 0 for letter in amino} | {"</s>": 1}) == PROTEIN
     assert alphabet_of(dict.fromkeys(["A", "C", "G", "T", "N", "[UNK]"], 0)) == DNA
     assert alphabet_of({**amino, "ACGT": 0, "TATAAA": 0, "GC": 0}) == DNA
+    printable = dict.fromkeys(map(chr, range(33, 127)), 0)  # what every byte-level vocabulary holds
+    assert alphabet_of({**printable, "MKV": 0, "ĠLL": 0, "AX": 0}) == PROTEIN
+    assert alphabet_of({**printable, "the": 0, "Ġof": 0, "LL": 0}) == "text"
     assert alphabet_of(dict.fromkeys(["c", "C", "=", "(", "Cl", "Br", "[nH]"], 0)) == "text"
 
 

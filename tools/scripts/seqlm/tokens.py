@@ -75,8 +75,9 @@ def alphabet_of(vocabulary: dict[str, int]) -> str:
     plain = {token.lstrip("▁Ġ").removeprefix("##") for token in vocabulary if token[:1] not in "<["}
     single = {token for token in plain if len(token) == 1 and token.isalpha()}
     several = [token for token in plain if len(token) > 1 and token.isalpha()]
-    if several and sum(set(token) <= set("ACGTUN") for token in several) >= 0.9 * len(several):
-        return DNA
+    for alphabet, letters in ((DNA, set("ACGTUN")), (PROTEIN, set(LETTERS[PROTEIN]))):
+        if several and sum(letters.issuperset(token) for token in several) >= 0.9 * len(several):
+            return alphabet
     if {"=", "("} & plain and "c" in single:
         return TEXT  # SMILES
     if single >= AMINO_ACIDS:

@@ -142,6 +142,8 @@ def test_it_is_told_from_a_bert_by_its_config_alone(folder, model_path):
     without_code = {key: value for key, value in config.items() if key != "auto_map"}
     without_length = {key: value for key, value in config.items() if key != "alibi_starting_size"}
     assert recognise(folder, without_code).name == recognise(folder, without_length).name == "DNABERT-2"
+    elsewhere = {"auto_map": {"AutoModel": "zhihan1996/DNABERT-2-117M--bert_layers.BertModel"}}
+    assert recognise(folder, without_length | elsewhere).name == "DNABERT-2"
     assert recognise(folder, without_code | {"alibi_starting_size": None}).name == "BERT"
     assert recognise(model_path("bert"), read_model_folder(model_path("bert")).config).name == "BERT"
 

@@ -46,6 +46,5 @@ class DnaBert2(Family):
 
 def has_alibi(config: dict) -> bool:
     """Whether a config.json that says ``bert`` is of this architecture."""
-    return bool(config.get("alibi_starting_size")) or any(
-        str(code).startswith("bert_layers.") for code in (config.get("auto_map") or {}).values()
-    )
+    named = [str(code).rpartition("--")[2] for code in (config.get("auto_map") or {}).values()]  # repository--module
+    return bool(config.get("alibi_starting_size")) or any(code.startswith("bert_layers.") for code in named)

@@ -114,7 +114,7 @@ def check(arguments: Namespace) -> Plan:
         sequence_column=arguments.sequence_column,
     )
     names, truth = labels.classes()
-    names, truth = _positive_last(names, truth, arguments.positive_label)
+    ordered = _positive_last(names, truth, arguments.positive_label)
     whole = len(labels) == len(embeddings)
     features = embeddings.vectors if whole else embeddings.vectors[labels.rows]
     plan = Plan(arguments, embeddings, labels, names, truth, features, _equal_rows(features), notes=list(labels.notes))
@@ -126,6 +126,7 @@ def check(arguments: Namespace) -> Plan:
         _draw_folds(plan)
     else:
         _draw_test(plan)
+    plan.classes, plan.truth = ordered  # only now: which class is positive must not change what is drawn
     _check_training(plan)
     return plan
 

@@ -77,8 +77,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if arguments.smiles == "canonical":
         read_canonical(family)
     encoder = Encoder(family, folder, tokenizer=arguments.tokenizer)
-    published = Encoder(family, folder, tokenizer="as-published") if encoder.repairs else None
     found = survey(arguments, family)
+    published = Encoder(family, folder, tokenizer="as-published") if encoder.repairs else None
     limit = encoder.max_length if config else None
     return Plan(arguments, arguments.model_id or Path(arguments.model).name, family, encoder, published, limit, found)
 

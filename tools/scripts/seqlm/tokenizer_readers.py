@@ -170,8 +170,8 @@ class AtomReader:
 def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKENIZERS[0]):
     """The reader of a folder with tokenizer files.
 
-    Where there is a tokenizer.json it is taken as it stands, by the tokenizers library alone; transformers is needed,
-    and imported, for the older files.
+    Where there is a tokenizer.json, or vocab.json with merges.txt, the tokenizers library alone reads it, as it stands;
+    transformers is needed, and imported, for other files.
 
     Args:
         tokenizer: ``repaired``, a tokenizer that is known to lose atoms is mended, or ``as-published``.
@@ -183,6 +183,8 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
             from tokenizers import Tokenizer
 
             return LibraryReader(Tokenizer.from_file(str(folder / "tokenizer.json")))
+        if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+            return LibraryReader(_byte_level(folder))
         from transformers import AutoTokenizer
 
         own = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -193,6 +195,19 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
             f"the tokenizer of the model in {folder.name} cannot be read: {str(problem).splitlines()[:1]}"
         ) from None
     return LibraryReader(own.backend_tokenizer) if own.is_fast else PythonReader(own)
+
+
+def _byte_level(folder: Path):
+    """The byte-pair tokenizer of GPT-2 and RoBERTa from its older files."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    settings = {}
+    if (folder / "tokenizer_config.json").is_file():
+        settings = strict_json.read_object(folder / "tokenizer_config.json")
+    model = models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(settings.get("add_prefix_space")))
+    return tokenizer
 
 
 def loses_atoms(folder: Path, vocabulary: dict[str, int]) -> bool:

@@ -132,7 +132,7 @@ def test_labels_at_random_are_not_beyond_chance_and_differ_in_no_table(rows):
     for _ in range(20):
         codes = rng.permutation(rows[1])
         found = score_classes([rows[0], rows[0] * np.linspace(1, 3, 12)], codes, resamples=200)
-        signs += [found.differences[name].sign for name in ("macro_purity", "silhouette")]
+        signs += [found.sign(name) for name in ("macro_purity", "silhouette")]
         signs += [table["macro_purity"].beyond_chance for table in found.tables]
     assert sum(map(bool, signs)) <= 4  # of 80
 
@@ -143,11 +143,11 @@ def test_a_difference_is_of_the_same_points_and_has_a_sign(rows):
     found = score_classes([worse, rows[0]], rows[1], resamples=200)
     one, other = (table["purity"].score for table in found.tables)
     difference = found.differences["purity"]
-    assert difference.score.value == pytest.approx(other.value - one.value)
-    assert difference.sign == 1
-    assert score_classes([rows[0], worse], rows[1], resamples=200).differences["purity"].sign == -1
-    same = score_classes([rows[0], rows[0]], rows[1], resamples=200).differences["purity"]
-    assert (same.score.low, same.score.high, same.sign) == (0, 0, 0)
+    assert difference.value == pytest.approx(other.value - one.value)
+    assert found.sign("purity") == 1
+    assert score_classes([rows[0], worse], rows[1], resamples=200).sign("purity") == -1
+    same = score_classes([rows[0], rows[0]], rows[1], resamples=200)
+    assert (same.differences["purity"].low, same.differences["purity"].high, same.sign("purity")) == (0, 0, 0)
 
 
 def test_values_are_told_by_the_mean_of_the_neighbours(rows):

@@ -136,7 +136,7 @@ def valued(
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
         (bool(below), bool(above)), "neither"
     )
-    bar = figure.colorbar(drawn, ax=list(panels), location="bottom", shrink=0.5, aspect=30, extend=extend, pad=0.02)
+    bar = figure.colorbar(drawn, ax=list(panels), location="bottom", shrink=0.5, aspect=30, extend=extend, pad=0.06)
     bar.set_label(shown(name, 50))
     bar.solids.set_alpha(1)
     return figure

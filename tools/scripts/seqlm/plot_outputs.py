@@ -91,14 +91,16 @@ def _rows(found: Plot) -> Iterator[list]:
 def _scores(found: Plot) -> Iterator[list]:
     names = found.points.names
     for scores in filter(None, (found.separation, found.picture)):
-        tables = [*zip(names, scores.tables, strict=True), (" - ".join(names[::-1]), scores.differences)]
-        for name, table in tables:
+        for name, table in zip(names, scores.tables, strict=True):
             for metric, judged in table.items():
                 score, chance = judged.score, judged.chance
                 yield [
                     name, metric, score.value, score.low, score.high, chance.value, chance.low, chance.high,
                     judged.points,
                 ]  # fmt: skip
+        for metric, score in scores.differences.items():
+            points = scores.tables[0][metric].points
+            yield [" - ".join(names[::-1]), metric, score.value, score.low, score.high, None, None, None, points]
     if found.separation is None:
         return
     for name, classes in zip(names, found.separation.classes, strict=False):

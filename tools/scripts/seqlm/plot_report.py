@@ -47,7 +47,7 @@ def picture(found: Plot) -> Drawing:
     points, projection = found.points, found.projection
     titles = [shown(name, 40) for name in points.names]
     if found.separation is not None:
-        name = "Purity" if found.deciding == "macro_purity" else "Spearman of neighbours' mean"
+        name = "Purity" if found.deciding == "macro_purity" else "Spearman"
         judged = [scores[found.deciding] for scores in found.separation.tables]
         titles = [
             f"{title}\n{name} {one.score.value:.2f} (chance {one.chance.value:.2f})".replace("-0.00", "0.00")
@@ -169,7 +169,7 @@ def _table(found: Plot, scores: Scores) -> Table:
     if scores.differences:
         columns += ["Difference"]
         rows = [
-            [*row, score_text(scores.differences[metric].score, metric)]
+            [*row, score_text(scores.differences[metric], metric)]
             for row, metric in zip(rows, scores.tables[0], strict=True)
         ]
     return Table(columns, rows)

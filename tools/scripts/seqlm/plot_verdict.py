@@ -44,7 +44,7 @@ class Plot:
 
     def outcome(self) -> str:
         """``better``, ``worse`` or ``open``: the second table beside the first, in the deciding score."""
-        return {1: "better", -1: "worse", 0: "open"}[self.separation.differences[self.deciding].sign]
+        return {1: "better", -1: "worse", 0: "open"}[self.separation.sign(self.deciding)]
 
 
 def headline(found: Plot) -> str:
@@ -102,7 +102,7 @@ def explanation(found: Plot) -> str:
         "the picture. Ranges are 95 % intervals."
     )
     if scores.differences:
-        text += " A difference is called clear when its whole interval is above or below zero and what chance gives."
+        text += " A difference is called clear when its whole interval is above or below zero."
     return text
 
 
@@ -131,8 +131,8 @@ def differences(found: Plot) -> list[str]:
     before, after = found.quoted
     lines = []
     for name, difference in found.separation.differences.items():
-        way = {1: "clearly higher", -1: "clearly lower", 0: "no clear difference"}[difference.sign]
-        lines.append(f"{LABELS[name]}: {way}; {after} less {before} is {with_interval(difference.score)}.")
+        way = {1: "clearly higher", -1: "clearly lower", 0: "no clear difference"}[found.separation.sign(name)]
+        lines.append(f"{LABELS[name]}: {way}; {after} less {before} is {with_interval(difference)}.")
     return lines
 
 
@@ -146,8 +146,9 @@ def warnings(found: Plot) -> list[str]:
                 "ones."
             )
         elif not points.split and len(points.names) == 2:
+            what = "values" if points.colour == "value" else "labels"
             lines.append(
-                "If a model was fine-tuned on some of these labels, its training sequences look better than new ones "
+                f"If a model was fine-tuned on some of these {what}, its training sequences look better than new ones "
                 "will. Choose the test split to see how it does on new ones."
             )
     lines += _about_the_picture(found)
@@ -167,7 +168,7 @@ def _about_the_picture(found: Plot) -> list[str]:
         )
     elif (share := sum(projection.explained)) < LITTLE_VARIANCE:
         lines.append(
-            f"The two axes hold {100 * share:.0f} % of the variance; classes that overlap in the picture may be apart "
+            f"The two axes hold {100 * share:.0f} % of the variance; what overlaps in the picture may be apart "
             "in other dimensions. The scores look at all of them."
         )
     for axis, share in zip(projection.axes, projection.between, strict=True):

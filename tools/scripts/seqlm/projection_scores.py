@@ -40,7 +40,6 @@ LABELS = {
 PERMUTATIONS = 100
 MOST_FOR_SILHOUETTE = 5_000  # points; all their distances are held: 200 MB
 MOST_FOR_TRUST = 2_000
-_COLUMNS = 256  # of permuted labels that are multiplied at once
 
 
 @dataclass(frozen=True)
@@ -56,16 +55,6 @@ class Judged:
         """Whether the whole interval lies above the middle 95 % of chance."""
         return bool(self.score.low > self.chance.high)
 
-    @property
-    def sign(self) -> int:
-        """Of a difference: 1 or -1 where its whole interval lies on one side of zero and of what chance gives, else 0.
-
-        Both are asked for, since the resamples of points do not know how much of a score is the luck of the labels.
-        """
-        if self.score.low > max(self.chance.high, 0):
-            return 1
-        return -1 if self.score.high < min(self.chance.low, 0) else 0
-
 
 @dataclass
 class Scores:
@@ -74,14 +63,25 @@ class Scores:
     Attributes:
         tables: one dictionary metric -> score for each table.
         classes: for each table, class index -> purity of the points of this class.
-        differences: metric -> second table less the first, beside that of permuted labels; empty for one table.
+        differences: metric -> second table less the first; empty for one table.
         neighbours: k of the scores.
     """
 
     tables: list[dict[str, Judged]]
     neighbours: int
     classes: list[dict[int, Score]] = field(default_factory=list)
-    differences: dict[str, Judged] = field(default_factory=dict)
+    differences: dict[str, Score] = field(default_factory=dict)
+
+    def sign(self, metric: str) -> int:
+        """1 or -1 where the second table is clearly above or below the first, else 0.
+
+        Clear is a difference whose whole interval lies on one side of zero, where at least one table is beyond chance:
+        resamples of points do not know how much of two scores near chance is the luck of the labels.
+        """
+        if not any(table[metric].beyond_chance for table in self.tables):
+            return 0
+        difference = self.differences[metric]
+        return int(difference.low > 0) - int(difference.high < 0)
 
 
 def score_classes(
@@ -225,7 +225,7 @@ def silhouette(distances: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """(n,) silhouette of each point, 0 in a class of one.
 
     scikit-learn's silhouette_samples gives the same, once; here a hundred permutations of the labels have to be scored,
-    which as products with one matrix of distances take a second and not minutes.
+    which as products with one matrix of distances take seconds and not minutes.
 
     Args:
         distances: (n, n). codes: (n,) class indices.
@@ -235,24 +235,17 @@ def silhouette(distances: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def _silhouettes(distances: np.ndarray, labellings: np.ndarray):
     """Yield the silhouettes (n,) of each row of ``labellings`` (labellings, n); all have the same class sizes."""
-    sizes = np.bincount(labellings[0]).astype(float)
-    n, classes = len(distances), len(sizes)
+    n, sizes = len(distances), np.bincount(labellings[0]).astype(float)
     rows = np.arange(n)
-    together = max(1, _COLUMNS // classes)
-    for start in range(0, len(labellings), together):
-        some = labellings[start : start + together]
-        member = np.zeros((n, len(some), classes))
-        for number, codes in enumerate(some):
-            member[rows, number, codes] = 1
-        sums = (distances @ member.reshape(n, -1)).reshape(n, len(some), classes)
-        for number, codes in enumerate(some):
-            own = sums[rows, number, codes] / np.maximum(sizes[codes] - 1, 1)
-            others = sums[:, number] / sizes
-            others[rows, codes] = np.inf
-            other = others.min(axis=1)
-            larger = np.maximum(own, other)
-            values = np.divide(other - own, larger, out=np.zeros(n), where=larger > 0)
-            yield np.where(sizes[codes] > 1, values, 0.0)
+    for codes in labellings:
+        sums = counters(codes, rows, (len(sizes), n)) @ distances  # (classes, n), from each point to all of a class
+        own = sums[codes, rows] / np.maximum(sizes[codes] - 1, 1)
+        sums /= sizes[:, None]
+        sums[codes, rows] = np.inf
+        other = sums.min(axis=0)
+        larger = np.maximum(own, other)
+        values = np.divide(other - own, larger, out=np.zeros(n), where=larger > 0)
+        yield np.where(sizes[codes] > 1, values, 0.0)
 
 
 def trust(distances: np.ndarray, in_picture: np.ndarray) -> np.ndarray:
@@ -273,7 +266,8 @@ def trust(distances: np.ndarray, in_picture: np.ndarray) -> np.ndarray:
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(n,) share of the indices (n, k) in ``first`` that are in the same row of ``second``."""
-    return (first[:, :, None] == second[:, None, :]).any(axis=2).mean(axis=1)
+    apart = len(first) * np.arange(len(first))[:, None]  # so that rows share no numbers
+    return np.isin(first + apart, second + apart).mean(axis=1)
 
 
 def _distances(rows: np.ndarray, metric: str) -> np.ndarray:
@@ -333,8 +327,7 @@ def _judged(
     found = Scores(tables, k)
     if len(drawn) == 2:
         for name in metrics:
-            difference = drawn[1][name].less(drawn[0][name]).score()
-            found.differences[name] = Judged(difference, _middle(chances[1][name] - chances[0][name]), points[name])
+            found.differences[name] = drawn[1][name].less(drawn[0][name]).score()
     return found
 
 

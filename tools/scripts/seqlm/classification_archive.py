@@ -71,8 +71,8 @@ def write_archive(made, manifest: dict, card: str, scratch: Path, target: Path) 
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system = 3
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            # the arrays in model.skops are compressed already
-            entry.compress_type = zipfile.ZIP_STORED if name == MODEL else zipfile.ZIP_DEFLATED
+            # model.skops too: a zip that is stored in a zip could be taken for the whole when the end is cut off
+            entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as out, open(scratch / name, "rb") as source:
                 while chunk := source.read(MIB):
                     out.write(chunk)

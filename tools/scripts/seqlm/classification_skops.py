@@ -43,17 +43,22 @@ _LARGEST_SCHEMA = 256 * MIB
 _DEEPEST = 200
 
 
+class _WithoutTorch:
+    """A finder of modules that finds no torch, so that imports of it fail as where there is none."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("torch is not needed here", name=name)
+
+
 def _skops():
-    """``skops.io``. It imports all that scikit-learn has, which includes what would import torch where there is one;
-    nothing here needs it, so for that time there is none."""
-    hidden = "torch" not in sys.modules
-    if hidden:
-        sys.modules["torch"] = None
+    """``skops.io``. It imports all that scikit-learn has, which includes what would import torch where there is one."""
+    sys.meta_path.insert(0, _WithoutTorch)
     try:
         from skops import io
     finally:
-        if hidden:
-            del sys.modules["torch"]
+        sys.meta_path.remove(_WithoutTorch)
     return io
 
 
@@ -156,6 +161,8 @@ class _Schema:
             self.entries = {entry.name: entry for entry in entries}
             if len(self.entries) < len(entries) or sum(entry.size for entry in entries) > _LIMITS.total:
                 raise self.wrong("files that come twice or are too large")
+            if any(entry.size > max(_LIMITS.unchecked, _LIMITS.text_ratio * entry.packed) for entry in entries):
+                raise self.wrong("files that grow as those of a zip bomb")
             if _SCHEMA not in self.entries or self.entries[_SCHEMA].size > _LARGEST_SCHEMA:
                 raise self.wrong("no description of a classifier")
             content = b"".join(self.entries[_SCHEMA].chunks())

@@ -131,6 +131,28 @@ def test_a_part_of_the_points_is_drawn_and_said(runs):
     assert all(abs(counts[name] - shares[name]) <= 1 for name in counts)
 
 
+def test_names_and_labels_form_no_markup_and_a_long_report_still_fits(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"s{n}\t" + "\t".join(f"{x:.3f}" for x in rng.normal(size=3)) for n in range(120)]
+    (tmp_path / "e.tsv").write_text("\n".join(["id\tdim_1\tdim_2\tdim_3", *rows]) + "\n")
+    label = "```galaxy <b>$x^2$ |*_[a](http://x) "
+    rows = [f"s{n}\t{label}{n % 40:02}{'x' * 60}" for n in range(120)]
+    (tmp_path / "l.tsv").write_text("\n".join(["id\tlabel", *rows]) + "\n")
+    (tmp_path / "work").mkdir()
+    names = ("n" * 200, "<i>" * 60)
+    done = run_batch(
+        [
+            (tmp_path / "work", "plot", "--embeddings", tmp_path / "e.tsv", tmp_path / "e.tsv", "--names", *names,
+             "--labels", tmp_path / "l.tsv", "--colour-by", "label", *OUTPUTS)
+        ]
+    )[0]  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "work" / "report.md").read_text()
+    assert len(report.encode()) <= MARKDOWN_BYTES
+    assert "<i>" not in report and "<b>" not in report
+    assert report.count("```galaxy\n") == report.count("```galaxy")
+
+
 def test_without_labels_nothing_is_said_about_classes(runs):
     folder = runs["none"][0]
     assert "Without labels or values nothing can be said" in (folder / "report.md").read_text()

@@ -70,14 +70,17 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
         strangers.see(record.sequence)
         visit(record, sequence)
     strangers.refuse(arguments.sequences)
-    _refuse_repeated_ids(arguments, ids)
-    different = len(np.unique(np.frombuffer(sequences, dtype=np.int64))) if sequences else 0
-    return Survey(len(ids), letters, longest, longest_id, len(sequences) - different, rules)
+    _refuse_repeated_ids(arguments, set(_repeated(ids).tolist()))
+    return Survey(len(ids), letters, longest, longest_id, len(_repeated(sequences)), rules)
 
 
-def _refuse_repeated_ids(arguments: Namespace, hashes: array) -> None:
-    values, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
-    repeated = set(values[counts > 1].tolist())
+def _repeated(hashes: array) -> np.ndarray:
+    """Every hash that was there before."""
+    ordered = np.sort(np.frombuffer(hashes, dtype=np.int64))
+    return ordered[1:][ordered[1:] == ordered[:-1]]
+
+
+def _refuse_repeated_ids(arguments: Namespace, repeated: set[int]) -> None:
     if not repeated:
         return
     lines: dict[str, int] = {}

@@ -1,14 +1,25 @@
 """How sequences become tokens: every letter in one token, windows and weights, molecules whose atoms got lost."""
 
+import contextlib
+import io
 import json
 import random
+import re
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+from script_batch import manifest, table
+from seqlm.bundle import open_bundle
 from seqlm.errors import InputError
 from seqlm.families import recognise
+from seqlm.loading import load_backbone
 from seqlm.tokens import REPAIRED, UNKNOWN, UNREAD, Encoder
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import RobertaConfig, RobertaModel
 
 SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
 CONFIG = {
@@ -200,6 +211,64 @@ def test_an_atom_without_a_token_is_unknown_and_counted(tmp_path):
     assert [piece.token for piece in encoder.pieces("C[Se]C")] == ["C", "[UNK]", "C"]
 
 
+def test_a_bundle_keeps_how_molecules_are_read_and_its_card_gives_the_same(tmp_path, data, script):
+    """Fine-tuning with canonical SMILES, prediction, and the code on the model card, which needs none of this."""
+    model, train = data / "models" / "tiny-chemberta", data / "halides.tsv"
+    common = ["--id-column", "name", "--sequence-column", "smiles"]
+    script(
+        "finetune", "--model", model, "--model-id", model, "--train", train, *common, "--label-column", "class",
+        "--method", "lora", "--epochs", "1", "--smiles", "canonical", "--output-model", "b.zip", "--threads", "1",
+    )  # fmt: skip
+    bundle = tmp_path / "work" / "b.zip"
+    said = manifest(bundle)
+    assert (said["alphabet"], said["tokenizer"]) == ("canonical SMILES", "repaired")
+    # two ways to write one molecule are one molecule
+    given = tmp_path / "given.csv"
+    given.write_text("name,smiles\na,CC(=O)Oc1ccccc1C(=O)O\nb,OC(=O)c1ccccc1OC(C)=O\nc,CC(Cl)Br\nd,CC\n")
+    script(
+        "predict", "--model", bundle, "--base-model", model, "--sequences", given, *common, "--output-table", "p.tsv"
+    )
+    rows = table(tmp_path / "work" / "p.tsv")
+    assert rows[0]["probability_halide"] == rows[1]["probability_halide"]
+    assert "SMILES written in canonical form" in rows[1]["changed"] and "repaired" in rows[2]["changed"]
+    assert not rows[3]["changed"]
+    folder = tmp_path / "card"
+    zipfile.ZipFile(bundle).extractall(folder)
+    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S).group(1)
+    for row, smiles in zip(rows[::2], ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br"), strict=True):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code.replace('folder = "."', f"folder = {str(folder)!r}").replace("CC(=O)Oc1ccccc1C(=O)O", smiles), {})
+        shown = [float(number) for number in re.findall(r"\d\.\d+", printed.getvalue())]
+        assert shown == pytest.approx([float(row["probability_halide"]), float(row["probability_other"])], abs=1e-4)
+
+
 def test_a_tokenizer_with_merges_is_left_alone(tmp_path, model_path):
     assert not encoder_of(byte_pairs(tmp_path / "model")).repairs
     assert not encoder_of(model_path("roberta")).repairs
+
+
+def test_a_model_trained_on_many_properties_is_read_as_the_encoder_that_it_is(tmp_path, data):
+    """ChemBERTa-2 MTR: its checkpoint has a regression head of its own, its config lists of means and deviations."""
+    torch.manual_seed(1)
+    folder = shutil.copytree(data / "models" / "tiny-chemberta", tmp_path / "mtr")
+    config = json.loads((folder / "config.json").read_text())
+    reference = RobertaModel(RobertaConfig(**config), add_pooling_layer=False).eval()
+    tensors = {f"roberta.{name}": tensor for name, tensor in reference.state_dict().items()}
+    tensors |= {f"regression.{name}": torch.zeros(3, 48) for name in ("dense.weight", "out_proj.weight")}
+    save_file(tensors | {"norm_mean": torch.zeros(3)}, folder / "model.safetensors", metadata={"format": "pt"})
+    config |= {"architectures": ["RobertaForRegression"], "norm_mean": [0.5, 1.0, 2.0], "norm_std": [1.0, 2.0, 0.1]}
+    (folder / "config.json").write_text(json.dumps(config))
+    archive = tmp_path / "mtr.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for file in folder.iterdir():
+            out.write(file, file.name)
+    (tmp_path / "unpacked").mkdir()
+    uploaded = open_bundle(archive, tmp_path / "unpacked").model.path
+    for path in (folder, uploaded):
+        family = recognise(path, json.loads((path / "config.json").read_text()))
+        backbone = load_backbone(path, family, torch.float32, torch.device("cpu"))
+        ids = torch.from_numpy(Encoder(family, path).encode("CC(=O)NCCl").rows[0].astype(np.int64))[None]
+        with torch.no_grad():
+            expected = reference(ids).last_hidden_state
+            torch.testing.assert_close(backbone(ids).last_hidden_state, expected, atol=1e-6, rtol=1e-5)

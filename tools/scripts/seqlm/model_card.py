@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .manifest import level_of
-from .sequences import DNA, PROTEIN
+from .sequences import CANONICAL, DNA, PROTEIN, TEXT
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
 TITLES = {"multi-label": "Several labels at once"}
@@ -33,6 +33,17 @@ NO_END = (
     '    tokens = tokenizer(text, return_tensors="pt")',
     '    letters = torch.arange(tokens["input_ids"].shape[1]) > 0  # all but <cls>',
 )
+ATOMS = (  # see seqlm.tokenizer_readers.AtomReader
+    '    if "Cl" not in tokenizer.get_vocab():  # a second model, not of molecules',
+    *(f"    {line}" for line in WITH_MASK),
+    "    else:  # by itself this tokenizer loses atoms",
+    r'        atoms = re.findall(r"\[.*?\]|%\d\d|>>|Br|Cl|.", text)',
+    "        ids = [tokenizer.cls_token_id, *tokenizer.convert_tokens_to_ids(atoms), tokenizer.sep_token_id]",
+    '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}',
+    "        letters = torch.tensor([False] + [True] * len(atoms) + [False])",
+)
+EXAMPLES = {PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"), DNA: ("ACGTACGTAC", "TTGACAGCTA")}
+MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.tasks.paired
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -67,7 +78,9 @@ def _front_matter(manifest: dict, license: str | None) -> str:
 
 def _introduction(manifest: dict) -> str:
     task, base, second = manifest["task"], manifest.get("base_model"), manifest.get("second_model")
-    lines = [f"# {TITLES.get(task) or task.replace('-', ' ').capitalize()} of {manifest['alphabet']} sequences", ""]
+    kind = {TEXT: "molecules or other texts", CANONICAL: "molecules"}.get(manifest["alphabet"])
+    what = kind or f"{manifest['alphabet']} sequences"
+    lines = [f"# {TITLES.get(task) or task.replace('-', ' ').capitalize()} of {what}", ""]
     trained = f"Trained with SeqLM: {METHODS[manifest['method']]}"
     lines.append(trained + (f" on {_code(base['id'])}." if base else "."))
     if manifest["labels"]:
@@ -122,9 +135,11 @@ def _snippet(manifest: dict) -> list[str]:
     public = {*([] if own else [encoder]), "AutoTokenizer", *(["AutoModel"] if second else [])}
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
     no_end = manifest["family"] == "esm" and manifest["alphabet"] == DNA
+    repaired = manifest.get("tokenizer") == "repaired"
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ("lora", "dora")
     lines = [
+        *(["import re", ""] if repaired else []),
         "import torch",
         *(["from peft import PeftModel"] if adapter else []),
         "from safetensors.torch import load_file",
@@ -137,7 +152,7 @@ def _snippet(manifest: dict) -> list[str]:
         ),
         "",
         "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
-        *(NO_END if no_end else WITH_MASK),
+        *(ATOMS if repaired else NO_END if no_end else WITH_MASK),
         "    with torch.inference_mode():",
         "        return model.float().eval()(**tokens).last_hidden_state[0], letters",
         "",
@@ -147,7 +162,7 @@ def _snippet(manifest: dict) -> list[str]:
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
     ]
-    first, other = ("MKTAYIAKQR", "MSLENTQAEV") if manifest["alphabet"] == PROTEIN else ("ACGTACGTAC", "TTGACAGCTA")
+    first, other = EXAMPLES.get(manifest["alphabet"], MOLECULES)
     text = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
     mean, own = "vectors[letters].mean(0)", f"vectors, letters = read(model, tokenizer, {text.format(first)})"
     pooled = "vectors[0]" if manifest["pooling"] == "cls" else mean
@@ -213,6 +228,8 @@ def _reading(manifest: dict) -> list[str]:
     ]
     if manifest["alphabet"] == PROTEIN:
         lines.append("To the tool, letters that the tokenizer does not know are X, such as U, Z, O and B to ProtT5.")
+    if CANONICAL in (manifest["alphabet"], (manifest.get("second_model") or {}).get("alphabet")):
+        lines.append("The tool writes every molecule in canonical form first, as RDKit's Chem.CanonSmiles does.")
     return lines
 
 

@@ -45,7 +45,7 @@ class Outline:
 def picture(found: Plot) -> Drawing:
     """The projection as a figure."""
     points, projection = found.points, found.projection
-    titles = [shown(name, 34) for name in points.names]
+    titles = [shown(name, 34) for name in found.names]
     if found.separation is not None:
         name = "Purity" if found.deciding == "macro_purity" else "Spearman"
         judged = [scores[found.deciding] for scores in found.separation.tables]

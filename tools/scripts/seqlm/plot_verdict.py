@@ -31,7 +31,10 @@ class Plot:
 
     @property
     def names(self) -> list[str]:
-        return [shown(name) for name in self.points.names]
+        names = [shown(name) for name in self.points.names]
+        if len(set(names)) < len(names):  # once they are shortened
+            return [f"{number}: {name}" for number, name in enumerate(names, start=1)]
+        return names
 
     @property
     def quoted(self) -> list[str]:
@@ -131,6 +134,9 @@ def differences(found: Plot) -> list[str]:
     before, after = found.quoted
     lines = []
     for name, difference in found.separation.differences.items():
+        if not any(table[name].beyond_chance for table in found.separation.tables):
+            lines.append(f"{LABELS[name]}: beyond chance in neither.")
+            continue
         way = {1: "clearly higher", -1: "clearly lower", 0: "no clear difference"}[found.separation.sign(name)]
         lines.append(f"{LABELS[name]}: {way}; {after} less {before} is {with_interval(difference)}.")
     return lines

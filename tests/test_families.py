@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 import torch
 from family_makers import MAKERS, SPACED, make, sequences
+from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from script_batch import run_batch
 from seqlm.adapters import LoraSettings, add_adapter
-from seqlm.bundle import check_tokenizer_files
+from seqlm.bundle import check_tokenizer_files, read_bundle_folder
 from seqlm.errors import InputError
 from seqlm.families import recognise
 from seqlm.inference import pooled_vectors
 from seqlm.loading import SequenceModel, load_backbone
 from seqlm.model_config import check_config
 from seqlm.model_files import read_model_folder
+from seqlm.published_adapters import inspect_published
 from seqlm.sequences import DNA, PROTEIN
 from seqlm.tokens import Encoder
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}
 DECODERS = ("gpt2", "llama")
@@ -216,6 +218,15 @@ def test_training_that_an_architecture_does_not_allow_is_refused_before_torch(fo
     assert adapted.returncode == checkpointed.returncode == 2
     assert adapted.stderr.startswith("error: XLNet models take no adapter on 'attention'; choose all-linear")
     assert checkpointed.stderr.startswith("error: XLNet models cannot be trained with gradient checkpointing")
+
+
+def test_a_published_adapter_of_another_family_is_refused_by_name(folder, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(folder("gpt2"), num_labels=2)
+    config = LoraConfig(task_type=TaskType.SEQ_CLS, target_modules=["c_attn"], fan_in_fan_out=True)
+    get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
+    bundle = read_bundle_folder(tmp_path / "adapter")
+    with pytest.raises(InputError, match="published adapters for models of type 'gpt2' are not supported; supported"):
+        inspect_published(bundle, read_model_folder(folder("gpt2")))
 
 
 def test_a_model_that_no_bundle_can_be_made_of_is_refused_before_training(folder, data, tmp_path):

@@ -99,9 +99,7 @@ def inspect_encoder(bundle: Bundle, base: ModelFolder) -> PublishedEncoder:
     Raises:
         InputError: an adapter for another base model, or with tensors that are not understood.
     """
-    config, model_type = bundle.adapter_config, base.config["model_type"]
-    if model_type not in ENCODERS:
-        raise InputError(f"published adapters for models of type '{model_type}' are not supported")
+    config, model_type = bundle.adapter_config, _known_type(base)
     held = read_tensors(bundle.folder / ADAPTER_WEIGHTS)
     encoder, heads, ignored = sort_tensors(held, model_type)
     shapes = {name: held[source][1] for name, source in encoder.items()}
@@ -116,6 +114,16 @@ def inspect_encoder(bundle: Bundle, base: ModelFolder) -> PublishedEncoder:
     return PublishedEncoder(names_on_encoder(encoder), encoder_config, heads, tuple(notes))
 
 
+def _known_type(base: ModelFolder) -> str:
+    model_type = base.config["model_type"]
+    if model_type not in ENCODERS:
+        raise InputError(
+            f"published adapters for models of type '{model_type}' are not supported; "
+            f"supported are {', '.join(sorted(ENCODERS))}"
+        )
+    return model_type
+
+
 def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...] | None = None) -> Published:
     """What a published adapter predicts, and how it is put together. Does not import torch.
 
@@ -128,7 +136,7 @@ def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...]
     Raises:
         InputError: an adapter without a head that is understood, for another base model, or of other labels.
     """
-    config, model_type = bundle.adapter_config, base.config["model_type"]
+    config, model_type = bundle.adapter_config, _known_type(base)
     task_type = config.get("task_type")
     if task_type not in TASKS:
         raise InputError(

@@ -80,8 +80,15 @@ def dump(made, path: Path) -> None:
 
 
 def _forget_training(classifier) -> None:
-    """Drop what only goes on with training: random generators and the state of the optimiser."""
-    for name in ("_optimizer", "_random_state", "_best_coefs", "_best_intercepts", "_feature_subsample_rng"):
+    """Drop what only training needs: random generators, the state of the optimiser, its losses."""
+    for name in (
+        "_optimizer",
+        "_random_state",
+        "_best_coefs",
+        "_best_intercepts",
+        "_feature_subsample_rng",
+        "loss_curve_",
+    ):
         if hasattr(classifier, name):
             delattr(classifier, name)
 

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from family_makers import make
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from script_batch import one_line, run_batch, run_mistakes, table
@@ -64,6 +65,9 @@ def done(tmp_path_factory, request):
         "head": ["--model", data / "bundle_head_esm.zip", "--base-model", models / "tiny-esm", *sites],
         "base of head": ["--model", models / "tiny-esm", *sites],
         "published": ["--model", models / "published-adapter", "--base-model", models / "tiny-esm", *sites],
+        "of residues": ["--model", data / "bundle_residues_esm.zip", "--base-model", models / "tiny-esm", *sites],
+        "of pairs": ["--model", data / "bundle_pairs_esm.zip", "--base-model", models / "tiny-esm", *sites],
+        "decoder": ["--model", make("gpt2", folder), "--sequences", proteins, "--max-length", "0"],
         "huge": ["--model", huge, "--sequences", proteins, "--precision-of-output", "fp16"],
         "broken": ["--model", broken, "--sequences", proteins],
     }
@@ -189,6 +193,35 @@ def test_a_head_leaves_the_vectors_of_its_base_model(done):
 
 def test_a_published_adapter_changes_the_vectors(done):
     assert np.abs(embedded(done, "published").vectors - embedded(done, "base of head").vectors).max() > 1e-3
+
+
+def test_the_pooling_suits_the_model_where_none_was_chosen(done, tmp_path):
+    """Of residues the mean, as of any encoder; of a decoder the last token, the one that has seen all."""
+    for name in ("of residues", "of pairs"):
+        with h5py.File(done[name][1] / "e.h5") as file:
+            assert file.attrs["pooling"] == "mean"
+            assert file.attrs["base_model"] == "seqlm/tiny-esm"
+    folder = make("gpt2", tmp_path)
+    family = recognise(folder, read_model_folder(folder).config)
+    reference = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    found = embedded(done, "decoder")
+    with h5py.File(done["decoder"][1] / "e.h5") as file:
+        assert file.attrs["pooling"] == "last"
+    for sequence, vector in list(zip(PROTEINS.values(), found.vectors, strict=True))[:3]:
+        ids = torch.tensor(Encoder(family, folder).encode(sequence).rows[0][None].astype(np.int64))
+        with torch.no_grad():
+            np.testing.assert_allclose(vector, reference(input_ids=ids).last_hidden_state[0, -1].numpy(), atol=1e-5)
+
+
+def test_what_is_cut_off_of_a_sequence_of_pieces_is_counted_in_letters(model_path):
+    family = recognise(model_path("dnabert2"), read_model_folder(model_path("dnabert2")).config)
+    dna = "".join(random.Random(0).choices("ACGT", k=200))
+    for how, rule in (("truncate", "truncated to 10 tokens"), ("window", "read in overlapping windows of 10 tokens")):
+        one = Encoder(family, model_path("dnabert2"), max_length=10, long_sequences=how).encode(dna)
+        summary = Summary(1, 0, Rules())
+        summary.count([one], 10)
+        letters = 200 - int(one.lengths[:10].sum()) if how == "truncate" else 200
+        assert summary.rules.letters == {rule: letters}
 
 
 def test_numbers_that_fp16_cannot_hold_are_an_error(done):

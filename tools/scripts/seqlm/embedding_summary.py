@@ -68,10 +68,11 @@ class Summary:
             self.windows += len(one.rows)
             for rule, letters in one.changes().items():
                 self.rules.count(rule, letters)
+            lengths = np.ones(one.tokens, dtype=np.int64) if one.lengths is None else one.lengths
             if one.cut:
-                self.rules.count(f"truncated to {limit:,} tokens", one.cut)
+                self.rules.count(f"truncated to {limit:,} tokens", int(lengths[-one.cut :].sum()))
             elif len(one.rows) > 1:
-                self.rules.count(f"read in overlapping windows of {limit:,} tokens", one.tokens)
+                self.rules.count(f"read in overlapping windows of {limit:,} tokens", int(lengths.sum()))
 
     def see(self, vectors: np.ndarray, norms: np.ndarray) -> None:
         """Vectors (n, D) as they are written, and their lengths (n,) before any scaling."""

@@ -120,7 +120,10 @@ def choice_in_words(result: Result) -> list[str]:
     ]
     if result.fold_choices:
         counted = {text: result.fold_choices.count(text) for text in dict.fromkeys(result.fold_choices)}
-        lines.append("Folds chose: " + ", ".join(f"{text} {count} times" for text, count in counted.items()) + ".")
+        of = len(result.fold_choices)
+        lines.append(
+            "Chosen in folds: " + ", ".join(f"{text} {count} of {of}" for text, count in counted.items()) + "."
+        )
     return lines
 
 
@@ -167,9 +170,8 @@ def warnings(result: Result) -> list[str]:
     if counts[most] >= UNBALANCED * counts[least]:
         found.append(
             f"The classes are unbalanced: {counts[most]:,} training sequences of {shown(plan.classes[most])}, "
-            f"{counts[least]:,} "
-            f"of {shown(plan.classes[least])}. Look at MCC and balanced accuracy rather than accuracy; class "
-            "weights may help."
+            f"{counts[least]:,} of {shown(plan.classes[least])}. Look at MCC and balanced accuracy, not at accuracy."
+            + (" Class weights may help." if plan.arguments.class_weights == "none" else "")
         )
     if score.high - score.low > WIDE_INTERVAL:
         found.append(f"The interval is {score.high - score.low:.2f} wide. The true value can be anywhere in it.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,8 +77,6 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         family.alphabet = TEXT
     pooling = _pooling(arguments.pooling, manifest, family)
     layers = layers_of(arguments.layer, family.depth)
-    if arguments.normalize and pooling == "none":
-        notes.append("each position's vector is scaled to length 1")
     options = {
         "max_length": arguments.max_length or manifest.get("max_length", 0),
         "long_sequences": _chosen(arguments.long_sequences, manifest.get("long_sequences"), "window"),
@@ -131,11 +128,11 @@ def _open(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, ModelFold
             f"{path.name} was trained on another base model, {name}: the SHA-256 of its weights starts with "
             f"{wanted['sha256'][:12]}, that of the model given with {base.sha256[:12]}"
         )
+    notes = []
     if bundle.kind == "peft":
         from .published_adapters import inspect_encoder
 
-        inspect_encoder(bundle, base)
-    notes = []
+        notes += inspect_encoder(bundle, base).notes
     if bundle.kind == "head":
         notes.append(
             "only a head was trained and the encoder left as it was, so the vectors are those of the base model"
@@ -190,8 +187,3 @@ def layers_of(text: str, depth: int) -> tuple[int, ...]:
             raise InputError(f"layer {place} is named twice in '{text}'; name each layer once")
         numbers.add(place)
     return tuple(sorted(numbers))
-
-
-def say(notes: list[str]) -> None:
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)

@@ -112,9 +112,10 @@ class Family:
     @property
     def depth(self) -> int:
         """Layers of the encoder; the names are BERT's, T5's and GPT-2's."""
-        return next(
-            int(self.config[key]) for key in ("num_hidden_layers", "num_layers", "n_layer") if key in self.config
-        )
+        for name in ("num_hidden_layers", "num_layers", "n_layer"):
+            if name in self.config:
+                return int(self.config[name])
+        raise InputError("the config.json of the model does not say how many layers it has; fetch the model again")
 
     def check_training(self, adapted: str | None = None, checkpointing: bool = False) -> None:
         """Refuse a way of training that the architecture does not allow.

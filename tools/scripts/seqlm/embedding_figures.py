@@ -27,6 +27,6 @@ def alikeness(spread: Spread, norms: np.ndarray) -> Figure:
     left.set(xlabel="Cosine of two vectors", ylabel="Share of random pairs")
     left.legend()
     span = (norms.min(), norms.max()) if np.ptp(norms) > 1e-6 * norms.max() else (norms[0] * 0.9, norms[0] * 1.1 + 1e-9)
-    right.hist(norms, BINS, range=span, color=BLUE, alpha=0.45)
+    right.hist(norms, max(8, min(BINS, len(norms) // 5)), range=span, color=BLUE, alpha=0.45)
     right.set(xlabel="Length of the vector", ylabel="Vectors")
     return figure

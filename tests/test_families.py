@@ -10,12 +10,13 @@ from family_makers import MAKERS, SPACED, make, sequences
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from script_batch import run_batch
-from seqlm.adapters import LoraSettings, add_adapter
+from seqlm.adapter_config import check_adapter_config
+from seqlm.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
 from seqlm.bundle import check_tokenizer_files, read_bundle_folder
 from seqlm.errors import InputError
 from seqlm.families import recognise
 from seqlm.inference import pooled_vectors
-from seqlm.loading import SequenceModel, load_backbone
+from seqlm.loading import SequenceModel, load_backbone, placed
 from seqlm.model_config import check_config
 from seqlm.model_files import read_model_folder
 from seqlm.published_adapters import inspect_published
@@ -80,6 +81,33 @@ def test_padding_and_the_order_of_a_batch_change_nothing(folder, name):
     backwards = pooled_vectors(model, encoded[::-1], encoder.padding, budget=100_000).flip(0)
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(together, backwards, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", MAKERS)
+def test_half_precision_gives_nearly_the_same(folder, name, dtype):
+    model, encoder, family = loaded(folder(name))
+    rounded = SequenceModel(load_backbone(folder(name), family, dtype, torch.device("cpu")), family.hidden_size)
+    encoded = [encoder.encode(text) for text in sequences(name)]
+    first, second = (pooled_vectors(one, encoded, encoder.padding, budget=300) for one in (model, rounded))
+    assert torch.isfinite(second).all()
+    assert torch.cosine_similarity(first, second, dim=1).min() > 0.999
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_adapter_in_half_precision_leaves_positions_in_single(folder, name, tmp_path):
+    """Rotary frequencies rounded to bf16 would put the tokens of a long sequence at wrong places."""
+    model, encoder, family = loaded(folder(name))
+    save_adapter(add_adapter(model.backbone, family, LoraSettings(rank=2, modules="all-linear"), "base"), tmp_path)
+    config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
+    exact = dict(loaded(folder(name))[0].backbone.named_buffers())
+    half = load_backbone(folder(name), family, torch.bfloat16, torch.device("cpu"))
+    adapted = placed(load_adapter(half, tmp_path, config), torch.device("cpu"), torch.bfloat16)
+    assert {parameter.dtype for parameter in adapted.parameters()} == {torch.bfloat16}
+    for buffer, value in adapted.get_base_model().named_buffers():
+        torch.testing.assert_close(value, exact[buffer], rtol=0, atol=0)
+    encoded = [encoder.encode(sequences(name)[0])]
+    assert torch.isfinite(pooled_vectors(SequenceModel(adapted, family.hidden_size), encoded, 0, budget=300)).all()
 
 
 @pytest.mark.parametrize("name", MAKERS)

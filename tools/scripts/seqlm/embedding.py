@@ -88,7 +88,8 @@ def _backbone(plan: Plan, device):
     dtype = loading.precision_of(arguments.precision, device, plan.family)
     backbone = loading.load_backbone(plan.base.path, plan.family, dtype, device)
     if bundle and bundle.adapter_config:
-        backbone = load_adapter(backbone, bundle.folder, bundle.adapter_config).to(device, dtype)
+        adapted = load_adapter(backbone, bundle.folder, bundle.adapter_config)
+        backbone = loading.placed(adapted, device, dtype)
     return backbone
 
 

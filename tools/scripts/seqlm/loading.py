@@ -216,7 +216,18 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
             f"another shape than its config.json says ({named}); fetch it again"
         )
     backbone.requires_grad_(False)
-    return backbone.to(device).eval()
+    return placed(backbone, device, dtype).eval()
+
+
+def placed(backbone: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """All weights in one number format, on the device.
+
+    Not the buffers, as ``.to(dtype)`` would have it: the frequencies of rotary positions need single precision, or
+    tokens some hundred positions into a sequence stand at the wrong place.
+    """
+    for parameter in backbone.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return backbone.to(device)
 
 
 @dataclass
@@ -251,7 +262,7 @@ def load_finetuned(
     dtype = precision_of(precision, device, family)
     backbone = load_backbone(base.path, family, dtype, device)
     if bundle.adapter_config:
-        backbone = load_adapter(backbone, bundle.folder, bundle.adapter_config).to(device, dtype)
+        backbone = placed(load_adapter(backbone, bundle.folder, bundle.adapter_config), device, dtype)
     width, pairs = family.hidden_size, manifest["head"].get("pairs")
     if pairs:
         width = pair_width(width, second_width or width, pairs)

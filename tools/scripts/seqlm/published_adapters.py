@@ -212,7 +212,7 @@ def load_published_encoder(
     from safetensors.torch import load_file, save_file
 
     from .adapters import load_adapter
-    from .loading import load_backbone, precision_of
+    from .loading import load_backbone, placed, precision_of
 
     tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
     renamed = {name: tensors[source] for name, source in found.tensors.items()}
@@ -222,7 +222,7 @@ def load_published_encoder(
     backbone = load_backbone(base.path, family, dtype, device)
     with tempfile.TemporaryDirectory(prefix="adapter_") as scratch:
         save_file(renamed, Path(scratch) / ADAPTER_WEIGHTS)
-        return load_adapter(backbone, Path(scratch), found.config).to(device, dtype)
+        return placed(load_adapter(backbone, Path(scratch), found.config), device, dtype)
 
 
 def _check_numbers(tensors: dict[str, torch.Tensor]) -> None:

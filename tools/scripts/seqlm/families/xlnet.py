@@ -41,7 +41,13 @@ class XLNet(Family):
         return int(self.config["d_model"])
 
     def load(self, folder, **options):
-        from transformers import XLNetModel
+        import transformers
+
+        class XLNetModel(transformers.XLNetModel):
+            """With positions in the number format of the weights, or it runs in single precision only."""
+
+            def relative_positional_encoding(self, *arguments, **keywords):
+                return super().relative_positional_encoding(*arguments, **keywords).to(self.dtype)
 
         # the states that XLNet keeps for the segment that follows: here every window stands by itself
         options |= {"attn_implementation": "eager"}  # the only one there is

@@ -194,7 +194,7 @@ def _next(plan: Plan) -> list[str]:
             "Classification and plots need one vector a sequence: choose mean pooling for them.",
         ]
     return [
-        "Train a classifier on the vectors: 'Classify sequences by their embeddings' says how much of a label they hold.",
+        "Train a classifier: 'Classify sequences by their embeddings' says how much of a label the vectors hold.",
         "Look at them: 'Plot embeddings of sequences' draws them in two dimensions, also before and after fine-tuning.",
         "Vectors can be compared with each other only if model, layer and pooling were the same.",
     ]

@@ -9,7 +9,7 @@ import torch
 from seqlm.batching import collate, group_by_length, rows_of, updates
 from seqlm.errors import InputError
 from seqlm.families import recognise
-from seqlm.inference import _run, pooled_vectors, predict
+from seqlm.inference import _run, _weighted_sums, pooled_vectors, predict
 from seqlm.loading import SequenceModel, load_backbone
 from seqlm.model_files import read_model_folder
 from seqlm.sequences import DNA, PROTEIN
@@ -159,7 +159,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(model_path, mon
 
     monkeypatch.setattr(SequenceModel, "weighted_sums", no_memory)
     with pytest.raises(InputError, match=r"the sequence 'p0' \(\d+ tokens\) does not fit into memory by itself"):
-        list(_run(rows_of(encoded[:1]), model.weighted_sums, model.device, encoder.padding, ["p0"]))
+        list(_run(rows_of(encoded[:1]), _weighted_sums, model, encoder.padding, ["p0"]))
 
 
 def test_other_errors_of_torch_are_not_taken_for_a_full_memory(model_path, monkeypatch):

@@ -134,6 +134,11 @@ def test_special_tokens_in_a_sequence_are_text(tmp_path):
     for tokenizer in ("repaired", "as-published"):
         encoded = encoder_of(folder, tokenizer=tokenizer).encode("C[SEP]C[PAD]")
         assert not {0, 2, 3} & set(encoded.rows[0][1:-1].tolist())
+    folder = byte_pairs(tmp_path / "pairs")
+    family = recognise(folder, CONFIG, "text")  # an alphabet that lets such letters through
+    assert not {SPECIAL.index("<s>"), SPECIAL.index("</s>")} & set(
+        Encoder(family, folder).encode("AC<s>GT</s>").rows[0][1:-1].tolist()
+    )
 
 
 @pytest.mark.parametrize("name", ["roberta", "esm"])

@@ -28,6 +28,7 @@ import molecule_data
 import predicted_data
 import site_data
 import torch
+import workflow_data
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentencepiece import sentencepiece_model_pb2
@@ -81,6 +82,7 @@ def main() -> None:
     embedding_data.make(HERE)
     classifier_data.make(HERE)
     site_data.make(HERE, draw)
+    workflow_data.make(HERE)
     bundles()
     published_adapter(HERE / "published_adapter.zip")
     zipfile.ZipFile(HERE / "published_adapter.zip").extractall(HERE / "models" / "published-adapter")

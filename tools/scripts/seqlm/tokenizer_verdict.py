@@ -66,7 +66,7 @@ def notes(found: Inspection) -> list[str]:
         )
     if found.over:
         told.append(
-            f"{found.over:,} sequences have more than the {found.plan.limit:,} tokens that the model reads at once. "
+            f"Sequences with more than the {found.plan.limit:,} tokens that the model reads at once: {found.over:,}. "
             "Other tools read these in overlapping windows, or cut them, as you choose there."
         )
     if found.shuffled and found.shuffled[0] < LIKE_SHUFFLED * found.shuffled[1]:

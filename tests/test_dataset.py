@@ -207,7 +207,7 @@ def test_molecules_are_split_by_scaffold_and_a_broken_one_is_named(dataset):
     assert all(len(splits) == 1 for splits in where.values())
     assert where["c1ccccc1"] == {"train"}
     assert rows[-1]["id"] == "broken"
-    assert rows[-1]["split"] == ""
+    assert rows[-1]["split"] == "left out"
     assert sum(len((out / name).read_text().splitlines()) - 1 for name in SETS) == 72
     report = (out / "report.md").read_text().replace(GAP, "")
     assert "SMILES that cannot be read, left out of every split: 1." in report

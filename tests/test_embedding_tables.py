@@ -242,6 +242,13 @@ def test_a_table_of_labels_is_read_by_the_name_or_number_of_its_columns(tmp_path
     assert found.sequences == ["MM", "MK", "ML"]
 
 
+def test_rows_that_are_in_no_split_count_as_without_a_label(tmp_path, embeddings):
+    path = write(tmp_path / "labels.tsv", "id\tlabel\tset\nP1\ta\ttrain\nP2\tb\tleft out\nP3\ta\ttest\n")
+    found = read_labels(embeddings, path, split_column="set")
+    assert found.rows.tolist() == [0, 2] and found.splits == ["train", "test"]
+    assert "1 embedding ('P2')" in found.notes[0]
+
+
 def test_rows_are_numbered_where_the_embeddings_were_made_from_a_table_without_ids(tmp_path):
     made = read_embeddings(write(tmp_path / "e.tsv", "id\tdim_1\nrow_1\t1\nrow_2\t2\n"))
     assert read_labels(made, write(tmp_path / "l.tsv", "sequence\tlabel\nMK\ta\nMM\tb\n")).texts == ["a", "b"]

@@ -52,6 +52,16 @@ def test_bad_cells_are_named(tmp_path, text, options, message):
         read(tmp_path / "in", text, **options)
 
 
+def test_rows_that_are_in_no_split_are_left_out_and_counted(tmp_path):
+    rules = Rules()
+    table = "id\tsequence\tlabel\tset\na\tMK\tx\ttrain\nb\tM?\ty\tleft out\nc\tMV\tz\ttest\n"
+    found = read(tmp_path / "in.tsv", table, rules=rules, separator=None, given_split=GivenSplit(column="set"))
+    assert [(example.id, example.split) for example in found] == [("a", "train"), ("c", "test")]
+    assert rules.lines() == ["left out, as its split says: 1 sequence"]
+    with pytest.raises(InputError, match="has '' as its split"):
+        read(tmp_path / "in.tsv", table.replace("left out", ""), given_split=GivenSplit(column="set"))
+
+
 def examples(count, labels):
     rng = random.Random(0)
     return [Example(f"p{n}", "M" + "".join(rng.choices("ACDEFGHIKL", k=12)), labels(n)) for n in range(count)]

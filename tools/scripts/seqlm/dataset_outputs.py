@@ -10,6 +10,7 @@ from pathlib import Path
 from .dataset_making import Made
 from .dataset_report import dataset_report, save_figures
 from .datasets import SPLITS
+from .labels import LEFT_OUT
 from .outputs import Outputs, write_table
 from .site_windows import Entry
 
@@ -58,7 +59,7 @@ def _write_all(made: Made, path: Path) -> None:
     proteins = made.plan.proteins
     rows = [
         *zip(made.entries, names, groups, strict=True),
-        *((entry, "", "") for entry in made.left_out),
+        *((entry, LEFT_OUT, "") for entry in made.left_out),
     ]
     write_table(
         path,

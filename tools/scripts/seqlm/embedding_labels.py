@@ -181,7 +181,7 @@ def _rows(
         id_at = table.index(id_column or "id", "id column")
     else:
         id_at = None if numbered else 0
-    split_of = labelled.GivenSplit(column=split_column).reader(table.path, table.format)
+    split_of = labelled.GivenSplit(column=split_column).reader(table.path, table.format, left_out=True)
     row = 0
     for row, (line, cells) in enumerate(table.rows(), start=1):
         name = f"row_{row}" if id_at is None else cells[id_at]
@@ -190,6 +190,8 @@ def _rows(
             raise InputError(f"{where} has no id")
         sequence = None if sequence_at is None else "".join(cells[sequence_at].split())
         split = split_of(Record(name, "", line=line, fields=tuple(cells)), where)
+        if split == labelled.LEFT_OUT:  # counted among those without a label
+            continue
         yield line, name, _check_text(cells[label_at], where, what), split, sequence
     if not row:
         raise InputError(f"{table.path.name} has a header but no rows")

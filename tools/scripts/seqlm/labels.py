@@ -21,6 +21,7 @@ from .sequences import (
     sequence_format,
 )
 
+LEFT_OUT = "left out"  # in a split column: a row that is in no split, such as a molecule that cannot be read
 MAX_LETTERS = 2_000_000_000  # letters of all examples together, which are held in memory while a model is trained
 
 
@@ -69,7 +70,7 @@ def read_examples(
     else:
         table = read_table(path, format)
         label_at = table.index(label_column or "label", "label column")
-    split_of = (GivenSplit() if given_split is None else given_split).reader(path, format)
+    split_of = (GivenSplit() if given_split is None else given_split).reader(path, format, left_out=True)
 
     examples: list[Example] = []
     seen: dict[str, int] = {}
@@ -90,7 +91,9 @@ def read_examples(
                 raise InputError(f"{where} has no label in column '{table.columns[label_at]}'{none}")
         if not numeric and separator is None:
             class_name(label, where)
-        split = split_of(record, where)
+        if (split := split_of(record, where)) == LEFT_OUT:
+            rules.count("left out, as its split says")
+            continue
         letters += len(record.sequence)
         if letters > MAX_LETTERS:
             raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
@@ -118,8 +121,12 @@ class GivenSplit:
     def __bool__(self) -> bool:
         return bool(self.column or self.pattern)
 
-    def reader(self, path: Path, format: str) -> Callable[[Record, str], str]:
-        """A function of a record, and of the words that name it, that gives its split."""
+    def reader(self, path: Path, format: str, left_out: bool = False) -> Callable[[Record, str], str]:
+        """A function of a record, and of the words that name it, that gives its split.
+
+        Args:
+            left_out: rows of a table may be in no split, and then have ``LEFT_OUT`` there.
+        """
         if not self:
             if self.validation_column:
                 raise InputError("a validation column goes with a split column; name the split column too")
@@ -136,6 +143,8 @@ class GivenSplit:
         validation_at = self.validation_column and table.index(self.validation_column, "validation column")
 
         def in_row(record: Record, where: str) -> str:
+            if left_out and record.fields[split_at] == LEFT_OUT:
+                return LEFT_OUT
             split = _split_name(record.fields[split_at], where)
             held_out = validation_at is not None and record.fields[validation_at].lower() in ("true", "1", "yes")
             return "validation" if split == "train" and held_out else split

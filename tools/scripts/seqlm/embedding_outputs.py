@@ -32,6 +32,7 @@ from .outputs import Outputs, cell
 
 ROWS = 1024  # of a table that are turned into text together
 ROW_GROUP = 1 << 24  # numbers in one row group of a parquet file: 64 MB
+MOST_ROWS = 1 << 16  # of them, as the ids of narrow vectors take room too
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,7 @@ def _parquet(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]
     with parquet.ParquetWriter(path, schema, use_dictionary=["letter"], write_statistics=False) as writer:
         rows = _Rows(
             shape,
-            max(1, ROW_GROUP // shape.width),
+            max(1, min(MOST_ROWS, ROW_GROUP // shape.width)),
             lambda rows: writer.write_table(rows.replace_schema_metadata(schema.metadata)),
         )
         yield rows.add

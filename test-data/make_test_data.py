@@ -60,6 +60,7 @@ FREQUENCIES = dict(
 def main() -> None:
     tiny = {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}
     tiny |= {"dnabert2": dna_models.tiny_dnabert2, "chemberta": molecule_data.tiny_chemberta}
+    tiny |= {"chemberta-mtr": molecule_data.tiny_chemberta_mtr}
     for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)

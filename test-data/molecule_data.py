@@ -1,4 +1,4 @@
-"""A tiny RoBERTa of ChemBERTa-2's kind, and molecules for it."""
+"""Tiny RoBERTas of ChemBERTa-2's kinds, MLM and MTR, and molecules for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import RobertaConfig, RobertaModel
 
@@ -20,10 +21,36 @@ RINGS = ("c1ccccc1", "c1ccncc1", "c1cc[nH]c1", "C1CCCCC1", "C1CCNCC1", "c1ccsc1"
 
 def tiny_chemberta(folder: Path) -> None:
     """Two layers of RoBERTa's kind with the defect of ChemBERTa-2: atoms of several letters, and no merges for them."""
-    config = RobertaConfig(
+    RobertaModel(_config(layers=2), add_pooling_layer=False).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _tokenizer(folder)
+
+
+def tiny_chemberta_mtr(folder: Path) -> None:
+    """One layer, in a checkpoint as ChemBERTa-2 MTR's: with a regression head, and means and deviations of three
+    properties among the weights and in config.json."""
+    torch.manual_seed(7)
+    encoder = RobertaModel(_config(layers=1), add_pooling_layer=False)
+    weights = {f"roberta.{name}": tensor.contiguous() for name, tensor in encoder.state_dict().items()}
+    weights["regression.dense.weight"], weights["regression.dense.bias"] = torch.randn(48, 48), torch.zeros(48)
+    weights["regression.out_proj.weight"], weights["regression.out_proj.bias"] = torch.randn(3, 48), torch.zeros(3)
+    norm = {"norm_mean": [0.5, 1.0, 2.0], "norm_std": [1.0, 2.0, 0.5]}
+    save_file(
+        weights | {name: torch.tensor(values) for name, values in norm.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    config = encoder.config.to_dict() | {"architectures": ["RobertaForRegression"]} | norm
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    _tokenizer(folder)
+
+
+def _config(layers: int) -> RobertaConfig:
+    return RobertaConfig(
         vocab_size=50,
         hidden_size=48,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=96,
         max_position_embeddings=130,
@@ -32,9 +59,9 @@ def tiny_chemberta(folder: Path) -> None:
         bos_token_id=0,
         eos_token_id=2,
     )
-    RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
-    weights = load_file(folder / "model.safetensors")
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _tokenizer(folder: Path) -> None:
     vocabulary = {token: number for number, token in enumerate(SPECIAL + TOKENS)}
     tokenizer = {
         "tokenizer_class": "RobertaTokenizer",

@@ -153,26 +153,17 @@ def _scores(found: Plot) -> list[Block]:
 
 
 def _table(found: Plot, scores: Scores) -> Table:
-    names = found.names
-    columns = ["Score", *(column for name in names for column in (name, "Chance"))]
-    rows = [
-        [
-            LABELS[metric],
-            *(
-                cell
-                for table in scores.tables
-                for cell in (score_text(table[metric].score, metric), score_text(table[metric].chance, metric))
-            ),
-        ]
-        for metric in scores.tables[0]
-    ]
-    if scores.differences:
-        columns += ["Difference"]
-        rows = [
-            [*row, score_text(scores.differences[metric], metric)]
-            for row, metric in zip(rows, scores.tables[0], strict=True)
-        ]
-    return Table(columns, rows)
+    """A row a score and table of embeddings: Galaxy's page is too narrow for all of them side by side."""
+    two = len(found.names) == 2
+    rows = []
+    for metric in scores.tables[0]:
+        for name, table in zip(found.names, scores.tables, strict=True):
+            judged = table[metric]
+            rows.append([LABELS[metric], name, score_text(judged.score, metric), score_text(judged.chance, metric)])
+        if scores.differences:
+            rows.append([LABELS[metric], "difference", score_text(scores.differences[metric], metric), ""])
+    columns = ["Score", "Table", "Value", "Chance"]
+    return Table(columns, rows) if two else Table([columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows])
 
 
 def _sampled(scores: Scores) -> list[Block]:

@@ -15,8 +15,8 @@ from .report import shown
 from .tokenizer_inspection import Example
 from .tokens import Piece
 
-LINE = 64  # letters in a line of a drawn sequence
-LINES = 3  # drawn of one sequence
+LINE = 48  # letters in a line of a drawn sequence
+LINES = 4  # drawn of one sequence
 FILLS = ("#DCEBF7", "#FBE9C6")  # pale sky and pale orange: two that differ for every kind of colour vision
 LONGEST_BAR = 20  # letters of a token; longer ones share a bar
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 import sys
 import zipfile
@@ -257,6 +258,7 @@ def test_fine_tuning_all_weights_and_back_through_the_bundle(folder, data, tmp_p
     """The code that the published config.json names is not in what is written, and an upload with it is refused."""
     options = ["--model", folder, "--train", data / "promoters.tsv", "--label-column", "label", "--threads", "1"]
     options += ["--epochs", "1", "--model-id", folder, "--learning-rate", "0.001", "--output-model", "bundle.zip"]
+    options += ["--output-report", "report.md"]
     (tmp_path / "full").mkdir(), (tmp_path / "lora").mkdir()
     sequences = ["--sequences", data / "promoters.tsv", "--output-table", "table.tsv", "--model", "bundle.zip"]
     done = run_batch(
@@ -275,8 +277,10 @@ def test_fine_tuning_all_weights_and_back_through_the_bundle(folder, data, tmp_p
     assert recognise(bundle.folder, bundle.model.config).name == "DNABERT-2" and bundle.manifest["family"] == "dnabert2"
     with (data / "promoters.tsv").open() as table:
         given = {row["id"]: row["sequence"] for row in csv.DictReader(table, delimiter="\t")}
-    for method in ("full", "lora"):
+    for method, share in {"full": r"100\.00", "lora": r"[1-9]\d?\.\d\d"}.items():
         check_card(tmp_path / method, given)
+        report = (tmp_path / method / "report.md").read_text()
+        assert re.search(rf"Weights trained: [\d,]+ of [\d,]+ \({share}%\)", report)
     shutil.make_archive(str(tmp_path / "upload"), "zip", folder)
     (tmp_path / "refused").mkdir()
     with pytest.raises(InputError, match=r"'auto_map' in .* names Python code to run"):

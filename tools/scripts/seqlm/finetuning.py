@@ -73,12 +73,12 @@ def finetune(plan: Plan) -> Result:
     second = _second_vectors(plan, device, budget)
     sets = _examples(plan, task, second)
     backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, device)
-    total = sum(parameter.numel() for parameter in backbone.parameters())
     _embed(plan, backbone, sets, budget)
     print("fitting the baselines", file=sys.stderr)
     predictions = baselines(plan, task, sets)
 
     model, start = _with_head(plan, backbone, task, sets["train"], device)
+    total = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if arguments.method != "head":  # the encoder changes, and its vectors with it
         sets = {split: replace(examples, pooled=None) for split, examples in sets.items()}

@@ -24,9 +24,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(os.environ["GALAXY_FOLDER"]) / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 1000
-TOOLS = ["seqlm_dataset", "seqlm_finetune", "seqlm_predict", "seqlm_evaluate"]
+TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("seqlm_*.xml"))
 RAW_MARKDOWN = re.compile(r"\*\*|\|\s*---|&\w+;")
-TOOLS_WITH_A_REPORT = ["seqlm_dataset", "seqlm_finetune", "seqlm_evaluate"]
+TOOLS_WITH_A_REPORT = [tool for tool in TOOLS if tool != "seqlm_predict"]
 
 
 @pytest.fixture(scope="module")

@@ -198,6 +198,9 @@ def _h5(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]:
     import h5py
 
     with h5py.File(path, "w", libver=("v110", "v110"), track_order=True) as file:
+        cache = file.id.get_mdc_config()  # of what describes groups, which otherwise grows to 32 MB
+        cache.set_initial_size, cache.initial_size, cache.min_size, cache.max_size = True, *[1 << 20] * 3
+        file.id.set_mdc_config(cache)
         for key, value in about.items():
             file.attrs[key] = value
 

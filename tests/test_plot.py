@@ -30,6 +30,7 @@ RUNS = {
     "label": (*TWO, "--colour-by", "label", "--labels", LABELS),
     "label again": (*TWO, "--colour-by", "label", "--labels", LABELS),
     "value": (*TWO, "--colour-by", "value", "--labels", LABELS, "--label-column", "stability", "--method", "tsne"),
+    "spread": (*TWO, "--centre", "spread"),
     "outcome": (
         *TWO, "--colour-by", "outcome", "--labels", LABELS, "--predictions", PREDICTIONS, "--positive-label", "binder",
         "--split-column", "split", "--split", "test",
@@ -95,6 +96,13 @@ def test_the_verdict_says_that_classes_separate_better_after(runs):
     )
     assert all(row["low"] and row["points"] for row in scores.values())
     assert all(bool(row["chance"]) == (where != "after - before") for (where, _), row in scores.items())
+
+
+def test_spreads_that_were_made_one_are_told(runs):
+    found = re.search(r"was ([\d.]+) and ([\d.]+) in 'before' and 'after'", runs["spread"][1].stderr)
+    for path, given in zip((BEFORE, DATA / "embeddings_after.tsv"), found.groups(), strict=True):
+        _, rows = vectors(path)
+        assert float(given) == pytest.approx(np.sqrt(rows.var(axis=0).sum()), rel=0.01)
 
 
 def test_outcomes_are_of_the_test_split_and_agree_with_truth_and_predictions(runs):

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from seqlm.projection import prepared, project
+from seqlm.projection import prepared, project, spread_of
 from seqlm.projection_scores import (
     nearest,
     score_classes,
@@ -70,6 +70,19 @@ def test_an_offset_between_tables_is_told_and_centring_each_takes_it_out(rows):
     centred = prepared([before, after], centre="each")
     assert centred[0] == pytest.approx(centred[1])
     assert project(centred, "pca").between == pytest.approx([0, 0])
+
+
+def test_one_spread_for_both_tables_keeps_the_shape_of_each_and_every_score(rows):
+    before, after = rows[0], 100 * rows[0] + 30
+    assert spread_of(before) == pytest.approx(np.sqrt(((before - before.mean(0)) ** 2).sum(1).mean()))
+    same = prepared([before, after], centre="spread")
+    assert same[0] == pytest.approx(same[1])
+    assert spread_of(same[0]) == pytest.approx((spread_of(before) + spread_of(after)) / 2)
+    codes = np.arange(len(before)) % 2
+    settings = {"neighbours": 3, "metric": "euclidean", "resamples": 100, "seed": 1}
+    alike = [score_classes(prepared([before, after], centre=how), codes, **settings) for how in ("each", "spread")]
+    for metric, judged in alike[0].tables[1].items():
+        assert judged.score.value == pytest.approx(alike[1].tables[1][metric].score.value)
 
 
 def test_tsne_gives_the_same_points_again_and_lowers_a_perplexity_that_is_too_high(rows):

@@ -43,7 +43,10 @@ def options():
     projection = parser.add_argument_group("projection")
     projection.add_argument("--scale", default="none", choices=["none", "standard"], help="of the columns")
     projection.add_argument(
-        "--centre", default="together", choices=["together", "each"], help="each: no offset between two tables is left"
+        "--centre",
+        default="together",
+        choices=["together", "each", "spread"],
+        help="of two tables; each: no offset between them is left; spread: nor a difference in spread",
     )
     projection.add_argument(
         "--metric", default="euclidean", choices=["euclidean", "cosine"], help="distance of UMAP, t-SNE and all scores"

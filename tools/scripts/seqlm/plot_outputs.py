@@ -15,7 +15,7 @@ from . import __version__
 from .outputs import Outputs, write_table
 from .plot_inputs import OUTCOMES, Points
 from .plot_verdict import Plot, headline
-from .projection import METHODS, prepared, project
+from .projection import METHODS, prepared, project, spread_of
 from .projection_scores import score_classes, score_pictures, score_values
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
@@ -57,6 +57,13 @@ def _found(arguments: Namespace, points: Points) -> Plot:
         perplexity=arguments.perplexity,
         seed=arguments.seed,
     )
+    if arguments.centre == "spread" and len(points.tables) == 2:
+        spreads = " and ".join(f"{spread_of(table):.3g}" for table in points.tables)
+        first, second = points.names
+        projection.notes.append(
+            f"Both tables were scaled to one spread. As they were, the root mean square distance from the mean was "
+            f"{spreads} in '{first}' and '{second}'."
+        )
     print("scoring in all dimensions", file=sys.stderr, flush=True)
     how = {
         "neighbours": arguments.score_neighbours,

@@ -58,22 +58,34 @@ def prepared(tables: Sequence[np.ndarray], *, scale: str = "none", centre: str =
     Args:
         tables: (n, d) arrays of one width.
         scale: ``standard`` gives every column mean 0 and standard deviation 1 over all tables; constant columns are 0.
-        centre: ``each`` moves the tables to one mean, so that no constant offset between them is left; ``together``
-            leaves them where they are.
+        centre: ``each`` moves the tables to one mean, so that no constant offset between them is left; ``spread`` also
+            scales them to one spread (root mean square distance from the mean), so that neither shrinks to a dot beside
+            the other; ``together`` leaves them as they are.
 
     Returns:
-        float64 arrays. Euclidean distances within a table do not depend on ``centre``.
+        float64 arrays. Euclidean distances within a table do not depend on ``centre`` but for one factor, and scores
+        of neighbours and silhouettes do not change with that.
     """
     tables = [np.asarray(table, dtype=np.float64) for table in tables]
     mean = np.concatenate(tables).mean(axis=0)
-    if centre == "each":
-        tables = [table - table.mean(axis=0) + mean for table in tables]
+    if centre != "together":
+        factors = [1.0] * len(tables)
+        if centre == "spread":
+            spreads = [spread_of(table) for table in tables]
+            wanted = float(np.mean(spreads))
+            factors = [wanted / spread if spread else 1.0 for spread in spreads]
+        tables = [(table - table.mean(axis=0)) * factor + mean for table, factor in zip(tables, factors, strict=True)]
     if scale == "standard":
         stacked = np.concatenate(tables)
         spread, largest = stacked.std(axis=0), np.abs(stacked).max(axis=0)
         varies = spread > 1e-7 * largest  # what rounding leaves of a constant column is no spread
         tables = [np.where(varies, (table - mean) / np.where(varies, spread, 1), 0) for table in tables]
     return tables
+
+
+def spread_of(table: np.ndarray) -> float:
+    """Root mean square distance of the rows from their mean."""
+    return float(np.sqrt(np.asarray(table, dtype=np.float64).var(axis=0).sum()))
 
 
 def project(

@@ -92,5 +92,5 @@ def _tokenizer(folder: Path) -> None:
     tokenizer.enable_padding(pad_id=3, pad_token="[PAD]")
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": LONGEST, "padding_side": "right"}
-    for name, content in {"tokenizer_config.json": settings | SPECIAL, "special_tokens_map.json": SPECIAL}.items():
-        (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(settings | SPECIAL, indent=2, sort_keys=True)
+    (folder / "tokenizer_config.json").write_text(text + "\n")

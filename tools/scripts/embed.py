@@ -71,10 +71,10 @@ def main():
         isolate(Path(scratch))
         from seqlm.embedding import embed
         from seqlm.embedding_inputs import check
-        from seqlm.embedding_report import write_report
+        from seqlm.embedding_report import write
 
         plan = check(arguments, Path(scratch))
-        write_report(plan, embed(plan, outputs), outputs)
+        write(plan, embed(plan, outputs), outputs)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from .embedding_columns import Embeddings
 from .embedding_labels import Labels, named_columns, read_labels
 from .embedding_tables import read_embeddings
 from .errors import InputError
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 from .sequences import _shown
 
 TASK = "sequence-classification"
@@ -161,7 +162,7 @@ def _score(applied: Applied, seed: int) -> None:
 
 
 def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
-    from .classify_outputs import METRIC_COLUMNS, REPORT_COLUMNS, report_rows, versions, write_report
+    from .classify_outputs import METRIC_COLUMNS, REPORT_COLUMNS, report_rows, versions
     from .prediction import cells, columns
 
     classes, truth = tuple(applied.classes), {}
@@ -194,11 +195,11 @@ def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
             REPORT_COLUMNS,
             report_rows("given", applied.truth, applied.judged.argmax(axis=1), applied.classes),
         )
-    if arguments.output_report or arguments.output_html or arguments.output_figures:
+    if wants_report(arguments):
         from .classify_apply_report import applied_report, save_figures
 
         report = applied_report(applied, {"seed": str(arguments.seed)}, versions())
-        write_report(arguments, report, lambda folder, formats: save_figures(applied, folder, formats), outputs)
+        write_report(arguments, report, partial(save_figures, applied), outputs)
     for note in applied.notes:
         print(f"note: {note}", file=sys.stderr)
 

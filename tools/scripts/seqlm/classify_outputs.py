@@ -7,6 +7,7 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -17,9 +18,8 @@ from .classification import TASK, Result
 from .classification_archive import KIND, table_sha256, write_archive
 from .classification_inputs import SETTINGS
 from .classification_methods import METHODS, settings_in_words
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 from .prediction import cells, columns
-from .report import Report
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
 METRIC_COLUMNS = ["classifier", "split", "metric", "value", "low", "high", "units"]
@@ -52,11 +52,11 @@ def write(result: Result, outputs: Outputs) -> None:
         with tempfile.TemporaryDirectory(prefix="model_") as scratch:
             card = _card(result)
             write_archive(result.made, _manifest(result), card, Path(scratch), outputs.file(arguments.output_model))
-    if arguments.output_report or arguments.output_html or arguments.output_figures:
+    if wants_report(arguments):
         from .classify_report import save_figures, training_report
 
         report = training_report(result, parameters(arguments), versions(), bool(arguments.output_metrics))
-        write_report(arguments, report, lambda folder, formats: save_figures(result, folder, formats), outputs)
+        write_report(arguments, report, partial(save_figures, result), outputs)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
     score = result.scores[result.judged][plan.deciding][arguments.metric]
@@ -65,18 +65,6 @@ def write(result: Result, outputs: Outputs) -> None:
         f"({score.low:.3f} to {score.high:.3f}) in {plan.deciding}, {len(result.truth[plan.deciding]):,} sequences",
         file=sys.stderr,
     )
-
-
-def write_report(arguments: Namespace, report: Report, draw, outputs: Outputs) -> None:
-    """The report in the forms that were asked for; ``draw`` is told a folder and formats."""
-    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
-        draw(folder, formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
 
 
 def parameters(arguments: Namespace) -> dict[str, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
 from .dataset_making import Made
 from .dataset_report import dataset_report, save_figures
 from .datasets import SPLITS
 from .labels import LEFT_OUT
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 from .site_windows import Entry
 
 LINE = 60  # letters of a FASTA line of a whole sequence
@@ -26,7 +26,7 @@ def write(made: Made, outputs: Outputs) -> None:
             _write_set(made, name, outputs.file(target))
     if arguments.output_table:
         _write_all(made, outputs.file(arguments.output_table))
-    if arguments.output_report or arguments.output_html or arguments.output_figures:
+    if wants_report(arguments):
         _write_report(made, outputs)
     counts = ", ".join(f"{name} {len(made.of(name)):,}" for name in made.splits)
     print(f"{len(made.entries):,} examples: {counts}", file=sys.stderr)
@@ -83,11 +83,4 @@ def _write_all(made: Made, path: Path) -> None:
 def _write_report(made: Made, outputs: Outputs) -> None:
     arguments = made.plan.arguments
     report = dataset_report(made)
-    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
-        save_figures(made, folder, formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+    write_report(arguments, report, partial(save_figures, made), outputs)

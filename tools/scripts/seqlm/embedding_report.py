@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from . import __version__
 from .embedding import about
 from .embedding_inputs import Plan
 from .embedding_summary import Spread, Summary
-from .outputs import Outputs
+from .outputs import Outputs, wants_report, write_report
 from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .tokens import UNREAD
 
@@ -35,25 +34,20 @@ CITATIONS = {
 TRANSFORMERS = ("Transformers: Wolf et al. 2020.", "https://doi.org/10.18653/v1/2020.emnlp-demos.6")
 
 
-def write_report(plan: Plan, summary: Summary, outputs: Outputs) -> None:
+def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
     """Fill what was asked for of report, figures and page."""
-    arguments = plan.arguments
-    if not (arguments.output_report or arguments.output_html or arguments.output_figures):
+    if not wants_report(plan.arguments):
         return
     from .embedding_figures import alikeness
     from .figure_style import save
 
     spread = summary.spread()
-    report = embedding_report(plan, summary, spread)
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
+
+    def draw(folder: Path, formats: tuple[str, ...]) -> None:
         if spread:
-            formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
             save(alikeness(spread, summary.sample()[1]), folder, "alikeness", formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+
+    write_report(plan.arguments, embedding_report(plan, summary, spread), draw, outputs)
 
 
 def embedding_report(plan: Plan, summary: Summary, spread: Spread | None) -> Report:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from . import __version__, metrics
 from .errors import InputError
 from .evaluation import Evaluation, by_quarter, evaluate, of_proteins
 from .evaluation_inputs import Cases
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 
 PACKAGES = ("numpy", "scipy", "matplotlib")
 SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")
@@ -51,7 +50,7 @@ def write(arguments: Namespace, cases: Cases, outputs: Outputs) -> None:
     ):
         if path:
             write_table(outputs.file(path), columns, rows)
-    if arguments.output_report or arguments.output_html or arguments.output_figures:
+    if wants_report(arguments):
         _write_report(arguments, found, outputs)
     for note in cases.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -121,11 +120,4 @@ def _write_report(arguments: Namespace, found: Evaluation, outputs: Outputs) -> 
         tests_output="comparisons" if arguments.output_comparisons else None,
     )
     report = evaluate_report(found, outline)
-    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
-        save_figures(found, folder, formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+    write_report(arguments, report, partial(save_figures, found), outputs)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from .finetune_report import CITATIONS, finetune_report, save_figures
 from .finetuning import FINE_TUNED, Result
 from .manifest import write_manifest
 from .model_card import model_card
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 from .prediction import cells, columns
 from .verdict import FinetuneSummary
 
@@ -60,7 +59,7 @@ def write(result: Result, outputs: Outputs) -> None:
                 for epoch in result.history.epochs
             ),
         )
-    if arguments.output_report or arguments.output_html or arguments.output_figures:
+    if wants_report(arguments):
         _write_report(result, outputs)
     best = result.scores[FINE_TUNED][plan.deciding][plan.score]
     print(
@@ -212,11 +211,4 @@ def _write_report(result: Result, outputs: Outputs) -> None:
     arguments = result.plan.arguments
     summary = summarise(result)
     report = finetune_report(summary, metrics_output="metrics" if arguments.output_metrics else None)
-    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
-        save_figures(summary, folder, formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+    write_report(arguments, report, partial(save_figures, summary), outputs)

@@ -8,11 +8,12 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from . import __version__
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 from .plot_inputs import OUTCOMES, Points
 from .plot_verdict import Plot, headline
 from .projection import METHODS, prepared, project, spread_of
@@ -127,7 +128,7 @@ def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) ->
         if path:
             save(plot_report.picture(found), scratch, "plot", (format,))
             shutil.copyfile(scratch / f"plot.{format}", outputs.file(path))
-    if not (arguments.output_report or arguments.output_html or arguments.output_figures):
+    if not wants_report(arguments):
         return
     used = ("umap-learn",) if arguments.method == "umap" else ()
     outline = plot_report.Outline(
@@ -141,9 +142,4 @@ def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) ->
         | {package: metadata.version(package) for package in (*PACKAGES, *used)},
     )
     report = plot_report.plot_report(found, outline)
-    folder = outputs.folder(arguments.output_figures) if arguments.output_figures else scratch
-    plot_report.save_figures(found, folder, tuple(dict.fromkeys(("png", arguments.figure_format))))
-    if arguments.output_report:
-        outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-    if arguments.output_html:
-        outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+    write_report(arguments, report, partial(plot_report.save_figures, found), outputs)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
+from functools import partial
 
-from .outputs import Outputs, write_table
+from .outputs import Outputs, wants_report, write_report, write_table
 from .tokenizer_inputs import Plan
 from .tokenizer_inspection import SEQUENCE_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, Inspection, Inspector
 
@@ -23,7 +22,7 @@ def write(plan: Plan, outputs: Outputs) -> None:
     found = inspector.found
     if arguments.output_usage:
         write_table(outputs.file(arguments.output_usage), USAGE_COLUMNS, inspector.usage_rows())
-    if arguments.output_report or arguments.output_html or arguments.output_figures:
+    if wants_report(arguments):
         _write_report(found, outputs)
     from .tokenizer_verdict import changes, headline
 
@@ -36,11 +35,4 @@ def _write_report(found: Inspection, outputs: Outputs) -> None:
     from .tokenizer_report import save_figures, tokenizer_report
 
     arguments, report = found.plan.arguments, tokenizer_report(found)
-    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
-        save_figures(found, folder, formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+    write_report(arguments, report, partial(save_figures, found), outputs)

@@ -41,3 +41,16 @@ def script(tmp_path):
         return done
 
     return run
+
+
+HEAVY = {"accelerate", "matplotlib", "numba", "peft", "scipy", "sklearn", "torch", "transformers", "umap"}
+
+
+def mistake(script, *arguments):
+    """The one line that a script ends with on a mistake, which must come before any library that takes a second."""
+    done = script(*arguments, check=False, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
+    assert "seqlm.errors" in imported and not imported & HEAVY
+    return lines[0]

@@ -1,7 +1,5 @@
 """Scores equal scikit-learn's and SciPy's, weighted resamples equal explicit ones, and the edges are as documented."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -383,21 +381,12 @@ def test_values_that_are_not_numbers_are_refused():
         metrics.plain("kappa", np.array([0, 1]), np.full((2, 2), 0.5))
 
 
-def test_ten_thousand_sequences_are_scored_in_seconds():
-    truth, probabilities = tied_problem(2, n=10_000)
-    start = time.perf_counter()
-    metrics.classification_scores(truth, probabilities)
-    metrics.regression_scores(truth.astype(float), probabilities[:, 0])
-    assert time.perf_counter() - start < 20
-
-
-def test_half_a_million_residues_are_scored_in_seconds():
-    """About 2 s for both when nothing else runs."""
+def test_half_a_million_residues_are_scored():
     generator = np.random.default_rng(0)
     truth = (generator.random(500_000) < 0.05).astype(int)
     score = 1 / (1 + np.exp(-truth - generator.normal(size=500_000)))
     groups = np.sort(generator.integers(0, 1500, 500_000))
-    start = time.perf_counter()
-    metrics.scores_for("residue-classification", truth, np.column_stack([1 - score, score]), groups=groups)
-    metrics.scores_for("residue-regression", truth + score, score, groups=groups)
-    assert time.perf_counter() - start < 20
+    found = metrics.scores_for("residue-classification", truth, np.column_stack([1 - score, score]), groups=groups)
+    assert found["auroc"].value == pytest.approx(reference.roc_auc_score(truth, score))
+    found = metrics.scores_for("residue-regression", truth + score, score, groups=groups)
+    assert found["pearson"].value == pytest.approx(np.corrcoef(truth + score, score)[0, 1])

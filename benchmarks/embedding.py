@@ -41,13 +41,26 @@ SHAPES = {  # layers, width, inner width, heads
 LONGEST = 1022  # residues; what is longer is cut for every way
 
 
+def make_esm(shape: str):
+    """An ESM-2 of random weights."""
+    import torch
+    from transformers import EsmConfig, EsmModel
+
+    torch.manual_seed(0)
+    layers, width, inner, heads = SHAPES[shape]
+    sizes = {
+        "num_hidden_layers": layers, "hidden_size": width, "intermediate_size": inner, "num_attention_heads": heads,
+    }  # fmt: skip
+    return EsmModel(EsmConfig(**ESM2_8M | sizes), add_pooling_layer=False)
+
+
 def make_model(shape: str, folder: Path, tokenizer: Path | None) -> None:
     """A Hugging Face folder of random weights."""
     import torch
 
-    torch.manual_seed(0)
-    layers, width, inner, heads = SHAPES[shape]
     if shape == "dnabert2":
+        torch.manual_seed(0)
+        layers, width, inner, heads = SHAPES[shape]
         from seqlm.models.dnabert2 import DnaBert2Config, DnaBert2Model
 
         tokenizer = tokenizer or ROOT / "test-data" / "models" / "tiny-dnabert2"
@@ -62,12 +75,7 @@ def make_model(shape: str, folder: Path, tokenizer: Path | None) -> None:
         config = {name: value for name, value in config.items() if name != "auto_map"}
         DnaBert2Model(DnaBert2Config(**config)).save_pretrained(folder)
         return
-    from transformers import EsmConfig, EsmModel
-
-    sizes = {
-        "num_hidden_layers": layers, "hidden_size": width, "intermediate_size": inner, "num_attention_heads": heads,
-    }  # fmt: skip
-    EsmModel(EsmConfig(**ESM2_8M | sizes), add_pooling_layer=False).save_pretrained(folder)
+    make_esm(shape).save_pretrained(folder)
     for name in ("vocab.txt", "tokenizer_config.json"):
         shutil.copyfile(ROOT / "test-data" / "models" / "tiny-esm" / name, folder / name)
 

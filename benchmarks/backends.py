@@ -23,8 +23,8 @@ import warnings
 
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the tools set it, before torch reads it
 
-import torch  # noqa: E402
-from embedding import SHAPES, make_esm, matmul_rate, useful  # noqa: E402
+import torch
+from embedding import SHAPES, make_esm, matmul_rate, useful
 
 BATCHES = ((30, 34), (8, 128), (3, 320), (1, 1000))  # rows, tokens: about 1,000 tokens each
 

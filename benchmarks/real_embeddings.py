@@ -133,7 +133,7 @@ def run(name: str, places: dict[str, str], folder: Path) -> tuple[str, list[str]
         seconds.append(f"{script} {time.perf_counter() - start:.0f} s")
     with (folder / "scores.tsv").open() as table:
         rows = [row for row in csv.DictReader(table, delimiter="\t") if row["split"] == "test"]
-    who, *_, unit = rows[0]
+    who, unit = "model" if "model" in rows[0] else "classifier", list(rows[0])[-1]
     scores = {row[who]: row for row in rows if row["metric"] == metric}
     own, *_ = scores  # the first is the model, baselines follow
     best = max((model for model in scores if model != own), key=lambda model: float(scores[model]["value"]))

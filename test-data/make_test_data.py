@@ -24,6 +24,7 @@ import classifier_data
 import dna_models
 import embedding_data
 import labelled_data
+import language_data
 import molecule_data
 import predicted_data
 import site_data
@@ -57,10 +58,15 @@ FREQUENCIES = dict(
 )
 
 
+RANDOM, TRAINED = "Random weights", "Weights trained for seconds on made-up sequences"
+
+
 def main() -> None:
     tiny = {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}
     tiny |= {"dnabert2": dna_models.tiny_dnabert2, "chemberta": molecule_data.tiny_chemberta}
     tiny |= {"chemberta-mtr": molecule_data.tiny_chemberta_mtr}
+    tiny |= {"protgpt2": language_data.tiny_protgpt2, "llama": language_data.tiny_llama}
+    tiny |= {"smiles-gpt2": language_data.tiny_smiles_gpt2, "esm-mlm": language_data.tiny_esm_mlm}
     for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -79,6 +85,7 @@ def main() -> None:
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     labelled_data.make(HERE, draw)
     molecule_data.make(HERE)
+    language_data.make(HERE)
     predicted_data.make(HERE)
     embedding_data.make(HERE)
     classifier_data.make(HERE)
@@ -261,8 +268,9 @@ def tiny_roberta(folder: Path) -> None:
 
 def describe(folder: Path, name: str) -> None:
     (folder / "README.md").write_text(
-        f"# tiny-{name}\n\nRandom weights in the architecture of the real model, for tests and demonstrations. "
-        "Its predictions mean nothing. Made by `make test-data`.\n"
+        f"# tiny-{name}\n\n{TRAINED if name in ('protgpt2', 'llama', 'smiles-gpt2', 'esm-mlm') else RANDOM} in the "
+        "architecture of the real model, for tests and demonstrations. What it gives means nothing. "
+        "Made by `make test-data`.\n"
     )
 
 

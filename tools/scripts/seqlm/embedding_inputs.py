@@ -6,12 +6,11 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bundle import ADAPTER_CONFIG, Bundle, open_bundle, read_bundle_folder
+from .bundle import Bundle
 from .errors import InputError
 from .families import Family, recognise
-from .finetune_inputs import open_base_model
-from .manifest import FILE as MANIFEST
-from .model_files import ModelFolder, read_model_folder
+from .model_files import ModelFolder
+from .model_opening import open_model
 from .molecules import read_canonical
 from .sequences import CANONICAL, TEXT
 from .survey import Survey, survey
@@ -68,7 +67,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Open the model and go over all sequences once. Does not import torch."""
     if not any(getattr(arguments, output) for output in FLAGS):
         raise InputError(f"no output was asked for; give at least one of {', '.join(FLAGS.values())}")
-    bundle, base, notes = _open(arguments, scratch)
+    bundle, base = open_model(arguments, scratch)
     manifest = bundle.manifest if bundle and bundle.manifest else {}
     family = recognise(base.path, base.config, manifest.get("alphabet", AUTO))
     if arguments.smiles == "canonical":
@@ -104,47 +103,23 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"{LONGEST_ID:,}, choose another format or shorter ids"
         )
     encoder = encoder or Encoder(family, base.path, **options)
-    return Plan(arguments, bundle, base, family, encoder, pooling, layers, found, notes)
+    return Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base))
 
 
-def _open(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, ModelFolder, list[str]]:
-    """The model, the folder with the encoder's weights, and what the user should know about them."""
-    path = Path(arguments.model)
-    if path.is_dir() and not any((path / name).is_file() for name in (ADAPTER_CONFIG, MANIFEST)):
-        _no_base(arguments, "a whole model")
-        return None, read_model_folder(path), []
-    (scratch / "model").mkdir()
-    bundle = read_bundle_folder(path) if path.is_dir() else open_bundle(path, scratch / "model")
-    if not bundle.needs_base_model:
-        _no_base(arguments, "all weights")
-        return bundle, bundle.model, []
-    wanted = (bundle.manifest or {}).get("base_model") or {}
-    name = wanted.get("id") or bundle.adapter_config.get("base_model_name_or_path") or "of its author"
-    if not arguments.base_model:
-        raise InputError(f"{path.name} holds an adapter or a head only; give its base model too, {name}")
-    base = open_base_model(arguments.base_model, scratch / "base")
-    if wanted and base.sha256 != wanted["sha256"]:
-        raise InputError(
-            f"{path.name} was trained on another base model, {name}: the SHA-256 of its weights starts with "
-            f"{wanted['sha256'][:12]}, that of the model given with {base.sha256[:12]}"
-        )
+def _notes(bundle: Bundle | None, base: ModelFolder) -> list[str]:
+    """What the user should know about the vectors of this model."""
     notes = []
-    if bundle.kind == "peft":
+    if bundle and bundle.kind == "peft":
         from .published_adapters import inspect_encoder
 
         notes += inspect_encoder(bundle, base).notes
-    if bundle.kind == "head":
+    if bundle and bundle.kind == "head":
         notes.append(
             "only a head was trained and the encoder left as it was, so the vectors are those of the base model"
         )
-    if "second_model" in (bundle.manifest or {}):
+    if bundle and "second_model" in (bundle.manifest or {}):
         notes.append("the model reads pairs with two encoders; the vectors are those of the encoder of first members")
-    return bundle, base, notes
-
-
-def _no_base(arguments: Namespace, what: str) -> None:
-    if arguments.base_model:
-        raise InputError(f"{Path(arguments.model).name} holds {what}; leave the base model empty (--base-model)")
+    return notes
 
 
 def _chosen(asked: str, own: str | None, otherwise: str) -> str:

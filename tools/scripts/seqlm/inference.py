@@ -18,7 +18,7 @@ from .loading import SequenceModel
 from .tasks import paired
 from .tokens import Encoded, Encoder
 
-Compute = Callable[[SequenceModel, Batch], tuple[torch.Tensor, ...]]
+Compute = Callable[[torch.nn.Module, Batch], tuple[torch.Tensor, ...]]
 CHUNK_SEQUENCES = 4096
 CHUNK_LETTERS = 1_000_000  # there are never more tokens than letters
 HELD = 1 << 25  # numbers of vectors of tokens: 128 MB
@@ -53,16 +53,16 @@ def pooled_vectors(
     """
     rows = [row for row in rows_of(encoded) if row.weights.any()]  # only one window has the last token, for one
     compute = _maxima if largest else _weighted_sums
-    passes = _told(_passes(compute, model, rows, padding, budget, names), rows, progress)
+    parts = _told(passes(compute, model, rows, padding, budget, names), rows, progress)
     if largest:
         pooled = torch.full((len(encoded), model.hidden_size), -torch.inf)
-        for part, (found,) in passes:
+        for part, (found,) in parts:
             owners = torch.tensor([row.owner for row in part])
             pooled.scatter_reduce_(0, owners[:, None].expand_as(found), found, "amax")
         return pooled
     sums = torch.zeros(len(encoded), model.hidden_size)
     totals = torch.zeros(len(encoded))
-    for part, (summed, total) in passes:
+    for part, (summed, total) in parts:
         owners = torch.tensor([row.owner for row in part])
         sums.index_add_(0, owners, summed)
         totals.index_add_(0, owners, total)
@@ -80,7 +80,7 @@ def residue_values(
     width = model.hidden_size if model.head is None else model.head.outputs
     starts = residue_starts(encoded)
     values = torch.zeros(int(starts[-1]), width)
-    for part, (given,) in _passes(_residues, model, rows_of(encoded), padding, budget, names):
+    for part, (given,) in passes(_residues, model, rows_of(encoded), padding, budget, names):
         done = 0
         for row in part:
             weights = torch.from_numpy(row.weights[row.weights > 0])
@@ -111,7 +111,7 @@ def token_vectors(
     for block in _blocks(rows, at_once):
         found: dict[int, np.ndarray] = {}
         numbers = {id(row): number for number, row in enumerate(block)}
-        for part, (given,) in _passes(_residues, model, block, padding, budget, names):
+        for part, (given,) in passes(_residues, model, block, padding, budget, names):
             pieces = given.split([int(np.count_nonzero(row.weights)) for row in part])
             found |= {numbers[id(row)]: piece.numpy() for row, piece in zip(part, pieces, strict=True)}
         for number, row in enumerate(block):
@@ -154,19 +154,23 @@ def _residues(model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ...]:
     return (vectors if model.head is None else model.head(vectors).float(),)
 
 
-def _told(passes: Iterator[tuple], rows: Sequence[Row], progress: Callable[[float], None]) -> Iterator[tuple]:
+def _told(parts: Iterator[tuple], rows: Sequence[Row], progress: Callable[[float], None]) -> Iterator[tuple]:
     """The same passes; ``progress`` is told the share of the tokens that are done."""
     done, tokens = 0, sum(len(row.ids) for row in rows)
-    for part, result in passes:
+    for part, result in parts:
         yield part, result
         done += sum(len(row.ids) for row in part)
         progress(done / tokens)
 
 
-def _passes(
+def passes(
     compute: Compute, model: SequenceModel, rows: Sequence[Row], padding: int, budget: int, names: Sequence[str]
 ) -> Iterator[tuple]:
-    """Rows of like length and what ``compute`` gives for them, until all rows are done."""
+    """Rows of like length and what ``compute`` gives for them, until all rows are done.
+
+    Args:
+        model: with ``device`` and ``copy_on_cpu``, for what does not fit into a GPU.
+    """
     for group in group_by_length([len(row.ids) for row in rows], budget):
         yield from _run([rows[index] for index in group], compute, model, padding, names)
 

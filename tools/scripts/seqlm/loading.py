@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,14 +104,8 @@ class SequenceModel(nn.Module):
         return self.hidden(batch).masked_fill(batch.weights[..., None] == 0, -torch.inf).amax(1)
 
     def copy_on_cpu(self) -> SequenceModel:
-        """The same model in fp32 in the memory of the CPU, made without any of the GPU's."""
-        tensors = [*self.parameters(), *self.buffers()]
-        there = {
-            id(tensor): nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved
-            for tensor in tensors
-            for moved in [tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)]
-        }
-        return copy.deepcopy(self, there)
+        """The same model in fp32 in the memory of the CPU."""
+        return copied_on_cpu(self)
 
     def pool(self, batch: Batch) -> torch.Tensor:
         """(sequences, hidden): the weighted mean over all windows of each sequence."""
@@ -146,6 +141,17 @@ class SequenceModel(nn.Module):
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
         """Probabilities (units, classes) or values (units,) from outputs (units, outputs)."""
         return self.task.decode(outputs, float(self.head.shift), float(self.head.scale))
+
+
+def copied_on_cpu(model: nn.Module) -> nn.Module:
+    """The same model in fp32 in the memory of the CPU, made without any of the GPU's."""
+    tensors = [*model.parameters(), *model.buffers()]
+    there = {
+        id(tensor): nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved
+        for tensor in tensors
+        for moved in [tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)]
+    }
+    return copy.deepcopy(model, there)
 
 
 def prepare(threads: int, seed: int, device: str) -> torch.device:
@@ -188,12 +194,21 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
     Raises:
         InputError: weights that are missing or do not fit the configuration.
     """
+    return load_weights(family.load, folder, dtype, device)
+
+
+def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """What ``load``, a method of a family, makes of a Hugging Face folder: frozen, on the device, ready to run.
+
+    Raises:
+        InputError: weights that are missing or do not fit the configuration.
+    """
     logging.getLogger("transformers").setLevel(logging.ERROR)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     try:
-        backbone, info = family.load(
+        backbone, info = load(
             folder,
             dtype=dtype,
             attn_implementation="sdpa",
@@ -203,6 +218,8 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
             ignore_mismatched_sizes=True,  # they are named below
             output_loading_info=True,
         )
+    except InputError:
+        raise
     except torch.OutOfMemoryError:
         raise InputError("the model does not fit into the memory of the GPU; choose a smaller model") from None
     except Exception as problem:  # a config that makes no sense fails in transformers in a dozen ways

@@ -20,7 +20,7 @@ from .errors import InputError
 TOKENIZERS = ("repaired", "as-published")
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
 # what stands for a place or a purpose, and for no part of any sequence
-_SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
+SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
 _ATOMS = re.compile(r"\[.*?\]|%\d\d|>>|Br|Cl|.", re.DOTALL)
 
 
@@ -78,7 +78,7 @@ class LibraryReader:
         self._unknown = _unknown_of(tokenizer, vocabulary)
         self._texts = [""] * (max(vocabulary.values(), default=-1) + 1)
         for token, number in vocabulary.items():
-            self._texts[number] = "" if _SPECIAL.fullmatch(token) else token.lstrip("▁Ġ").removeprefix("##")
+            self._texts[number] = "" if SPECIAL.fullmatch(token) else token.lstrip("▁Ġ").removeprefix("##")
         self._letters = np.fromiter(map(len, self._texts), dtype=np.int32, count=len(self._texts))
 
     def read(self, sequences: Sequence[str]) -> list[Reading]:
@@ -148,7 +148,7 @@ class AtomReader:
     largest = 0
 
     def __init__(self, vocabulary: dict[str, int]):
-        self._tokens = {token: number for token, number in vocabulary.items() if not _SPECIAL.fullmatch(token)}
+        self._tokens = {token: number for token, number in vocabulary.items() if not SPECIAL.fullmatch(token)}
         self._unknown = next((vocabulary[token] for token in UNKNOWN_TOKENS if token in vocabulary), None)
 
     def read(self, sequences: Sequence[str]) -> list[Reading]:
@@ -214,10 +214,21 @@ def loses_atoms(folder: Path, vocabulary: dict[str, int]) -> bool:
     """Whether a tokenizer has tokens of several letters and no way to find them.
 
     So it is with ChemBERTa-2: its list of merges is empty, so a byte-pair tokenizer can only find single letters, and
-    of Cl, Br and every bracket atom it keeps those letters that are tokens by themselves and drops the others.
+    of Cl, Br and every bracket atom it keeps those letters that are tokens by themselves and drops the others. A list
+    of whole words, with nothing that splits a text into words, cannot find any.
     """
-    several = any(len(token.lstrip("Ġ")) > 1 and not _SPECIAL.fullmatch(token) for token in vocabulary)
-    return several and merges_of(folder) == 0
+    several = any(len(token.lstrip("Ġ")) > 1 and not SPECIAL.fullmatch(token) for token in vocabulary)
+    return several and (merges_of(folder) == 0 or _words_unsplit(folder))
+
+
+def _words_unsplit(folder: Path) -> bool:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return False
+    content = strict_json.read_object(path, path.name)
+    splitter = content.get("pre_tokenizer") or {}
+    nothing = not splitter or (splitter.get("type") == "Sequence" and not splitter.get("pretokenizers"))
+    return (content.get("model") or {}).get("type") == "WordLevel" and nothing
 
 
 def merges_of(folder: Path) -> int | None:

@@ -131,6 +131,15 @@ class Encoded:
         return {rule: letters for rule, letters in found.items() if letters}
 
 
+def reader_of(family: Family, folder: Path, tokenizer: str = "repaired"):
+    """What splits sequences into the tokens of a model: a table where each letter is a token, else its tokenizer."""
+    vocabulary = family.vocabulary
+    letters = {letter: family.token(letter) for letter in family.letters}
+    if letters and all(token in vocabulary for token in letters.values()) and family.one_letter_tokens:
+        return LetterReader({letter: vocabulary[token] for letter, token in letters.items()})
+    return open_reader(folder, vocabulary, tokenizer)
+
+
 def require_letter_tokens(family: Family) -> None:
     """Refuse a model that cannot give each residue a prediction of its own."""
     if not family.one_letter_tokens:
@@ -177,11 +186,7 @@ class Encoder:
             raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")
         self.padding = int(family.config.get("pad_token_id") or 0)
         self._vocabulary, self._names = vocabulary, None
-        letters = {letter: family.token(letter) for letter in family.letters}
-        if letters and all(token in vocabulary for token in letters.values()) and family.one_letter_tokens:
-            self._reader = LetterReader({letter: vocabulary[token] for letter, token in letters.items()})
-        else:
-            self._reader = open_reader(folder, vocabulary, tokenizer)
+        self._reader = reader_of(family, folder, tokenizer)
         self._vocabulary_size = family.vocabulary_size
         self._check_ids(max(self._reader.largest, self.padding, *self.prefix, *self.suffix))
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from ..errors import InputError
 from ..sequences import DNA, LETTERS, PROTEIN, TEXT
+from ..tokenizer_readers import SPECIAL
 from ..tokens import AMINO_ACIDS, alphabet_of, read_vocabulary
 
 BASES = set("ACGT")
@@ -133,6 +134,33 @@ class Family:
     def load(self, folder: Path, **options):
         """The encoder as transformers' own class, without any head."""
         raise NotImplementedError
+
+    def load_language_model(self, folder: Path, **options):
+        """The whole model as transformers' own class, with the head that gives a number for every token.
+
+        Raises:
+            InputError: an architecture that has no such head.
+        """
+        from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+        return (AutoModelForCausalLM if self.causal else AutoModelForMaskedLM).from_pretrained(folder, **options)
+
+    @property
+    def start_token(self) -> int | None:
+        """Id of the token that begins a text; of a model without one, of the token that ends a text."""
+        begins = self.config.get("bos_token_id")
+        return begins if self.token_of(begins) is not None else next(iter(self.end_tokens), None)
+
+    @property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Ids of the tokens that end a text."""
+        ends = self.config.get("eos_token_id")
+        return tuple(end for end in (ends if isinstance(ends, list) else [ends]) if self.token_of(end) is not None)
+
+    @staticmethod
+    def is_special(token: str) -> bool:
+        """Whether a token stands for a place or a purpose, and for no part of a sequence."""
+        return bool(SPECIAL.fullmatch(token))
 
 
 def families() -> list[type[Family]]:

@@ -1,0 +1,87 @@
+"""Between a sequence and the tokens of a model that writes sequences: what begins one, what ends one, line breaks.
+
+Tokens of a sequence, as the model saw it in training::
+
+    <start> T1 … Tn <end>
+
+ProtGPT2 was trained on FASTA without headers (Ferruz et al. 2022, https://doi.org/10.1038/s41467-022-32007-7), so a
+line break stands before the sequence, after every 60 residues and at the end; they are no part of the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .families import Family
+from .tokens import reader_of
+
+NEWLINE = "Ċ"  # how a byte-level vocabulary writes a line break
+BREAKS = 60  # residues a line of FASTA
+
+
+class LanguageText:
+    """How a causal model reads and writes sequences.
+
+    Args:
+        family, folder: the model's, and where its tokenizer files lie.
+        line_length: letters between line breaks, 0 for none; None for what the model is known to have been trained on.
+        tokenizer: ``repaired`` or ``as-published``, see :func:`seqlm.tokenizer_readers.open_reader`.
+
+    Attributes:
+        start: id of the token that begins a sequence.
+        ends: ids of the tokens that end one, the first of them is the one to put there; empty if the model has none.
+    """
+
+    def __init__(self, family: Family, folder: Path, *, line_length: int | None = None, tokenizer: str = "repaired"):
+        self.family = family
+        self.line_length = _line_length(family) if line_length is None else line_length
+        if self.line_length and (NEWLINE not in family.vocabulary or family.one_letter_tokens):
+            raise InputError("the model's vocabulary has no line break, so lines cannot have a length; choose 0")
+        self.start, self.ends = family.start_token, family.end_tokens
+        self._reader = reader_of(family, folder, tokenizer)
+        special = {self.start, *self.ends, family.config.get("pad_token_id")}
+        self.texts = [""] * family.vocabulary_size  # what each token writes
+        for token, number in family.vocabulary.items():
+            if number not in special and number < len(self.texts) and not family.is_special(token):
+                text = token.lstrip("▁").removeprefix("##")
+                self.texts[number] = text.replace(NEWLINE, "\n").replace("Ġ", " ")
+
+    def encode(self, sequences: Sequence[str], complete: bool = True) -> list[np.ndarray]:
+        """Token ids of each sequence, (tokens,) int64, with the start, and with the end where it is complete.
+
+        Raises:
+            InputError: a letter for which the model has no token.
+        """
+        texts = [self.lined(sequence, complete) for sequence in sequences]
+        found = []
+        for sequence, reading in zip(sequences, self._reader.read(texts), strict=True):
+            if wrong := reading.unknown.strip() or reading.unread.strip():
+                raise InputError(
+                    f"the model has no token for '{wrong[0]}', position {sequence.find(wrong[0]) + 1} of "
+                    f"'{sequence[:30]}{'…' if len(sequence) > 30 else ''}'; it cannot read such a sequence"
+                )
+            first = [self.start] if self.start is not None else []
+            last = [self.ends[0]] if complete and self.ends else []
+            found.append(np.concatenate([first, reading.ids, last]).astype(np.int64))
+        return found
+
+    def lined(self, sequence: str, complete: bool = True) -> str:
+        """The sequence with the line breaks of the training; where it is not complete, none at its end."""
+        if not self.line_length:
+            return sequence
+        lines = [sequence[at : at + self.line_length] for at in range(0, len(sequence), self.line_length)]
+        return "\n" + "\n".join(lines) + ("\n" if complete else "")
+
+    def write(self, ids: Sequence[int]) -> str:
+        """The letters that tokens stand for, without line breaks and special tokens."""
+        return "".join("".join(self.texts[number] for number in ids).split())
+
+
+def _line_length(family: Family) -> int:
+    """60 for ProtGPT2's kind: a decoder of proteins with byte pairs, some of several residues."""
+    lines = NEWLINE in family.vocabulary and family.alphabet == "protein" and not family.one_letter_tokens
+    return BREAKS if lines else 0

@@ -163,7 +163,7 @@ def molecule(rng: random.Random) -> list[str]:
 
 
 def tiny_esm_mlm(folder: Path) -> None:
-    """Two layers of ESM-2's kind with its head for masked residues, trained on the made-up family and other proteins."""
+    """Two layers of ESM-2's kind with its head for masked residues, trained on the family and on other proteins."""
     world = World()
     special = ["<cls>", "<pad>", "<eos>", "<unk>"]
     tokens = [*special, *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]

@@ -36,8 +36,14 @@ class LoraSettings:
     layer_norms: bool = False
 
 
-def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, base_model: str) -> nn.Module:
-    """A fresh adapter on a frozen encoder; only the adapter (and, if asked, the layer norms) can be trained.
+def add_adapter(
+    backbone: nn.Module, family: Family, settings: LoraSettings, base_model: str, writes: bool = False
+) -> nn.Module:
+    """A fresh adapter on a frozen model; only the adapter (and, if asked, the layer norms) can be trained.
+
+    Args:
+        writes: the model is a whole one with its head for tokens, not an encoder, and the adapter is to be put onto
+            such a one again.
 
     Raises:
         InputError: more layers asked for than there are, a rank above the width of the model, or modules that the
@@ -57,7 +63,7 @@ def add_adapter(backbone: nn.Module, family: Family, settings: LoraSettings, bas
     names = {name for name, _ in backbone.named_modules()}
     norms = [norm for norm in family.layer_norms if any(name.endswith(norm) for name in names)]
     config = LoraConfig(
-        task_type=TaskType.FEATURE_EXTRACTION,
+        task_type=TaskType.CAUSAL_LM if writes else TaskType.FEATURE_EXTRACTION,
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,

@@ -73,6 +73,7 @@ def make_splits(
     *,
     numeric: bool,
     names: Callable[[Example], tuple[str, ...]] = lambda example: example.names,
+    labelled: bool = True,
     by_column: bool = False,
     validation_fraction: float = 0.15,
     test_fraction: float = 0.0,
@@ -87,6 +88,7 @@ def make_splits(
 
     Args:
         names: the classes of an example; not asked of numbers.
+        labelled: False where the sequences alone are learnt, and labels are empty.
         by_column: the examples of ``train`` know their splits.
         validation_fraction, test_fraction: shares of the training file, used where no such set is given; 0 for none.
         duplicates: what to do about a training sequence that is also in the validation or test set: ``report`` it,
@@ -96,9 +98,10 @@ def make_splits(
         InputError: a class with too few examples to be in every split, fewer than two classes, empty splits.
     """
     splits, origin = given_sets(train, validation, test, by_column)
-    if not numeric:
+    classes = labelled and not numeric
+    if classes:
         check_classes({"train": splits["train"]}, names)
-    stratified = not numeric and all(isinstance(example.label, str) for example in train)
+    stratified = classes and all(isinstance(example.label, str) for example in train)
     available = len(splits["train"])
     for name, share in (("test", test_fraction), ("validation", validation_fraction)):
         if name not in splits and share:
@@ -115,6 +118,9 @@ def make_splits(
         values = np.concatenate([np.atleast_1d(example.label) for example in dataset["train"]])
         if np.nanmin(values) == np.nanmax(values):
             raise InputError("all training values are the same; there is nothing to learn")
+    elif not labelled:
+        if len({example.sequence for example in dataset["train"]}) < 2:
+            raise InputError("all training sequences are the same; give sequences that differ")
     else:
         _leave_out_unknown(dataset)
         check_classes(dataset.splits, names)

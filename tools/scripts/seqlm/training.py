@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -65,6 +68,17 @@ def train(
     """
     if settings.gradient_checkpointing:
         model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+    return run(model, settings, bool(validation), partial(_Trainer, data=data, validation=validation, padding=padding))
+
+
+def run(model: nn.Module, settings: Settings, validated: bool, make: Callable[..., UpdateTrainer]) -> History:
+    """Train in place, and leave the model at its best epoch.
+
+    Args:
+        model: with ``device``.
+        validated: the trainer scores a validation set after each epoch.
+        make: makes the trainer of ``model``, ``arguments``, ``settings`` and ``history``.
+    """
     history = History()
     with tempfile.TemporaryDirectory(prefix="trainer_") as scratch:
         arguments = TrainingArguments(
@@ -76,7 +90,7 @@ def train(
             lr_scheduler_type=settings.schedule,
             max_grad_norm=1.0,
             per_device_train_batch_size=1,
-            eval_strategy="epoch" if validation else "no",
+            eval_strategy="epoch" if validated else "no",
             save_strategy="no",
             logging_strategy="no",
             report_to="none",
@@ -88,7 +102,7 @@ def train(
             dataloader_pin_memory=False,
             remove_unused_columns=False,
         )
-        trainer = _Trainer(model, arguments, data, validation, padding, settings, history)
+        trainer = make(model=model, arguments=arguments, settings=settings, history=history)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Epochs(trainer, history, settings))
         trainer.train()
@@ -110,15 +124,32 @@ class _Updates:
         return updates(self.lengths, self.batch_size, self.generator)
 
 
-class _Trainer(Trainer):
-    def __init__(self, model, arguments, data, validation, padding, settings, history):
-        super().__init__(model, arguments, train_dataset=list(range(len(data))), eval_dataset=validation and [0])
-        self.data, self.validation, self.padding, self.settings = data, validation, padding, settings
-        self.history, self.budget = history, settings.budget
+class UpdateTrainer(Trainer):
+    """Trains update by update, each in as many passes as the token budget asks for.
+
+    Subclasses say what an update is made of (:meth:`update`), what a pass loses (:meth:`loss`) and how the validation
+    set is scored (:meth:`scores`).
+    """
+
+    def __init__(self, model, arguments, settings: Settings, history: History, lengths: list[int], validated: bool):
+        super().__init__(model, arguments, train_dataset=range(len(lengths)), eval_dataset=[0] if validated else None)
+        self.lengths, self.settings, self.history, self.budget = lengths, settings, history, settings.budget
         self.epoch_loss, self.epoch_weight = 0.0, 0.0
 
+    def update(self, items: list[int]) -> tuple[float, Iterable[Batch]]:
+        """How much the items of an update count in the loss together, and its passes under ``self.budget``."""
+        raise NotImplementedError
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """What a pass loses, summed over what counts."""
+        raise NotImplementedError
+
+    def scores(self, model: nn.Module) -> dict[str, float]:
+        """Scores of the validation set, ``loss`` one of them."""
+        raise NotImplementedError
+
     def get_train_dataloader(self) -> DataLoader:
-        sampler = _Updates(self.data.lengths(), self.settings.batch_size, self.settings.seed)
+        sampler = _Updates(self.lengths, self.settings.batch_size, self.settings.seed)
         return DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=list)
 
     def get_eval_dataloader(self, *_):
@@ -127,18 +158,17 @@ class _Trainer(Trainer):
     def training_step(self, model, inputs, num_items_in_batch=None):
         """One update: add up the gradients of as many passes as the token budget asks for."""
         model.train()
-        weight = self.data.weight(inputs)
-        if not weight:  # proteins without a single known residue
-            return torch.tensor(0.0)
         while True:
+            weight, passes = self.update(inputs)
+            if not weight:  # proteins without a single known residue
+                return torch.tensor(0.0)
             try:
-                passes = self.data.passes(inputs, self.budget, self.padding)
                 total = sum(self._backward(model, batch, weight) for batch in passes)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as problem:
                 if not out_of_memory(problem):
                     raise
-                longest = max(map(self.data.lengths().__getitem__, inputs))
+                longest = max(map(self.lengths.__getitem__, inputs))
                 if self.budget <= longest:
                     raise InputError(
                         f"a sequence of {longest:,} tokens does not fit into memory in training; choose a smaller "
@@ -157,13 +187,31 @@ class _Trainer(Trainer):
         self.epoch_weight += weight
         return torch.tensor(total)
 
-    def _backward(self, model: SequenceModel, batch: Batch, weight: float) -> float:
+    def _backward(self, model: nn.Module, batch: Batch, weight: float) -> float:
         batch = batch.to(model.device)
         with self.compute_loss_context_manager():
-            losses = model.task.loss(model(batch), batch.targets, model.head) * batch.importance
-            loss = losses.sum() / weight
+            loss = self.loss(model, batch) / weight
         self.accelerator.backward(loss)
         return loss.item()
+
+    def evaluate(self, *_, **__):
+        """Score the validation set with the code that makes predictions."""
+        self.model.eval()
+        scores = self.scores(self.model)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
+        return scores
+
+
+class _Trainer(UpdateTrainer):
+    def __init__(self, model, arguments, settings, history, data: Examples, validation: Examples | None, padding: int):
+        super().__init__(model, arguments, settings, history, data.lengths(), bool(validation))
+        self.data, self.validation, self.padding = data, validation, padding
+
+    def update(self, items: list[int]) -> tuple[float, Iterable[Batch]]:
+        return self.data.weight(items), self.data.passes(items, self.budget, self.padding)
+
+    def loss(self, model: SequenceModel, batch: Batch) -> torch.Tensor:
+        return (model.task.loss(model(batch), batch.targets, model.head) * batch.importance).sum()
 
     def _outputs(self, model: SequenceModel, data: Examples) -> torch.Tensor:
         """Outputs (units, outputs) of a whole split, on the CPU."""
@@ -181,10 +229,8 @@ class _Trainer(Trainer):
             return model.outputs(pooled)
         return pair_outputs(model, pooled, pooled if data.second is None else data.second, data.pairs)
 
-    def evaluate(self, *_, **__):
-        """Score the validation set with the code that makes predictions."""
-        model, validation = self.model, self.validation
-        model.eval()
+    def scores(self, model: SequenceModel) -> dict[str, float]:
+        validation = self.validation
         known, device = torch.from_numpy(validation.known), model.head.shift.device
         with torch.inference_mode():
             outputs = self._outputs(model, validation)
@@ -196,14 +242,13 @@ class _Trainer(Trainer):
             predictions, truth = predictions[validation.known], truth[validation.known]
         for metric in metrics.metrics_for(model.task.name):
             scores[metric] = metrics.plain(metric, truth, predictions)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return scores
 
 
 class _Epochs(TrainerCallback):
     """Writes the history, keeps the best epoch's trained weights, stops early, and reports progress."""
 
-    def __init__(self, trainer: _Trainer, history: History, settings: Settings):
+    def __init__(self, trainer: UpdateTrainer, history: History, settings: Settings):
         self.trainer, self.history, self.settings = trainer, history, settings
         self.best: tuple[float, float] | None = None
         self.kept: dict[str, torch.Tensor] = {}

@@ -67,7 +67,7 @@ class Composition:
         numbers, counts = np.unique(self._read(sequence, learn=True), return_counts=True)
         if len(self._numbers) > MOST_WORDS:
             raise InputError(
-                f"the sequences have more than {MOST_WORDS:,} different words of {self.k} letters; "
+                f"the sequences have more than {MOST_WORDS:,} different words of length {self.k}; "
                 "are these SMILES or sequences?"
             )
         if len(self._numbers) > len(self._counts):
@@ -168,7 +168,7 @@ class Distance:
 
     Attributes:
         k: length of the words.
-        distance: with its 95 % interval over sequences.
+        distance: with its 95 % interval over sequences, NaN for a single one.
         floor: what as many sequences of the reference set have to the rest of it: mean, and 95 % of such draws; NaN
             where the reference set has fewer than two sequences with words.
         sequences, of: how many sequences of the set were compared, and how many it has.
@@ -235,8 +235,8 @@ def difference(
 ) -> Difference:
     """Compare two sets by their distances to one reference set.
 
-    Few sequences are further from any set than many, so as many of each are compared: of the larger set a random choice.
-    The sets are drawn independently of each other.
+    Few sequences are further from any set than many, so as many of each are compared, of the larger set a random
+    choice. The sets are drawn independently of each other.
 
     Raises:
         ValueError: the words differ in length or alphabet.
@@ -265,6 +265,8 @@ def _sample(each: Composition, rows: np.ndarray, reference: Composition, resampl
         return Sample(np.nan, np.full(resamples, np.nan))
     matrix, where = matrix[:, seen], where[seen]
     value = _distances(np.asarray(matrix.sum(axis=0)).reshape(1, -1), where, counts, words)[0]
+    if len(rows) < 2:  # one sequence says nothing about how much sequences differ
+        return Sample(float(value), np.full(resamples, np.nan))
     step = max(1, _CELLS // max(len(seen), len(rows)))
     drawn = [
         _distances((matrix.T @ weights.T).T, where, counts, words)

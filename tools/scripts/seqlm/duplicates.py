@@ -30,9 +30,9 @@ from .errors import InputError
 from .sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
 
 IDENTITY, COVERAGE = 0.9, 0.8  # of near duplicates; the coverage is of the shorter of the two
-# Letters that MMseqs2 needs for a word and a significant score, tried with equal sequences; shorter ones have no hit.
-SHORTEST = {PROTEIN: 14, DNA: 18}
-MOST_CLUSTERED = 20_000  # different molecules, each compared with each, in about a minute
+# Letters from which MMseqs2 found all of 40 sequences within longer ones (of DNA none at 18); shorter ones have no hit.
+SHORTEST = {PROTEIN: 14, DNA: 20}
+MOST_CLUSTERED = 20_000  # different molecules, each compared with each, in about half a minute
 UNREADABLE = "reference SMILES that RDKit cannot read compared as text"
 _NO_WORD = "No k-mer could be extracted"  # said by MMseqs2 if all of the targets are masked
 _CHUNK = 2_048  # molecules on each side of a comparison
@@ -167,7 +167,8 @@ def find(
     for place, number in enumerate(group):
         row = nearest.get(number, Duplicate())
         if number in equal:
-            row = replace(row, in_reference=equal[number], nearest=equal[number], identity=1.0, coverage=1.0)
+            row = replace(row, in_reference=equal[number], nearest=equal[number], identity=1.0)
+            row = replace(row, coverage=1.0) if of_letters else row
         same = ids[first[number]] if first[number] != place else ""
         found.rows.append(replace(row, duplicate_of=same, cluster=int(labels[number]) + 1))
     found.too_short = sum(not work.comparable[number] for number in group)
@@ -302,10 +303,9 @@ class _Letters:
 class _Molecules:
     """Molecules by their canonical SMILES, compared by Morgan fingerprints; text where RDKit reads no molecule."""
 
-    most = MOST_CLUSTERED
-
     def __init__(self, distinct: list[str], prints: dict[str, np.ndarray]):
         self.comparable = np.asarray([key in prints for key in distinct], bool)
+        self.most = MOST_CLUSTERED
         self._places = np.flatnonzero(self.comparable)
         self._prints = np.asarray([prints[distinct[place]] for place in self._places], np.uint8)
         self._best = np.zeros(len(self._places))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fine-tune a protein, DNA or molecule language model on labelled sequences."""
+"""Fine-tune a protein, DNA or molecule language model on labelled sequences, or to write sequences like those given."""
 
 import sys
 import tempfile
@@ -11,7 +11,7 @@ from seqlm.errors import Parser, run
 
 TASKS = (
     "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
-    "pair-classification", "pair-regression",
+    "pair-classification", "pair-regression", "causal-lm",
 )  # fmt: skip
 METRICS = (
     "mcc", "balanced_accuracy", "accuracy", "f1", "auroc", "auprc", "macro_f1", "micro_f1", "fmax", "macro_auroc",
@@ -27,7 +27,12 @@ def options():
     parser.add_argument("--model-revision", default="", metavar="TEXT")
 
     data = parser.add_argument_group("data")
-    data.add_argument("--train", required=True, metavar="FILE", help="labelled sequences: FASTA or table")
+    data.add_argument(
+        "--train",
+        required=True,
+        metavar="FILE",
+        help="labelled sequences: FASTA or table; for causal-lm the sequences alone",
+    )
     data.add_argument("--validation", metavar="FILE", help="to pick the best epoch; else a share of --train")
     data.add_argument("--test", metavar="FILE", help="never used in training")
     data.add_argument("--validation-fraction", default=0.15, type=number(float, 0, 0.9), metavar="SHARE")
@@ -185,17 +190,24 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.finetune_inputs import check
     from seqlm.isolation import isolate
     from seqlm.outputs import Outputs, check_targets
 
+    if arguments.task == "causal-lm":
+        from seqlm.language_inputs import check
+    else:
+        from seqlm.finetune_inputs import check
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         plan = check(arguments, Path(scratch))
         print("loading the libraries", file=sys.stderr)
-        from seqlm.finetune_outputs import write
-        from seqlm.finetuning import finetune
+        if arguments.task == "causal-lm":
+            from seqlm.language_finetuning import finetune
+            from seqlm.language_outputs import write
+        else:
+            from seqlm.finetune_outputs import write
+            from seqlm.finetuning import finetune
 
         write(finetune(plan), outputs)
 

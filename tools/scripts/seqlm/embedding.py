@@ -12,6 +12,8 @@ from .embedding_inputs import Plan
 from .embedding_outputs import Piece, Shape, write_embeddings
 from .embedding_summary import Summary
 from .errors import InputError
+from .language_models import Opened, load_language_model
+from .manifest import WITHOUT_HEAD
 from .outputs import Outputs
 from .sequences import Rules, clean
 from .survey import records
@@ -85,6 +87,12 @@ def _backbone(plan: Plan, device):
 
         found = inspect_encoder(bundle, plan.base)
         return load_published_encoder(bundle, plan.base, device, arguments.precision, found)
+    if bundle and bundle.adapter_config and bundle.manifest["task"] in WITHOUT_HEAD:
+        # the adapter's tensors are named over the whole model, so its encoder is taken out of that
+        opened = Opened(bundle, plan.base, plan.family, plan.name)
+        whole = load_language_model(opened, device, arguments.precision).get_base_model()
+        whole.config.use_cache = False
+        return whole.base_model
     dtype = loading.precision_of(arguments.precision, device, plan.family)
     backbone = loading.load_backbone(plan.base.path, plan.family, dtype, device)
     if bundle and bundle.adapter_config:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .errors import InputError
 from .families import Family
+from .tokenizer_readers import AtomReader
 from .tokens import reader_of
 
 NEWLINE = "Ċ"  # how a byte-level vocabulary writes a line break
@@ -49,6 +50,11 @@ class LanguageText:
             if number not in special and number < len(self.texts) and not family.is_special(token):
                 text = token.lstrip("▁").removeprefix("##")
                 self.texts[number] = text.replace(NEWLINE, "\n").replace("Ġ", " ")
+
+    @property
+    def repairs(self) -> bool:
+        """Whether the published tokenizer of this model loses atoms and is mended here."""
+        return isinstance(self._reader, AtomReader)
 
     def encode(self, sequences: Sequence[str], complete: bool = True) -> list[np.ndarray]:
         """Token ids of each sequence, (tokens,) int64, with the start, and with the end where it is complete.

@@ -14,7 +14,11 @@ from .manifest import level_of
 from .sequences import CANONICAL, DNA, PROTEIN, TEXT
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
-TITLES = {"multi-label": "Several labels at once"}
+TITLES = {
+    "multi-label": "Several labels at once",
+    "causal-lm": "Causal language model",
+    "masked-lm": "Masked language model",
+}
 METHODS = {
     "lora": "a LoRA adapter (Hu et al. 2021, https://doi.org/10.48550/arXiv.2106.09685)",
     "dora": "a DoRA adapter (Liu et al. 2024, https://doi.org/10.48550/arXiv.2402.09353)",
@@ -85,6 +89,8 @@ def _introduction(manifest: dict) -> str:
     lines.append(trained + (f" on {_code(base['id'])}." if base else "."))
     if manifest["labels"]:
         lines.append(f"Labels, in the order of the outputs: {_list(map(_code, manifest['labels']))}.")
+    if task == "causal-lm":
+        lines.append("It writes sequences like those that it learnt from, and says how probable it finds a sequence.")
     if level_of(task) == "residue":
         lines.append("Every residue gets a prediction.")
     if pairs := (manifest["head"] or {}).get("pairs"):
@@ -109,10 +115,16 @@ def _scores(manifest: dict) -> str:
 
 
 def _usage(manifest: dict) -> str:
-    lines = ["## Use", "", "In Galaxy, choose this archive as the model of the tool *Predict*."]
-    if manifest["head"]:
+    tools = {
+        "causal-lm": "the tools that generate, score and embed sequences",
+        "masked-lm": "the tools that score and embed sequences",
+    }
+    used = tools.get(manifest["task"], "the tool *Predict*")
+    lines = ["## Use", "", f"In Galaxy, choose this archive as the model of {used}."]
+    code = _snippet(manifest) if manifest["head"] else _writing(manifest) if manifest["task"] == "causal-lm" else []
+    if code:
         lines += ["", "In Python, from the folder that the archive unpacks to:"]
-        lines += ["", "```python", *_snippet(manifest), "```", "", *_called(manifest), *_reading(manifest)]
+        lines += ["", "```python", *code, "```", "", *_called(manifest), *_reading(manifest)]
     if manifest.get("window"):
         length, padding = manifest["window"], "X" if manifest["alphabet"] == PROTEIN else "N"
         beyond = f'"{padding}" * {length // 2}'
@@ -195,6 +207,49 @@ def _snippet(manifest: dict) -> list[str]:
     else:
         lines.append('print(outputs * head["scale"] + head["shift"])')
     return lines
+
+
+def _writing(manifest: dict) -> list[str]:
+    """Python that reads and writes a sequence as the tools do, with nothing but the public libraries."""
+    base, adapter = manifest.get("base_model"), manifest["method"] in ("lora", "dora")
+    source = _python(base) if adapter else "folder"
+    length = (manifest.get("settings") or {}).get("line_length")
+    repaired = manifest.get("tokenizer") == "repaired"
+    sequence = EXAMPLES.get(manifest["alphabet"], MOLECULES)[0]
+    line = [
+        f"lines = [text[at : at + {length}] for at in range(0, len(text), {length})]  # as in FASTA without headers",
+        'text = "\\n" + "\\n".join(lines) + "\\n"',
+    ]
+    split = ['letters = tokenizer(text, add_special_tokens=False)["input_ids"]']
+    if repaired:
+        split = [
+            r'atoms = re.findall(r"\[.*?\]|%\d\d|>>|Br|Cl|.", text)  # by itself this tokenizer loses atoms',
+            "letters = tokenizer.convert_tokens_to_ids(atoms)",
+        ]
+    return [
+        *(["import re", ""] if repaired else []),
+        "import torch",
+        *(["from peft import PeftModel"] if adapter else []),
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        'folder = "."',
+        f"tokenizer = AutoTokenizer.from_pretrained({source})",
+        f"model = AutoModelForCausalLM.from_pretrained({source})",
+        *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
+        "model.eval()",
+        "ends = model.config.eos_token_id",
+        "end = ends[0] if isinstance(ends, list) else ends",
+        "start = end if model.config.bos_token_id is None else model.config.bos_token_id",
+        f'text = "{sequence}"',
+        *(line if length else []),
+        *split,
+        "tokens = torch.tensor([[start, *letters, end]])",
+        "with torch.inference_mode():",
+        "    perplexity = model(tokens, labels=tokens).loss.exp().item()",
+        "    written = model.generate(torch.tensor([[start]]), do_sample=True, top_k=0, max_new_tokens=100)",
+        "print(perplexity)",
+        "print(tokenizer.decode(written[0], skip_special_tokens=True))",
+    ]
 
 
 def _called(manifest: dict) -> list[str]:

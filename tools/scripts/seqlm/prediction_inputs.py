@@ -11,7 +11,7 @@ from .bundle import Bundle, open_bundle, read_bundle_folder
 from .errors import InputError
 from .families import Family, recognise
 from .finetune_inputs import TASKS, open_base_model
-from .manifest import level_of
+from .manifest import WITHOUT_HEAD, level_of
 from .model_files import ModelFolder
 from .pairs import Pair, PairReader, names_in, read_members
 from .sequences import LETTERS, Record, Rules
@@ -76,6 +76,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     """A model that this tool suite fine-tuned."""
     path, manifest = Path(arguments.model), bundle.manifest
+    if manifest and manifest["task"] in WITHOUT_HEAD:
+        raise InputError(
+            f"{path.name} is a language model, which predicts tokens and no labels; give it to the tools that generate "
+            "and score sequences"
+        )
     if manifest is None or not manifest.get("head"):
         raise InputError(
             f"{path.name} is not a fine-tuned model of this tool suite; give the bundle that the fine-tuning tool made"

@@ -1,0 +1,244 @@
+"""Fine-tuning of a causal language model, from checked inputs to a bundle with scores beside baselines.
+
+The scores after fine-tuning come from the bundle as it was written and read back, so they are what others will get.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import language_scores, loading
+from .adapters import LoraSettings, add_adapter, pissa_start, save_adapter
+from .bundle import open_bundle, write_bundle
+from .errors import InputError
+from .inference import batch_tokens
+from .language_baselines import Letters
+from .language_inputs import SETTINGS, TASK, Plan
+from .language_models import Opened, load_language_model
+from .language_summary import AFTER, BEFORE
+from .language_training import losses, train_language_model
+from .likelihood import TokenModel
+from .manifest import write_manifest
+from .progress import Progress
+from .resampling import Score
+from .tokens import TOKENIZER_FILES
+from .training import History, Settings
+from .versions import versions
+
+
+@dataclass
+class Result:
+    """What a fine-tuning gave: everything that the outputs are made of.
+
+    Attributes:
+        lost: model or baseline -> split -> (sequences,) nats of each sequence.
+        scores: model or baseline -> split -> metric -> Score.
+        differences: model or baseline -> split -> metric -> what the fine-tuned model has less it, of the same
+            resamples; below zero fine-tuning is better.
+        smoothing: what the validation set chose for the baseline of 3-mers.
+        trained, total: numbers of weights.
+    """
+
+    plan: Plan
+    bundle: Path
+    manifest: dict
+    history: History
+    lost: dict[str, dict[str, np.ndarray]]
+    scores: dict[str, dict[str, dict[str, Score]]]
+    differences: dict[str, dict[str, dict[str, Score]]]
+    smoothing: float
+    trained: int
+    total: int
+
+
+def finetune(plan: Plan) -> Result:
+    """Train, write the bundle, read it back, and judge every split with it, beside the baselines."""
+    arguments = plan.arguments
+    device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    budget = batch_tokens(arguments.batch_tokens, device)
+    letters = Letters(
+        {split: [example.sequence for example in plan.dataset[split]] for split in plan.splits},
+        plan.texts,
+        plan.family.alphabet,
+    )
+    baselines = letters.losses()
+    model = TokenModel(load_language_model(plan.opened, device, arguments.precision))
+    lost = {AFTER: {}, BEFORE: _losses(plan, model, budget, "reading with the base model")}
+    del model
+
+    model, start = _to_be_trained(plan, device)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    history = train_language_model(
+        model,
+        [text.rows for text in plan.texts["train"]],
+        _settings(plan, device),
+        scores=_validation(plan) if "validation" in plan.splits else None,
+    )
+    print("writing the bundle and reading it back", file=sys.stderr)
+    folder = plan.scratch / "bundle"
+    manifest = save(plan, model.model, start, folder)
+    del model
+    gc.collect()  # the Trainer's references go round in circles, and the base model is loaded once more
+    lost[AFTER] = _losses(plan, TokenModel(_read_back(plan, folder, device)), budget, "reading with the new model")
+    lost |= baselines
+    scores, differences = _scores(plan, lost)
+    return Result(plan, folder, manifest, history, lost, scores, differences, letters.k, trained, total)
+
+
+def _to_be_trained(plan: Plan, device: torch.device) -> tuple[TokenModel, dict | None]:
+    """The base model in single precision with what is to be trained, and the start of its adapter if that is
+    PiSSA's."""
+    arguments = plan.arguments
+    model = loading.load_weights(plan.family.load_language_model, plan.base.path, torch.float32, device)
+    torch.manual_seed(arguments.seed)
+    if not plan.adapted:
+        return TokenModel(model.requires_grad_(True)), None
+    settings = LoraSettings(
+        rank=arguments.lora_rank,
+        alpha=arguments.lora_alpha,
+        dropout=arguments.lora_dropout,
+        modules=arguments.lora_modules,
+        last_layers=arguments.lora_last_layers,
+        dora=arguments.method == "dora",
+        rslora=arguments.lora_scaling == "rslora",
+        pissa=arguments.lora_start == "pissa",
+        layer_norms=arguments.train_layer_norms,
+    )
+    model = add_adapter(model, plan.family, settings, plan.name, writes=True)
+    return TokenModel(model), pissa_start(model)
+
+
+def _settings(plan: Plan, device: torch.device) -> Settings:
+    arguments = plan.arguments
+    return Settings(
+        epochs=arguments.epochs,
+        learning_rate=arguments.learning_rate,
+        batch_size=arguments.batch_size,
+        weight_decay=arguments.weight_decay,
+        warmup=arguments.warmup,
+        schedule=arguments.schedule,
+        patience=arguments.patience,
+        metric="loss",
+        gradient_checkpointing=arguments.gradient_checkpointing,
+        precision=loading.precision_of(arguments.precision, device, plan.family, training=True),
+        budget=batch_tokens(arguments.batch_tokens, device, training=True),
+        seed=arguments.seed,
+    )
+
+
+def _validation(plan: Plan):
+    """The mean loss of a token of the validation set."""
+    texts = plan.texts["validation"]
+    rows, tokens = [text.rows for text in texts], sum(text.tokens for text in texts)
+
+    def scores(model: TokenModel, budget: int) -> dict[str, float]:
+        loss = float(losses(model, rows, budget).sum()) / tokens
+        return {"loss": loss, "perplexity": math.exp(loss) if loss < 700 else math.inf}
+
+    return scores
+
+
+def _losses(plan: Plan, model: TokenModel, budget: int, what: str) -> dict[str, np.ndarray]:
+    """Split -> (sequences,) nats."""
+    rows = {split: sum(len(text.rows) for text in texts) for split, texts in plan.texts.items()}
+    progress, before, found = Progress(what, sum(rows.values()), "sequences", lines=4), 0, {}
+    for split, texts in plan.texts.items():
+        found[split] = losses(
+            model,
+            [text.rows for text in texts],
+            budget,
+            [example.id for example in plan.dataset[split]],
+            lambda done, before=before: progress(before + done),
+        )
+        before += rows[split]
+        wrong = np.flatnonzero(~np.isfinite(found[split]))
+        if len(wrong):
+            raise InputError(
+                f"the model gives no finite probability for the sequence '{plan.dataset[split][wrong[0]].id}'; choose "
+                "a lower learning rate, or compute in fp32 or bf16 (--precision)"
+            )
+    return found
+
+
+def save(plan: Plan, model, start: dict | None, folder: Path) -> dict:
+    """Write all of the bundle but its scores into ``folder``; returns the manifest."""
+    folder.mkdir()
+    if plan.adapted:
+        save_adapter(model, folder, start)
+    else:
+        model.save_pretrained(folder)
+    for name in TOKENIZER_FILES:
+        if (plan.base.path / name).is_file():
+            shutil.copyfile(plan.base.path / name, folder / name)
+    arguments = plan.arguments
+    settings = {name: getattr(arguments, name) for name in sorted(SETTINGS) if getattr(arguments, name) is not None}
+    manifest = {
+        "format": 1,
+        "task": TASK,
+        "method": arguments.method,
+        "labels": None,
+        "alphabet": plan.family.alphabet,
+        "family": plan.family.__module__.rsplit(".", 1)[-1],
+        "head": None,
+        "pooling": None,
+        "max_length": plan.limit - len(plan.family.prefix) - len(plan.family.suffix),
+        "long_sequences": arguments.long_sequences,
+        "base_model": {"id": plan.name, "revision": arguments.model_revision or None, "sha256": plan.base.sha256},
+        "settings": settings | {"line_length": plan.text.line_length},
+        "versions": versions(),
+        "seed": arguments.seed,
+        "data_sha256": plan.dataset.sha256,
+        "metrics": {},
+    }
+    if plan.text.repairs:
+        manifest["tokenizer"] = "repaired"
+    write_manifest(manifest, folder)
+    return manifest
+
+
+def _read_back(plan: Plan, folder: Path, device: torch.device):
+    """The fine-tuned model as whoever gets the bundle will have it."""
+    archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
+    unpacked.mkdir()
+    write_bundle(folder, archive)
+    bundle = open_bundle(archive, unpacked)
+    archive.unlink()
+    opened = Opened(bundle, bundle.model or plan.base, plan.family, plan.name)
+    return load_language_model(opened, device, plan.arguments.precision)
+
+
+def _scores(plan: Plan, lost: dict[str, dict[str, np.ndarray]]) -> tuple[dict, dict]:
+    """Scores of every model, and what the fine-tuned one has less each other, by split."""
+    found = {}
+    for name, by_split in lost.items():
+        found[name] = {}
+        for split, values in by_split.items():
+            letters = np.array([text.letters for text in plan.texts[split]], float)
+            tokens = np.array([text.tokens for text in plan.texts[split]], float) if name in (AFTER, BEFORE) else None
+            found[name][split] = language_scores.samples(values, letters, tokens, plan.arguments.seed)
+    with np.errstate(over="ignore"):
+        scores = {
+            name: {split: language_scores.scores(one) for split, one in splits.items()}
+            for name, splits in found.items()
+        }
+    for split in plan.splits:
+        if not all(np.isfinite(score.value) and score.value < 1e300 for score in scores[AFTER][split].values()):
+            raise InputError(
+                f"after training, the model finds the sequences of the {split} set impossible; choose a lower learning "
+                "rate"
+            )
+    differences = {
+        name: {split: language_scores.differences(found[AFTER][split], one) for split, one in splits.items()}
+        for name, splits in found.items()
+        if name != AFTER
+    }
+    return scores, differences

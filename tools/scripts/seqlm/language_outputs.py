@@ -1,0 +1,126 @@
+"""What the fine-tuning of a language model leaves: bundle, tables, and the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from .bundle import write_bundle
+from .finetune_report import CITATIONS
+from .language_finetuning import Result
+from .language_inputs import SETTINGS
+from .language_report import language_report, save_figures
+from .language_scores import PERPLEXITY
+from .language_summary import AFTER, BEFORE, LanguageSummary
+from .language_verdict import headline
+from .manifest import write_manifest
+from .model_card import model_card
+from .outputs import Outputs, wants_report, write_report, write_table
+
+
+def write(result: Result, outputs: Outputs) -> None:
+    """Fill every output that was asked for."""
+    arguments = result.plan.arguments
+    result.manifest["metrics"] = {
+        split: {name: [round(number, 6) for number in (score.value, score.low, score.high)]
+                for name, score in scores.items()}
+        for split, scores in result.scores[AFTER].items()
+    }  # fmt: skip
+    write_manifest(result.manifest, result.bundle)
+    (result.bundle / "README.md").write_text(model_card(result.manifest), encoding="utf-8")
+    write_bundle(result.bundle, outputs.file(arguments.output_model))
+    if arguments.output_metrics:
+        columns = ["split", "model", "metric", "value", "low", "high", "sequences"]
+        write_table(outputs.file(arguments.output_metrics), columns, _scores(result))
+    if arguments.output_predictions:
+        columns = ["id", "perplexity_before", "perplexity_after", "bits_per_letter_before", "bits_per_letter_after",
+                   "letters", "tokens", "split"]  # fmt: skip
+        write_table(outputs.file(arguments.output_predictions), columns, _sequences(result))
+    if arguments.output_log:
+        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch))
+        rows = (
+            [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == result.history.best_epoch else ""]
+            for epoch in result.history.epochs
+        )
+        write_table(outputs.file(arguments.output_log), [*names, "kept"], rows)
+    summary = summarise(result)
+    if wants_report(arguments):
+        report = language_report(summary, metrics_output="metrics" if arguments.output_metrics else None)
+        write_report(arguments, report, partial(save_figures, summary), outputs)
+    old, new = (summary.score(name, PERPLEXITY).value for name in (BEFORE, AFTER))
+    print(f"{summary.deciding}: perplexity {old:.4g} before, {new:.4g} after. {headline(summary)}", file=sys.stderr)
+
+
+def _scores(result: Result) -> Iterator[list]:
+    """Rows of every score of every model, and of what the fine-tuned model has less each other."""
+    for split in result.plan.splits:
+        n = len(result.plan.texts[split])
+        for name, by_split in result.scores.items():
+            for metric, score in by_split[split].items():
+                yield [split, name, metric, score.value, score.low, score.high, n]
+        for name, by_split in result.differences.items():
+            for metric, score in by_split[split].items():
+                yield [split, f"{AFTER} less {name}", metric, score.value, score.low, score.high, n]
+
+
+def _sequences(result: Result) -> Iterator[list]:
+    plan, split = result.plan, result.plan.deciding
+    old, new = result.lost[BEFORE][split], result.lost[AFTER][split]
+    with np.errstate(over="ignore"):
+        for example, text, *lost in zip(plan.dataset[split], plan.texts[split], old, new, strict=True):
+            perplexities = [float(np.exp(one / text.tokens)) for one in lost]
+            bits = [float(one / text.letters / np.log(2)) for one in lost]
+            yield [example.id, *perplexities, *bits, text.letters, text.tokens, split]
+
+
+def summarise(result: Result) -> LanguageSummary:
+    """What the report needs to know."""
+    plan, arguments = result.plan, result.plan.arguments
+    tokens = np.array([text.tokens for text in plan.texts[plan.deciding]])
+    without = ("lora", "train_layer_norms") if arguments.method == "full" else ()
+    with np.errstate(over="ignore"):
+        before, after = (np.exp(result.lost[name][plan.deciding] / tokens) for name in (BEFORE, AFTER))
+    return LanguageSummary(
+        scores=result.scores,
+        differences=result.differences,
+        before=before,
+        after=after,
+        lengths={split: np.array([len(one.sequence) for one in plan.dataset[split]]) for split in plan.splits},
+        tokens={split: sum(text.tokens for text in texts) for split, texts in plan.texts.items()},
+        origin=plan.dataset.origin,
+        duplicates=plan.dataset.duplicates,
+        rules=plan.rules.lines(),
+        history=result.history.epochs,
+        best_epoch=result.history.best_epoch,
+        stopped_early=result.history.stopped_early,
+        smoothing=result.smoothing,
+        pieces=not plan.family.one_letter_tokens,
+        starts=plan.text.start is not None,
+        ends=bool(plan.text.ends),
+        adapted=plan.adapted,
+        parameters={
+            name.replace("_", " "): str(value)
+            for name in SETTINGS
+            if (value := getattr(arguments, name)) not in (None, "") and not name.startswith(without)
+        },
+        trained_weights=result.trained,
+        total_weights=result.total,
+        versions=result.manifest["versions"],
+        base_model=plan.name,
+        revision=arguments.model_revision,
+        sha256=plan.base.sha256,
+        family=plan.family.name,
+        alphabet=plan.family.alphabet,
+        seed=arguments.seed,
+        data_sha256=", ".join(f"{name} {digest[:16]}…" for name, digest in plan.dataset.sha256.items()),
+        citations=[
+            key
+            for key in CITATIONS
+            if key in plan.family.citations
+            or key in ("transformers", "smoothing")
+            or (key in ("lora", "peft") and arguments.method != "full")
+        ],
+    )

@@ -1,0 +1,147 @@
+"""The report of the fine-tuning of a language model: sections, tables, figures and how to read them.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import figures
+from .finetune_report import CITATIONS
+from .finetune_summary import SPLIT_NAMES
+from .language_figures import figures_of
+from .language_scores import LABELS
+from .language_summary import AFTER, LanguageSummary
+from .language_verdict import comparisons, explanation, going_on, headline, number, reading, warnings
+from .report import (
+    Block,
+    Bullets,
+    DatasetTable,
+    Figure,
+    Heading,
+    JobParameters,
+    Note,
+    Paragraph,
+    References,
+    Report,
+    Table,
+    shown,
+)
+from .resampling import Score
+
+
+def language_report(summary: LanguageSummary, *, metrics_output: str | None = None) -> Report:
+    """The whole report, in the order in which a reader asks.
+
+    Args:
+        metrics_output: name of the Galaxy output with all scores, to be shown as a table; None where there is none.
+    """
+    report = Report("Fine-tuning report: a model that writes sequences")
+    drawn = figures_of(summary)
+
+    def pictures(*names: str) -> list[Figure]:
+        return [Figure(name, drawn[name].caption) for name in names if name in drawn]
+
+    sections: dict[str, Sequence[Block]] = {
+        "Verdict": [
+            Paragraph(headline(summary), strong=True),
+            Paragraph(explanation(summary)),
+            Bullets(comparisons(summary)),
+            *(Note(text) for text in warnings(summary)),
+        ],
+        "Scores": [*_scores(summary, metrics_output), *pictures("baselines")],
+        "Learning curves": pictures("learning-curves"),
+        "Sequences before and after": pictures("before-after"),
+        "How to go on": [Bullets(going_on(summary))],
+        "Data": [*_data(summary), *pictures("lengths")],
+        "Parameters": [JobParameters(summary.parameters)],
+        "Versions and model": [Bullets(_versions(summary))],
+        "How to cite": [
+            Paragraph("If these results go into a paper, please cite what made them."),
+            References([CITATIONS[key] for key in CITATIONS if key in summary.citations]),
+        ],
+    }
+    for title, blocks in sections.items():
+        if blocks:
+            report.add(Heading(title), *blocks)
+    return report
+
+
+def save_figures(summary: LanguageSummary, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
+    """Draw every figure of the report into ``folder``; returns their names."""
+    drawn = figures_of(summary)
+    for name, figure in drawn.items():
+        figures.save(figure.draw(), folder, name, formats)
+    return list(drawn)
+
+
+def _scores(summary: LanguageSummary, metrics_output: str | None) -> list[Block]:
+    split = summary.deciding
+    compared = [
+        [name, *(_short(summary.scores[name][split].get(metric)) for metric in LABELS)] for name in summary.models
+    ]
+    blocks: list[Block] = [
+        Paragraph(
+            f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals in brackets; less is better. "
+            + reading(summary)
+        ),
+        Table(["Model", *LABELS.values()], compared),
+    ]
+    if len(summary.splits) > 1:
+        every = [
+            [label, *(number(summary.score(AFTER, metric, one).value) for one in summary.splits)]
+            for metric, label in LABELS.items()
+        ]
+        blocks.append(
+            Paragraph(
+                "The fine-tuned model on every split. A perplexity of training sequences far below the others means "
+                "that they were partly learnt by heart."
+            )
+        )
+        blocks.append(Table(["Score", *summary.splits], every))
+    if metrics_output:
+        blocks.append(DatasetTable(metrics_output, "All scores with their intervals"))
+    return blocks
+
+
+def _short(score: Score | None) -> str:
+    """A score and its interval with three digits, so that columns stand side by side in Galaxy's page."""
+    if score is None:
+        return "–"
+    return f"{score.value:.3g} ({score.low:.3g}, {score.high:.3g})"
+
+
+def _data(summary: LanguageSummary) -> list[Block]:
+    rows = [
+        [
+            split,
+            f"{len(lengths):,}",
+            f"{lengths.min():,} / {np.median(lengths):,.0f} / {lengths.max():,}",
+            f"{summary.tokens[split]:,}",
+            summary.origin.get(split, ""),
+        ]
+        for split, lengths in ((split, summary.lengths[split]) for split in summary.splits)
+    ]
+    notes = [f"Equal sequences {what}: {count:,}." for what, count in summary.duplicates.items()]
+    notes = notes or ["No sequence occurs twice."]
+    columns = ["Split", "Sequences", "Length: min / median / max", "Tokens told", "Where it comes from"]
+    return [Table(columns, rows), Bullets([*notes, *(f"{rule}." for rule in summary.rules)])]
+
+
+def _versions(summary: LanguageSummary) -> list[str]:
+    share = summary.trained_weights / summary.total_weights if summary.total_weights else 0
+    lines = [
+        ("Base model", summary.base_model),
+        ("Revision", summary.revision),
+        ("SHA-256 of its weights", summary.sha256),
+        ("Model family", summary.family),
+        ("Weights trained", f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})"),
+        ("Seed", str(summary.seed)),
+        ("SHA-256 of the data", summary.data_sha256),
+        ("Software", ", ".join(f"{name} {version}" for name, version in summary.versions.items())),
+    ]
+    return [f"{name}: {shown(value, 300)}" for name, value in lines if value]

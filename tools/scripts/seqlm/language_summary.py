@@ -1,0 +1,93 @@
+"""What is known of the training of a language model once it is done, for its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .finetune_summary import SPLIT_NAMES
+from .language_scores import BITS, PERPLEXITY
+from .resampling import Score
+
+AFTER, BEFORE = "fine-tuned", "not fine-tuned"
+
+
+@dataclass
+class LanguageSummary:
+    """Everything the report says.
+
+    Attributes:
+        scores: model or baseline -> split -> metric -> score, as :mod:`seqlm.language_scores` gives them.
+        differences: model or baseline -> split -> metric -> score of the fine-tuned model less its; below zero is
+            better.
+        before, after: (sequences,) perplexity per token of each sequence of the deciding split.
+        lengths: split -> (sequences,) letters.
+        tokens: split -> tokens that count, all together.
+        origin: split -> where it comes from, in words.
+        duplicates: what is shared -> number of sequences, as :class:`seqlm.datasets.Dataset` counts them.
+        rules: one sentence for each thing that was replaced, windowed or cut, with its count.
+        history: one dictionary an epoch; best_epoch: the one that was kept, 0 where all were trained.
+        smoothing: the constant of the 3-mer model; ``chosen``: by the validation set.
+        pieces: tokens may stand for several letters.
+        starts: the model has a token that begins a sequence.
+        ends: the model has a token that ends one.
+        adapted: an adapter was trained, not all weights.
+        parameters: name -> value of what the user chose, as text.
+        citations: keys of :data:`seqlm.finetune_report.CITATIONS`.
+    """
+
+    scores: dict[str, dict[str, dict[str, Score]]]
+    differences: dict[str, dict[str, dict[str, Score]]]
+    before: np.ndarray
+    after: np.ndarray
+    lengths: dict[str, np.ndarray]
+    tokens: dict[str, int]
+    origin: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[str, int] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped_early: bool = False
+    smoothing: float = 1.0
+    pieces: bool = False
+    starts: bool = True
+    ends: bool = True
+    adapted: bool = True
+    parameters: dict[str, str] = field(default_factory=dict)
+    trained_weights: int = 0
+    total_weights: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    base_model: str = ""
+    revision: str = ""
+    sha256: str = ""
+    family: str = ""
+    alphabet: str = "protein"
+    seed: int = 0
+    data_sha256: str = ""
+    citations: list[str] = field(default_factory=list)
+
+    @property
+    def splits(self) -> list[str]:
+        return [name for name in SPLIT_NAMES if name in self.lengths]
+
+    @property
+    def deciding(self) -> str:
+        """The split that the verdict rests on: the test set if there is one, else validation, else training."""
+        return self.splits[-1]
+
+    @property
+    def models(self) -> list[str]:
+        """The fine-tuned model, the one before, the baselines."""
+        return list(self.scores)
+
+    def score(self, model: str = AFTER, metric: str = BITS, split: str = "") -> Score:
+        return self.scores[model][split or self.deciding][metric]
+
+    def difference(self, model: str, metric: str = BITS) -> Score:
+        return self.differences[model][self.deciding][metric]
+
+    def outcome(self, model: str) -> str:
+        """Whether the fine-tuned model is ``better`` or ``worse`` than another, or it is ``open``."""
+        difference = self.difference(model, PERPLEXITY if model == BEFORE else BITS)
+        return "better" if difference.high < 0 else "worse" if difference.low > 0 else "open"

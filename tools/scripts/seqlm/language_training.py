@@ -1,0 +1,120 @@
+"""Training a language model on rows of token ids: a thin layer on :mod:`seqlm.training`.
+
+What a model learns of a row is an *objective*: a function of rows that gives a batch with a target for each place, or
+``IGNORED``. The loss of an update is the sum over its targets, divided by their number, in as many passes as the token
+budget asks for; so the budget changes memory and speed, and (but for dropout, which is drawn pass by pass) not the
+result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .batching import Batch, Row, collate, group_by_length
+from .inference import passes
+from .likelihood import TokenModel
+from .training import History, Settings, UpdateTrainer, run
+
+IGNORED = -100  # a place that counts nowhere, as torch has it
+PADDING = 0  # never looked at: masked, and behind every token that counts
+
+Objective = Callable[[Sequence[Row], int], Batch]
+Items = Sequence[Sequence[Row]]
+
+
+def next_tokens(rows: Sequence[Row], epoch: int = 0) -> Batch:
+    """The objective of a causal model: each token from those before it.
+
+    Args:
+        rows: ``weights`` is 1 where the token counts; that of the first token of a row cannot.
+
+    Returns:
+        the batch, its ``targets`` (rows, tokens) the token that follows each place, where that counts.
+    """
+    batch = collate(rows, PADDING)
+    batch.targets = torch.full_like(batch.ids, IGNORED)
+    counts = batch.weights[:, 1:] > 0
+    batch.targets[:, :-1][counts] = batch.ids[:, 1:][counts]
+    if len({len(row.ids) for row in rows}) == 1:
+        batch.mask = None
+    return batch
+
+
+def train_language_model(
+    model: TokenModel,
+    data: Items,
+    settings: Settings,
+    objective: Objective = next_tokens,
+    scores: Callable[[TokenModel, int], dict[str, float]] | None = None,
+) -> History:
+    """Train what of ``model`` requires gradients, in place, and leave it at its best epoch.
+
+    Args:
+        data: what an update counts ``settings.batch_size`` of: a sequence each, as one row or as several windows.
+        objective: of rows, whose ``owner`` is the number of the item, and the number of the epoch from 1. What it draws
+            at random must depend on these alone, or the token budget would change the result.
+        scores: of the validation set, given the model and the padded tokens that it may compute at once; one of them is
+            ``loss``. Without, the last epoch is kept.
+
+    Raises:
+        InputError: a loss that is no longer a number, or a single row too long for the memory.
+    """
+    if settings.gradient_checkpointing:
+        model.model.activation_checkpointing_enable({"use_reentrant": False})
+    return run(model, settings, scores is not None, partial(_Trainer, data=data, objective=objective, validate=scores))
+
+
+class _Trainer(UpdateTrainer):
+    def __init__(self, model, arguments, settings, history, data: Items, objective: Objective, validate):
+        lengths = [max(len(row.ids) for row in rows) for rows in data]
+        super().__init__(model, arguments, settings, history, lengths, validate is not None)
+        self.data, self.objective, self.validate = data, objective, validate
+
+    def update(self, items: list[int]) -> tuple[float, list[Batch]]:
+        rows = [row for item in items for row in self.data[item]]
+        groups = group_by_length([len(row.ids) for row in rows], self.budget)
+        epoch = len(self.history.epochs) + 1
+        batches = [self.objective([rows[place] for place in group], epoch) for group in groups]
+        return float(sum(int((batch.targets != IGNORED).sum()) for batch in batches)), batches
+
+    def loss(self, model: TokenModel, batch: Batch) -> torch.Tensor:
+        logits = model.logits(batch).float().flatten(0, 1)
+        return functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
+
+    def scores(self, model: TokenModel) -> dict[str, float]:
+        return self.validate(model, self.budget)
+
+
+def losses(
+    model: TokenModel,
+    items: Items,
+    budget: int,
+    names: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """What a causal model loses on each item: minus the logarithm of the probability of its tokens that count, summed.
+
+    Args:
+        items: rows of each; their ``owner`` is its number.
+        budget: padded tokens computed at once.
+        progress: told how many rows are done.
+
+    Returns:
+        (items,) in nats.
+    """
+    lost, done = np.zeros(len(items)), 0
+    for part, (values,) in passes(_lost, model, [row for rows in items for row in rows], PADDING, budget, names):
+        np.add.at(lost, [row.owner for row in part], values.numpy())
+        done += len(part)
+        progress(done)
+    return lost
+
+
+def _lost(model: TokenModel, batch: Batch) -> tuple[torch.Tensor, ...]:
+    found = model.next_log_probabilities(batch).double()
+    return (-torch.where(batch.weights[:, 1:] > 0, found, 0.0).sum(1),)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Container
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -38,6 +39,9 @@ class Family:
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
     causal: ClassVar[bool] = False  # a decoder: each token sees only those before it
+    # a tensor that every checkpoint with the head for tokens has; empty where the embedding serves as one, None where
+    # the architecture has no such head
+    language_head: ClassVar[str | None] = "lm_head.dense.weight"
     own_architecture: ClassVar[bool] = False  # written in seqlm.models, so code that config.json names is not missed
 
     # Names of the modules that LoRA may adapt, of the layer norms and of the list of layers, as they end in the
@@ -144,6 +148,31 @@ class Family:
         from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
         return (AutoModelForCausalLM if self.causal else AutoModelForMaskedLM).from_pretrained(folder, **options)
+
+    def check_language_model(self, tensors: Container[str], name: str) -> None:
+        """Refuse a model that gives no probability to tokens. Needs no torch.
+
+        Args:
+            tensors: names of those in its weights.
+        """
+        if self.language_head is None:
+            raise InputError(
+                f"{name} is a {self.name} model, an encoder that gives no probability to tokens; take a model of type "
+                "fill-mask (such as ESM-2) or text-generation (such as ProtGPT2)"
+            )
+        if self.language_head and self.language_head not in tensors:
+            raise InputError(
+                f"{name} holds the encoder of a {self.name} model without the head that gives probabilities to tokens; "
+                "fetch the whole model (of type fill-mask)"
+            )
+
+    @property
+    def mask_token(self) -> int | None:
+        """Id of the token that stands for what is to be guessed; None where there is none."""
+        named = self.config.get("mask_token_id")
+        if self.token_of(named) is not None:
+            return named
+        return next((self.vocabulary[token] for token in ("<mask>", "[MASK]") if token in self.vocabulary), None)
 
     @property
     def start_token(self) -> int | None:

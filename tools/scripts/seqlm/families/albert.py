@@ -15,6 +15,7 @@ from . import PROTEIN, Family
 class Albert(Family):
     name = "ALBERT"
     model_types = ("albert",)
+    language_head = "predictions.dense.weight"
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
     checkpointing = False

@@ -15,6 +15,7 @@ from .dnabert2 import has_alibi
 class Bert(Family):
     name = "BERT"
     model_types = ("bert",)
+    language_head = "cls.predictions.transform.dense.weight"
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
 

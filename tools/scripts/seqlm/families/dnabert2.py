@@ -16,6 +16,7 @@ from . import Family
 class DnaBert2(Family):
     name = "DNABERT-2"
     model_types = ("bert",)
+    language_head = "cls.predictions.transform.dense.weight"
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
     citations = ("dnabert2",)
@@ -42,6 +43,13 @@ class DnaBert2(Family):
         from ..models.dnabert2 import DnaBert2Model
 
         return DnaBert2Model.from_pretrained(folder, **options)
+
+    def load_language_model(self, folder, **options):
+        from ..models.dnabert2 import DnaBert2ForMaskedLM
+
+        # BERT's own checkpoints have the bias of the last layer one level higher
+        names = {r"^cls\.predictions\.bias$": "cls.predictions.decoder.bias"}
+        return DnaBert2ForMaskedLM.from_pretrained(folder, key_mapping=names, **options)
 
 
 def has_alibi(config: dict) -> bool:

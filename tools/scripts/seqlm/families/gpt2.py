@@ -15,6 +15,7 @@ from . import PROTEIN, Family
 class Gpt2(Family):
     name = "GPT-2"
     model_types = ("gpt2",)
+    language_head = ""
     causal = True
     lora_modules = {  # noqa: RUF012
         # one matrix gives queries, keys and values, so an adapter on it changes all three

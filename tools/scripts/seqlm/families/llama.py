@@ -15,6 +15,7 @@ from . import Family
 class Llama(Family):
     name = "LLaMA"
     model_types = ("llama",)
+    language_head = ""
     citations = ("llama",)
     causal = True
     lora_modules = {  # noqa: RUF012

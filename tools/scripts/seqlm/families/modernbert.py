@@ -15,6 +15,7 @@ from . import Family
 class ModernBert(Family):
     name = "ModernBERT"
     model_types = ("modernbert",)
+    language_head = "head.dense.weight"
     citations = ("modernbert",)
     lora_modules = {  # noqa: RUF012
         # one matrix gives queries, keys and values, so an adapter on it changes all three

@@ -15,6 +15,7 @@ from . import PROTEIN, Family
 class T5Encoder(Family):
     name = "T5 encoder (ProtT5)"
     model_types = ("t5",)
+    language_head = None
     suffix = ("</s>",)
     citations = ("prottrans",)
     half_precision_safe = False  # the feed-forward layers of T5 overflow fp16
@@ -44,3 +45,6 @@ class T5Encoder(Family):
         from transformers import T5EncoderModel
 
         return T5EncoderModel.from_pretrained(folder, **options)
+
+    def load_language_model(self, folder, **options):
+        self.check_language_model((), folder.name)

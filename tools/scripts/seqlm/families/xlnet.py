@@ -16,6 +16,7 @@ from . import PROTEIN, Family
 class XLNet(Family):
     name = "XLNet"
     model_types = ("xlnet",)
+    language_head = None
     suffix = ("<sep>", "<cls>")
     hard_limit = False
     window = 512
@@ -52,3 +53,7 @@ class XLNet(Family):
         # the states that XLNet keeps for the segment that follows: here every window stands by itself
         options |= {"attn_implementation": "eager"}  # the only one there is
         return XLNetModel.from_pretrained(folder, mem_len=None, use_mems_eval=False, **options)
+
+    def load_language_model(self, folder, **options):
+        # its head is for the order of the permutation that it was trained with, which no sequence has
+        self.check_language_model((), folder.name)

@@ -8,8 +8,8 @@ Shazeer 2020, https://doi.org/10.48550/arXiv.2002.05202).
     ids ─► word + type ─► norm ─┬─► Wqkv ─► attention + ALiBi ─► dense ─(+)─► norm ─┬─► GELU(a) · b ─► wo ─(+)─► norm ─►
                                 └───────────────────────────────────┘               └────────────────────┘
 
-Modules are named as in the published weights, of which the pooler and the masked-token head (``cls``) are left out:
-neither is any part of the vectors. MosaicBERT, DNABERT-S and others of the same code have the same names.
+Modules are named as in the published weights, of which the pooler is left out, and the masked-token head (``cls``)
+where only vectors are wanted. MosaicBERT, DNABERT-S and others of the same code have the same names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 from transformers import BertConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
 
 class DnaBert2Config(BertConfig):
@@ -201,3 +201,56 @@ class DnaBert2Model(PreTrainedModel):
             hidden = layer(hidden, bias)
             states.append(hidden)
         return BaseModelOutput(hidden, hidden_states=tuple(states) if output_hidden_states else None)
+
+
+class Transform(nn.Module):
+    def __init__(self, config: DnaBert2Config):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.LayerNorm(gelu(self.dense(hidden)))
+
+
+class Predictions(nn.Module):
+    def __init__(self, config: DnaBert2Config):
+        super().__init__()
+        self.transform = Transform(config)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.decoder(self.transform(hidden))
+
+
+class Heads(nn.Module):
+    def __init__(self, config: DnaBert2Config):
+        super().__init__()
+        self.predictions = Predictions(config)
+
+
+class DnaBert2ForMaskedLM(PreTrainedModel):
+    """The encoder with the head that it was pre-trained with; its last layer shares the embedding of the tokens."""
+
+    config_class = DnaBert2Config
+    base_model_prefix = "bert"
+    _supports_sdpa = True
+    _tied_weights_keys = {"cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight"}  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\.", r"pooler\."]  # noqa: RUF012
+
+    def __init__(self, config: DnaBert2Config):
+        super().__init__(config)
+        self.bert = DnaBert2Model(config)
+        self.cls = Heads(config)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.cls.predictions.decoder
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.cls.predictions.decoder = value
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **options) -> MaskedLMOutput:
+        """Logits of all tokens, (batch, tokens, vocabulary), from (batch, tokens); options as of the encoder."""
+        found = self.bert(input_ids, attention_mask, **options)
+        return MaskedLMOutput(logits=self.cls.predictions(found.last_hidden_state), hidden_states=found.hidden_states)

@@ -60,7 +60,7 @@ def program() -> str:
     if not found:
         raise InputError(
             "related sequences are found by MMseqs2, and there is no program 'mmseqs'; install the package mmseqs2 "
-            "(of bioconda or Debian), or split in another way"
+            "(of bioconda or Debian), or do without it"
         )
     return found
 

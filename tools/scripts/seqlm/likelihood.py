@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .batching import Batch, Row
+from .batching import Batch
 from .inference import passes
+from .language_rows import windows
 from .loading import copied_on_cpu
 
 
@@ -70,28 +71,31 @@ class Likelihood:
 
 def likelihoods(
     model: TokenModel,
-    rows: Sequence[np.ndarray],
+    ids: Sequence[np.ndarray],
     budget: int,
     names: Sequence[str] = (),
     progress: Callable[[int], None] = lambda done: None,
+    limit: int = 0,
 ) -> list[Likelihood]:
-    """What the model says of each row of token ids, in the order given.
+    """What the model says of each sequence, in the order given.
 
     Args:
-        rows: (tokens,) each, as :meth:`seqlm.language_text.LanguageText.encode` gives them, of two tokens or more.
+        ids: (tokens,) each, as :meth:`seqlm.language_text.LanguageText.encode` gives them, of two tokens or more.
         budget: padded tokens computed at once.
         progress: told how many rows are done.
+        limit: tokens that the model reads at once; what is longer is read in windows, each token in the one that shows
+            most of what is before it. 0: no limit.
     """
-    prepared = [Row(ids, np.ones(len(ids), np.float32), owner) for owner, ids in enumerate(rows)]
-    found: list[Likelihood | None] = [None] * len(rows)
+    rows = [row for owner, one in enumerate(ids) for row in windows(one, limit or len(one), owner)]
+    sums = np.zeros(len(ids))
     done = 0
-    for part, (given,) in passes(_next, model, prepared, 0, budget, names):
-        for row, values in zip(part, given.double(), strict=True):
-            tokens = len(row.ids) - 1
-            found[row.owner] = Likelihood(float(values[:tokens].sum()), tokens)
+    for part, (given,) in passes(_next, model, rows, 0, budget, names):
+        for row, values in zip(part, given.double().numpy(), strict=True):
+            counted = row.weights[1:]
+            sums[row.owner] += values[: len(counted)] @ counted
         done += len(part)
         progress(done)
-    return found
+    return [Likelihood(float(total), len(one) - 1) for total, one in zip(sums, ids, strict=True)]
 
 
 def _next(model: TokenModel, batch: Batch) -> tuple[torch.Tensor, ...]:

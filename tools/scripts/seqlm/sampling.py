@@ -55,12 +55,13 @@ class Limits:
     Attributes:
         ends: ids of the tokens that end it.
         max_tokens: with the prompt.
-        stop: told the ids so far, the new one last; answers None to go on, or whether the sequence is complete.
+        stop: told the ids so far, the new one last, and how many of them are the prompt's; answers None to go on, or
+            whether the sequence is complete.
     """
 
     ends: tuple[int, ...]
     max_tokens: int
-    stop: Callable[[list[int]], bool | None] | None = None
+    stop: Callable[[list[int], int], bool | None] | None = None
 
 
 def sample(
@@ -183,7 +184,7 @@ class _Run:
                 if owner is None:
                     continue
                 drawn += 1
-                if (written := self._ended(ids[slot], token)) is not None:
+                if (written := self._ended(ids[slot], token, self.jobs[owner].prompt)) is not None:
                     yield owner, written
                     owners[slot] = None
                     free.append(slot)
@@ -193,12 +194,12 @@ class _Run:
             self.places = torch.tensor([len(one) - 1 for one in ids], device=self.device)
             progress(drawn)
 
-    def _ended(self, ids: list[int], token: int) -> Written | None:
+    def _ended(self, ids: list[int], token: int, prompt: int) -> Written | None:
         """What was written if this token, which is added to ``ids``, is the last one."""
         if token in self.limits.ends:
             return Written(np.asarray(ids, dtype=np.int64), complete=True)
         ids.append(token)
-        complete = self.limits.stop(ids) if self.limits.stop else None
+        complete = self.limits.stop(ids, len(self.prompts[prompt])) if self.limits.stop else None
         if complete is None and len(ids) >= self.limits.max_tokens:
             complete = False
         return None if complete is None else Written(np.asarray(ids, dtype=np.int64), complete)

@@ -1,0 +1,81 @@
+"""Figures of the report on written sequences. Imports matplotlib: set ``MPLCONFIGDIR`` first."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .figure_style import BLUE, GREY, ORANGE, styled
+from .generation import REFERENCE, SHUFFLED, Result
+from .generation_inputs import Plan
+from .sequences import LETTERS
+
+FEWEST = 5  # sequences that are worth a histogram
+MOST_LETTERS = 30
+
+
+def figures(plan: Plan, result: Result) -> dict[str, Figure]:
+    """name -> figure, of those that there is enough for."""
+    drawn = {}
+    if len(result.kept) >= FEWEST:
+        drawn["written"] = written(plan, result)
+    if result.own_letters:
+        drawn["letters"] = letters(plan, result)
+    return drawn
+
+
+@styled
+def written(plan: Plan, result: Result) -> Figure:
+    """How probable the sequences are to the model, and how long."""
+    figure = Figure(figsize=(6.8, 2.7))
+    left, right = figure.subplots(1, 2)
+    values = np.asarray([one.letter_perplexity for one in result.kept])
+    values = values[np.isfinite(values)]
+    lines = [(name, colour, dash) for name, colour, dash in ((SHUFFLED, GREY, ":"), (REFERENCE, ORANGE, "--"))]
+    means = {name: result.perplexities.get(name, (None, 0)) for name, _, _ in lines}
+    top = max([values.max(initial=1), *(score.value for score, count in means.values() if count)])
+    left.hist(values, _bins(len(values)), range=(min(1.0, values.min(initial=1)), top), color=BLUE, alpha=0.45)
+    for name, colour, dash in lines:
+        score, count = means[name]
+        if count:
+            label = {SHUFFLED: "letters shuffled", REFERENCE: "reference"}[name]
+            left.axvline(score.value, color=colour, ls=dash, label=label)
+    if any(count for _, count in means.values()):
+        left.legend()
+    left.set(xlabel=f"Perplexity per {plan.letter}", ylabel="Sequences kept")
+    for complete, label, look in (
+        (True, "complete", {"color": BLUE, "alpha": 0.45}),
+        (False, "cut at a limit", {"color": ORANGE, "histtype": "step", "lw": 1.6, "ls": "--"}),
+    ):
+        lengths = [len(one.letters) for one in result.kept if one.complete == complete]
+        if lengths:
+            span = (0, max(len(one.letters) for one in result.kept) + 1)
+            right.hist(lengths, _bins(len(result.kept)), range=span, label=label, **look)
+    right.legend()
+    right.set(xlabel=f"Length in {plan.letter}s", ylabel="Sequences kept")
+    return figure
+
+
+@styled
+def letters(plan: Plan, result: Result) -> Figure:
+    """How often each letter is written, beside the reference."""
+    own, theirs = result.own_letters, result.reference_letters
+    names = sorted({*own, *theirs}, key=lambda letter: (-max(own.get(letter, 0), theirs.get(letter, 0)), letter))
+    names = sorted(names[:MOST_LETTERS]) if plan.alphabet in LETTERS else names[:MOST_LETTERS]
+    figure = Figure(figsize=(6.8, 2.3))
+    axes = figure.subplots()
+    places, width = np.arange(len(names)), 0.4 if theirs else 0.7
+    axes.bar(
+        places - (width / 2 if theirs else 0), [own.get(name, 0) for name in names], width, color=BLUE, label="written"
+    )
+    if theirs:
+        axes.bar(places + width / 2, [theirs.get(name, 0) for name in names], width, color=ORANGE, label="reference")
+        axes.legend()
+    axes.set_xticks(places, names)
+    axes.grid(False, axis="x")
+    axes.set(ylabel=f"Share of {plan.letter}s")
+    return figure
+
+
+def _bins(count: int) -> int:
+    return int(np.clip(count // 5, 8, 40))

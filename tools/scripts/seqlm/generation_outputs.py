@@ -1,0 +1,92 @@
+"""What a generation leaves: FASTA, table, report."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from .generation import Result
+from .generation_inputs import Plan
+from .generation_writing import Generated
+from .outputs import Outputs, cell, wants_report, write_report, write_table
+from .properties import columns
+from .sequences import LETTERS
+
+LINE = 60  # letters a line of FASTA
+
+
+def write(plan: Plan, result: Result, outputs: Outputs) -> None:
+    """Fill every output that was asked for."""
+    arguments = plan.arguments
+    if arguments.output_fasta:
+        with open(outputs.file(arguments.output_fasta), "w", encoding="utf-8") as out:
+            out.writelines(fasta(plan, result))
+    if arguments.output_table:
+        names, rows = table_columns(plan), (_row(plan, one) for one in _ordered(result))
+        write_table(outputs.file(arguments.output_table), names, rows)
+    if wants_report(arguments):
+        from .figure_style import save
+        from .generation_figures import figures
+        from .generation_report import generation_report
+
+        drawn = figures(plan, result)
+
+        def draw(folder: Path, formats: tuple[str, ...]) -> None:
+            for name, figure in drawn.items():
+                save(figure, folder, name, formats)
+
+        write_report(arguments, generation_report(plan, result, set(drawn)), draw, outputs)
+    for note in [*plan.notes, *result.rules.lines()]:
+        print(f"note: {note}", file=sys.stderr)
+    complete = sum(one.complete for one in result.sequences)
+    print(
+        f"wrote {len(result.sequences):,} sequences, {complete:,} of them complete; kept {len(result.kept):,}",
+        file=sys.stderr,
+    )
+
+
+def fasta(plan: Plan, result: Result) -> Iterator[str]:
+    """Records of what is kept, the lowest perplexity first. A molecule is not broken into lines."""
+    for one in result.kept:
+        status = "complete" if one.complete else "cut"
+        yield f">{one.id} perplexity={cell(one.perplexity)} length={len(one.letters)} {status}\n"
+        lines = textwrap.wrap(one.letters, LINE) if plan.alphabet in LETTERS else [one.letters]
+        yield "".join(f"{line}\n" for line in lines)
+
+
+def table_columns(plan: Plan) -> list[str]:
+    """Columns of the table of sequences."""
+    compared = ["composition_distance", "nearest", "identity", "coverage"] if plan.reference else []
+    return [
+        *("id", "rank", "kept", "status", "perplexity", "perplexity_per_letter", "tokens"),
+        *columns(plan.alphabet),
+        *compared,
+        *("duplicate_of", "cluster", "prompt", "sequence"),
+    ]
+
+
+def _ordered(result: Result) -> list[Generated]:
+    """What is kept by rank, then the rest as it was written."""
+    return [*result.kept, *(one for one in result.sequences if not one.rank)]
+
+
+def _row(plan: Plan, one: Generated) -> list:
+    alike = one.duplicate
+    compared = [one.composition, alike.nearest, alike.identity, alike.coverage] if plan.reference else []
+    return [
+        one.id,
+        one.rank or "",
+        one.dropped or "yes",
+        "complete" if one.complete else "cut",
+        one.perplexity,
+        one.letter_perplexity,
+        one.likelihood.tokens if one.likelihood else "",
+        *one.properties,
+        *compared,
+        alike.duplicate_of,
+        alike.cluster,
+        one.prompt,
+        one.letters,
+    ]

@@ -1,0 +1,308 @@
+"""The report on written sequences: are they more than letters in some order, are they new, which are worth a look."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from . import __version__
+from .generation import REFERENCE, SHUFFLED, WRITTEN, Result
+from .generation_inputs import Plan
+from .properties import NO
+from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .resampling import Score
+from .sequences import LETTERS, PROTEIN
+
+PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
+SETTINGS = (
+    "num_sequences", "max_length", "max_letters", "strategy", "temperature", "top_p", "min_p", "typical_p", "letters",
+    "forbid", "stop_at", "cut", "min_letters", "duplicates", "near_identity", "keep_best", "max_perplexity", "seed",
+)  # fmt: skip
+BEST = 10
+SMALL = 10_000_000  # weights; ProtGPT2 has 738 million
+TRANSFORMERS = ("Transformers: Wolf et al. 2020.", "https://doi.org/10.18653/v1/2020.emnlp-demos.6")
+CITATIONS = {
+    "protgpt2": ("ProtGPT2: Ferruz et al. 2022.", "https://doi.org/10.1038/s41467-022-32007-7"),
+    "llama": ("LLaMA: Touvron et al. 2023.", "https://doi.org/10.48550/arXiv.2302.13971"),
+}
+MMSEQS = ("MMseqs2: Steinegger & Söding 2017.", "https://doi.org/10.1038/nbt.3988")
+BIOPYTHON = ("Biopython: Cock et al. 2009.", "https://doi.org/10.1093/bioinformatics/btp163")
+RDKIT = ("RDKit: open-source cheminformatics.", "https://www.rdkit.org")
+
+
+def generation_report(plan: Plan, result: Result, drawn: set[str]) -> Report:
+    """The whole report, in the order in which a reader asks.
+
+    Args:
+        drawn: names of the figures that there are.
+    """
+    report = Report("Generation report")
+
+    def section(title: str, *blocks) -> None:
+        if blocks:
+            report.add(Heading(title), *blocks)
+
+    section(
+        "Verdict",
+        Paragraph(headline(plan, result), strong=True),
+        Paragraph(explanation(plan, result)),
+        *(Note(text) for text in warnings(plan, result)),
+    )
+    section("The best", _best(plan, result))
+    section("How probable they are to the model", *_probable(plan, result, drawn))
+    section("How new they are", *_new(plan, result))
+    section("What they are like", *_like(plan, result, drawn))
+    section("How to go on", Bullets(_next(plan)))
+    section("How they were written", Bullets(_how(plan, result)))
+    section(
+        "Parameters", JobParameters({name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS})
+    )
+    versions = {"seqlm": __version__, "python": platform.python_version()}
+    versions |= {package: metadata.version(package) for package in PACKAGES}
+    programs = [result.found.method] if result.found.method else []
+    section("Versions", Bullets([", ".join([*(f"{name} {version}" for name, version in versions.items()), *programs])]))
+    cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
+    cited += [MMSEQS, BIOPYTHON] if plan.alphabet in LETTERS else [RDKIT]
+    section("How to cite", References([*cited, TRANSFORMERS]))
+    return report
+
+
+def headline(plan: Plan, result: Result) -> str:
+    """The verdict in one sentence."""
+    kept, total = len(result.kept), len(result.sequences)
+    complete = sum(one.complete for one in result.kept)
+    text = f"{total:,} sequence{'s were' if total != 1 else ' was'} written and {kept:,} kept"
+    if not complete:
+        return f"{text}; none of these is complete: the model did not end one within the limit."
+    text += "; all of them are complete" if complete == kept else f", {complete:,} of them complete"
+    if result.found.reference is None:
+        return text + "."
+    recited = sum(bool(one.duplicate.in_reference) for one in result.kept)
+    return (
+        f"{text}; {recited or 'none':{',' if recited else ''}} of them {_are(recited)} in the reference set as it is."
+    )
+
+
+def _are(count: int) -> str:
+    return "are" if count > 1 else "is"
+
+
+def explanation(plan: Plan, result: Result) -> str:
+    score, _ = result.perplexities[WRITTEN]
+    text = (
+        f"To {shown(plan.opened.name, 80)}, which wrote them, they have a perplexity of {_interval(score)} per "
+        f"{plan.letter}: between so many {plan.letter}s the model is undecided at each place, on average. "
+    )
+    other, compared = result.perplexities[SHUFFLED]
+    if compared:
+        text += f"The same letters in random order have {_interval(other)}. " + (
+            "So the model knows more than how frequent letters are. "
+            if other.low > score.high
+            else "That is no clear difference: the model tells an order of letters hardly from any other. "
+        )
+    return text + (
+        "A low perplexity says that the model finds a sequence usual. It does not say that it folds, binds or can be "
+        "made: only an experiment does."
+    )
+
+
+def warnings(plan: Plan, result: Result) -> list[str]:
+    """What a reader must not overlook."""
+    found = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+    parameters = plan.opened.base.parameters
+    if parameters < SMALL:
+        found.append(
+            f"The model has {parameters:,} weights, which is very small; ProtGPT2 has 738 million. What it writes "
+            "shows that the tool works, and little of biology."
+        )
+    cut = sum(not one.complete for one in result.kept)
+    if cut > len(result.kept) / 2:
+        found.append(
+            f"{cut:,} of {len(result.kept):,} sequences ran into the limit and stop in the middle. Allow more tokens, "
+            "or leave out what is cut."
+        )
+    if result.found.distinct < 0.9 * len(result.sequences):
+        found.append(
+            f"Only {result.found.distinct:,} of {len(result.sequences):,} sequences differ. Raise the temperature, or "
+            "let the model choose from more tokens."
+        )
+    if plan.alphabet not in LETTERS:
+        invalid = _invalid(plan, result)
+        if invalid > len(result.kept) / 2:
+            found.append(f"{invalid:,} of {len(result.kept):,} are no molecules: RDKit cannot read them.")
+    return found
+
+
+def _invalid(plan: Plan, result: Result) -> int:
+    from .properties import columns
+
+    place = columns(plan.alphabet).index("valid")
+    return sum(one.properties[place] == NO for one in result.kept)
+
+
+def _best(plan: Plan, result: Result) -> Table:
+    if plan.alphabet == PROTEIN:
+        chosen = ("length", "isoelectric_point", "gravy", "instability_index")
+    else:
+        chosen = ("length", "gc") if plan.alphabet in LETTERS else ("valid", "molecular_weight", "logp")
+    from .properties import columns
+
+    places = [columns(plan.alphabet).index(name) for name in chosen]
+    rows = [
+        [
+            str(one.rank),
+            one.id,
+            f"{one.perplexity:.4g}",
+            *(_plain(one.properties[place]) for place in places),
+            f"{one.duplicate.nearest} ({one.duplicate.identity:.0%})" if one.duplicate.nearest else "–",
+            shown(one.letters, 24),
+        ]
+        for one in result.kept[:BEST]
+    ]
+    names = [name.replace("_", " ") for name in chosen]
+    nearest = "Nearest in the reference" if plan.reference else "Nearest"
+    return Table(["Rank", "Name", "Perplexity", *names, nearest, "Begins with"], rows)
+
+
+def _plain(value) -> str:
+    return value if isinstance(value, str) else "–" if value != value else f"{value:.4g}"
+
+
+def _probable(plan: Plan, result: Result, drawn: set[str]) -> list:
+    words = {
+        WRITTEN: "Written and kept",
+        SHUFFLED: "The same letters in random order",
+        REFERENCE: "The reference set",
+    }
+    rows = [
+        [words[name], f"{count:,}", _interval(score)] for name, (score, count) in result.perplexities.items() if count
+    ]
+    blocks = [Table(["Sequences", "Number", f"Perplexity per {plan.letter} (95 % interval)"], rows)]
+    if "written" in drawn:
+        caption = "Left: perplexities of the sequences; lines are those of the other sets. Right: lengths."
+        blocks.append(Figure("written", caption))
+    text = (
+        "The table of sequences has the perplexity per token too, by which they are ranked. It is that of the sequence "
+        "read from its letters, as the scoring tool reads it, and equals the exponential of the model's loss. What a "
+        "model writes is more probable to it than to any other; a second model is the better judge."
+    )
+    if REFERENCE in result.perplexities:
+        text += (
+            " Sequences of a perplexity far below the reference's are often repeats of what is most usual; far above "
+            "it, strings that resemble nothing."
+        )
+    return [*blocks, Paragraph(text)]
+
+
+def _new(plan: Plan, result: Result) -> list:
+    found, total = result.found, len(result.sequences)
+    lines = [f"{found.distinct:,} of {total:,} sequences differ from each other"]
+    likeness = "identity" if plan.alphabet in LETTERS else "Tanimoto similarity"
+    if found.clustered:
+        lines.append(
+            f"{found.clusters:,} clusters of near duplicates ({likeness} of {plan.arguments.near_identity:.0%} or more)"
+        )
+    if found.reference is not None:
+        near = sum(bool(one.duplicate.nearest) for one in result.sequences)
+        same = sum(one.duplicate.identity >= plan.arguments.near_identity for one in result.sequences)
+        lines += [
+            f"{found.reference:,} reference sequences; {found.recited:,} of the written sequences are among them as "
+            "they are",
+            f"{near:,} have a related sequence in the reference set, {same:,} one with {likeness} of "
+            f"{plan.arguments.near_identity:.0%} or more",
+        ]
+    if found.too_short:
+        lines.append(f"{found.too_short:,} are too short, or cannot be read, to be compared for more than equality")
+    if not plan.reference:
+        lines.append(
+            "without a reference set nothing can be said of how new they are: give the sequences that the model was "
+            "trained on, or those of the family in question"
+        )
+    return [Bullets(lines)]
+
+
+def _like(plan: Plan, result: Result, drawn: set[str]) -> list:
+    blocks = []
+    if "letters" in drawn:
+        blocks.append(Figure("letters", f"How often each {plan.letter} is written."))
+    if result.distances:
+        rows = [
+            [
+                f"{each.k}",
+                _interval(each.distance),
+                f"{_interval(each.floor)}, {each.floor_sequences:,} sequences" if each.floor_sequences else "–",
+            ]
+            for each in result.distances
+        ]
+        blocks.append(Table(["Letters a word", "Distance to the reference", "Of the reference to itself"], rows))
+        blocks.append(
+            Paragraph(
+                "Jensen–Shannon distance of how often words occur: 0 is the same, 1 nothing in common. Few sequences "
+                "are far from any set for want of words, so look at what as many of the reference's own sequences have "
+                "to the rest of it."
+            )
+        )
+    if plan.alphabet not in LETTERS:
+        valid = len(result.kept) - _invalid(plan, result)
+        low, high = _wilson(valid, len(result.kept))
+        blocks.append(
+            Paragraph(
+                f"RDKit reads {valid:,} of {len(result.kept):,} as molecules: {valid / len(result.kept):.1%} "
+                f"({low:.1%} to {high:.1%})."
+            )
+        )
+    return blocks
+
+
+def _wilson(successes: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, of).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def _next(plan: Plan) -> list[str]:
+    lines = ["Score the best with another model: 'Score sequences and variants' takes the FASTA file as it is."]
+    if plan.alphabet == PROTEIN:
+        lines.append("Predict structures of a few, and look for confident ones, before anything is ordered.")
+    lines += [
+        "Bias the model towards a family: fine-tune it on its sequences ('Write sequences like these'), and write "
+        "again with a reference set that was not trained on.",
+        "The same seed gives the same sequences, and asking for more gives these again and new ones behind them.",
+    ]
+    return lines
+
+
+def _how(plan: Plan, result: Result) -> list[str]:
+    arguments = plan.arguments
+    how = {
+        "sample": "each token drawn at random from "
+        + (f"the {plan.top_k:,} most probable" if plan.top_k else "all of them"),
+        "greedy": "always the most probable token",
+        "beam": f"the most probable sequences that {arguments.num_beams} beams find",
+    }[arguments.strategy]
+    if plan.penalty != 1:
+        how += f"; tokens that are there already made less probable (penalty {plan.penalty:g})"
+    prompts = [prompt for prompt in plan.prompts if prompt.letters]
+    lines = [
+        how,
+        f"{len(prompts):,} prompt{'s' * (len(prompts) != 1)}, {plan.each:,} sequences each"
+        if prompts
+        else f"{plan.each:,} sequences from nothing but the token that begins one",
+        f"at most {arguments.max_length:,} tokens"
+        + (f" and {arguments.max_letters:,} {plan.letter}s" if arguments.max_letters else "")
+        + f" each; the model has {len(plan.text.texts):,} tokens and {len(plan.forbidden):,} of them were ruled out",
+    ]
+    if plan.text.line_length:
+        lines.append(
+            f"the model was trained on lines of {plan.text.line_length} {plan.letter}s: line breaks were taken off "
+            "what it wrote, and put back where a sequence is scored"
+        )
+    return lines + result.rules.lines()
+
+
+def _interval(score: Score) -> str:
+    if score.low != score.low:
+        return f"{score.value:.3g}"
+    return f"{score.value:.3g} ({score.low:.3g} to {score.high:.3g})"

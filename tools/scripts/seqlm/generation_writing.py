@@ -1,0 +1,206 @@
+"""From a plan to written sequences: sampled in slots, or by transformers' beam search, and turned into letters."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .drawing import Drawing
+from .duplicates import Duplicate
+from .errors import InputError
+from .generation_inputs import FREE, Plan, Prompt
+from .inference import out_of_memory
+from .likelihood import Likelihood
+from .progress import Progress
+from .sampling import Job, Limits, Written, sample
+from .sequences import Rules
+
+AT_ONCE = {"cpu": 128, "cuda": 512}  # sequences written together, where memory allows
+EMPTY = "ended before the first letter, left out"
+
+
+@dataclass
+class Generated:
+    """One sequence that was written.
+
+    Attributes:
+        complete: the model ended it; otherwise it ran into a limit.
+        likelihood: what the model says of it; None for a sequence that it cannot read.
+        properties: as :func:`seqlm.properties.columns` names them.
+        composition: distance of its single letters to those of the reference set; NaN without one.
+        dropped: why it is not kept; empty if it is.
+        rank: among those that are kept, from 1; 0 if it is not.
+    """
+
+    id: str
+    prompt: str
+    letters: str
+    complete: bool
+    likelihood: Likelihood | None = None
+    properties: list = field(default_factory=list)
+    composition: float = math.nan
+    duplicate: Duplicate = field(default_factory=Duplicate)
+    dropped: str = ""
+    rank: int = 0
+
+    @property
+    def perplexity(self) -> float:
+        return self.likelihood.perplexity if self.likelihood else math.nan
+
+    @property
+    def letter_perplexity(self) -> float:
+        """Perplexity per letter, which does not depend on how letters are split into tokens."""
+        if not self.likelihood:
+            return math.nan
+        return float(np.exp(-self.likelihood.log_probability / len(self.letters)))
+
+
+def write_all(plan: Plan, model, rules: Rules) -> list[Generated]:
+    """All sequences as letters, in order. What wrote nothing is counted and left out."""
+    total = plan.each * len(plan.prompts)
+    progress = Progress("writing", total, "sequences")
+    found: dict[int, Written] = {}
+    for number, written in _sampled(plan, model) if plan.arguments.strategy != "beam" else _beams(plan, model):
+        found[number] = written
+        progress(len(found))
+    sequences = []
+    for number in range(total):
+        prompt, of_prompt = plan.prompts[number // plan.each], number % plan.each
+        letters, complete = _letters(plan, prompt, found[number])
+        if not letters:
+            rules.count(EMPTY)
+            continue
+        name = f"{FREE if prompt.name == FREE else prompt.name}_{of_prompt + 1}"
+        sequences.append(Generated(name, "" if prompt.name == FREE else prompt.name, letters, complete))
+    return sequences
+
+
+def _letters(plan: Plan, prompt: Prompt, written: Written) -> tuple[str, bool]:
+    """The letters of a sequence, without what follows the text to stop at or the most letters it may have."""
+    letters, complete = plan.text.write(written.ids), written.complete
+    stop, most = plan.arguments.stop_at, plan.arguments.max_letters
+    if stop and (at := letters.find(stop, len(prompt.letters))) >= 0:
+        letters, complete = letters[:at], True
+    if most and len(letters) > most:
+        letters, complete = letters[:most], False
+    return letters, complete
+
+
+def _drawing(plan: Plan, device) -> Drawing:
+    arguments = plan.arguments
+    forbidden = torch.tensor(plan.forbidden, device=device) if plan.forbidden else None
+    return Drawing(
+        sample=arguments.strategy == "sample",
+        temperature=arguments.temperature,
+        top_k=plan.top_k,
+        top_p=arguments.top_p,
+        min_p=arguments.min_p,
+        typical_p=arguments.typical_p,
+        repetition_penalty=plan.penalty,
+        forbidden=forbidden,
+    )
+
+
+def _sampled(plan: Plan, model) -> Iterator[tuple[int, Written]]:
+    jobs = [
+        Job(place, plan.seed_of(prompt, number))
+        for place, prompt in enumerate(plan.prompts)
+        for number in range(plan.each)
+    ]
+    limits = Limits(plan.ends, plan.arguments.max_length, _stop(plan))
+    return sample(
+        model, [prompt.ids for prompt in plan.prompts], jobs, _drawing(plan, model.device), limits, _slots(plan, model)
+    )
+
+
+def _stop(plan: Plan):
+    """Whether a sequence is at the text to stop at, or has as many letters as it may; None where neither matters."""
+    stop, most = plan.arguments.stop_at, plan.arguments.max_letters
+    if not stop and not most:
+        return None
+    lengths = [len(text.strip()) for text in plan.text.texts]
+
+    def reached(ids: list[int], prompt: int) -> bool | None:
+        # each token has a letter or is a line break, so so many of the last hold the whole text
+        if stop and stop in plan.text.write(ids[max(prompt, len(ids) - 2 * len(stop) - 2) :]):
+            return True
+        return False if most and sum(map(lengths.__getitem__, ids)) >= most else None
+
+    return reached
+
+
+def _slots(plan: Plan, model) -> int:
+    """How many sequences are written together: as the budget of tokens says, and as free memory allows."""
+    arguments, config = plan.arguments, model.config
+    asked = arguments.batch_tokens
+    slots = AT_ONCE[model.device.type] if asked == "auto" else max(1, int(asked) // arguments.max_length)
+    slots = min(slots, plan.each * len(plan.prompts))
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    bytes_each = next(model.parameters()).element_size()
+    # keys and values; logits in three copies, one of them in double precision where all tokens are drawn from
+    each = 2 * config.num_hidden_layers * heads * width * arguments.max_length * bytes_each + config.vocab_size * 24
+    fits = max(1, int(0.6 * free_memory(model.device) / each))
+    if fits < slots:
+        print(
+            f"note: {slots:,} sequences at once do not fit into memory; {fits:,} are written together", file=sys.stderr
+        )
+    return min(slots, fits)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had, on a CPU of this process's control group if it has a limit."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:  # what caches hold can be had too
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":
+            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    except (OSError, ValueError, StopIteration):
+        pass
+    return max(free, 0)
+
+
+def _beams(plan: Plan, model) -> Iterator[tuple[int, Written]]:
+    """The most probable sequences that a beam of transformers finds, prompt by prompt."""
+    arguments = plan.arguments
+    ends = list(plan.ends) or None
+    for place, prompt in enumerate(plan.prompts):
+        ids = torch.from_numpy(prompt.ids).to(model.device)[None]
+        beams = arguments.num_beams
+        try:
+            with torch.inference_mode():
+                found = model.generate(
+                    ids,
+                    attention_mask=torch.ones_like(ids),
+                    max_length=arguments.max_length,
+                    do_sample=False,
+                    num_beams=beams,
+                    num_return_sequences=plan.each,
+                    repetition_penalty=plan.penalty,
+                    suppress_tokens=list(plan.forbidden) or None,
+                    eos_token_id=ends,
+                    pad_token_id=ends[0] if ends else plan.text.start,
+                    early_stopping=True,
+                )
+        except (torch.OutOfMemoryError, RuntimeError) as problem:
+            if not out_of_memory(problem):
+                raise
+            raise InputError(
+                f"{beams:,} beams of {arguments.max_length:,} tokens do not fit into memory; ask for fewer or shorter"
+            ) from None
+        for number, row in enumerate(found.tolist()):
+            new = row[len(prompt.ids) :]
+            end = next((at for at, token in enumerate(new) if token in plan.ends), None)
+            kept = prompt.ids.tolist() + (new if end is None else new[:end])
+            yield place * plan.each + number, Written(np.asarray(kept, np.int64), end is not None)

@@ -162,9 +162,10 @@ def _losses(plan: Plan, model: TokenModel, budget: int, what: str) -> dict[str, 
         before += rows[split]
         wrong = np.flatnonzero(~np.isfinite(found[split]))
         if len(wrong):
+            name = plan.dataset[split][wrong[0]].id
             raise InputError(
-                f"the model gives no finite probability for the sequence '{plan.dataset[split][wrong[0]].id}'; choose "
-                "a lower learning rate, or compute in fp32 or bf16 (--precision)"
+                f"the model gives no finite probability for the sequence '{name}' ({what}); compute in fp32 or bf16 "
+                "(--precision), choose a lower learning rate, or check the weights of the model"
             )
     return found
 

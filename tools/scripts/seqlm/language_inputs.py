@@ -130,8 +130,8 @@ def _check_model(base: ModelFolder, family: Family) -> None:
     if not family.causal:
         can = " and ".join(sorted(one.name for one in families() if one.causal))
         raise InputError(
-            f"a {family.name} model cannot write sequences from left to right; choose a causal one, of the families "
-            f"{can} (ProtGPT2, for one)"
+            f"models of the family {family.name} cannot write sequences from left to right; choose a causal one, of "
+            f"the families {can} (ProtGPT2, for one)"
         )
     if (base.path / MANIFEST).is_file():
         task = read_manifest(base.path / MANIFEST)["task"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from .figure_style import BLUE, GREY, ORANGE, styled
 from .generation import REFERENCE, SHUFFLED, Result
@@ -33,8 +34,13 @@ def written(plan: Plan, result: Result) -> Figure:
     values = values[np.isfinite(values)]
     lines = [(name, colour, dash) for name, colour, dash in ((SHUFFLED, GREY, ":"), (REFERENCE, ORANGE, "--"))]
     means = {name: result.perplexities.get(name, (None, 0)) for name, _, _ in lines}
-    top = max([values.max(initial=1), *(score.value for score, count in means.values() if count)])
-    left.hist(values, _bins(len(values)), range=(min(1.0, values.min(initial=1)), top), color=BLUE, alpha=0.45)
+    marks = [score.value for score, count in means.values() if count]
+    low, high = min([*values, *marks], default=1), max([*values, *marks], default=1)
+    edges = np.geomspace(0.9 * low, 1.1 * high, _bins(len(values)) + 1)  # one short sequence can have hundreds
+    left.hist(values, edges, color=BLUE, alpha=0.45)
+    left.set_xscale("log")
+    left.xaxis.set_major_formatter(ScalarFormatter())
+    left.xaxis.set_minor_formatter(NullFormatter() if high > 20 * low else ScalarFormatter())
     for name, colour, dash in lines:
         score, count = means[name]
         if count:

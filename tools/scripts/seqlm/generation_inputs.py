@@ -93,8 +93,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     family, notes = opened.family, []
     if not family.causal:
         raise InputError(
-            f"{opened.name} is a {family.name} model: it completes masked letters and cannot write sequences; take a "
-            "model such as GPT-2 or LLaMA, or score sequences with it"
+            f"{opened.name} cannot write sequences: models of the kind {family.name} complete masked letters; take one "
+            "such as GPT-2 or LLaMA, or score sequences with it"
         )
     line_length = None if arguments.line_length == "auto" else arguments.line_length
     text = LanguageText(family, opened.base.path, line_length=line_length, tokenizer=opened.tokenizer)

@@ -6,12 +6,13 @@ import platform
 from importlib import metadata
 
 from . import __version__
+from .duplicates import Duplicate
 from .generation import REFERENCE, SHUFFLED, WRITTEN, Result
 from .generation_inputs import Plan
 from .properties import NO
 from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .resampling import Score
-from .sequences import LETTERS, PROTEIN
+from .sequences import DNA, LETTERS, PROTEIN
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (
@@ -101,8 +102,9 @@ def explanation(plan: Plan, result: Result) -> str:
             else "That is no clear difference: the model tells an order of letters hardly from any other. "
         )
     return text + (
-        "A low perplexity says that the model finds a sequence usual. It does not say that it folds, binds or can be "
-        "made: only an experiment does."
+        "A low perplexity says that the model finds a sequence usual. It does not say that it "
+        + {PROTEIN: "folds or does anything", DNA: "does anything"}.get(plan.alphabet, "binds anything or can be made")
+        + ": only an experiment does."
     )
 
 
@@ -154,14 +156,18 @@ def _best(plan: Plan, result: Result) -> Table:
             one.id,
             f"{one.perplexity:.4g}",
             *(_plain(one.properties[place]) for place in places),
-            f"{one.duplicate.nearest} ({one.duplicate.identity:.0%})" if one.duplicate.nearest else "–",
+            *([_nearest(one.duplicate)] if plan.reference else []),
             shown(one.letters, 24),
         ]
         for one in result.kept[:BEST]
     ]
     names = [name.replace("_", " ") for name in chosen]
-    nearest = "Nearest in the reference" if plan.reference else "Nearest"
-    return Table(["Rank", "Name", "Perplexity", *names, nearest, "Begins with"], rows)
+    nearest = ["Nearest in the reference"] if plan.reference else []
+    return Table(["Rank", "Name", "Perplexity", *names, *nearest, "Begins with"], rows)
+
+
+def _nearest(alike: Duplicate) -> str:
+    return f"{alike.nearest} ({alike.identity:.0%})" if alike.nearest else "–"
 
 
 def _plain(value) -> str:

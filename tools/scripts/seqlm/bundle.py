@@ -166,13 +166,14 @@ def write_bundle(folder: Path | str, target: Path | str) -> None:
     try:
         with zipfile.ZipFile(partial, "w") as archive:
             for file in files:
-                _add(archive, file)
+                pack(archive, file)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _add(archive: zipfile.ZipFile, file: Path) -> None:
+def pack(archive: zipfile.ZipFile, file: Path) -> None:
+    """Add a file so that equal content gives equal bytes."""
     entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))  # the earliest that a zip can say
     entry.create_system = 3  # Unix, so that the mode below means the same everywhere
     entry.external_attr = (stat.S_IFREG | 0o644) << 16

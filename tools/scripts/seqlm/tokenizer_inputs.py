@@ -15,10 +15,11 @@ from .families import Family, recognise
 from .model_config import check_config
 from .molecules import read_canonical
 from .survey import Survey, survey
+from .tokenizer_bundle import DESCRIPTION, LARGEST, read_description
 from .tokenizer_readers import UNKNOWN_TOKENS
 from .tokens import TOKENIZER_FILES, Encoder, read_vocabulary
 
-NEEDED = {*TOKENIZER_FILES, "config.json"}  # of all that an archive of a model may hold
+NEEDED = {*TOKENIZER_FILES, "config.json", DESCRIPTION}  # of all that an archive of a model may hold
 
 
 class TokenizerAlone(Family):
@@ -72,8 +73,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     Raises:
         InputError: for whatever is wrong with them.
     """
+    for option in ("model", "sequences"):
+        if not getattr(arguments, option):
+            raise InputError(f"--{option} is needed to show the tokens of sequences; --help lists every option")
     folder, config = open_tokenizer(Path(arguments.model), scratch / "model")
-    family = recognise(folder, config, arguments.alphabet) if config else TokenizerAlone(folder, arguments.alphabet)
+    family = family_of(folder, config, arguments.alphabet)
     if arguments.smiles == "canonical":
         read_canonical(family)
     encoder = Encoder(family, folder, tokenizer=arguments.tokenizer)
@@ -81,6 +85,20 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     published = Encoder(family, folder, tokenizer="as-published") if encoder.repairs else None
     limit = encoder.max_length if config else None
     return Plan(arguments, arguments.model_id or Path(arguments.model).name, family, encoder, published, limit, found)
+
+
+def family_of(folder: Path, config: dict | None, alphabet: str) -> Family:
+    """The family of a model, or what takes its place for a tokenizer alone.
+
+    Args:
+        config: the model's, if there is one.
+        alphabet: ``auto`` for that of the model, or what a tokenizer that was made here says of itself.
+    """
+    if config:
+        return recognise(folder, config, alphabet)
+    if alphabet == "auto":
+        alphabet = (read_description(folder, folder.name) or {}).get("alphabet", alphabet)
+    return TokenizerAlone(folder, alphabet)
 
 
 def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
@@ -97,7 +115,7 @@ def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
             raise InputError(f"{path} does not exist; give a model folder, an archive of one, or a bundle")
         scratch.mkdir()
         with emptied_on_failure(scratch):
-            unpack(path, scratch, lambda file: largest(file) if file in NEEDED else None, lambda file: None, Limits())
+            unpack(path, scratch, _largest, lambda file: None, Limits())
             check_tokenizer_files(scratch, {file.name for file in scratch.iterdir()}, name, rewrite)
         folder = scratch
     if not any((folder / file).is_file() for file in TOKENIZER_FILES if "config" not in file and "special" not in file):
@@ -125,3 +143,8 @@ def _special_tokens(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     first = special.index(False) if False in special else len(special)
     last = len(special) - special[::-1].index(False) if False in special else len(special)
     return tuple(encoding.tokens[:first]), tuple(encoding.tokens[last:])
+
+
+def _largest(file: str) -> int | None:
+    """Bytes that a file may have; None for one that is not needed."""
+    return LARGEST if file == DESCRIPTION else largest(file) if file in NEEDED else None

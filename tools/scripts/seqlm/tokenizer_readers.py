@@ -21,7 +21,8 @@ TOKENIZERS = ("repaired", "as-published")
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
 # what stands for a place or a purpose, and for no part of any sequence
 SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
-_ATOMS = re.compile(r"\[.*?\]|%\d\d|>>|Br|Cl|.", re.DOTALL)
+ATOMS = r"\[.*?\]|%\d\d|>>|Br|Cl|."
+_ATOMS = re.compile(ATOMS, re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,11 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
         if (folder / "tokenizer.json").is_file():
             from tokenizers import Tokenizer
 
+            from .kmer_overlaps import reader_of_overlaps
+
+            content = strict_json.read_object(folder / "tokenizer.json")
+            if (kmers := reader_of_overlaps(content, vocabulary)) is not None:
+                return kmers
             return LibraryReader(Tokenizer.from_file(str(folder / "tokenizer.json")))
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
             return LibraryReader(_byte_level(folder))

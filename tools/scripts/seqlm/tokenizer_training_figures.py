@@ -1,0 +1,85 @@
+"""Figures of a new tokenizer: how long its tokens are, and how coarsely it reads beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from .figure_style import BLUE, GREY, ORANGE, SKY, styled
+from .report import shown
+from .tokenizer_comparison import Measured
+from .tokenizer_figures import LONGEST_BAR
+
+MOST = 12  # tokenizers in the figure
+
+
+@styled
+def token_lengths(of_vocabulary: np.ndarray, new: Measured, mixed: Measured | None) -> Figure:
+    """Tokens of each length: in the vocabulary, and in the sequences.
+
+    Args:
+        of_vocabulary: (longest + 1,) how many tokens have each length.
+        new, mixed: the new tokenizer on the sequences held out, and on the same with their letters in random order.
+    """
+    figure = Figure(figsize=(7.2, 2.7))
+    left, right = figure.subplots(1, 2)
+    counts = _capped(np.arange(len(of_vocabulary)), of_vocabulary)
+    left.bar(np.arange(1, len(counts)), counts[1:], color=SKY, edgecolor=BLUE, linewidth=0.6)
+    left.set_ylabel("Tokens of the vocabulary")
+    used = [("in their order", new, BLUE, "-")] + ([("in random order", mixed, ORANGE, "--")] if mixed else [])
+    for label, reading, colour, dash in used:
+        shares = _shares(reading)
+        right.step(
+            np.append(np.arange(len(shares)) - 0.5, len(shares) - 0.5)[1:], np.append(shares, shares[-1])[1:],
+            where="post", color=colour, linestyle=dash, label="letters " + label,
+        )  # fmt: skip
+    right.set_ylabel("Share of tokens read")
+    right.set_ylim(0)
+    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if mixed:
+        right.legend()
+    for axes in (left, right):
+        axes.set_xlabel("Letters of a token" + (f" ({LONGEST_BAR}: or more)" if len(counts) > LONGEST_BAR else ""))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _capped(lengths: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.bincount(np.minimum(lengths, LONGEST_BAR), weights=counts, minlength=2)
+
+
+def _shares(reading: Measured) -> np.ndarray:
+    """(longest + 1,) share of the tokens read that have each length."""
+    used = np.flatnonzero(reading.usage)
+    lengths = np.rint(reading.lengths[used] / reading.usage[used]).astype(int)
+    return _capped(lengths, reading.usage[used]) / max(reading.usage.sum(), 1)
+
+
+@styled
+def compared(rows: Sequence[tuple[str, float, float, float]], letter: str, kmers: float | None) -> Figure:
+    """Letters per token of each tokenizer with its interval, the first one marked.
+
+    Args:
+        rows: (name, value, low, high).
+        letter: what a letter is called.
+        kmers: letters of k-mers of which there are as many as the first has tokens.
+    """
+    rows = list(rows)[:MOST]
+    figure = Figure(figsize=(7.2, 0.8 + 0.32 * len(rows)))
+    axes = figure.subplots()
+    for place, (_, value, low, high) in enumerate(rows):
+        colour = BLUE if place == 0 else GREY
+        if low == low:
+            axes.plot([low, high], [place, place], color=colour, linewidth=2.2)
+        axes.plot([value], [place], marker="o" if place == 0 else "s", color=colour, markersize=6)
+    if kmers:
+        axes.axvline(kmers, color=ORANGE, linestyle="--", label=f"k-mers, as many tokens: {kmers:.2f}")
+        axes.legend(loc="lower right")
+    axes.set_yticks(range(len(rows)), [shown(name, 34) for name, *_ in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 1.12 * max(kmers or 0, *(max(value, high if high == high else 0) for _, value, _, high in rows)))
+    axes.set_xlabel(f"{letter.capitalize()}s per token")
+    return figure

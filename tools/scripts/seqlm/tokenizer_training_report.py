@@ -1,0 +1,256 @@
+"""The report of a new tokenizer: how it reads sequences that it was not learnt from, beside others.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from . import __version__, tokenizer_training_figures
+from .figure_style import save
+from .outputs import Outputs, wants_report, write_report, write_table
+from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .resampling import Score
+from .special_tokens import STYLES
+from .tokenizer_algorithms import LEARNT
+from .tokenizer_bundle import write_tokenizer_bundle
+from .tokenizer_card import NAMES
+from .tokenizer_comparison import Measured, kmers_of
+from .tokenizer_training import (
+    COMPARISON_COLUMNS,
+    NEW,
+    SETTINGS,
+    VOCABULARY_COLUMNS,
+    Trained,
+    changes,
+    comparison_rows,
+    notes,
+    vocabulary_facts,
+    vocabulary_rows,
+)
+from .tokenizer_verdict import WORDS, share
+
+DOI = "https://doi.org/"
+CITED = {
+    "bpe": [("Byte-pair encoding of words: Sennrich et al. 2016.", DOI + "10.18653/v1/P16-1162")],
+    "unigram": [("Unigram models: Kudo 2018.", DOI + "10.18653/v1/P18-1007")],
+    "wordpiece": [("WordPiece: Schuster and Nakajima 2012.", DOI + "10.1109/ICASSP.2012.6289079")],
+    "kmer": [("K-mers as tokens: Ji et al. 2021.", DOI + "10.1093/bioinformatics/btab083")],
+}
+CITED["byte-bpe"] = CITED["bpe"]
+SHUFFLED = "letters in random order"
+ALIKE = 1.02  # a vocabulary that knows the sequences has tokens this much longer than for random order
+
+
+def write(trained: Trained, outputs: Outputs) -> None:
+    """Fill every output that was asked for."""
+    arguments = trained.plan.arguments
+    if arguments.output_tokenizer:
+        write_tokenizer_bundle(trained.folder, outputs.file(arguments.output_tokenizer))
+    if arguments.output_vocabulary:
+        write_table(outputs.file(arguments.output_vocabulary), VOCABULARY_COLUMNS, vocabulary_rows(trained))
+    if arguments.output_comparison:
+        rows = comparison_rows(trained.measured, trained.scores)
+        write_table(outputs.file(arguments.output_comparison), COMPARISON_COLUMNS, rows)
+    if wants_report(arguments):
+        write_report(arguments, training_report(trained), partial(save_figures, trained), outputs)
+    for line in (*notes(trained), *changes(trained)):
+        print(f"note: {line}", file=sys.stderr)
+    print(headline(trained), file=sys.stderr)
+
+
+def training_report(trained: Trained) -> Report:
+    report = Report("Tokenizer report")
+
+    def section(title: str, *blocks: Block) -> None:
+        if blocks:
+            report.add(Heading(title), *blocks)
+
+    arguments = trained.plan.arguments
+    section(
+        "Verdict",
+        Paragraph(headline(trained), strong=True),
+        Paragraph(_explanation(trained)),
+        *(Note(text) for text in notes(trained)),
+    )
+    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    section(
+        "Beside others, on the same sequences",
+        comparison_table(trained.measured, trained.scores, letter),
+        Figure("compared", _caption(trained, letter)),
+    )
+    section(
+        "The vocabulary",
+        Table(["what", "number"], _numbers(trained)),
+        Figure("lengths", f"Left: tokens of each length in the vocabulary. Right: in the {letter}s that were read."),
+        *_tokens(trained),
+    )
+    section("How to go on", Bullets(_next(trained)))
+    section("Changed on the way", *([Bullets(lines)] if (lines := changes(trained)) else []))
+    parameters = {name: str(getattr(arguments, name)) for name in ("algorithm", "special_tokens", *SETTINGS, "seed")}
+    section("Parameters", JobParameters(parameters))
+    versions = {"seqlm": __version__, "python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in ("tokenizers", "numpy", "scipy", "matplotlib")}
+    section("Versions", Bullets([f"{name} {version}" for name, version in versions.items()]))
+    if cited := CITED.get(arguments.algorithm):
+        section("How to cite", References(cited))
+    return report
+
+
+def save_figures(trained: Trained, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
+    """Draw every figure of the report into ``folder``; returns their names."""
+    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    rows = [
+        (one.name, rate.value, rate.low, rate.high)
+        for one, (rate, _) in zip(trained.measured, trained.scores, strict=True)
+    ]
+    mixed = next((one for one in trained.measured if one.name == SHUFFLED), None)
+    drawn = {
+        "compared": tokenizer_training_figures.compared(rows, letter, _kmers(trained)),
+        "lengths": tokenizer_training_figures.token_lengths(
+            vocabulary_facts(trained).lengths, trained.measured[0], mixed
+        ),
+    }
+    for name, figure in drawn.items():
+        save(figure, folder, name, formats)
+    return list(drawn)
+
+
+def headline(trained: Trained) -> str:
+    """One sentence for who reads no further."""
+    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    own, (rate, _) = trained.measured[0], trained.scores[0]
+    where = "that it was learnt from" if trained.plan.units.shared else "that it was not learnt from"
+    interval = f" (95 % interval {rate.low:.2f} to {rate.high:.2f})" if rate.low == rate.low else ""
+    return (
+        f"A vocabulary of {len(trained.vocabulary):,} tokens, {NAMES[trained.plan.arguments.algorithm]}, reads "
+        f"{rate.value:.2f} {letter}s per token{interval}, in {int(own.letters.sum()):,} {letter}s {where}."
+    )
+
+
+def _explanation(trained: Trained) -> str:
+    arguments = trained.plan.arguments
+    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    texts = []
+    mixed = next((at for at, one in enumerate(trained.measured) if one.name == SHUFFLED), None)
+    if arguments.algorithm in LEARNT and mixed is not None:
+        rate, ratio = trained.scores[0][0].value, trained.scores[mixed][1]
+        knows = ratio.value < 1 / ALIKE and not ratio.high >= 1
+        texts.append(
+            f"With their {letter}s in random order the same sequences give {rate * ratio.value:.2f}: "
+            + (
+                "the vocabulary holds words of these sequences, and not only their composition."
+                if knows
+                else "the vocabulary has learnt hardly more than how frequent each letter is."
+            )
+        )
+    if kmers := _kmers(trained):
+        texts.append(
+            f"As many tokens would be needed for every k-mer of {kmers:.2f} {letter}s, which is what any sequence at "
+            "all could be read with."
+        )
+    if arguments.algorithm == "kmer" and arguments.overlapping:
+        texts.append(
+            f"K-mers that overlap give one token for each {letter}; each is seen {arguments.kmer} times, so a model "
+            "that is to fill in hidden tokens must have whole neighbourhoods hidden."
+        )
+    texts.append(
+        "More letters per token make sequences shorter for the model; that says nothing about how well it will learn. "
+        "Whether a tokenizer is a good one, only a model that was trained with it can show."
+    )
+    return " ".join(texts)
+
+
+def _kmers(trained: Trained) -> float | None:
+    if trained.plan.arguments.algorithm not in LEARNT:
+        return None
+    return kmers_of(trained.measured[0].vocabulary, trained.plan.corpus.alphabet)
+
+
+def _caption(trained: Trained, letter: str) -> str:
+    text = f"{letter.capitalize()}s per token, with 95 % intervals over sequences; {NEW} is this tokenizer."
+    if _kmers(trained):
+        text += f" Dashed: {letter}s of a k-mer, if as many tokens were all k-mers."
+    return text
+
+
+def comparison_table(measured: list[Measured], scores: list[tuple[Score, Score]], letter: str) -> Table:
+    """A row for each tokenizer, the first the one that others are compared with."""
+    rows = []
+    for one, (rate, ratio) in zip(measured, scores, strict=True):
+        letters = int(one.letters.sum())
+        lost = one.unknown + one.unread
+        rows.append([
+            shown(one.name, 30), f"{one.vocabulary:,}", _interval(rate),
+            _interval(ratio) if one is not measured[0] else "1",
+            f"{lost:,} ({share(lost, letters)})" if lost else "none",
+            f"{one.used:,} ({share(one.used, max(one.vocabulary, one.used))})",
+        ])  # fmt: skip
+    return Table(
+        ["tokenizer", "tokens", f"{letter}s per token", f"ratio to {measured[0].name}", "unknown", "used"], rows
+    )
+
+
+def _interval(score: Score) -> str:
+    return f"{score.value:.2f}" + (f" ({score.low:.2f} to {score.high:.2f})" if score.low == score.low else "")
+
+
+def _numbers(trained: Trained) -> list[list[str]]:
+    plan, own, facts = trained.plan, trained.measured[0], vocabulary_facts(trained)
+    sequence, letter = WORDS.get(plan.corpus.alphabet, ("molecule", "letter"))
+    rows = [
+        [f"{sequence}s in the corpus", f"{plan.corpus.records:,}"],
+        [f"{letter}s in the corpus", f"{plan.corpus.letters:,}"],
+        [f"{letter}s learnt from" + (", both strands" if plan.both_strands else ""), f"{trained.letters:,}"],
+        [f"{letter}s held out and read", f"{int(own.letters.sum()):,}"],
+        ["tokens in the vocabulary", f"{len(trained.vocabulary):,}"],
+        ["of these special", f"{len(trained.special)}"],
+        [f"tokens of one {letter}", f"{int(facts.lengths[1]):,}"],
+        ["used by the sequences held out", f"{own.used:,} ({share(own.used, own.vocabulary)})"],
+        [
+            "short units repeated, such as AAAA",
+            f"{len(facts.repeated):,} ({share(len(facts.repeated), own.vocabulary)})",
+        ],
+    ]  # fmt: skip
+    if facts.both and facts.both[1]:
+        whole = f"{facts.both[0]:,} of {facts.both[1]:,} ({share(*facts.both)})"
+        rows.append(["whose reverse complement is a token too", whole])
+    return rows
+
+
+def _tokens(trained: Trained) -> list[Block]:
+    if trained.plan.arguments.algorithm not in LEARNT:
+        return []
+    facts = vocabulary_facts(trained)
+    blocks: list[Block] = [
+        Table(["longest tokens", "letters", "times"], [[text, f"{len(text)}", f"{n:,}"] for text, n in facts.longest])
+    ]
+    if facts.repeated:
+        listed = ", ".join(shown(text, 24) for text in facts.repeated[:8])
+        blocks.append(Paragraph(f"Repeats in the vocabulary, the longest first: {listed}."))
+    return blocks
+
+
+def _next(trained: Trained) -> list[str]:
+    arguments, letter = trained.plan.arguments, WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    told = [
+        f"Train a model from scratch with this tokenizer: its special tokens are those of "
+        f"{STYLES[arguments.special_tokens].made_for}. It fits no model that exists already, whose tokens have other "
+        "numbers.",
+        "See how it splits your sequences: this tool, 'Show how a model splits sequences', with the archive as model.",
+    ]
+    if arguments.algorithm in LEARNT:
+        told.append(
+            f"Fewer tokens are learnt better by a small model, since each comes more often; more tokens let it read "
+            f"more {letter}s at once. Tokens that the sequences held out never use will hardly be learnt."
+        )
+        own = trained.measured[0]
+        if own.letters.sum() > 100_000 and own.used < 0.9 * own.vocabulary:
+            told.append("Many tokens are not used: a smaller vocabulary would read these sequences nearly as coarsely.")
+    return told

@@ -1,0 +1,148 @@
+"""Figures of the report on scores. Imports matplotlib: set ``MPLCONFIGDIR`` first."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from .figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
+from .figures import _points
+from .score_effects import Scanned
+from .score_sequences import SequenceScores
+from .sequences import DNA
+
+ORDER = {"protein": "GAVLIMCPFWYSTNQHKRDE", DNA: "AGCT"}  # like letters beside each other
+PANEL = 100  # positions in a row of the heat map
+MOST_PANELS = 5
+SHOWN = PANEL * MOST_PANELS
+BINS = 40
+
+
+@styled
+def perplexities(scores: SequenceScores, limit: float | None) -> Figure:
+    """Perplexities of all sequences, beside what a letter costs the model and costs without one."""
+    values, bits = scores.perplexity[~np.isnan(scores.perplexity)], scores.bits[~np.isnan(scores.perplexity)]
+    figure = Figure(figsize=(6.8, 2.8))
+    left, right = figure.subplots(1, 2)
+    low, high = float(values.min()), float(values.max())
+    wide = high > 3 * low
+    edges = np.geomspace(low, high, BINS) if wide else np.linspace(low - 0.02 * low, high + 0.02 * high, BINS)
+    left.hist(values, edges, color=BLUE, alpha=0.5)
+    if wide:
+        left.set_xscale("log")
+        left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.xaxis.set_minor_formatter(NullFormatter())
+    if limit is not None and low <= limit <= high:
+        left.axvline(limit, color=RED, ls="--", lw=1, label=f"limit: {limit:g}")
+        left.legend()
+    left.yaxis.set_major_locator(MaxNLocator(integer=True))
+    left.set(xlabel="Perplexity", ylabel="Sequences")
+    span = (float(min(bits.min(), scores.baseline.min())), float(max(bits.max(), scores.baseline.max())))
+    edges = np.linspace(*span, BINS) if span[0] < span[1] else BINS
+    right.hist(bits, edges, color=BLUE, alpha=0.5, label="the model")
+    right.hist(scores.baseline, edges, color=ORANGE, histtype="step", lw=1.5, label="letters by their frequencies")
+    right.yaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set(xlabel="Bits a letter", ylabel="Sequences")
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2, columnspacing=1)
+    return figure
+
+
+@styled
+def effects(scores: np.ndarray) -> Figure:
+    """How the scores of variants (n,) are distributed."""
+    figure = Figure(figsize=(4.4, 2.7))
+    axes = figure.subplots()
+    axes.hist(scores, min(BINS, max(8, int(len(scores) ** 0.5))), color=BLUE, alpha=0.5)
+    axes.axvline(0, color=GREY, ls=":", lw=1, label="the wild type")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="Score", ylabel="Variants")
+    axes.legend()
+    return figure
+
+
+@styled
+def measured(values: np.ndarray, scores: np.ndarray, name: str, title: str) -> Figure:
+    """Scores of variants (n,) against what was measured."""
+    figure = Figure(figsize=(4.2, 3.4))
+    axes = figure.subplots()
+    _points(axes, values, scores)
+    axes.axhline(0, color=GREY, ls=":", lw=1, label="score of the wild type", zorder=1)
+    axes.set(xlabel=name, ylabel="Score")
+    axes.set_title(title, fontsize=8, loc="left")
+    axes.legend(loc="best")
+    return figure
+
+
+@styled
+def heat_map(one: Scanned, first: int, alphabet: str) -> Figure:
+    """Scores of all substitutions of the first ``SHOWN`` positions, a row for each letter; the wild type is a dot."""
+    letters = [letter for letter in ORDER[alphabet] if letter in one.letters]
+    rows = [one.letters.index(letter) for letter in letters]
+    shown = min(len(one.sequence), SHOWN)
+    panels = math.ceil(shown / PANEL)
+    width = min(shown, PANEL)
+    values = one.scores[:shown, rows].T
+    norm = _norm(one.scores[one.others])
+    height = 0.13 * len(letters) + 0.45
+    figure = Figure(figsize=(max(3.2, 1.3 + 0.085 * width), panels * height + 0.4))
+    grid = figure.subplots(panels, 1, squeeze=False)[:, 0]
+    for number, axes in enumerate(grid):
+        start = number * PANEL
+        part = values[:, start : start + PANEL]
+        image = axes.imshow(
+            part, cmap="PuOr", norm=norm, aspect="auto", interpolation="nearest",
+            extent=(first + start - 0.5, first + start + part.shape[1] - 0.5, len(letters) - 0.5, -0.5),
+        )  # fmt: skip
+        wild = [(place, letters.index(letter)) for place, letter in enumerate(one.sequence[start : start + PANEL])
+                if letter in letters]  # fmt: skip
+        if wild:
+            x, y = np.asarray(wild).T
+            axes.plot(x + first + start, y, "o", ms=2.2, color=BLACK)
+        axes.set_xlim(first + start - 0.5, first + start + width - 0.5)
+        axes.set_yticks(range(len(letters)), letters, fontsize=6)
+        axes.tick_params(length=1.5)
+        axes.grid(False)
+        axes.xaxis.set_major_locator(FixedLocator(_ticks(first + start, part.shape[1])))
+    grid[-1].set_xlabel("Position")
+    bar = figure.colorbar(image, ax=grid.tolist(), shrink=1 / panels, anchor=(0, 1), aspect=14, pad=0.02)
+    bar.set_label("Score", fontsize=8)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _norm(scores: np.ndarray) -> CenteredNorm:
+    """White at 0, and both sides alike, as far as all but one in fifty scores go."""
+    return CenteredNorm(0, max(float(np.percentile(np.abs(scores), 98)), 1e-6))
+
+
+def _ticks(start: int, count: int) -> list[int]:
+    """Tens, or the first and the last of a few."""
+    tens = [number for number in range(start, start + count) if number % 10 == 0]
+    return tens if len(tens) > 1 else sorted({start, start + count - 1})
+
+
+@styled
+def positions(one: Scanned, first: int) -> Figure:
+    """Mean score of the substitutions at each position, and how undecided the model is there."""
+    numbers = np.arange(first, first + len(one.sequence))
+    figure = Figure(figsize=(7.2, 3.6))
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    looks = {"marker": "o", "ms": 2.5} if len(numbers) <= 120 else {}
+    lw = 1.2 if len(numbers) <= 300 else 0.7
+    top.plot(numbers, one.means, color=BLUE, lw=lw, **looks)
+    top.axhline(0, color=GREY, ls=":", lw=1)
+    top.set(ylabel="Mean score")
+    bottom.plot(numbers, one.entropy, color=ORANGE, lw=lw, **looks)
+    highest = math.log2(len(one.letters))
+    bottom.axhline(highest, color=GREY, ls=":", lw=1)
+    bottom.text(1, highest, f"all {len(one.letters)} letters alike", transform=bottom.get_yaxis_transform(),
+                ha="right", va="bottom", fontsize=7, color=GREY)  # fmt: skip
+    bottom.set(xlabel="Position", ylabel="Entropy (bits)", ylim=(-0.05 * highest, 1.15 * highest))
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    bottom.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
+    return figure

@@ -1,0 +1,48 @@
+"""One scoring from checked inputs to tables: whole sequences, a list of variants, or a scan."""
+
+from __future__ import annotations
+
+import sys
+
+from .outputs import Outputs
+from .score_inputs import SCAN, SEQUENCES, Plan
+from .score_summary import ScanSummary, Summary, effects
+
+
+def score(plan: Plan, outputs: Outputs) -> Summary:
+    """Write the tables that were asked for, and say on stderr what was changed on the way."""
+    print("loading the libraries", file=sys.stderr)
+    from .score_effects import scans, variant_scores
+    from .score_outputs import scan_writers, write_variants
+    from .score_sequences import Spool, score_sequences, write_fasta, write_scores
+    from .scoring import Engine
+
+    arguments = plan.arguments
+    engine, summary = Engine(plan), Summary(plan.survey.rules)
+    if plan.mode == SEQUENCES:
+        spool = Spool() if arguments.output_fasta else None
+        summary.sequences = scores = score_sequences(plan, engine, spool)
+        if arguments.output_table:
+            write_scores(outputs.file(arguments.output_table), plan, scores)
+        if spool:
+            write_fasta(outputs.file(arguments.output_fasta), scores, spool)
+        done = f"scored {len(scores.perplexity):,} sequences, kept {int(scores.kept.sum()):,}"
+    elif plan.mode == SCAN:
+        summary.scan = ScanSummary(plan)
+        with scan_writers(plan, outputs) as write:
+            for one in scans(plan, engine):
+                write(one)
+                summary.scan.add(one)
+        done = f"scored {summary.scan.substitutions:,} substitutions at {summary.scan.positions:,} positions"
+    else:
+        summary.effects = effects(plan, variant_scores(plan, engine))
+        if arguments.output_table:
+            write_variants(outputs.file(arguments.output_table), plan, summary.effects)
+        done = f"scored {len(summary.effects.scores):,} variants"
+    if summary.scan:
+        summary.rules = summary.rules.merged(summary.scan.rules)
+    summary.rules, summary.passes = summary.rules.merged(engine.rules), engine.passes
+    for note in [*plan.notes, *summary.rules.lines()]:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{done}, by {plan.method}; rows of tokens computed: {engine.passes:,}", file=sys.stderr)
+    return summary

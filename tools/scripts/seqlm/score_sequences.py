@@ -1,0 +1,215 @@
+"""Perplexities of a stream of sequences: computed, ranked, filtered, written in the order given.
+
+Some numbers a sequence are kept; the sequences themselves lie in a file until the ranks are known.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .likelihood import Likelihood
+from .outputs import cell, write_table
+from .progress import Progress
+from .score_inputs import ONE_PASS, Plan
+from .scoring import Engine
+from .sequences import Record, Rules, clean
+from .survey import records
+
+CHUNK_SEQUENCES, CHUNK_LETTERS = 1024, 500_000
+COLUMNS = ["id", "perplexity", "log_likelihood", "tokens", "length", "bits_per_letter", "rank"]
+LINE = 60  # letters of a line of FASTA
+CHECKED = 10  # sequences that are scored exactly beside one pass, if that is no more work than all of it
+
+
+@dataclass(frozen=True)
+class Check:
+    """Pseudo-perplexities of a few sequences (n,), of one pass and with each token masked."""
+
+    approximate: np.ndarray
+    exact: np.ndarray
+
+
+@dataclass(frozen=True)
+class SequenceScores:
+    """What a model says of each sequence, (sequences,) each, in the order of the file.
+
+    Attributes:
+        log_likelihood: natural logarithm, or of a masked model the pseudo-log-likelihood.
+        tokens: how many it is a sum over.
+        baseline: bits a letter where letters are drawn by how often they are in all sequences together.
+        rank: from 1, the lowest perplexity first; equal ones in the order of the file.
+        kept: what the filters leave.
+        check: some of them in one pass and exactly; of any other method empty.
+    """
+
+    log_likelihood: np.ndarray
+    tokens: np.ndarray
+    lengths: np.ndarray
+    baseline: np.ndarray
+    perplexity: np.ndarray
+    rank: np.ndarray
+    kept: np.ndarray
+    check: Check
+
+    @property
+    def bits(self) -> np.ndarray:
+        """Bits a letter, which compares models whose tokens differ."""
+        return np.where(self.tokens > 0, -self.log_likelihood / math.log(2) / self.lengths, np.nan)
+
+
+def score_sequences(plan: Plan, engine: Engine, spool: Spool | None = None) -> SequenceScores:
+    """Scores of all sequences of the file.
+
+    Args:
+        spool: takes the sequences, for :func:`write_fasta`.
+    """
+    sums, tokens, lengths, baseline = array("d"), array("q"), array("q"), array("d")
+    progress = Progress("scoring", plan.survey.letters, "letters")
+    cost = letter_bits(plan.frequencies)
+    done, number = 0, -1
+    drawn = _drawn(plan)
+    checked: list[tuple[str, str]] = []
+    approximate = []
+    for chunk in _chunks(plan):
+        items = [(record.id, sequence) for record, sequence in chunk]
+        found = engine.whole(items, lambda letters, before=done: progress(round(before + letters)))
+        for (record, sequence), one in zip(chunk, found, strict=True):
+            sums.append(one.log_probability)
+            tokens.append(one.tokens)
+            lengths.append(len(sequence))
+            baseline.append(sum(map(cost.__getitem__, sequence)) / len(sequence))
+            if spool:
+                spool.add(record)
+            number += 1
+            work = sum(len(each) ** 2 for _, each in checked) + len(sequence) ** 2
+            if number in drawn and one.tokens and work <= plan.survey.letters:
+                checked.append((record.id, sequence))
+                approximate.append(one.perplexity)
+        done += sum(len(sequence) for _, sequence in chunk)
+    perplexity = np.asarray(
+        [Likelihood(*one).perplexity if one[1] else math.nan for one in zip(sums, tokens, strict=True)]
+    )
+    order = np.argsort(perplexity, kind="stable")  # NaN last
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(1, len(order) + 1)
+    return SequenceScores(
+        np.asarray(sums),
+        np.asarray(tokens),
+        np.asarray(lengths),
+        np.asarray(baseline),
+        perplexity,
+        rank,
+        _kept(plan, perplexity, order),
+        Check(np.asarray(approximate), np.asarray([one.perplexity for one in engine.exact(checked)])),
+    )
+
+
+def _drawn(plan: Plan) -> set[int]:
+    """Numbers of the sequences whose approximate scores are checked."""
+    if plan.method != ONE_PASS:
+        return set()
+    generator = np.random.default_rng(plan.arguments.seed)
+    count = plan.survey.sequences
+    return set(generator.choice(count, min(CHECKED, count), replace=False).tolist())
+
+
+def _kept(plan: Plan, perplexity: np.ndarray, order: np.ndarray) -> np.ndarray:
+    kept = ~np.isnan(perplexity)
+    if plan.arguments.max_perplexity is not None:
+        kept &= perplexity <= plan.arguments.max_perplexity
+    if plan.arguments.keep_best is not None:
+        best = np.zeros(len(order), bool)
+        best[order[kept[order]][: plan.arguments.keep_best]] = True
+        kept &= best
+    return kept
+
+
+def filtered(plan: Plan) -> bool:
+    """Whether the user asked for some of the sequences only."""
+    return plan.arguments.max_perplexity is not None or plan.arguments.keep_best is not None
+
+
+def letter_bits(frequencies: Counter) -> dict[str, float]:
+    """letter -> bits that it costs where letters are drawn by these frequencies."""
+    total = sum(frequencies.values())
+    return {letter: -math.log2(count / total) for letter, count in frequencies.items()}
+
+
+def _chunks(plan: Plan) -> Iterator[list[tuple[Record, str]]]:
+    chunk, letters = [], 0
+    for record, sequence in cleaned(plan):
+        chunk.append((record, sequence))
+        letters += len(sequence)
+        if len(chunk) >= CHUNK_SEQUENCES or letters >= CHUNK_LETTERS:
+            yield chunk
+            chunk, letters = [], 0
+    if chunk:
+        yield chunk
+
+
+def cleaned(plan: Plan) -> Iterator[tuple[Record, str]]:
+    """Every record with its sequence as the model reads it; what is changed was counted by the survey."""
+    family, path = plan.family, plan.arguments.sequences
+    for record in records(plan.arguments):
+        yield record, clean(record, family.alphabet, family.replacements, Rules(), path)
+
+
+def write_scores(path: Path, plan: Plan, scores: SequenceScores) -> None:
+    """A row a sequence; with a filter, also whether it was kept."""
+    columns = [*COLUMNS, "kept"] if filtered(plan) else COLUMNS
+    found = zip(
+        records(plan.arguments),
+        *(
+            each.tolist()
+            for each in (
+                scores.perplexity,
+                scores.log_likelihood,
+                scores.tokens,
+                scores.lengths,
+                scores.bits,
+                scores.rank,
+                scores.kept,
+            )
+        ),
+        strict=True,
+    )
+    rows = ([record.id, *values[:-1], "yes" if values[-1] else "no"][: len(columns)] for record, *values in found)
+    write_table(path, columns, rows)
+
+
+class Spool:
+    """Sequences as they were given, in a file, to be read again in another order."""
+
+    def __init__(self):
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - gone with this object
+        self._ends = array("q", [0])
+
+    def add(self, record: Record) -> None:
+        self._file.write(f"{record.id}\n{record.sequence}".encode())
+        self._ends.append(self._file.tell())
+
+    def read(self, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
+        """(id, sequence) of these records."""
+        for number in numbers:
+            self._file.seek(self._ends[number])
+            text = self._file.read(self._ends[number + 1] - self._ends[number]).decode()
+            name, _, sequence = text.partition("\n")
+            yield name, sequence
+
+
+def write_fasta(path: Path, scores: SequenceScores, spool: Spool) -> None:
+    """The sequences that were kept, as they were given, the lowest perplexity first."""
+    numbers = np.argsort(scores.rank)[: len(scores.rank)]
+    numbers = numbers[scores.kept[numbers]].tolist()
+    with open(path, "w", encoding="utf-8") as file:
+        for number, (name, sequence) in zip(numbers, spool.read(numbers), strict=True):
+            file.write(f">{name} perplexity={cell(float(scores.perplexity[number]))} rank={scores.rank[number]}\n")
+            file.writelines(f"{sequence[at : at + LINE]}\n" for at in range(0, len(sequence), LINE))

@@ -1,0 +1,191 @@
+"""A language model asked about sequences: how probable whole ones are, and each letter at single positions.
+
+Three kinds of answers, see :mod:`seqlm.score_inputs` for the names of the methods:
+
+- of a causal model, log p(sequence), the sum over all tokens and the one that ends it;
+- of a masked model, the pseudo-log-likelihood Σ log p(token | all others), each token masked in its turn (Salazar et
+  al. 2020, https://doi.org/10.18653/v1/2020.acl-main.240), or the same from one pass in which nothing is masked;
+- of a masked model, log p(letter) at positions that are masked, or from one pass in which nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+
+from .batching import Batch, Row
+from .errors import InputError
+from .inference import batch_tokens, passes
+from .language_models import load_language_model
+from .likelihood import Likelihood, TokenModel
+from .loading import prepare
+from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
+from .score_inputs import MASKED, ONE_PASS, Plan
+from .sequences import Rules
+
+Told = Callable[[float], None]
+
+
+class Engine:
+    """A model that is loaded, with how it reads sequences.
+
+    Attributes:
+        rules: what was changed when letters became tokens.
+        passes: rows of tokens that were computed.
+    """
+
+    def __init__(self, plan: Plan):
+        arguments = plan.arguments
+        device = prepare(arguments.threads, arguments.seed, arguments.device)
+        model = load_language_model(plan.opened, device, arguments.precision)
+        self.plan, self.rules, self.passes = plan, Rules(), 0
+        self.budget = batch_tokens(arguments.batch_tokens, device)
+        if plan.text:
+            self.model, self.reader = TokenModel(model), None
+            self.padding = int(plan.family.config.get("pad_token_id") or 0)
+        else:
+            self.model, self.reader = MaskedModel(model), MaskedReader(plan.encoder, plan.family.mask_token)
+            self.padding = plan.encoder.padding
+            tokens = {letter: plan.family.token(letter) for letter in plan.family.letters}
+            self._codes = {letter: plan.family.vocabulary.get(token, -1) for letter, token in tokens.items()}
+
+    def whole(self, items: Sequence[tuple[str, str]], told: Told = lambda done: None) -> list[Likelihood]:
+        """What the model says of whole sequences (name, sequence), in their order.
+
+        Args:
+            told: how many of all their letters are done.
+
+        Raises:
+            InputError: a model that gives no finite numbers.
+        """
+        if self.plan.text:
+            return self._causal(items, told)
+        return self._masked(items, told, self.plan.method == ONE_PASS)
+
+    def exact(self, items: Sequence[tuple[str, str]]) -> list[Likelihood]:
+        """Pseudo-log-likelihoods of a masked model with each token masked, whatever the method."""
+        rules, self.rules = self.rules, Rules()  # what is changed in these sequences was counted before
+        try:
+            return self._masked(items, lambda done: None, False) if items else []
+        finally:
+            self.rules = rules
+
+    def _causal(self, items: Sequence[tuple[str, str]], told: Told) -> list[Likelihood]:
+        names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
+        encoded = self.plan.text.encode([sequence for _, sequence in items])
+        rows = [row for owner, ids in enumerate(encoded) for row in causal_rows(ids, self.plan.limit, owner)]
+        for ids, size in zip(encoded, letters, strict=True):
+            if len(ids) > self.plan.limit:
+                self.rules.count(f"read in overlapping windows of {self.plan.limit:,} tokens", size)
+        sums = np.zeros(len(items))
+        done = 0.0
+        for part, (given,) in passes(_scored, self.model, rows, self.padding, self.budget, names):
+            for row, value in zip(part, given.tolist(), strict=True):
+                sums[row.owner] += value
+                done += letters[row.owner] * float(row.weights.sum()) / max(1, len(encoded[row.owner]) - 1)
+            self.passes += len(part)
+            told(done)
+        _refuse_not_finite(sums, names)
+        return [Likelihood(value, len(ids) - 1) for value, ids in zip(sums.tolist(), encoded, strict=True)]
+
+    def _masked(self, items: Sequence[tuple[str, str]], told: Told, one_pass: bool) -> list[Likelihood]:
+        names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
+        tokens = self.tokens(items)
+        known = [np.flatnonzero(ids != self.plan.unknown) for ids in tokens]
+        self._count_left_out(tokens, known)
+        if one_pass:
+            asked = (self.reader.plain(ids, places, owner) for owner, (ids, places) in _numbered(tokens, known))
+        else:
+            asked = (
+                self.reader.masked(ids, [place], owner)
+                for owner, (ids, places) in _numbered(tokens, known)
+                for place in places
+            )
+        sums, done = np.zeros(len(items)), 0.0
+        for owner, places, found in self._run(chain.from_iterable(asked), names.__getitem__, own=one_pass):
+            columns = 0 if one_pass else tokens[owner][places]
+            sums[owner] += found[np.arange(len(places)), columns].sum()
+            done += letters[owner] * len(places) / len(known[owner])
+            told(done)
+        _refuse_not_finite(sums, names)
+        return [Likelihood(value, len(places)) for value, places in zip(sums.tolist(), known, strict=True)]
+
+    def tokens(self, items: Sequence[tuple[str, str]]) -> list[np.ndarray]:
+        """Token ids of sequences (name, sequence) for a masked model, special tokens not among them."""
+        readings = self.plan.encoder.read(items)
+        for (_, sequence), reading in zip(items, readings, strict=True):
+            if reading.unread:
+                self.rules.count("letters without a token left out", len(reading.unread))
+            if len(reading.ids) > self.plan.limit:
+                self.rules.count(f"read in windows of {self.plan.limit:,} tokens", len(sequence))
+        return [reading.ids for reading in readings]
+
+    def _count_left_out(self, tokens: list[np.ndarray], known: list[np.ndarray]) -> None:
+        for ids, places in zip(tokens, known, strict=True):
+            if len(places) < len(ids):
+                self.rules.count("tokens for unknown letters read, but not scored", len(ids) - len(places))
+
+    def positions(
+        self, asked: Iterable[tuple[np.ndarray, Sequence[int], int]], name: Callable[[int], str]
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """(owner, places, log-probabilities (places, vocabulary)) of positions of a masked model.
+
+        Args:
+            asked: (tokens (n,), places, owner): the places of a row are masked together, or, of the wild-type
+                marginals, none is.
+            name: what an owner is called.
+        """
+        make = self.reader.masked if self.plan.method == MASKED else self.reader.plain
+        return self._run(chain.from_iterable(make(*each) for each in asked), name)
+
+    def code(self, letters: str) -> np.ndarray:
+        """(letters,) token ids of letters that are a token each."""
+        return np.asarray([self._codes[letter] for letter in letters])
+
+    def _run(self, asked: Iterator[Asked], name: Callable[[int], str], own: bool = False) -> Iterator[tuple]:
+        for found in log_probabilities(self.model, asked, self.padding, self.budget, name, own):
+            self.passes += 1
+            yield found
+
+
+def causal_rows(ids: np.ndarray, limit: int, owner: int) -> Iterator[Row]:
+    """Windows of one sequence (tokens,) for a causal model; weight 1 where a token is to be scored.
+
+    Each token but the first is scored once. One window where all fit; else windows that overlap by half or more, so
+    that every token has at least half a window before it, or all there is.
+
+    >>> [(row.start, row.weights.tolist()) for row in causal_rows(np.arange(6), 4, 0)]
+    [(0, [0.0, 1.0, 1.0, 1.0]), (2, [0.0, 0.0, 1.0, 1.0])]
+    """
+    scored, start = 1, 0
+    while True:
+        window = ids[start : start + limit]
+        weights = np.zeros(len(window), np.float32)
+        weights[scored - start :] = 1
+        yield Row(window, weights, owner, start)
+        scored = start + len(window)
+        if scored >= len(ids):
+            return
+        start = min(start + max(1, limit // 2), len(ids) - limit)
+
+
+def _scored(model: TokenModel, batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Sum of the log-probabilities of the tokens of positive weight, (rows,)."""
+    values = model.next_log_probabilities(batch).double()
+    return (values.masked_fill(batch.weights[:, 1:] == 0, 0).sum(1),)
+
+
+def _numbered(*lists) -> Iterator[tuple]:
+    return enumerate(zip(*lists, strict=True))
+
+
+def _refuse_not_finite(values: np.ndarray, names: Sequence[str]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise InputError(
+            f"the model gives no finite numbers for '{names[wrong[0]]}'; its weights are damaged, or the number format "
+            "is too small for it (choose fp32)"
+        )

@@ -1,0 +1,380 @@
+"""Variants of sequences, as lists and tables write them: ``A123T``, several at once, or the whole sequence.
+
+::
+
+    A123T                 one substitution: wild-type letter, position, new letter
+    A12T:K30R             several at once; also with , ; + / or a space between them
+    p.Ala12Thr            as HGVS writes it, p.[Ala12Thr;Lys30Arg] for several
+    A12A, A12=            synonymous: nothing changes
+    WT, _wt               the wild type itself
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from .errors import InputError
+from .sequences import DNA, PROTEIN, Record, Rules, Table, _shown, clean, read_table
+
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan
+NEW = {PROTEIN: AMINO_ACIDS + "UO", DNA: "ACGT"}  # and those that a variant may have
+VARIANT_COLUMNS = ("variant", "variants", "mutant", "mutation", "mutations", "substitution", "hgvs_pro")
+PROTEIN_COLUMNS = ("protein", "sequence_id", "id")
+
+WILD_TYPE = "wild type"
+SYNONYMOUS = "synonymous"
+FORMS = "write A123T, or A12T:K30R for several at once, or WT for the wild type"
+
+_WILD_TYPES = {"wt", "_wt", "wildtype", "wild-type", "wild_type", "wild type", "p.=", "="}
+_SYNONYMS = {"_sy", "p.(=)"}
+_BETWEEN = re.compile(r"[:,;+/\s]+")
+_ONE = re.compile(r"([A-Za-z*]|[A-Z][a-z]{2})(-?[0-9]{1,9})([A-Za-z*=-]|[A-Z][a-z]{2})")
+_NAMES = "AlaCysAspGluPheGlyHisIleLysLeuMetAsnProGlnArgSerThrValTrpTyrSecPylTer"
+_THREE = dict(zip(re.findall("...", _NAMES), AMINO_ACIDS + "UO*", strict=True))
+_MISSING = {"", "na", "nan", "n/a", "none", "null", "-", "."}
+_PROBED = 2_000  # substitutions that another numbering is looked for with
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One line of the list.
+
+    Attributes:
+        name: as it was given; of a whole sequence the substitutions that it has, with their numbers.
+        protein: number of the wild type among the sequences.
+        changes: (place from 0, new letter) in the order of the places; empty where nothing changes.
+        sequence: the whole variant where it has another length than the wild type, else empty.
+        measured: NaN where there is no value.
+        note: ``wild type`` or ``synonymous`` where nothing changes.
+    """
+
+    name: str
+    protein: int
+    changes: tuple[tuple[int, str], ...]
+    sequence: str = ""
+    measured: float = math.nan
+    note: str = ""
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return tuple(place for place, _ in self.changes)
+
+
+@dataclass
+class Variants:
+    """All lines of the list.
+
+    Attributes:
+        measured: name of the column with measured values; empty where there is none.
+        repeated: variants that are equal to one before them.
+        missing: variants without a measured value.
+    """
+
+    path: Path
+    all: list[Variant] = field(default_factory=list)
+    measured: str = ""
+    repeated: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the table by name or 1-based number; None for the usual name, where the table has it."""
+
+    variant: str | None = None
+    sequence: str | None = None
+    protein: str | None = None
+    measured: str | None = None
+
+
+@dataclass(frozen=True)
+class WildTypes:
+    """The sequences that variants are variants of, as the model reads them.
+
+    Attributes:
+        first: number of the first letter of each.
+        replacements: letters that the model reads as others.
+    """
+
+    ids: list[str]
+    sequences: list[str]
+    alphabet: str
+    first: int = 1
+    replacements: dict[str, str] = field(default_factory=dict)
+
+
+def parsed(text: str) -> tuple[list[tuple[str, int, str]], str]:
+    """((wild-type letter, position, new letter) …, note) of one variant in any of the ways of writing it.
+
+    Raises:
+        ValueError: saying in words what is wrong.
+
+    >>> parsed("A12T:K30R")
+    ([('A', 12, 'T'), ('K', 30, 'R')], '')
+    >>> parsed("WT")
+    ([], 'wild type')
+    """
+    plain = text.strip()
+    if plain.lower() in _WILD_TYPES:
+        return [], WILD_TYPE
+    if plain.lower() in _SYNONYMS:
+        return [], SYNONYMOUS
+    plain = plain.removeprefix("p.").strip("[]()")
+    found = []
+    for part in filter(None, _BETWEEN.split(plain)):
+        match = _ONE.fullmatch(part.removeprefix("p."))
+        if not match:
+            raise ValueError(f"'{_shown(part)}' is no substitution")
+        old, position, new = (_THREE.get(each, each.upper()) for each in match.groups())
+        if len(old) > 1 or len(new) > 1:
+            raise ValueError(f"'{_shown(part)}' names no amino acid")
+        found.append((old, int(position), old if new == "=" else new))
+    if not found:
+        raise ValueError("there is no variant")
+    return found, ""
+
+
+def read_variants(path: str | Path, columns: Columns, wild_types: WildTypes, rules: Rules) -> Variants:
+    """All variants of a list (one a line) or a table with a header, in the order of the file.
+
+    Args:
+        rules: counts what was read otherwise than written.
+
+    Raises:
+        InputError: naming file and line of a variant that cannot be read or does not fit its wild type; all that do
+            not fit are counted.
+    """
+    return _Reading(Path(path), columns, wild_types, rules).read()
+
+
+class _Reading:
+    def __init__(self, path: Path, columns: Columns, wild_types: WildTypes, rules: Rules):
+        self.path, self.columns, self.wild_types, self.rules = path, columns, wild_types, rules
+        self.numbers = {name: number for number, name in enumerate(wild_types.ids)}
+        self.misfits: list[tuple[int, str]] = []  # (line, what does not fit) of each variant with such
+        self.written: list[tuple[int, str, int]] = []  # (protein, wild-type letter, position), to find the numbering
+        self.allowed = set(NEW[wild_types.alphabet])
+
+    def read(self) -> Variants:
+        table, rows = _opened(self.path, self.columns)
+        found = Variants(self.path)
+        as_sequence = self.columns.sequence is not None
+        if as_sequence:
+            at = table.index(self.columns.sequence, "column of variant sequences")
+        else:
+            at = _column(table, self.columns.variant, VARIANT_COLUMNS, "column of variants", "--variant-column")
+        protein_at = self._protein_column(table)
+        measured_at = None
+        if self.columns.measured is not None:
+            measured_at = table.index(self.columns.measured, "column of measured values")
+            found.measured = table.columns[measured_at]
+        seen = set()
+        for line, cells in rows:
+            protein = self._protein(cells[protein_at], line) if protein_at is not None else 0
+            measured = math.nan if measured_at is None else self._measured(cells[measured_at], line)
+            make = self._from_sequence if as_sequence else self._from_text
+            name, changes, sequence, note = make(cells[at], protein, line)
+            variant = Variant(name, protein, changes, sequence, measured, note)
+            key = (protein, changes, sequence)
+            found.repeated += key in seen
+            seen.add(key)
+            found.missing += measured_at is not None and math.isnan(measured)
+            found.all.append(variant)
+        if not found.all:
+            raise InputError(f"{self.path.name} has a header but no variants")
+        if self.misfits:
+            self._refuse_misfits(len(found.all))
+        return found
+
+    def _protein_column(self, table: Table) -> int | None:
+        if self.columns.protein is not None:
+            return table.index(self.columns.protein, "column of proteins")
+        if len(self.numbers) == 1:
+            return None
+        return _column(
+            table,
+            None,
+            PROTEIN_COLUMNS,
+            f"column that says which of the {len(self.numbers):,} sequences a variant is of",
+            "--protein-column",
+        )
+
+    def _protein(self, cell: str, line: int) -> int:
+        if cell not in self.numbers:
+            raise InputError(
+                f"{self.path.name}: line {line} is about '{_shown(cell)}', and there is no sequence of that id"
+            )
+        return self.numbers[cell]
+
+    def _measured(self, cell: str, line: int) -> float:
+        if cell.lower() in _MISSING:
+            return math.nan
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.inf
+        if math.isinf(value):
+            raise InputError(
+                f"{self.path.name}: line {line} has '{_shown(cell)}' where a measured number is wanted; leave the cell "
+                "empty where nothing was measured"
+            )
+        return value
+
+    def _from_text(self, cell: str, protein: int, line: int) -> tuple:
+        try:
+            found, note = parsed(cell)
+        except ValueError as problem:
+            raise InputError(f"{self.path.name}: line {line}: {problem}; {FORMS}") from None
+        sequence, first = self.wild_types.sequences[protein], self.wild_types.first
+        changes, places, misfit = [], set(), ""
+        for old, position, new in found:
+            one, place = f"{old}{position}{new}", position - first
+            if place in places:
+                raise InputError(f"{self.path.name}: line {line}: '{_shown(cell)}' changes position {position} twice")
+            places.add(place)
+            old, new = (self.wild_types.replacements.get(letter, letter) for letter in (old, new))
+            if new != old and new not in self.allowed:
+                raise InputError(f"{self.path.name}: line {line}: '{one}' {self._not_a_letter(new)}")
+            if len(self.written) < _PROBED:
+                self.written.append((protein, old, position))
+            if not 0 <= place < len(sequence):
+                misfit = misfit or (
+                    f"'{one}' is outside '{_shown(self.wild_types.ids[protein])}', whose positions are {first} to "
+                    f"{first + len(sequence) - 1}"
+                )
+            elif sequence[place] != old:
+                misfit = misfit or (
+                    f"'{one}' says {old} at position {position}, where '{_shown(self.wild_types.ids[protein])}' has "
+                    f"{sequence[place]}"
+                )
+            elif new != old:
+                changes.append((place, new))
+        if misfit:
+            self.misfits.append((line, misfit))
+        return cell, tuple(sorted(changes)), "", note or ("" if changes or misfit else SYNONYMOUS)
+
+    def _not_a_letter(self, letter: str) -> str:
+        if letter == "*":
+            return "is a stop; only substitutions by a letter can be scored"
+        if letter == "-":
+            return "is a deletion; only substitutions by a letter can be scored"
+        kind = "a base" if self.wild_types.alphabet == DNA else "an amino acid"
+        return f"names '{letter}', which is not {kind} ({', '.join(NEW[self.wild_types.alphabet])})"
+
+    def _from_sequence(self, cell: str, protein: int, line: int) -> tuple:
+        wild = self.wild_types.sequences[protein]
+        record = Record(f"variant on line {line}", "".join(cell.split()), line=line)
+        sequence = clean(record, self.wild_types.alphabet, self.wild_types.replacements, self.rules, self.path)
+        if len(sequence) != len(wild):
+            return f"of {len(sequence):,} letters", (), sequence, ""
+        changes = [(place, new) for place, (old, new) in enumerate(zip(wild, sequence, strict=True)) if old != new]
+        for place, new in changes:
+            if new not in self.allowed:
+                raise InputError(
+                    f"{self.path.name}: the variant on line {line} {self._not_a_letter(new)} at position "
+                    f"{place + self.wild_types.first}"
+                )
+        name = named(wild, changes, self.wild_types.first)
+        return name, tuple(changes), "", "" if changes else WILD_TYPE
+
+    def _refuse_misfits(self, variants: int) -> None:
+        line, misfit = self.misfits[0]
+        first, many = self.wild_types.first, len(self.misfits)
+        count = "this one variant does" if many == 1 else f"{many:,} of {variants:,} variants do"
+        hint = f"positions are counted from {first} (--first-position)"
+        if better := self._numbering():
+            hint += f"; counted from {better}, all would fit"
+        raise InputError(f"{self.path.name}: line {line}: {misfit}; {count} not fit, {hint}")
+
+    def _numbering(self) -> int | None:
+        """Another number of the first letter with which all wild-type letters would be right.
+
+        Three positions or more, or it would be chance.
+        """
+        if len(set(self.written)) < 3:
+            return None
+        longest = max(map(len, self.wild_types.sequences))
+        highest = max(position for _, _, position in self.written)
+        lowest = min(position for _, _, position in self.written)
+        candidates = range(highest - longest + 1, lowest + 1)
+        # numbering from 0 or 1, then the nearest to what was given
+        for first in sorted(candidates, key=lambda one: (one not in (0, 1), abs(one - self.wild_types.first), one)):
+            if all(self._fits(*one, first) for one in self.written):
+                return first
+        return None
+
+    def _fits(self, protein: int, letter: str, position: int, first: int) -> bool:
+        sequence, place = self.wild_types.sequences[protein], position - first
+        return 0 <= place < len(sequence) and sequence[place] == letter
+
+
+def named(wild: str, changes: list[tuple[int, str]], first: int) -> str:
+    """``A12T:K30R`` from places and letters; ``WT`` where there are none."""
+    return ":".join(f"{wild[place]}{place + first}{new}" for place, new in changes) or "WT"
+
+
+def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, list[str]]]]:
+    """The table, and the rows with variants: all of a list without a header."""
+    try:
+        table = read_table(path, "tabular")
+    except StopIteration:
+        raise InputError(f"{path.name} is empty; give a list with at least one variant") from None
+    first = table.columns[0]
+    if first.startswith(">"):
+        raise InputError(
+            f"{path.name} is FASTA; variants are a list of {FORMS.removeprefix('write ')}, a table, or a table with "
+            "whole sequences in a column"
+        )
+    if len(table.columns) > 1:
+        return table, table.rows()
+    if _readable(first):
+        named = [each for each in (columns.sequence, columns.protein, columns.measured) if each is not None]
+        if named:
+            raise InputError(f"{path.name} is a list without columns; there is no column '{_shown(named[0])}'")
+        return Table(path, ["variant"], "tabular"), chain([(1, [first])], table.rows())
+    if "," in first:
+        table = read_table(path, "csv")
+    return table, table.rows()
+
+
+def _readable(text: str) -> bool:
+    try:
+        parsed(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _column(table: Table, asked: str | None, usual: tuple[str, ...], purpose: str, option: str) -> int:
+    if asked is not None:
+        return table.index(asked, purpose)
+    if name := next((name for name in usual if name in table.columns), None):
+        return table.index(name, purpose)
+    if len(table.columns) == 1:
+        return 0
+    raise InputError(
+        f"{table.path.name} has no {purpose}: none of its columns is called {' or '.join(usual[:2])}; name one "
+        f"({option}) of {', '.join(_shown(name) for name in table.columns[:20])}"
+    )
+
+
+def letters_of(alphabet: str) -> str:
+    """Letters that take each other's place in a scan.
+
+    Raises:
+        InputError: sequences of another kind than proteins and DNA.
+    """
+    if alphabet not in SCANNED:
+        raise InputError(
+            "substitutions are of proteins and DNA; the model reads other text (molecules), of which whole sequences "
+            "can be scored by perplexity"
+        )
+    return SCANNED[alphabet]

@@ -97,6 +97,7 @@ def test_leaks_are_counted_removed_or_refused():
     assert len(reported["train"]) == 40
     removed = make_splits(train, None, test, numeric=False, validation_fraction=0, duplicates="remove")
     assert [example.id for example in train if example not in removed["train"]] == ["p3"]
+    assert not removed.duplicates, "what was removed is not in both any more"
     with pytest.raises(InputError, match="1 training sequences are in the validation or test set too, one is 'p3'"):
         make_splits(train, None, test, numeric=False, validation_fraction=0, duplicates="refuse")
 

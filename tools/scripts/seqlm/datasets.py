@@ -262,6 +262,8 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
         for _ in range(len(dataset["train"]) - len(kept)):
             dataset.rules.count("removed from training, being in validation or test too")
         dataset.splits["train"] = kept
+        for name in SPLITS[1:]:  # no longer so
+            dataset.duplicates.pop(f"in both train and {name}", None)
 
 
 def digest(rows: Iterable[tuple]) -> str:

@@ -3,8 +3,8 @@
     python benchmarks/generation.py [--sequences 1000] [--tokens 100] [--part 100] [--ways ours generate pipeline …]
 
 The model has GPT-2's shape with 38 million random weights and ProtGPT2's vocabulary size, and hardly ever ends a
-sequence: every way writes the same number of tokens. All draw from 950 tokens with a repetition penalty of 1.2. Ways, each in a
-process of its own so that peak memory is its own:
+sequence: every way writes the same number of tokens. All draw from 950 tokens with a repetition penalty of 1.2. Ways,
+each in a process of its own so that peak memory is its own:
 
 ours      seqlm.sampling, 128 slots
 generate  model.generate once, num_return_sequences as many as there are to be

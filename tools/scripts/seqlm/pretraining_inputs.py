@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .bundle import Bundle
 from .errors import InputError
 from .families import Family, recognise
+from .finetune_inputs import open_base_model
+from .manifest import FILE as MANIFEST
+from .manifest import WITHOUT_HEAD, read_manifest
 from .model_files import ModelFolder
-from .model_opening import open_model
 from .pretraining_checkpoint import Checkpoint, check_parameters, open_checkpoint
 from .pretraining_models import (
     ARCHITECTURES,
@@ -179,8 +180,8 @@ def _check_options(arguments: Namespace) -> None:
 def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:
     base = tokenizer = None
     if arguments.model:
-        base, bundle, name = open_base(arguments, scratch)
-        folder, family = base.path, _family(base, bundle, "auto")
+        base, family, name = open_base(arguments, scratch)
+        folder = base.path
         _check_objective(arguments, family)
     else:
         tokenizer = open_trained_tokenizer(arguments.tokenizer, scratch / "tokenizer", arguments.tokenizer_name)
@@ -215,8 +216,7 @@ def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:
 def _of_instructions(arguments: Namespace, scratch: Path) -> Plan:
     from .pretraining_instructions import read_all
 
-    base, bundle, name = open_base(arguments, scratch)
-    family = _family(base, bundle, "auto")
+    base, family, name = open_base(arguments, scratch)
     if not family.causal:
         raise InputError(f"models of the family {family.name} cannot write answers; take a causal one (GPT-2, LLaMA)")
     context = context_of(arguments, family)
@@ -226,28 +226,21 @@ def _of_instructions(arguments: Namespace, scratch: Path) -> Plan:
     return plan
 
 
-def open_base(arguments: Namespace, scratch: Path) -> tuple[ModelFolder, Bundle | None, str]:
+def open_base(arguments: Namespace, scratch: Path) -> tuple[ModelFolder, Family, str]:
     """The whole model that is gone on with.
 
     Raises:
         InputError: a bundle that holds an adapter, or a model with another head than that for tokens.
     """
-    bundle, base = open_model(arguments, scratch)
+    base = open_base_model(arguments.model, scratch / "base")
     name = arguments.model_id or Path(arguments.model).name
-    manifest = bundle.manifest if bundle and bundle.manifest else {}
-    if bundle and bundle.needs_base_model:
-        raise InputError(f"{name} holds an adapter, which cannot be trained on; go on with a bundle of all weights")
-    if manifest.get("task") not in (None, "causal-lm", "masked-lm"):
+    manifest = read_manifest(base.path / MANIFEST) if (base.path / MANIFEST).is_file() else {}
+    if manifest and manifest["task"] not in WITHOUT_HEAD:
         raise InputError(f"{name} was fine-tuned for {manifest['task']} and has no head for tokens; take its base model")
-    family = _family(base, bundle, "auto")
+    family = recognise(base.path, base.config, manifest.get("alphabet", "auto"))
     family.check_language_model(base.tensors, name)
     family.check_training(arguments.lora_modules if arguments.method == "lora" else None)
-    return base, bundle, name
-
-
-def _family(base: ModelFolder, bundle: Bundle | None, alphabet: str) -> Family:
-    manifest = bundle.manifest if bundle and bundle.manifest else {}
-    return recognise(base.path, base.config, manifest.get("alphabet", alphabet))
+    return base, family, name
 
 
 def _check_objective(arguments: Namespace, family: Family) -> None:

@@ -15,6 +15,8 @@ from .pretraining_report import pretraining_report, save_figures
 from .pretraining_run import AFTER, Result
 from .pretraining_verdict import headline
 
+LOG = ("epoch", "step", "learning_rate", "train_loss", "validation_loss", "validation_perplexity")
+
 
 def write(result: Result, outputs: Outputs) -> None:
     """Fill every output that was asked for."""
@@ -37,7 +39,7 @@ def write(result: Result, outputs: Outputs) -> None:
         columns = ["split", "model", "metric", "value", "low", "high", "rows"]
         write_table(outputs.file(arguments.output_metrics), columns, _scores(result))
     if arguments.output_log:
-        names = list(dict.fromkeys(name for entry in result.history.epochs for name in entry))
+        names = [name for name in LOG if any(name in entry for entry in result.history.epochs)]
         rows = (
             [*(entry.get(name) for name in names), "yes" if number == result.history.best_epoch else ""]
             for number, entry in enumerate(result.history.epochs, start=1)

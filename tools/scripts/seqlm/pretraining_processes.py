@@ -29,6 +29,11 @@ class Group:
     strategy: str = "ddp"
     device: torch.device = torch.device("cpu")
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether each process holds a part of the weights only."""
+        return self.size > 1 and self.strategy == "fsdp"
+
     def wrapped(self, model: nn.Module) -> nn.Module:
         """The model as it is to be called in training."""
         if self.size == 1:
@@ -40,7 +45,8 @@ class Group:
             mesh = init_device_mesh(self.device.type, (self.size,))
             for layer in _layers(model):
                 fully_shard(layer, mesh=mesh)
-            return fully_shard(model, mesh=mesh)
+            fully_shard(model.model, mesh=mesh)  # and not what only adds up its loss: it is also called by itself
+            return model
         from torch.nn.parallel import DistributedDataParallel
 
         return DistributedDataParallel(model, find_unused_parameters=False)

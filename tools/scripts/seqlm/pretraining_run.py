@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from argparse import Namespace
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -108,15 +108,15 @@ def pretrain(plan: Plan) -> Result | None:
         if size > 1:
             if not arguments.threads:
                 torch.set_num_threads(max(1, torch.get_num_threads() // size))
-            start_others(size, take_part, (plan,))
+            corpus = plan.corpus and replace(plan.corpus)  # a file that is open here is none there
+            start_others(size, take_part, (replace(plan, corpus=corpus),))
         group = join(0, size, arguments.strategy, device, plan.scratch / "meeting")
     before = None
     if group.rank == 0:
         before = before_training(plan, data, device)
     began = time.monotonic()
-    model, loop, state = train(plan, data, group)
+    model, loop, state, weights = train(plan, data, group)
     seconds = time.monotonic() - began
-    weights = loop.tensors()[0] if size > 1 and arguments.strategy == "fsdp" else None
     group.close()
     if group.rank:
         return None
@@ -194,6 +194,9 @@ def _opened(plan: Plan, target: Path) -> Store:
 
 def build(plan: Plan, device: torch.device) -> nn.Module:
     """The model that is to be trained, in single precision: new weights by the seed, or those of the base model."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     torch.manual_seed(plan.arguments.seed)
     if plan.new:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
@@ -218,8 +221,8 @@ def _adapted(plan: Plan, model: nn.Module) -> nn.Module:
     return add_whole_adapter(plan, model)
 
 
-def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State]:
-    """Train in this process, as one of the group."""
+def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State, dict | None]:
+    """Train in this process, as one of the group; last the weights, where processes have shared them out."""
     arguments = plan.arguments
     model = build(plan, group.device)
     state = State()
@@ -263,7 +266,8 @@ def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State]
         loop.run(state)
     else:
         loop._best(state)
-    return model, loop, state
+    weights = loop.tensors()[0] if group.shares_weights else None  # every process takes part
+    return model, loop, state, weights
 
 
 def _validate(held: HeldOut, objective, model: nn.Module, budget: int) -> dict[str, float]:

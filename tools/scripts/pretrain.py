@@ -159,6 +159,7 @@ def options():
     several = parser.add_argument_group("several processes")
     several.add_argument("--processes", default=1, type=number(int, 1, 64), metavar="N")
     several.add_argument("--strategy", default="ddp", choices=["ddp", "fsdp", "deepspeed"])
+    several.add_argument("--zero-stage", default=2, type=int, choices=[2, 3], help="of DeepSpeed")
 
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-model", required=True, metavar="ZIP", help="bundle")

@@ -1,7 +1,7 @@
 """LoRA on a whole language model, with its embeddings and its head trained and saved beside it.
 
-A model that is to learn a new kind of sequence must learn what its tokens mean and how often they come, which an adapter
-on attention alone cannot tell it. The embeddings and the head of a model whose two are one matrix become two.
+A model that is to learn a new kind of sequence must learn what its tokens mean and how often they come, which an
+adapter on attention alone cannot tell it. The embeddings and the head of a model whose two are one matrix become two.
 """
 
 from __future__ import annotations

@@ -56,14 +56,13 @@ def answer_all(plan: Plan, model: nn.Module, device: torch.device) -> Answers | 
     prompts = [one.row.ids[: one.given] for one in asked]
     if not plan.suffix:
         raise InputError("the model has no token that ends a text, so its answers would never end")
-    progress, done = Progress("answering", len(asked), "questions", lines=4), 0
+    progress = Progress("answering", len(asked), "questions", lines=4)
     written: list = [None] * len(asked)
     drawing = Drawing(sample=False)
     limits = Limits(tuple(plan.suffix), min(longest, plan.context))
     jobs = [Job(number, plan.arguments.seed) for number in range(len(asked))]
-    for number, one in sample(model, prompts, jobs, drawing, limits, SLOTS):
+    for done, (number, one) in enumerate(sample(model, prompts, jobs, drawing, limits, SLOTS), start=1):
         written[number] = one
-        done += 1
         progress(done)
     rows, given = [], []
     for number, (one, answer) in enumerate(zip(asked, written, strict=True), start=1):
@@ -87,19 +86,20 @@ def _judged(plan: Plan, rows: list[list], truth: list[str], given: list[str], sp
     low, high = _interval(gain, seed)
     exact = scores[EXACT]
     name = {"test": "test set", "validation": "validation set"}[split]
-    against = (
-        "more than" if low > 0 else "fewer than" if high < 0 else "not clearly more than"
-    )
+    against = "more than" if low > 0 else "fewer than" if high < 0 else "not clearly more than"
     headline = (
         f"The model answers {exact.value:.1%} of {len(truth):,} questions of the {name} exactly "
         f"({exact.low:.1%} to {exact.high:.1%}), {against} always answering '{most[:30]}' would."
     )
     words = (
-        f"An answer is right where it equals the truth letter for letter, blanks aside. The baseline always gives '{most[:30]}', the "
-        "most frequent output of the training set. Intervals are 95 %, over questions."
+        "An answer is right where it equals the truth letter for letter, blanks aside. The baseline always gives "
+        f"'{most[:30]}', the most frequent output of the training set. Intervals are 95 %, over questions."
     )
     if labels:
-        words += f" The training set has {len(labels)} different outputs, so they are taken for labels; any other answer counts as wrong."
+        words += (
+            f" The training set has {len(labels)} different outputs, so they are taken for labels; any other answer "
+            "counts as wrong."
+        )
     return Answers(rows, scores, beside, f"always '{most[:30]}'", headline, words)
 
 
@@ -127,7 +127,9 @@ def _scores(truth: list[str], given: list[str], labels: list[str] | None, seed: 
     known = sorted({*labels, *truth})
     places = {"".join(label.split()): number for number, label in enumerate(known)}
     size = len(known) + 1  # and anything else
-    cells = np.array([places[one] * size + places.get(other, size - 1) for one, other in zip(*_bare(truth, given), strict=True)])
+    cells = np.array(
+        [places[one] * size + places.get(other, size - 1) for one, other in zip(*_bare(truth, given), strict=True)]
+    )
     whole = _of_counts(np.bincount(cells, minlength=size * size)[None].reshape(1, size, size))
     drawn = []
     for weights in resample_weights(len(cells), RESAMPLES, seed):

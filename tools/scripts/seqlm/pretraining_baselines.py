@@ -1,13 +1,13 @@
 """What a new language model is to be compared with: models of letters, counted from the training part of a corpus.
 
-They are those of :mod:`seqlm.language_baselines`, counted as a stream, so that the corpus may be larger than the memory.
-Where tokens are hidden, a chain of order 2 knows the letters on both sides, as the masked model does:
+They are those of :mod:`seqlm.language_baselines`, counted as a stream, so that the corpus may be larger than the
+memory. Where tokens are hidden, a chain of order 2 knows the letters on both sides, as the masked model does:
 
     p(x | ab _ cd) = p(x|ab) p(c|bx) p(d|xc) / Σ_y p(y|ab) p(c|by) p(d|yc)
 
 and a hidden token of m letters sums over all words of m letters, by the forward algorithm (Rabiner 1989,
-https://doi.org/10.1109/5.18626). It is told how many letters are hidden, and those of neighbours that are hidden too, so
-it is rather too good than too bad.
+https://doi.org/10.1109/5.18626). It is told how many letters are hidden, and those of neighbours that are hidden too,
+so it is rather too good than too bad.
 """
 
 from __future__ import annotations

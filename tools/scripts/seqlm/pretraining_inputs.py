@@ -15,6 +15,7 @@ from .manifest import FILE as MANIFEST
 from .manifest import WITHOUT_HEAD, read_manifest
 from .model_files import ModelFolder
 from .pretraining_checkpoint import Checkpoint, check_parameters, open_checkpoint
+from .pretraining_deepspeed import check_deepspeed
 from .pretraining_models import (
     ARCHITECTURES,
     CAUSAL,
@@ -137,7 +138,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         InputError: for whatever is wrong with them.
     """
     _check_options(arguments)
-    plan = _of_instructions(arguments, scratch) if arguments.objective == INSTRUCTION else _of_corpus(arguments, scratch)
+    plan = (
+        _of_instructions(arguments, scratch) if arguments.objective == INSTRUCTION else _of_corpus(arguments, scratch)
+    )
     if arguments.resume:
         plan.checkpoint = open_checkpoint(Path(arguments.resume), scratch / "checkpoint")
         check_parameters(plan.checkpoint, plan.parameters())
@@ -175,6 +178,7 @@ def _check_options(arguments: Namespace) -> None:
     if paused and not arguments.output_checkpoint:
         raise InputError("a training that is interrupted needs --output-checkpoint, or its work would be lost")
     _check_masking(arguments)
+    check_deepspeed(arguments)
 
 
 def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:
@@ -236,7 +240,9 @@ def open_base(arguments: Namespace, scratch: Path) -> tuple[ModelFolder, Family,
     name = arguments.model_id or Path(arguments.model).name
     manifest = read_manifest(base.path / MANIFEST) if (base.path / MANIFEST).is_file() else {}
     if manifest and manifest["task"] not in WITHOUT_HEAD:
-        raise InputError(f"{name} was fine-tuned for {manifest['task']} and has no head for tokens; take its base model")
+        raise InputError(
+            f"{name} was fine-tuned for {manifest['task']} and has no head for tokens; take its base model"
+        )
     family = recognise(base.path, base.config, manifest.get("alphabet", "auto"))
     family.check_language_model(base.tensors, name)
     family.check_training(arguments.lora_modules if arguments.method == "lora" else None)

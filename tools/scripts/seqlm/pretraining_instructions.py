@@ -64,7 +64,11 @@ def read_all(plan: Plan) -> None:
     digest = hashlib.sha256()
     sets = {
         split: _read(Path(path), arguments, digest)
-        for split, path in (("train", arguments.corpus[0]), ("validation", arguments.validation), ("test", arguments.test))
+        for split, path in (
+            ("train", arguments.corpus[0]),
+            ("validation", arguments.validation),
+            ("test", arguments.test),
+        )
         if path
     }
     _hold_out(sets, arguments)
@@ -105,7 +109,7 @@ def _of_json(path: Path, names: tuple[str, str, str]) -> Iterator[Example]:
         except InputError as problem:
             raise InputError(f"{where} is no JSON object: {str(problem).removeprefix('it is ')}") from None
         if not isinstance(content, dict):
-            raise InputError(f"{where} is no JSON object; each line is one such as {{\"instruction\": …, \"output\": …}}")
+            raise InputError(f'{where} is no JSON object; each line is one such as {{"instruction": …, "output": …}}')
         yield _example([content.get(name, "") for name in names], names, where, number)
 
 

@@ -30,6 +30,7 @@ from .batching import Batch, group_by_length, updates
 from .errors import InputError
 from .inference import out_of_memory
 from .language_training import IGNORED
+from .pretraining_deepspeed import configuration, start_engine
 from .pretraining_processes import Group, full
 from .progress import Progress
 from .training import History
@@ -72,6 +73,7 @@ class LoopSettings:
     precision: torch.dtype = torch.float32
     budget: int = 2048
     seed: int = 42
+    zero_stage: int = 2
     checkpoint_seconds: float = 0.0
     max_seconds: float = 0.0
     pause_after: int = 0
@@ -133,11 +135,17 @@ class Loop:
             self.steps = min(self.steps, settings.max_steps)
         self.budget, self.spent, self._signalled = settings.budget, Spent(), False
         self.losing = group.wrapped(Losing(model))
+        self.engine = None
         self.named = {name: one for name, one in self.bare.named_parameters() if one.requires_grad}
         plain = [one for one in self.named.values() if one.dim() < 2]
         decayed = [one for one in self.named.values() if one.dim() >= 2]
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW([one for one in groups if one["params"]], lr=settings.learning_rate)
+        if group.strategy == "deepspeed" and group.size > 1:
+            half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(settings.precision, "fp32")
+            config = configuration(settings, group.size, settings.zero_stage, half)
+            self.engine, self.optimizer = start_engine(self.losing, self.optimizer, config, group.rank, group.size)
+            self.losing = self.engine
 
     @property
     def every(self) -> int:
@@ -251,7 +259,12 @@ class Loop:
                 with torch.autocast(device.type, dtype=half, enabled=half is not None):
                     loss = self.losing(batch.ids.to(device), mask, batch.targets.to(device))
                 # gradients of the processes are averaged, and are to be summed
-                (loss * (self.group.size / weight)).backward()
+                loss_of_update = loss * (self.group.size / weight)
+                if self.engine:
+                    self.engine.set_gradient_accumulation_boundary(number == len(passes) - 1)
+                    self.engine.backward(loss_of_update)
+                else:
+                    loss_of_update.backward()
             total += loss.item()
         return total
 
@@ -259,6 +272,9 @@ class Loop:
         rate = rate_at(self.settings, step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        if self.engine:  # which clips as well
+            self.engine.step()
+            return
         if self.settings.clip:
             torch.nn.utils.clip_grad_norm_(list(self.named.values()), self.settings.clip)
         self.optimizer.step()
@@ -285,7 +301,8 @@ class Loop:
             return
         if entry["validation_loss"] < state.best:
             state.best, history.best_epoch = entry["validation_loss"], len(history.epochs)
-            state.kept = {name: full(one).detach().cpu().clone() for name, one in self.named.items()}
+            with self.group.gathered(self.named):
+                state.kept = {name: full(one).detach().cpu().clone() for name, one in self.named.items()}
         elif self.settings.patience and len(history.epochs) - history.best_epoch >= self.settings.patience:
             history.stopped_early = state.step < self.steps
             state.ended = FINISHED
@@ -311,6 +328,9 @@ class Loop:
     def tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Trained weights and moments of the optimizer, whole, on the CPU."""
         weights, moments = {}, {}
+        if self.engine:
+            with self.group.gathered(self.named):
+                return {name: one.detach().float().cpu().clone() for name, one in self.named.items()}, {}
         for name, one in self.named.items():
             weights[name] = full(one).detach().cpu().contiguous()
             held = self.optimizer.state.get(one, {})

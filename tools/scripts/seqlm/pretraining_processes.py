@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+CPU = torch.device("cpu")
 PATIENCE = timedelta(minutes=30)
 
 
@@ -27,12 +28,12 @@ class Group:
     rank: int = 0
     size: int = 1
     strategy: str = "ddp"
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def shares_weights(self) -> bool:
         """Whether each process holds a part of the weights only."""
-        return self.size > 1 and self.strategy == "fsdp"
+        return self.size > 1 and self.strategy in ("fsdp", "deepspeed")
 
     def wrapped(self, model: nn.Module) -> nn.Module:
         """The model as it is to be called in training."""
@@ -46,6 +47,8 @@ class Group:
             for layer in _layers(model):
                 fully_shard(layer, mesh=mesh)
             fully_shard(model.model, mesh=mesh)  # and not what only adds up its loss: it is also called by itself
+            return model
+        if self.strategy == "deepspeed":
             return model
         from torch.nn.parallel import DistributedDataParallel
 
@@ -83,6 +86,17 @@ class Group:
         """Whether any process wants it."""
         return wanted if self.size == 1 else self.summed(float(wanted)) > 0
 
+    @contextmanager
+    def gathered(self, named: dict[str, torch.Tensor], changed: bool = False):
+        """Whole weights, where DeepSpeed has shared them out; ``changed``: what the first process writes is kept."""
+        if self.size == 1 or not any(hasattr(one, "ds_id") for one in named.values()):
+            yield
+            return
+        import deepspeed
+
+        with deepspeed.zero.GatheredParameters(list(named.values()), modifier_rank=0 if changed else None):
+            yield
+
     def like(self, value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
         """A whole tensor as the parameter is held: on its device, or this process's share of it."""
         if not hasattr(parameter, "full_tensor"):
@@ -93,8 +107,9 @@ class Group:
 
     @torch.no_grad()
     def fill(self, named: dict[str, torch.Tensor], values: dict[str, torch.Tensor]) -> None:
-        for name, parameter in named.items():
-            parameter.copy_(self.like(values[name], parameter))
+        with self.gathered(named, changed=True):
+            for name, parameter in named.items():
+                parameter.copy_(self.like(values[name], parameter))
 
     def close(self) -> None:
         if self.size > 1:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from . import figures
 from .finetune_figures import Drawn
 from .finetune_report import CITATIONS
@@ -51,7 +49,10 @@ def pretraining_report(result: Result, *, metrics_output: str | None = None) -> 
     Args:
         metrics_output: name of the Galaxy output with all scores, to be shown as a table; None where there is none.
     """
-    titles = {"instruction": "Report: a model that follows instructions", "causal": "Report: a model that writes sequences"}
+    titles = {
+        "instruction": "Report: a model that follows instructions",
+        "causal": "Report: a model that writes sequences",
+    }
     report = Report(titles.get(result.plan.arguments.objective, "Report: a model of masked sequences"))
     drawn = figures_of(result)
 
@@ -144,7 +145,10 @@ def _scores(result: Result, metrics_output: str | None) -> list[Block]:
             [label, *(number(by[metric].value) for by in result.scores[AFTER].values())]
             for metric, label in LABELS.items()
         ]
-        blocks += [Paragraph("The trained model on every held-out set."), Table(["Score", *result.scores[AFTER]], every)]
+        blocks += [
+            Paragraph("The trained model on every held-out set."),
+            Table(["Score", *result.scores[AFTER]], every),
+        ]
     if metrics_output:
         blocks.append(DatasetTable(metrics_output, "All scores with their intervals"))
     return blocks
@@ -183,7 +187,9 @@ def _data(result: Result) -> list[Block]:
         notes = [
             f"{plan.corpus.records:,} sequence{'s' * (plan.corpus.records != 1)} of {plan.corpus.letters:,} letters, "
             f"{plan.corpus.alphabet}. Held out: {plan.documents.way}.",
-            f"Equal sequences: {repeated:,}, each on one side with its like." if repeated else "No sequence occurs twice.",
+            f"Equal sequences: {repeated:,}, each on one side with its like."
+            if repeated
+            else "No sequence occurs twice.",
         ]
         if plan.arguments.both_strands:
             notes.append("Both strands were learnt from; what is held out was judged on the strand that was given.")
@@ -216,10 +222,16 @@ def _versions(result: Result) -> list[str]:
     lines = [
         ("Base model", plan.name if not plan.new else ""),
         ("SHA-256 of its weights", plan.base.sha256 if plan.base else ""),
-        ("Model", f"{config.name}, {config.depth} layers, width {config.hidden_size}, {config.vocabulary_size:,} tokens"),
+        (
+            "Model",
+            f"{config.name}, {config.depth} layers, width {config.hidden_size}, {config.vocabulary_size:,} tokens",
+        ),
         ("Weights trained", f"{result.trained:,} of {result.total:,} ({share:.2%})"),
         ("Updates", f"{result.step:,} of {result.steps:,}"),
-        ("Processes", f"{plan.arguments.processes} ({plan.arguments.strategy})" if plan.arguments.processes > 1 else ""),
+        (
+            "Processes",
+            f"{plan.arguments.processes} ({plan.arguments.strategy})" if plan.arguments.processes > 1 else "",
+        ),
         ("Seed", str(plan.arguments.seed)),
         ("SHA-256 of the data", plan.sha256[:16] + "…"),
         ("Software", ", ".join(f"{name} {version}" for name, version in result.manifest["versions"].items())),

@@ -248,6 +248,7 @@ def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State,
         precision=loading.precision_of(arguments.precision, group.device, plan.family, training=True),
         budget=batch_tokens(arguments.batch_tokens, group.device, training=True),
         seed=arguments.seed,
+        zero_stage=arguments.zero_stage,
         checkpoint_seconds=60 * arguments.checkpoint_minutes,
         max_seconds=60 * arguments.max_minutes,
         pause_after=arguments.pause_after,
@@ -343,9 +344,7 @@ def _scores(plan: Plan, data: Data, lost: dict) -> tuple[dict, dict]:
             tokens = held.tokens if name in (AFTER, BEFORE) else None
             found[name][split] = language_scores.samples(values, held.letters, tokens, plan.arguments.seed)
     with np.errstate(over="ignore"):
-        scores = {
-            name: {split: language_scores.scores(one) for split, one in by.items()} for name, by in found.items()
-        }
+        scores = {name: {split: language_scores.scores(one) for split, one in by.items()} for name, by in found.items()}
     differences = {
         name: {split: language_scores.differences(found[AFTER][split], one) for split, one in by.items()}
         for name, by in found.items()

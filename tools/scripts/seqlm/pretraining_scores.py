@@ -70,7 +70,10 @@ def held_out(plan: Plan, store: Store, split: int, masking: Masking | None) -> H
 
 
 def losses(
-    model: nn.Module, rows: Sequence[Row], objective: Callable, budget: int,
+    model: nn.Module,
+    rows: Sequence[Row],
+    objective: Callable,
+    budget: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> np.ndarray:
     """(rows,) nats that the model loses on the targets of each row, in single precision on the model's device."""
@@ -90,9 +93,7 @@ def _tried(model: nn.Module, rows: Sequence[Row], objective: Callable) -> np.nda
         if not out_of_memory(problem):
             raise
     if len(rows) == 1:
-        raise InputError(
-            f"a row of {len(rows[0].ids):,} tokens does not fit into memory; choose a shorter context"
-        )
+        raise InputError(f"a row of {len(rows[0].ids):,} tokens does not fit into memory; choose a shorter context")
     half = len(rows) // 2
     return np.concatenate([_tried(model, rows[:half], objective), _tried(model, rows[half:], objective)])
 

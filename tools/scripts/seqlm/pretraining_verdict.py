@@ -145,8 +145,8 @@ def warnings(result: Result) -> list[str]:
         found.append(f"Only {result.rows[split]:,} rows decide. Small differences mean nothing.")
     if result.total < SMALL:
         found.append(
-            f"The model has {result.total:,} weights, thousands of times fewer than published models. It shows how such "
-            "models are made; it is no replacement for one."
+            f"The model has {result.total:,} weights, thousands of times fewer than published models. It shows how "
+            "such models are made; it is no replacement for one."
         )
     if plan.new and result.tokens["train"] < FEW_TOKENS * result.total:
         found.append(

@@ -236,6 +236,9 @@ def make(here: Path) -> None:
             effect -= 2 * world.kept[place] - 0.5 * (letter in world.allowed[place])
         rows.append(f"{':'.join(changes)}\t{effect + rng.gauss(0, 0.4):.3f}\n")
     (here / "variants.tsv").write_text("".join(rows))
+    # the same protein, counted from 101
+    listed = ["WT", *(f"{world.ancestor[place]}{place + 101}W" for place in (5, 11, 23)), "Q106V:I124F", "p.Gln106Val"]
+    (here / "variants.txt").write_text("".join(f"{one}\n" for one in listed))
     (here / "beginnings.fasta").write_text(
         f">start_of_ancestor\n{world.ancestor[:12]}\n>start_of_other\n{others[0][:10]}\n"
     )

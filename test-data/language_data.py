@@ -217,6 +217,10 @@ def write_settings(folder: Path, kind: str, tokens: dict[str, str]) -> None:
 def make(here: Path) -> None:
     """A family, its ancestor, variants of it with measured effects, and beginnings to go on from."""
     world, rng = World(), random.Random(21)
+    held_out = random.Random(22)  # of its own, so that it changes nothing else
+    (here / "protein_family_held_out.fasta").write_text(
+        "".join(f">held_out_{number:02d}\n{world.member(held_out)}\n" for number in range(40))
+    )
     members = [world.member(rng) for _ in range(160)]
     (here / "protein_family.fasta").write_text(
         "".join(f">member_{number:03d}\n{text}\n" for number, text in enumerate(members))

@@ -36,6 +36,7 @@ TEXTS = (
     "NASA AND ESA PLAN A MISSION TO TITAN",
     "### Instruction:\nSay what this is.\n### Response:\n",
 )
+LITTLE = 1.02  # letters per token now and before; a vocabulary that gains less was hardly worth it
 COLUMNS = ["token_id", "token", "length", "count", "pieces", "piece_ids"]
 
 
@@ -187,6 +188,12 @@ def notes(found: Extended) -> list[str]:
         told.append(
             f"Of {found.texts[1]} sentences that are no sequences, {found.texts[1] - found.texts[0]} are now read "
             "otherwise than before. Words in capital letters can hold what looks like a sequence."
+        )
+    gain = found.scores[1][1]
+    if not gain.low > LITTLE:
+        told.append(
+            f"The new tokens change little ({gain.value:.2f} times as many letters per token): the vocabulary had "
+            "words for most of what is frequent here already. More of them, or none, may be the better choice."
         )
     told.append(
         "The model has not been trained with the new tokens: it hears the mean of what it would have read. Continue "

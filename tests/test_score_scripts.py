@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import mistake
 from family_makers import make
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from script_batch import one_line, run_batch, run_mistakes, table
 from seqlm.sequences import read_records
@@ -87,6 +88,17 @@ def done(tmp_path_factory, request):
         "pieces ratio": [*dnabert2, "--sequences", folder / "one.fasta", "--variants", folder / "dna.txt"],
         "windows": ["--model", make("gpt2", folder), "--sequences", folder / "standard.fasta"],
     }  # fmt: skip
+    for name, weight in (("esm-mlm", "lm_head.bias"), ("llama", "lm_head.weight")):
+        shutil.copytree(models / f"tiny-{name}", folder / f"broken-{name}")
+        weights = load_file(folder / f"broken-{name}" / "model.safetensors")
+        weights[weight][5] = float("nan")
+        save_file(weights, folder / f"broken-{name}" / "model.safetensors", metadata={"format": "pt"})
+        calls[f"broken {name}"] = ["--model", folder / f"broken-{name}", *ancestor]
+    torch.manual_seed(1)
+    settings = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    adapted = get_peft_model(LlamaForCausalLM.from_pretrained(models / "tiny-llama"), settings)
+    adapted.save_pretrained(folder / "adapter")
+    calls["adapter"] = ["--model", folder / "adapter", "--base-model", models / "tiny-llama", *family]
     works = {name: folder / "runs" / name for name in calls}
     for work in works.values():
         work.mkdir(parents=True)
@@ -263,6 +275,25 @@ def test_perplexity_is_the_exponential_of_transformers_own_loss(done, data_folde
     rows = [[*own(record.sequence)["input_ids"], 2] for record in records]
     for row, expected in zip(rows_of(done, "llama"), losses(llama, rows), strict=True):
         assert float(row["log_likelihood"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_causal_model_is_scored_with_its_adapter(done, data_folder):
+    base = LlamaForCausalLM.from_pretrained(data_folder / "models" / "tiny-llama")
+    adapted = PeftModel.from_pretrained(base, done[""][1] / "adapter").eval()
+    own = AutoTokenizer.from_pretrained(data_folder / "models" / "tiny-llama")
+    records = list(read_records(data_folder / "protein_family.fasta"))[:5]
+    expected = losses(adapted, [[*own(record.sequence)["input_ids"], 2] for record in records])
+    without = [float(row["log_likelihood"]) for row in rows_of(done, "llama")]
+    for row, value, other in list(zip(rows_of(done, "adapter"), expected, without, strict=False)):
+        assert float(row["log_likelihood"]) == pytest.approx(value, rel=1e-5)
+        assert abs(value - other) > 1
+
+
+def test_a_model_that_gives_no_numbers_is_an_error(done):
+    for name in ("broken esm-mlm", "broken llama"):
+        one_line(
+            done[name][0], "the model gives no finite numbers for 'ancestor'; its weights are damaged", done[name][1]
+        )
 
 
 def test_the_ratio_of_a_causal_model_is_the_difference_of_its_losses(done, data_folder, ancestor):

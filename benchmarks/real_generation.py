@@ -40,14 +40,18 @@ def run(script: str, *arguments) -> float:
     return time.monotonic() - started
 
 
-def family(path: Path, target: Path) -> int:
-    """The sequences that are written forwards (1…2), as FASTA without repeats; returns how many."""
+def family(path: Path) -> tuple[list[str], set[str]]:
+    """The different sequences that are written forwards (1…2), and all of both directions (2…1), turned forwards."""
     with gzip.open(path, "rt") as lines:
-        texts = (line.strip().rpartition(">")[2] for line in lines)
-        found = dict.fromkeys(text[1:-1] for text in texts if text.startswith("1") and text.endswith("2"))
-    kept = [text for text in found if set(text) <= set("ACDEFGHIKLMNPQRSTVWY")]
-    target.write_text("".join(f">{target.stem}_{number}\n{text}\n" for number, text in enumerate(kept)))
-    return len(kept)
+        texts = [line.strip().rpartition(">")[2] for line in lines]
+    forwards = [text[1:-1] for text in texts if text.startswith("1") and text.endswith("2")]
+    backwards = [text[-2:0:-1] for text in texts if text.startswith("2") and text.endswith("1")]
+    kept = [text for text in dict.fromkeys(forwards) if set(text) <= set("ACDEFGHIKLMNPQRSTVWY")]
+    return kept, {*forwards, *backwards}
+
+
+def write_fasta(sequences: list[str], target: Path) -> None:
+    target.write_text("".join(f">{target.stem}_{number}\n{text}\n" for number, text in enumerate(sequences)))
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -135,10 +139,12 @@ def main() -> None:
         molecules(arguments.smiles_model)
     proteins = arguments.folder / "proteins"
     train, test = WORK / "train.fasta", WORK / "test.fasta"
-    print(
-        f"{family(proteins / 'pf00257_dehydrins_train.txt.gz', train)} training and "
-        f"{family(proteins / 'pf00257_dehydrins_test.txt.gz', test)} test sequences"
-    )
+    learnt, known = family(proteins / "pf00257_dehydrins_train.txt.gz")
+    others, _ = family(proteins / "pf00257_dehydrins_test.txt.gz")
+    unseen = [text for text in others if text not in known]
+    write_fasta(learnt, train)
+    write_fasta(unseen, test)
+    print(f"{len(learnt)} training sequences; {len(unseen)} of {len(others)} test sequences are not among them")
     learn = ["--task", "causal-lm", "--method", "full", "--batch-size", 16]
     base = arguments.base or WORK / "base.zip"
     if not arguments.base:

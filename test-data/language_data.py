@@ -217,6 +217,10 @@ def write_settings(folder: Path, kind: str, tokens: dict[str, str]) -> None:
 def make(here: Path) -> None:
     """A family, its ancestor, variants of it with measured effects, and beginnings to go on from."""
     world, rng = World(), random.Random(21)
+    held_out = random.Random(22)  # of its own, so that it changes nothing else
+    (here / "protein_family_held_out.fasta").write_text(
+        "".join(f">held_out_{number:02d}\n{world.member(held_out)}\n" for number in range(40))
+    )
     members = [world.member(rng) for _ in range(160)]
     (here / "protein_family.fasta").write_text(
         "".join(f">member_{number:03d}\n{text}\n" for number, text in enumerate(members))
@@ -236,6 +240,9 @@ def make(here: Path) -> None:
             effect -= 2 * world.kept[place] - 0.5 * (letter in world.allowed[place])
         rows.append(f"{':'.join(changes)}\t{effect + rng.gauss(0, 0.4):.3f}\n")
     (here / "variants.tsv").write_text("".join(rows))
+    # the same protein, counted from 101
+    listed = ["WT", *(f"{world.ancestor[place]}{place + 101}W" for place in (5, 11, 23)), "Q106V:I124F", "p.Gln106Val"]
+    (here / "variants.txt").write_text("".join(f"{one}\n" for one in listed))
     (here / "beginnings.fasta").write_text(
         f">start_of_ancestor\n{world.ancestor[:12]}\n>start_of_other\n{others[0][:10]}\n"
     )

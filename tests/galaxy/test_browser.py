@@ -19,6 +19,7 @@ if "GALAXY_URL" not in os.environ:
 from bioblend.galaxy import GalaxyInstance
 from playwright.sync_api import Page, expect, sync_playwright
 
+expect.set_options(timeout=60_000)  # milliseconds: a busy machine takes its time to load a page
 URL = os.environ["GALAXY_URL"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(os.environ["GALAXY_FOLDER"]) / "screenshots"

@@ -23,6 +23,7 @@ def options():
         "extend: one with its weights",
     )
     parser.add_argument("--model-id", default="", metavar="TEXT", help="its name, for the report")
+    parser.add_argument("--base-model", metavar="PATH", help="not needed: models are whole here")
     parser.add_argument(
         "--alphabet",
         default="auto",

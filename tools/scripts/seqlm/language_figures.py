@@ -83,7 +83,7 @@ def _learning_caption(summary: LanguageSummary) -> str:
         "exponential of it."
     )
     if summary.stopped_early:
-        text += " Training stopped there, as it got no better."
+        text += " Training stopped early, as it got no better."
     elif summary.best_epoch == len(summary.history):
         text += " It was the last one, so more epochs may help."
     return text

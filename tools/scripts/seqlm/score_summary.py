@@ -124,6 +124,8 @@ class ScanSummary:
             return
         places, numbers = np.nonzero(others & ~others.all(1, keepdims=True))
         places, numbers = places[: MOST_PAIRS - self._paired], numbers[: MOST_PAIRS - self._paired]
+        if not len(places):
+            return
         similar = [
             of_change(PROTEIN, one.sequence[place], one.letters[number])["blosum62"]
             for place, number in zip(places.tolist(), numbers.tolist(), strict=True)

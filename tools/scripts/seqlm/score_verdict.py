@@ -31,6 +31,7 @@ OF_MASKED_RATIO = (
     "A score is the pseudo-log-likelihood of the variant less that of the wild type, each token masked in its turn."
 )
 FEW = 100  # measured variants below which an interval is wide whatever the model
+WEAK = 0.2  # correlation below which a ranking is hardly better than chance
 
 
 def number(value: float) -> str:
@@ -102,7 +103,9 @@ def _of_variants(plan: Plan, found: Effects) -> str:
     name = shown(plan.variants.measured, 40)
     if side(model) == "open":
         return f"{start}; they do not follow the measured {name}: Spearman {with_interval(model)}."
-    return f"{start}; they follow the measured {name} with Spearman {with_interval(model)}, {_beside(found.measured)}."
+    how = "only weakly, with" if abs(model.value) < WEAK else "with"
+    spearman = f"Spearman {with_interval(model)}, {_beside(found.measured)}"
+    return f"{start}; they follow the measured {name} {how} {spearman}."
 
 
 def _beside(found: Correlations) -> str:
@@ -215,7 +218,17 @@ def _trust_in_effects(plan: Plan, effects: Effects) -> list[str]:
             "A correlation whose interval holds 0 is none. A model that is tiny, untrained or of another kind of "
             "sequence gives such scores: do not rank variants by them."
         )
-    elif measured.inverse:
+    elif abs(measured.model.spearman.value) < WEAK:
+        found.append(
+            "So weak a correlation makes a ranking hardly better than chance, however sure it is that there is one. It "
+            "is what a tiny or untrained model gives."
+        )
+    if any(side(one.less) == "less" for one in measured.baselines.values()):
+        found.append(
+            "A baseline that knows nothing of the protein follows the measured values better than the model does: here "
+            "the scores are no reason to use a model."
+        )
+    if side(measured.model.spearman) != "open" and measured.inverse:
         found.append(
             f"Higher values of {shown(plan.variants.measured, 40)} go with lower scores. That is right if a high value "
             "means damage, and a warning if it means function. Correlations are compared without their sign."

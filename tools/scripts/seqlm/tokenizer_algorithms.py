@@ -82,7 +82,7 @@ def learn_wordpiece(
     learner = Tokenizer(models.BPE(unk_token=style.unknown, continuing_subword_prefix="##"))
     learner.pre_tokenizer = pre_tokenizers.Split(words, "isolated")
     trainer = trainers.BpeTrainer(
-        vocab_size=size,
+        vocab_size=2 * size,  # the first of a word may turn out to be too long, since it has no prefix
         min_frequency=least,
         special_tokens=list(style.tokens),
         initial_alphabet=letters,

@@ -221,10 +221,22 @@ def loses_atoms(folder: Path, vocabulary: dict[str, int]) -> bool:
 
     So it is with ChemBERTa-2: its list of merges is empty, so a byte-pair tokenizer can only find single letters, and
     of Cl, Br and every bracket atom it keeps those letters that are tokens by themselves and drops the others. A list
-    of whole words, with nothing that splits a text into words, cannot find any.
+    of whole words, with nothing that splits a text into words, cannot find any. Tokens that were added are found
+    before anything is split.
     """
-    several = any(len(token.lstrip("Ġ")) > 1 and not SPECIAL.fullmatch(token) for token in vocabulary)
+    added = _added(folder)
+    several = any(
+        len(token.lstrip("Ġ")) > 1 and not SPECIAL.fullmatch(token) and token not in added for token in vocabulary
+    )
     return several and (merges_of(folder) == 0 or _words_unsplit(folder))
+
+
+def _added(folder: Path) -> set[str]:
+    """Tokens that a tokenizer.json has beside those of its model."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return set()
+    return {token.get("content") for token in strict_json.read_object(path, path.name).get("added_tokens") or ()}
 
 
 def _words_unsplit(folder: Path) -> bool:

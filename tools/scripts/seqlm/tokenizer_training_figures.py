@@ -17,30 +17,32 @@ MOST = 12  # tokenizers in the figure
 
 
 @styled
-def token_lengths(of_vocabulary: np.ndarray, new: Measured, mixed: Measured | None) -> Figure:
+def token_lengths(
+    of_vocabulary: np.ndarray, read: Sequence[tuple[str, Measured]], what: str = "Tokens of the vocabulary"
+) -> Figure:
     """Tokens of each length: in the vocabulary, and in the sequences.
 
     Args:
         of_vocabulary: (longest + 1,) how many tokens have each length.
-        new, mixed: the new tokenizer on the sequences held out, and on the same with their letters in random order.
+        read: one or two ways to read sequences, with what to call them.
+        what: is counted on the left.
     """
     figure = Figure(figsize=(7.2, 2.7))
     left, right = figure.subplots(1, 2)
     counts = _capped(np.arange(len(of_vocabulary)), of_vocabulary)
     left.bar(np.arange(1, len(counts)), counts[1:], color=SKY, edgecolor=BLUE, linewidth=0.6)
-    left.set_ylabel("Tokens of the vocabulary")
-    used = [("in their order", new, BLUE, "-")] + ([("in random order", mixed, ORANGE, "--")] if mixed else [])
-    for label, reading, colour, dash in used:
+    left.set_ylabel(what)
+    for (label, reading), colour, dash in zip(read, (BLUE, ORANGE), ("-", "--"), strict=False):
         shares = _shares(reading)
         right.step(
             np.append(np.arange(len(shares)) - 0.5, len(shares) - 0.5)[1:], np.append(shares, shares[-1])[1:],
-            where="post", color=colour, linestyle=dash, label="letters " + label,
+            where="post", color=colour, linestyle=dash, label=label,
         )  # fmt: skip
     right.set_ylabel("Share of tokens read")
     right.set_ylim(0)
     right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    if mixed:
-        right.legend()
+    if len(read) > 1:
+        right.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     for axes in (left, right):
         axes.set_xlabel("Letters of a token" + (f" ({LONGEST_BAR}: or more)" if len(counts) > LONGEST_BAR else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -77,7 +79,7 @@ def compared(rows: Sequence[tuple[str, float, float, float]], letter: str, kmers
         axes.plot([value], [place], marker="o" if place == 0 else "s", color=colour, markersize=6)
     if kmers:
         axes.axvline(kmers, color=ORANGE, linestyle="--", label=f"k-mers, as many tokens: {kmers:.2f}")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     axes.set_yticks(range(len(rows)), [shown(name, 34) for name, *_ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 1.12 * max(kmers or 0, *(max(value, high if high == high else 0) for _, value, _, high in rows)))

@@ -114,7 +114,8 @@ def save_figures(trained: Trained, folder: Path, formats: Sequence[str] = ("png"
     drawn = {
         "compared": tokenizer_training_figures.compared(rows, letter, _kmers(trained)),
         "lengths": tokenizer_training_figures.token_lengths(
-            vocabulary_facts(trained).lengths, trained.measured[0], mixed
+            vocabulary_facts(trained).lengths,
+            [("in their order", trained.measured[0]), *([(SHUFFLED, mixed)] if mixed else [])],
         ),
     }
     for name, figure in drawn.items():
@@ -159,6 +160,12 @@ def _explanation(trained: Trained) -> str:
         texts.append(
             f"K-mers that overlap give one token for each {letter}; each is seen {arguments.kmer} times, so a model "
             "that is to fill in hidden tokens must have whole neighbourhoods hidden."
+        )
+    both = vocabulary_facts(trained).both
+    if trained.plan.both_strands and both and both[0] < 0.5 * both[1]:
+        texts.append(
+            "Most tokens have no reverse complement among the tokens, though both strands were learnt from: merging "
+            "has a direction. A sequence and its other strand are not split alike, so train the model on both."
         )
     texts.append(
         "More letters per token make sequences shorter for the model; that says nothing about how well it will learn. "

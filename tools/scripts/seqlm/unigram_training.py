@@ -88,6 +88,8 @@ def train_unigram(
         for _ in range(ROUNDS):
             expected = _expected(batches, Trie(words, lengths, len(letters)), scores, lengths)
             keep = (expected >= FEWEST) | (lengths == 1)
+            if (short := wanted - int(keep.sum())) > 0:  # as many as were asked for stay, the most frequent first
+                keep[np.lexsort((np.arange(len(keep)), -expected, keep))[:short]] = True
             words, lengths, expected = words[keep], lengths[keep], np.maximum(expected[keep], 1e-3)
             scores = digamma(expected) - digamma(expected.sum())
         if len(words) <= int(SPARE * wanted) or len(words) == len(known):

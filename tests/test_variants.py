@@ -1,0 +1,145 @@
+"""How variants are written, and what is said where one does not fit its sequence."""
+
+import math
+
+import pytest
+from Bio.Data.IUPACData import protein_letters_1to3
+from seqlm.errors import InputError
+from seqlm.sequences import DNA, PROTEIN, Rules
+from seqlm.variants import Columns, WildTypes, parsed, read_variants
+
+WILD = "MKTAYIAKQR"
+ONE = WildTypes(["w"], [WILD], PROTEIN)
+TWO = WildTypes(["w", "v"], [WILD, "MGGSSW"], PROTEIN)
+
+
+def read(tmp_path, text, wild=ONE, **columns):
+    path = tmp_path / "variants.tsv"
+    path.write_text(text)
+    return read_variants(path, Columns(**columns), wild, Rules())
+
+
+def message(tmp_path, text, wild=ONE, **columns):
+    with pytest.raises(InputError) as problem:
+        read(tmp_path, text, wild, **columns)
+    return str(problem.value)
+
+
+@pytest.mark.parametrize("between", [":", ",", ";", "+", "/", " ", ", ", " ; "])
+def test_several_substitutions_are_split_at_any_usual_sign(between):
+    assert parsed(between.join(["A12T", "K30R", "m1v"])) == ([("A", 12, "T"), ("K", 30, "R"), ("M", 1, "V")], "")
+
+
+@pytest.mark.parametrize("text", ["WT", "wt", "_wt", "wild type", "p.="])
+def test_the_wild_type_has_several_names(text):
+    assert parsed(text) == ([], "wild type")
+
+
+def test_hgvs_names_of_amino_acids_are_those_of_biopython():
+    for letter, name in protein_letters_1to3.items():
+        assert parsed(f"p.{name}5Gly") == ([(letter, 5, "G")], "")
+    assert parsed("p.[Ala12Thr;Lys30=]") == ([("A", 12, "T"), ("K", 30, "K")], "")
+
+
+@pytest.mark.parametrize("text", ["A12", "12T", "A12TT", "A1.5T", "A12T:", "hello", "A12T|K30R", "Xyz5Gly", "AT"])
+def test_what_is_no_variant_is_refused(text):
+    if text == "A12T:":
+        assert parsed(text)[0] == [("A", 12, "T")]
+        return
+    with pytest.raises(ValueError):
+        parsed(text)
+
+
+def test_a_list_needs_no_header_and_may_have_one(tmp_path):
+    for header in ("", "my variants\n", "variant\n"):
+        found = read(tmp_path, f"{header}M1V\nK2R,A4T\n\nWT\nY5=\n").all
+        assert [each.changes for each in found] == [((0, "V"),), ((1, "R"), (3, "T")), (), ()]
+        assert [each.note for each in found] == ["", "", "wild type", "synonymous"]
+        assert [each.name for each in found] == ["M1V", "K2R,A4T", "WT", "Y5="]
+
+
+def test_a_table_keeps_the_measured_values_and_counts_the_missing_and_the_repeated(tmp_path):
+    text = 'id,mutant,score\na,M1V,0.5\nb,"K2R,A4T",NaN\nc,M1V,\nd,A4A:K2R,-1e-3\n'
+    found = read(tmp_path, text, measured="score")
+    assert found.measured == "score" and found.missing == 2 and found.repeated == 1
+    assert found.all[0].measured == 0.5 and math.isnan(found.all[1].measured) and found.all[3].measured == -0.001
+    assert found.all[3].changes == ((1, "R"),)
+
+
+def test_positions_count_from_the_chosen_start(tmp_path):
+    wild = WildTypes(["w"], [WILD], PROTEIN, first=-1)
+    found = read(tmp_path, "M-1V\nK0R\nR8K\n", wild).all
+    assert [each.changes for each in found] == [((0, "V"),), ((1, "R"),), ((9, "K"),)]
+
+
+def test_variants_of_several_proteins_are_told_apart_by_a_column(tmp_path):
+    found = read(tmp_path, "protein\tvariant\nv\tG2A\nw\tK2A\n", TWO).all
+    assert [(each.protein, each.changes) for each in found] == [(1, ((1, "A"),)), (0, ((1, "A"),))]
+
+
+def test_whole_sequences_are_compared_with_their_wild_type(tmp_path):
+    text = "n\tseq\n1\tMKTAYIAKQR\n2\tmktgYIAKQW\n3\tMKTAYIAKQRG\n"
+    found = read(tmp_path, text, sequence="seq").all
+    assert [each.name for each in found] == ["WT", "A4G:R10W", "of 11 letters"]
+    assert [each.changes for each in found] == [(), ((3, "G"), (9, "W")), ()]
+    assert found[2].sequence == "MKTAYIAKQRG"
+
+
+def test_letters_that_the_model_reads_as_others_are_read_so_in_variants(tmp_path):
+    wild = WildTypes(["w"], ["MXT"], PROTEIN, replacements={"U": "X"})
+    assert read(tmp_path, "U2G\n", wild).all[0].changes == ((1, "G"),)
+
+
+def test_a_wild_type_letter_that_does_not_match_names_line_letter_numbering_and_number(tmp_path):
+    # numbered as if two residues stood in front
+    text = "variant\nM3V\nWT\nK4R\nT5A:Y7F\n"
+    found = message(tmp_path, text)
+    assert "variants.tsv: line 2: 'M3V' says M at position 3, where 'w' has T" in found
+    assert "3 of 4 variants do not fit" in found
+    assert "counted from 1 (--first-position); counted from 3, all would fit" in found
+    assert "all would fit" not in message(tmp_path, "M3V\nK4R\nW5A:Y7F\n")
+    assert "this one variant does not fit" in message(tmp_path, "M1V\nK3R\n")
+
+
+def test_a_position_outside_names_the_positions_that_there_are(tmp_path):
+    found = message(tmp_path, "M1V\nR11K\n")
+    assert "line 2: 'R11K' is outside 'w', whose positions are 1 to 10" in found
+    assert "'M0V' is outside 'w'" in message(tmp_path, "M0V\n")
+
+
+MISTAKES = {
+    "twice": ("K2R:K2A\n", {}, "'K2R:K2A' changes position 2 twice"),
+    "letter": ("K2B\n", {}, "names 'B', which is not an amino acid"),
+    "stop": ("K2*\n", {}, "'K2*' is a stop"),
+    "ter": ("p.Lys2Ter\n", {}, "is a stop"),
+    "deletion": ("K2-\n", {}, "is a deletion"),
+    "form": ("variant\tx\nK2\t1\n", {}, "line 2: 'K2' is no substitution; write A123T"),
+    "empty": ("", {}, "is empty"),
+    "blank": ("\n\n", {}, "is empty"),
+    "header alone": ("variant\tx\n", {}, "has a header but no variants"),
+    "fasta": (">w\nMKT\n", {}, "is FASTA; variants are a list"),
+    "no column": ("a\tb\nK2R\t1\n", {}, "has no column of variants"),
+    "other column": ("variant\tb\nK2R\t1\n", {"variant": "c"}, "no column 'c' for the column of variants"),
+    "list with column": ("K2R\n", {"measured": "activity"}, "is a list without columns"),
+    "measured text": ("variant\tx\nK2R\thigh\n", {"measured": "x"}, "line 2 has 'high' where a measured number"),
+    "measured infinite": ("variant\tx\nK2R\tinf\n", {"measured": "x"}, "has 'inf' where a measured number"),
+    "sequence letter": ("s\tx\nMKTAYIAKQ1\t1\n", {"sequence": "s"}, "has '1' at position 10"),
+    "sequence X": ("s\tx\nMKTAYIAKQX\t1\n", {"sequence": "s"}, "names 'X', which is not an amino acid"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_name_the_line_and_what_is_wrong(tmp_path, name):
+    text, columns, expected = MISTAKES[name]
+    assert expected in message(tmp_path, text, **columns)
+
+
+def test_a_protein_that_is_not_among_the_sequences_is_named(tmp_path):
+    assert "line 2 is about 'u', and there is no sequence" in message(tmp_path, "protein\tvariant\nu\tG2A\n", TWO)
+    assert "which of the 2 sequences a variant is of" in message(tmp_path, "x\tvariant\nu\tG2A\n", TWO)
+
+
+def test_bases_take_only_bases(tmp_path):
+    wild = WildTypes(["d"], ["ACGT"], DNA)
+    assert read(tmp_path, "A1T\n", wild).all[0].changes == ((0, "T"),)
+    assert "names 'N', which is not a base" in message(tmp_path, "A1N\n", wild)

@@ -1,0 +1,154 @@
+"""The report of an extended model: what it can read at once now, and that nothing else has changed.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__, tokenizer_training_figures
+from .extended_tokenizer import MERGES
+from .figure_style import save
+from .outputs import Outputs, wants_report, write_report, write_table
+from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .tokenizer_training_report import comparison_table
+from .tokenizer_verdict import WORDS
+from .vocabulary_extension import COLUMNS, SETTINGS, Extended, notes, token_rows
+
+SHOWN = 10
+
+
+def write(found: Extended, outputs: Outputs) -> None:
+    """Fill every output that was asked for."""
+    arguments = found.plan.arguments
+    if arguments.output_model:
+        shutil.copyfile(found.archive, outputs.file(arguments.output_model))
+    if arguments.output_vocabulary:
+        write_table(outputs.file(arguments.output_vocabulary), COLUMNS, token_rows(found))
+    if wants_report(arguments):
+        write_report(arguments, extension_report(found), partial(save_figures, found), outputs)
+    for line in (*notes(found), *_changes(found)):
+        print(f"note: {line}", file=sys.stderr)
+    print(headline(found), file=sys.stderr)
+
+
+def extension_report(found: Extended) -> Report:
+    report = Report("Vocabulary report")
+
+    def section(title: str, *blocks: Block) -> None:
+        if blocks:
+            report.add(Heading(title), *blocks)
+
+    arguments, letter = found.plan.arguments, _letter(found)
+    section(
+        "Verdict",
+        Paragraph(headline(found), strong=True),
+        Paragraph(_explanation(found)),
+        *(Note(text) for text in notes(found)),
+    )
+    section(
+        "Before and after, on the same sequences",
+        comparison_table(found.measured, found.scores, letter),
+        Figure("lengths", f"Left: new tokens of each length. Right: {letter}s of the tokens that were read."),
+    )
+    section("What has changed", Table(["what", "number"], _numbers(found)))
+    section("New tokens that are used most", _most_used(found))
+    section("How to go on", Bullets(_next(found)))
+    section("Changed on the way", *([Bullets(lines)] if (lines := _changes(found)) else []))
+    parameters = {"model": found.plan.name} | {name: str(getattr(arguments, name)) for name in (*SETTINGS, "seed")}
+    section("Parameters", JobParameters(parameters))
+    packages = {name: metadata.version(name) for name in ("tokenizers", "transformers", "numpy", "matplotlib")}
+    packages |= {"seqlm": __version__, "python": platform.python_version()}
+    section("Versions", Bullets([f"{name} {version}" for name, version in packages.items()]))
+    section(
+        "How to cite",
+        References([("Byte-pair encoding of words: Sennrich et al. 2016.", "https://doi.org/10.18653/v1/P16-1162")]),
+    )
+    return report
+
+
+def save_figures(found: Extended, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
+    """Draw every figure of the report into ``folder``; returns their names."""
+    lengths = np.bincount([len(one.text) for one in found.extension.tokens], minlength=2)
+    before, after = found.measured
+    figure = tokenizer_training_figures.token_lengths(lengths, [("after", after), ("before", before)], "New tokens")
+    save(figure, folder, "lengths", formats)
+    return ["lengths"]
+
+
+def headline(found: Extended) -> str:
+    """One sentence for who reads no further."""
+    letter, (before, after) = _letter(found), [rate for rate, _ in found.scores]
+    interval = f" (95 % interval {after.low:.2f} to {after.high:.2f})" if after.low == after.low else ""
+    return (
+        f"{len(found.extension.tokens):,} tokens were added to the {len(found.plan.family.vocabulary):,} of "
+        f"{shown(found.plan.name, 60)}: it reads {after.value:.2f} {letter}s per token{interval} where it read "
+        f"{before.value:.2f}. All old tokens kept their ids."
+    )
+
+
+def _explanation(found: Extended) -> str:
+    letter = _letter(found)
+    if found.extension.way == MERGES:
+        text = (
+            "Merging goes on where the tokenizer ended: a text is split as before, and then neighbours are joined that "
+            "are frequent in the corpus. Text without such neighbours is read as ever."
+        )
+    else:
+        text = (
+            f"The tokenizer cannot merge what it reads as single words or {letter}s, so new tokens are looked for in a "
+            "text first, the longest at each place, and what is between them is split as before."
+        )
+    return text + (
+        " The row of a new token is the mean of the rows of the tokens that it takes the place of, in the embedding "
+        "and in the head; all other weights are the same, byte for byte."
+    )
+
+
+def _letter(found: Extended) -> str:
+    return WORDS.get(found.plan.corpus.alphabet, ("", "letter"))[1]
+
+
+def _numbers(found: Extended) -> list[list[str]]:
+    plan, letter = found.plan, _letter(found)
+    rows = [
+        ["tokens before", f"{len(plan.family.vocabulary):,}"],
+        ["new tokens", f"{len(found.extension.tokens):,}"],
+        ["rows of the embedding before", f"{plan.family.vocabulary_size:,}"],
+        ["rows of the embedding now", f"{found.size:,}"],
+        ["weights with new rows", ", ".join(shown(name, 50) for name in found.tensors)],
+        [f"{letter}s of the corpus", f"{plan.corpus.letters:,}"],
+        [f"{letter}s held out and read", f"{int(found.measured[0].letters.sum()):,}"],
+    ]
+    if found.texts:
+        rows.append(["sentences read as before, to try it", f"{found.texts[0]} of {found.texts[1]}"])
+    return rows
+
+
+def _most_used(found: Extended) -> Table:
+    rows = sorted(token_rows(found), key=lambda row: (-row[3], row[0]))[:SHOWN]
+    return Table(["token", "id", "times", "before"], [[row[1], str(row[0]), f"{row[3]:,}", row[4]] for row in rows])
+
+
+def _next(found: Extended) -> list[str]:
+    told = [
+        "Continue the training of this model on sequences, with all weights or with an adapter that has embedding and "
+        "head saved as well; an adapter that leaves them alone would never learn the new tokens.",
+        "An adapter that was trained before, on the old model, does not fit this one.",
+    ]
+    if found.extension.way == MERGES:
+        told.append("Write sequences in capital letters, also inside of instructions; small ones are read as text.")
+    return told
+
+
+def _changes(found: Extended) -> list[str]:
+    return found.plan.corpus.rules.lines()

@@ -88,9 +88,8 @@ def speed(threads: int, updates: int) -> None:
     print(f"products of matrices: {peak / 1e9:.1f} GFLOP/s; a token: {operations_per_token() / 1e6:.1f} MFLOP")
     print(f"this loop: {rate:,.0f} tokens per CPU second, {rate * operations_per_token() / peak:.2f} of the limit")
     print(f"data: {statistics.median(shares):.2%} of a step")
-    print(
-        f"transformers' Trainer, same rows and batch: {trainer_rate:,.0f} tokens per CPU second, ratio {rate / trainer_rate:.2f}"
-    )
+    ratio = rate / trainer_rate
+    print(f"transformers' Trainer, same rows: {trainer_rate:,.0f} tokens per CPU second, ratio {ratio:.2f}")
 
 
 def memory(millions: list[int]) -> None:

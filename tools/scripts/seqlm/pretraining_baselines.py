@@ -22,7 +22,7 @@ from .pretraining_split import TRAIN, Documents
 from .sequences import DNA
 from .tokenizer_corpus import Corpus, reverse_complement
 
-PART = 1 << 22  # letters counted at once
+PART = 1 << 20  # letters counted at once
 TOGETHER = 500  # hidden tokens computed at once
 
 
@@ -83,9 +83,11 @@ class LetterModels:
         return self._table[np.frombuffer(text.encode("ascii"), np.uint8)]
 
     def _add(self, text: str, ended: bool) -> None:
-        codes = np.concatenate([[self.start] * 2, self.coded(text), [self.end] * ended]).astype(np.int64)
-        for at in range(0, len(codes) - 2, PART):
-            part = codes[at : at + PART + 2]
+        before = np.full(2, self.start, np.int64)
+        for at in range(0, len(text), PART):
+            last = [self.end] * (ended and at + PART >= len(text))
+            part = np.concatenate([before, self.coded(text[at : at + PART]), np.array(last, np.int64)])
+            before = part[-2:]
             keys = (part[:-2] * self.size + part[1:-1]) * self.size + part[2:]
             self._triples += np.bincount(keys, minlength=self.size**3)
 

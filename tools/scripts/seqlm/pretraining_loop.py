@@ -140,7 +140,8 @@ class Loop:
         plain = [one for one in self.named.values() if one.dim() < 2]
         decayed = [one for one in self.named.values() if one.dim() >= 2]
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW([one for one in groups if one["params"]], lr=settings.learning_rate)
+        groups = [one for one in groups if one["params"]]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=group.size == 1)
         if group.strategy == "deepspeed" and group.size > 1:
             half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(settings.precision, "fp32")
             config = configuration(settings, group.size, settings.zero_stage, half)

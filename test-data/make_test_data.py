@@ -27,6 +27,7 @@ import labelled_data
 import language_data
 import molecule_data
 import predicted_data
+import pretraining_data
 import site_data
 import torch
 import workflow_data
@@ -91,6 +92,7 @@ def main() -> None:
     classifier_data.make(HERE)
     site_data.make(HERE, draw)
     workflow_data.make(HERE)
+    pretraining_data.make(HERE)
     bundles()
     published_adapter(HERE / "published_adapter.zip")
     zipfile.ZipFile(HERE / "published_adapter.zip").extractall(HERE / "models" / "published-adapter")

@@ -1,0 +1,72 @@
+"""What the training of a language model leaves: bundle, tables, and the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+from .bundle import write_bundle
+from .language_scores import PERPLEXITY
+from .manifest import write_manifest
+from .model_card import model_card
+from .outputs import Outputs, wants_report, write_report, write_table
+from .pretraining_report import pretraining_report, save_figures
+from .pretraining_run import AFTER, Result
+from .pretraining_verdict import headline
+
+LOG = ("epoch", "step", "learning_rate", "train_loss", "validation_loss", "validation_perplexity")
+
+
+def write(result: Result, outputs: Outputs) -> None:
+    """Fill every output that was asked for."""
+    arguments = result.plan.arguments
+    result.manifest["metrics"] = {
+        split: {
+            name: [round(number, 6) for number in (score.value, score.low, score.high)]
+            for name, score in scores.items()
+        }
+        for split, scores in result.scores[AFTER].items()
+    }
+    if result.answers:
+        for name, score in result.answers.scores.items():
+            triple = [None if value != value else round(value, 6) for value in (score.value, score.low, score.high)]
+            result.manifest["metrics"].setdefault("test", {})[name] = triple
+    write_manifest(result.manifest, result.bundle)
+    (result.bundle / "README.md").write_text(model_card(result.manifest), encoding="utf-8")
+    write_bundle(result.bundle, outputs.file(arguments.output_model))
+    if arguments.output_metrics:
+        columns = ["split", "model", "metric", "value", "low", "high", "rows"]
+        write_table(outputs.file(arguments.output_metrics), columns, _scores(result))
+    if arguments.output_log:
+        names = [name for name in LOG if any(name in entry for entry in result.history.epochs)]
+        rows = (
+            [*(entry.get(name) for name in names), "yes" if number == result.history.best_epoch else ""]
+            for number, entry in enumerate(result.history.epochs, start=1)
+        )
+        write_table(outputs.file(arguments.output_log), [*names, "kept"], rows)
+    if arguments.output_predictions:
+        columns = ["number", "instruction", "input", "truth", "answer", "equal", "ended"]
+        write_table(outputs.file(arguments.output_predictions), columns, result.answers.rows if result.answers else [])
+    if wants_report(arguments):
+        report = pretraining_report(result, metrics_output="metrics" if arguments.output_metrics else None)
+        write_report(arguments, report, partial(save_figures, result), outputs)
+    for split, scores in result.scores[AFTER].items():
+        print(f"{split}: perplexity {scores[PERPLEXITY].value:.4g}", file=sys.stderr)
+    print(headline(result), file=sys.stderr)
+
+
+def _scores(result: Result) -> Iterator[list]:
+    """Rows of every score of every model, and of what the trained model has less each other."""
+    for split in (one for one in result.plan.splits if one != "train"):
+        n = result.rows[split]
+        for name, by_split in result.scores.items():
+            for metric, score in by_split.get(split, {}).items():
+                yield [split, name, metric, score.value, score.low, score.high, n]
+        for name, by_split in result.differences.items():
+            for metric, score in by_split.get(split, {}).items():
+                yield [split, f"{AFTER} less {name}", metric, score.value, score.low, score.high, n]
+    if result.answers:
+        for who, scores in ((AFTER, result.answers.scores), (result.answers.baseline, result.answers.beside)):
+            for metric, score in scores.items():
+                yield ["test", who, metric, score.value, score.low, score.high, len(result.answers.rows)]

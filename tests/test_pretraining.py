@@ -306,3 +306,13 @@ def test_the_configuration_of_deepspeed_holds_what_deepspeed_asks_for(stage):
     ):
         with pytest.raises(ValueError, match=message):
             check_configuration(config | wrong, 4)
+
+
+def test_overlapping_kmers_are_hidden_in_spans_that_no_neighbour_tells():
+    from seqlm.kmer_overlaps import KmerReader
+    from seqlm.pretraining_inputs import _overlap_of
+    from seqlm.tokenizer_readers import LetterReader
+
+    vocabulary = {"".join(word): number for number, word in enumerate(itertools.product("ACGT", repeat=3))}
+    assert _overlap_of(Namespace(_reader=KmerReader(vocabulary, "ACGT", 3, 0))) == 3
+    assert _overlap_of(Namespace(_reader=LetterReader({"A": 1}))) == 0

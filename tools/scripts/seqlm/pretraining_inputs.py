@@ -11,6 +11,7 @@ from pathlib import Path
 from .errors import InputError
 from .families import Family, recognise
 from .finetune_inputs import open_base_model
+from .kmer_overlaps import KmerReader
 from .manifest import FILE as MANIFEST
 from .manifest import WITHOUT_HEAD, read_manifest
 from .model_files import ModelFolder
@@ -210,6 +211,12 @@ def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:
         raise InputError(f"the tokenizer of {name} has no mask token, so nothing can be hidden; take another one")
     if arguments.objective == MASKED and arguments.masking == "codon" and not _single_bases(family):
         raise InputError("whole codons can be hidden only where each base of DNA is one token; choose token or span")
+    k = _overlap_of(encoder) if arguments.objective == MASKED else 0
+    if k and (arguments.masking != "span" or arguments.span < k):
+        raise InputError(
+            f"the k-mers of {name if base else tokenizer.name} overlap, so a hidden one is told by its neighbours; "
+            f"hide spans of {k} or more tokens (--masking span --span {k})"
+        )
     documents = split_corpus(corpus, arguments, context)
     _check_size(corpus, documents, context)
     plan = Plan(arguments, scratch, folder, family, encoder, name, context, corpus, documents, base)
@@ -295,6 +302,11 @@ def _check_masking(arguments: Namespace) -> None:
             raise InputError("--span is for masking by spans; choose --masking span or leave it out")
         if arguments.masking == "span" and arguments.span <= 1:
             arguments.span = 3.0
+
+
+def _overlap_of(encoder: Encoder) -> int:
+    """Letters of k-mers of which one begins at every letter; 0 for any other tokenizer."""
+    return encoder._reader.k if isinstance(encoder._reader, KmerReader) else 0
 
 
 def _single_bases(family: Family) -> bool:

@@ -1,0 +1,131 @@
+"""Training of a new language model: tokens per second of a processor beside what the machine's matrix products allow,
+the share of a step that goes into data, transformers' Trainer on the same rows, and memory against the corpus.
+
+python benchmarks/pretraining.py                     speed, per second of one core; two minutes
+python benchmarks/pretraining.py --memory 5 50       peak memory for corpora of so many million bases
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[1] / "tools" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+LAYERS, WIDTH, HEADS, VOCABULARY, CONTEXT, ROWS = 6, 384, 6, 1024, 512, 4  # 11 million weights
+
+
+def limit(threads: int, torch) -> float:
+    """Operations per second of the products of matrices that such a model is made of, in single precision."""
+    tokens = ROWS * CONTEXT // 4
+    pairs = [(WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH)]
+    tensors = [(torch.randn(tokens, a), torch.randn(a, b)) for a, b in pairs]
+    rates = []
+    for _ in range(8):
+        start = time.process_time()
+        for left, right in tensors:
+            left @ right
+        rates.append(sum(2 * tokens * a * b for a, b in pairs) / (time.perf_counter() - start))
+    return max(rates)
+
+
+def operations_per_token() -> float:
+    """Of a forward and a backward pass: three products for each of the forward pass (Kaplan et al. 2020,
+    https://doi.org/10.48550/arXiv.2001.08361)."""
+    matrices = LAYERS * (4 * WIDTH**2 + 8 * WIDTH**2) + VOCABULARY * WIDTH
+    attention = LAYERS * 2 * CONTEXT * WIDTH  # scores and sums over all places, masked or not
+    return 3 * 2 * (matrices + attention)
+
+
+def speed(threads: int, updates: int) -> None:
+    import numpy as np
+    import torch
+    from seqlm.batching import Row
+    from seqlm.language_training import next_tokens
+    from seqlm.pretraining_instructions import Rows
+    from seqlm.pretraining_loop import Loop, LoopSettings, State
+    from seqlm.pretraining_processes import Group
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+
+    torch.set_num_threads(threads)
+    config = GPT2Config(
+        vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, bos_token_id=0,
+        eos_token_id=0,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, VOCABULARY, (ROWS * updates, CONTEXT))
+    rows = Rows([Row(one, np.ones(CONTEXT, np.float32), owner) for owner, one in enumerate(ids)])
+    ours, theirs, peaks, shares = [], [], [], []
+    for _ in range(2):  # in turns; in seconds of the processor, as others use the machine too
+        peaks.append(limit(threads, torch))
+        loop = Loop(
+            GPT2LMHeadModel(config), rows, next_tokens, LoopSettings(1, batch_size=ROWS, budget=2048), None, Group()
+        )
+        start = time.process_time()
+        loop.run(State())
+        ours.append(ids.size / (time.process_time() - start))
+        spent = loop.spent
+        shares.append(spent.data / (spent.data + spent.computing))
+        with tempfile.TemporaryDirectory() as scratch:
+            arguments = TrainingArguments(
+                output_dir=scratch, num_train_epochs=1, per_device_train_batch_size=ROWS, report_to="none",
+                save_strategy="no", logging_strategy="no", disable_tqdm=True, use_cpu=True, warmup_steps=0.05,
+                lr_scheduler_type="cosine", learning_rate=5e-4,
+            )  # fmt: skip
+            data = [{"input_ids": one, "labels": one} for one in ids.tolist()]
+            trainer = Trainer(GPT2LMHeadModel(config), arguments, train_dataset=data)
+            start = time.process_time()
+            trainer.train()
+            theirs.append(ids.size / (time.process_time() - start))
+    peak, rate, trainer_rate = (statistics.median(one) for one in (peaks, ours, theirs))
+    print(f"products of matrices: {peak / 1e9:.1f} GFLOP/s; a token: {operations_per_token() / 1e6:.1f} MFLOP")
+    print(f"this loop: {rate:,.0f} tokens per CPU second, {rate * operations_per_token() / peak:.2f} of the limit")
+    print(f"data: {statistics.median(shares):.2%} of a step")
+    print(
+        f"transformers' Trainer, same rows and batch: {trainer_rate:,.0f} tokens per CPU second, ratio {rate / trainer_rate:.2f}"
+    )
+
+
+def memory(millions: list[int]) -> None:
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        tokenizer = Path(__file__).parents[1] / "test-data" / "tokenizer_dna_gpt2.zip"
+        for million in millions:
+            with open(folder / "genome.fasta", "w") as out:
+                for number in range(max(1, million // 5)):
+                    letters = np.random.default_rng(number).choice(list("ACGT"), min(million, 5) * 1_000_000)
+                    text = "".join(letters)
+                    out.write(f">chr{number}\n")
+                    out.writelines(text[at : at + 80] + "\n" for at in range(0, len(text), 80))
+            command = [
+                sys.executable, SCRIPTS / "pretrain.py", "--corpus", folder / "genome.fasta", "--architecture", "gpt2",
+                "--tokenizer", tokenizer, "--layers", 1, "--width", 32, "--heads", 2, "--context", 256, "--max-steps",
+                5, "--held-out-letters", 20000, "--threads", 1, "--output-model", folder / "model.zip",
+            ]  # fmt: skip
+            start = time.perf_counter()
+            child = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            used = usage.ru_maxrss / 1024
+            print(f"{million} million bases: {used:,.0f} MiB, {time.perf_counter() - start:.0f} s, status {status}")
+    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--updates", type=int, default=3)
+    parser.add_argument("--memory", type=int, nargs="+", metavar="MILLIONS")
+    given = parser.parse_args()
+    if given.memory:
+        memory(given.memory)
+    else:
+        speed(given.threads, given.updates)

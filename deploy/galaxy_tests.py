@@ -12,21 +12,24 @@ import shutil
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from galaxy_config import REPOSITORY, tool_files
 
 
-def planemo_tests(paths: list[Path], folder: Path) -> tuple[int, int]:
+def planemo_tests(name: str, paths: list[Path], folder: Path) -> tuple[int, int]:
     """Run the tests of tools, or of workflows, and print one line a test. planemo cannot do both in one go.
+
+    Args:
+        name: what the logs of this run are called.
 
     Returns:
         How many passed and how many did not.
     """
     if paths[0].suffix == ".ga":
         paths = [_copied(path, folder) for path in paths]
-    name = paths[0].suffix.lstrip(".")
     results, page, log = (folder / f"planemo-{name}{suffix}" for suffix in (".json", ".html", ".log"))
     results.unlink(missing_ok=True)
     command = [
@@ -83,6 +86,11 @@ def _print_test(test: dict) -> None:
             print(f"  {name}:\n{str(job[name])[-3000:]}")
 
 
+def number_of_tests(tool: Path) -> int:
+    """How many tests a tool has, so that parts of about the same length can be made."""
+    return len(ElementTree.parse(tool).findall("tests/test"))
+
+
 def browser_test() -> int:
     """Open form and report in a browser, as pytest; returns its exit status."""
     folder = REPOSITORY / "tests" / "galaxy"
@@ -95,10 +103,11 @@ def main() -> int:
     began = time.monotonic()
     chosen = [Path(path) for path in sys.argv[1:]]
     paths = chosen or [*tool_files(REPOSITORY / "tools"), *sorted(REPOSITORY.glob("workflows/*/*/*.ga"))]
-    kinds = [[path for path in paths if path.suffix == suffix] for suffix in (".xml", ".ga")]
+    tools = sorted((path for path in paths if path.suffix == ".xml"), key=number_of_tests, reverse=True)
+    parts = {"tools": tools[::2], "other-tools": tools[1::2], "workflows": [one for one in paths if one not in tools]}
     # Side by side: much of a test is waiting.
     with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(lambda kind: planemo_tests(kind, folder), filter(None, kinds)))
+        counts = list(pool.map(lambda part: planemo_tests(*part, folder), filter(lambda part: part[1], parts.items())))
     passed, failed = map(sum, zip(*counts, strict=True))
     browser = 0 if chosen else browser_test()
     print(

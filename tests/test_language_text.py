@@ -9,6 +9,7 @@ import torch
 from seqlm.errors import InputError
 from seqlm.families import recognise
 from seqlm.language_models import load_language_model, open_language_model
+from seqlm.language_rows import windows
 from seqlm.language_text import LanguageText
 from seqlm.likelihood import TokenModel, likelihoods
 from seqlm.model_files import read_model_folder
@@ -101,3 +102,12 @@ def test_each_token_of_a_long_sequence_counts_once_with_most_of_what_is_before_i
     (found,) = likelihoods(model, [ids], 1000, limit=limit)
     assert counted == len(ids) and found.tokens == len(ids) - 1
     assert found.log_probability == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize("tokens", [2, 5, 8, 9, 12, 13, 31])
+def test_every_token_but_the_first_counts_once_with_a_quarter_of_a_window_before_it(tokens):
+    rows = windows(np.arange(tokens), 8, 3)
+    assert np.concatenate([row.ids[row.weights > 0] for row in rows]).tolist() == list(range(1, tokens))
+    for row in rows:
+        assert len(row.ids) <= 8 and row.owner == 3 and row.ids[0] == row.start
+        assert row.start == 0 or np.flatnonzero(row.weights)[0] >= 2

@@ -22,7 +22,6 @@ from seqlm.model_files import read_model_folder
 from seqlm.models import esm_masked
 from seqlm.score_effects import Scanned
 from seqlm.score_summary import mean
-from seqlm.scoring import causal_rows
 from seqlm.tokens import Encoder
 from seqlm.variants import Variant
 from transformers import AutoModelForMaskedLM
@@ -184,17 +183,6 @@ def test_unmasked_windows_ask_for_every_place_once_and_well_inside(model_path):
         assert (one.row.ids[at] == 100 + one.places).all()
         inside = [index for index, place in zip(at - 1, one.places, strict=True) if 3 <= place <= 29]
         assert all(2 <= index <= 7 for index in inside)
-
-
-@pytest.mark.parametrize("tokens", [2, 5, 8, 9, 12, 13, 31])
-def test_every_token_of_a_causal_model_is_scored_once_with_half_a_window_before_it(tokens):
-    ids = np.arange(tokens)
-    rows = list(causal_rows(ids, 8, 3))
-    scored = np.concatenate([row.ids[row.weights > 0] for row in rows])
-    assert scored.tolist() == list(range(1, tokens))
-    for row in rows:
-        assert len(row.ids) <= 8 and row.owner == 3 and row.ids[0] == row.start
-        assert row.start == 0 or np.flatnonzero(row.weights)[0] >= 4
 
 
 def test_baselines_are_those_of_biopython():

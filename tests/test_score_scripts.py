@@ -396,13 +396,13 @@ def test_a_model_of_pieces_scores_whole_sequences_and_leaves_unknown_tokens_out(
 
 
 def test_a_causal_model_reads_what_is_longer_in_windows_and_says_so(done):
-    """Windows of 64 tokens, half of which are context from the second window on."""
+    """Windows of 64 tokens, a quarter of which, or more, is context from the second window on."""
     rows, folder = rows_of(done, "windows"), done[""][1] / "gpt2"
     model = GPT2LMHeadModel.from_pretrained(folder).eval()
     sequence = next(read_records(done[""][1] / "standard.fasta")).sequence
     ids = torch.tensor([[0, *AutoTokenizer.from_pretrained(folder)(sequence)["input_ids"], 0]])
     total, scored = 0.0, 1
-    for start in [*range(0, ids.shape[1] - 64, 32), ids.shape[1] - 64]:
+    for start in [*range(0, ids.shape[1] - 64, 48), ids.shape[1] - 64]:
         window = ids[:, start : start + 64]
         with torch.no_grad():
             found = model(window).logits[0, :-1].log_softmax(-1).gather(1, window[0, 1:, None])[:, 0]

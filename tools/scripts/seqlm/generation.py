@@ -110,7 +110,7 @@ def _score(plan: Plan, model: TokenModel, found: list[Generated], budget: int, r
         names.append(letters[:20])
         ids.append(row)
     progress = Progress("scoring", len(ids), "sequences", lines=5)
-    given = likelihoods(model, ids, budget, names, progress, _limit(plan))
+    given = likelihoods(model, ids, budget, names, lambda share: progress(round(share * len(ids))), _limit(plan))
     wanted |= dict(zip(wanted, given, strict=True))
     for one in found:
         one.likelihood = wanted.get((one.letters, one.complete))

@@ -167,7 +167,11 @@ def _best(plan: Plan, result: Result) -> Table:
 
 
 def _nearest(alike: Duplicate) -> str:
-    return f"{alike.nearest} ({alike.identity:.0%})" if alike.nearest else "–"
+    """Its name, and how much of the sequence is aligned with it, at which identity."""
+    if not alike.nearest:
+        return "–"
+    over = f" over {alike.coverage:.0%}" if alike.coverage == alike.coverage else ""
+    return f"{alike.nearest} ({alike.identity:.0%}{over})"
 
 
 def _plain(value) -> str:

@@ -74,7 +74,7 @@ def likelihoods(
     ids: Sequence[np.ndarray],
     budget: int,
     names: Sequence[str] = (),
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[float], None] = lambda share: None,
     limit: int = 0,
 ) -> list[Likelihood]:
     """What the model says of each sequence, in the order given.
@@ -82,7 +82,7 @@ def likelihoods(
     Args:
         ids: (tokens,) each, as :meth:`seqlm.language_text.LanguageText.encode` gives them, of two tokens or more.
         budget: padded tokens computed at once.
-        progress: told how many rows are done.
+        progress: told the share of the work that is done.
         limit: tokens that the model reads at once; what is longer is read in windows, each token in the one that shows
             most of what is before it. 0: no limit.
     """
@@ -94,7 +94,7 @@ def likelihoods(
             counted = row.weights[1:]
             sums[row.owner] += values[: len(counted)] @ counted
         done += len(part)
-        progress(done)
+        progress(done / len(rows))
     return [Likelihood(float(total), len(one) - 1) for total, one in zip(sums, ids, strict=True)]
 
 

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
-import torch
 
-from .batching import Batch, Row
 from .errors import InputError
-from .inference import batch_tokens, passes
+from .inference import batch_tokens
 from .language_models import load_language_model
-from .likelihood import Likelihood, TokenModel
+from .language_rows import windows
+from .likelihood import Likelihood, TokenModel, likelihoods
 from .loading import prepare
 from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
 from .score_inputs import MASKED, ONE_PASS, Plan
@@ -76,20 +75,15 @@ class Engine:
     def _causal(self, items: Sequence[tuple[str, str]], told: Told) -> list[Likelihood]:
         names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
         encoded = self.plan.text.encode([sequence for _, sequence in items])
-        rows = [row for owner, ids in enumerate(encoded) for row in causal_rows(ids, self.plan.limit, owner)]
         for ids, size in zip(encoded, letters, strict=True):
             if len(ids) > self.plan.limit:
                 self.rules.count(f"read in overlapping windows of {self.plan.limit:,} tokens", size)
-        sums = np.zeros(len(items))
-        done = 0.0
-        for part, (given,) in passes(_scored, self.model, rows, self.padding, self.budget, names):
-            for row, value in zip(part, given.tolist(), strict=True):
-                sums[row.owner] += value
-                done += letters[row.owner] * float(row.weights.sum()) / max(1, len(encoded[row.owner]) - 1)
-            self.passes += len(part)
-            told(done)
-        _refuse_not_finite(sums, names)
-        return [Likelihood(value, len(ids) - 1) for value, ids in zip(sums.tolist(), encoded, strict=True)]
+        self.passes += sum(len(windows(ids, self.plan.limit)) for ids in encoded)
+        found = likelihoods(
+            self.model, encoded, self.budget, names, lambda share: told(share * sum(letters)), self.plan.limit
+        )
+        _refuse_not_finite(np.asarray([one.log_probability for one in found]), names)
+        return found
 
     def _masked(self, items: Sequence[tuple[str, str]], told: Told, one_pass: bool) -> list[Likelihood]:
         names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
@@ -149,33 +143,6 @@ class Engine:
         for found in log_probabilities(self.model, asked, self.padding, self.budget, name, own):
             self.passes += 1
             yield found
-
-
-def causal_rows(ids: np.ndarray, limit: int, owner: int) -> Iterator[Row]:
-    """Windows of one sequence (tokens,) for a causal model; weight 1 where a token is to be scored.
-
-    Each token but the first is scored once. One window where all fit; else windows that overlap by half or more, so
-    that every token has at least half a window before it, or all there is.
-
-    >>> [(row.start, row.weights.tolist()) for row in causal_rows(np.arange(6), 4, 0)]
-    [(0, [0.0, 1.0, 1.0, 1.0]), (2, [0.0, 0.0, 1.0, 1.0])]
-    """
-    scored, start = 1, 0
-    while True:
-        window = ids[start : start + limit]
-        weights = np.zeros(len(window), np.float32)
-        weights[scored - start :] = 1
-        yield Row(window, weights, owner, start)
-        scored = start + len(window)
-        if scored >= len(ids):
-            return
-        start = min(start + max(1, limit // 2), len(ids) - limit)
-
-
-def _scored(model: TokenModel, batch: Batch) -> tuple[torch.Tensor, ...]:
-    """Sum of the log-probabilities of the tokens of positive weight, (rows,)."""
-    values = model.next_log_probabilities(batch).double()
-    return (values.masked_fill(batch.weights[:, 1:] == 0, 0).sum(1),)
 
 
 def _numbered(*lists) -> Iterator[tuple]:

@@ -101,7 +101,8 @@ lint: envs ## ruff, planemo lint, planemo workflow_lint
 
 .PHONY: unit
 unit: envs mmseqs ## pytest without Galaxy
-	@$(TOOLS)/python -m pytest --ignore tests/galaxy --ignore tests/reference
+	@OMP_NUM_THREADS=1 $(TOOLS)/python -m pytest --numprocesses auto --dist loadfile \
+	  --ignore tests/galaxy --ignore tests/reference
 
 .PHONY: reference
 reference: .venvs/reference/.stamp ## DNABERT-2 against an independent implementation, in an environment of its own

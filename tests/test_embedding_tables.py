@@ -55,9 +55,9 @@ COMMAS = TABLE.replace("a,b", '"a,b"').replace("\t", ",")
         TABLE.replace("\n", "\r\n"),
         "\ufeff" + TABLE,
         "\n\n" + TABLE,
-        gzip.compress(TABLE.encode()),
+        gzip.compress(TABLE.encode(), mtime=0),
         COMMAS,
-        gzip.compress(COMMAS.encode()),
+        gzip.compress(COMMAS.encode(), mtime=0),
         packed(ids=np.array(IDS), embeddings=VECTORS, label=np.array(["x", "y", "x"])),
         packed(
             ids=np.array(IDS, "S"), embeddings=np.asfortranarray(VECTORS.astype(float)), label=np.array(list("xyx"))

@@ -25,6 +25,7 @@ import dna_models
 import embedding_data
 import labelled_data
 import language_data
+import llama_dna_data
 import molecule_data
 import predicted_data
 import pretraining_data
@@ -68,6 +69,7 @@ def main() -> None:
     tiny |= {"chemberta-mtr": molecule_data.tiny_chemberta_mtr}
     tiny |= {"protgpt2": language_data.tiny_protgpt2, "llama": language_data.tiny_llama}
     tiny |= {"smiles-gpt2": language_data.tiny_smiles_gpt2, "esm-mlm": language_data.tiny_esm_mlm}
+    tiny |= {"text-llama": llama_dna_data.tiny_text_llama}
     for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,6 +89,7 @@ def main() -> None:
     labelled_data.make(HERE, draw)
     molecule_data.make(HERE)
     language_data.make(HERE)
+    llama_dna_data.make(HERE)
     predicted_data.make(HERE)
     embedding_data.make(HERE)
     classifier_data.make(HERE)
@@ -269,8 +272,9 @@ def tiny_roberta(folder: Path) -> None:
 
 
 def describe(folder: Path, name: str) -> None:
+    trained = name in ("protgpt2", "llama", "smiles-gpt2", "esm-mlm", "text-llama")
     (folder / "README.md").write_text(
-        f"# tiny-{name}\n\n{TRAINED if name in ('protgpt2', 'llama', 'smiles-gpt2', 'esm-mlm') else RANDOM} in the "
+        f"# tiny-{name}\n\n{TRAINED if trained else RANDOM} in the "
         "architecture of the real model, for tests and demonstrations. What it gives means nothing. "
         "Made by `make test-data`.\n"
     )

@@ -52,6 +52,8 @@ def answer_all(plan: Plan, model: nn.Module, device: torch.device) -> Answers | 
     if not asked:
         return None
     text = LanguageText(plan.family, plan.folder, line_length=0)
+    # sequences have no blanks, answers do
+    words = {number: token.replace("▁", " ") for token, number in plan.family.vocabulary.items() if "▁" in token}
     longest = max(one.given for one in asked) + plan.arguments.max_answer
     prompts = [one.row.ids[: one.given] for one in asked]
     if not plan.suffix:
@@ -66,7 +68,7 @@ def answer_all(plan: Plan, model: nn.Module, device: torch.device) -> Answers | 
         progress(done)
     rows, given = [], []
     for number, (one, answer) in enumerate(zip(asked, written, strict=True), start=1):
-        letters = "".join(text.texts[token] for token in answer.ids[one.given :])
+        letters = "".join(words.get(token, text.texts[token]) for token in answer.ids[one.given :]).strip()
         given.append(letters)
         example = one.example
         equal = "yes" if _same(letters, example.output) else "no"

@@ -112,11 +112,11 @@ class Genes:
         lines = ["id,sequence,label\n"]
         for number in range(count):
             real = self.rng.random() < 0.5
-            lines.append(f"piece_{number:03d},{self.piece(real)},{'gene' if real else 'shuffled'}\n")
+            lines.append(f"piece_{number:03d},{self.piece(real)},{'gene' if real else 'chance'}\n")
         path.write_text("".join(lines))
 
     def new(self, path: Path, count: int) -> None:
-        pieces = [(kind, number) for kind in ("gene", "shuffled") for number in range(count)]
+        pieces = [(kind, number) for kind in ("gene", "chance") for number in range(count)]
         path.write_text("".join(f">new_{kind}_{number}\n{self.piece(kind == 'gene')}\n" for kind, number in pieces))
 
     def questions(self, path: Path, count: int) -> None:

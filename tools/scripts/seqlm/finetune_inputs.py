@@ -18,7 +18,7 @@ from .datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from .errors import InputError
 from .families import Family, recognise
 from .labels import GivenSplit, read_examples
-from .manifest import check_labels, level_of
+from .manifest import alphabet_in, check_labels, level_of
 from .model_files import ModelFolder, check_config, read_model_folder
 from .molecules import read_canonical
 from .pairs import PairReader, make_pair_splits, names_in, read_members
@@ -210,7 +210,8 @@ def _check_options(arguments: Namespace, level: str) -> None:
 
 def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, name: str) -> Reader:
     base = open_base_model(path, scratch)
-    family = recognise(base.path, base.config, arguments.alphabet if scratch.name == "base" else "auto")
+    asked = arguments.alphabet if scratch.name == "base" else "auto"
+    family = recognise(base.path, base.config, asked if asked != "auto" else alphabet_in(base.path))
     if pooling == "none":
         require_letter_tokens(family)
     encoder = Encoder(

@@ -19,7 +19,7 @@ from .language_models import Opened
 from .language_rows import SHORTEST, Text, read_texts
 from .language_text import LanguageText
 from .manifest import FILE as MANIFEST
-from .manifest import WITHOUT_HEAD, read_manifest
+from .manifest import WITHOUT_HEAD, alphabet_in, read_manifest
 from .model_files import ModelFolder
 from .molecules import read_canonical
 from .sequences import Rules, Strangers, _shown, clean, read_records, sequence_format
@@ -85,7 +85,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     _check_options(arguments)
     base = open_base_model(arguments.model, scratch / "base")
-    family = recognise(base.path, base.config, arguments.alphabet)
+    alphabet = arguments.alphabet if arguments.alphabet != "auto" else alphabet_in(base.path)
+    family = recognise(base.path, base.config, alphabet)
     _check_model(base, family)
     adapted = arguments.lora_modules if arguments.method != "full" else None
     family.check_training(adapted, arguments.gradient_checkpointing)

@@ -276,6 +276,14 @@ def read_manifest(path: Path, name: str | None = None) -> dict:
     return check_manifest(strict_json.read_object(path, name, limit=LARGEST), name)
 
 
+def alphabet_in(folder: Path) -> str:
+    """What a bundle was trained on, which a vocabulary of DNA and proteins does not tell; auto where it is none."""
+    if not (folder / FILE).is_file():
+        return "auto"
+    alphabet = read_manifest(folder / FILE)["alphabet"]
+    return "text" if alphabet == "canonical SMILES" else alphabet  # how molecules are written is asked for anew
+
+
 def write_manifest(manifest: dict, folder: Path) -> None:
     """Write seqlm.json into ``folder``, sorted, so that equal content gives equal bytes.
 

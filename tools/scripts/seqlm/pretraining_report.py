@@ -159,7 +159,8 @@ def _answers(result: Result) -> list[Block]:
     if not answers:
         return []
     rows = [[name, _short(score), _short(answers.beside.get(name))] for name, score in answers.scores.items()]
-    examples = [[str(cell) for cell in (row[1], row[2], row[3], row[4])] for row in answers.rows[:8]]
+    # a sequence has no blank where a line could end, and a wide column pushes the answers off the page
+    examples = [[row[1], shown(row[2], 24), row[3], row[4]] for row in answers.rows[:8]]
     return [
         Paragraph(answers.explanation),
         Table(["Score", "Model", answers.baseline], rows),

@@ -1,11 +1,13 @@
 """Coding and intergenic pieces cut from an annotated genome, as a table ``id``, ``sequence``, ``label``.
 
-    python benchmarks/genome_pieces.py GENOME.gbff.gz PIECES.csv [--pieces 1000] [--coding 0.3] [--natural] [--seed 1]
+    python benchmarks/genome_pieces.py GENOME.gbff.gz PIECES.csv [--pieces 1000] [--coding 0.3]
+        [--from BASE] [--natural] [--seed 1]
 
 A coding piece lies within one CDS and reads in the direction of its gene, in any frame; an intergenic piece lies
 between two neighbouring genes (of any kind) and reads in a random direction. Both draw their lengths from the same
-distribution (log-uniform, 60 to 300 bases), so that length says nothing about the label. One CDS or gap
-gives one piece. With --natural the lengths are those of CDS and gaps as they are, up to 3,000 bases: for timing only.
+distribution (log-uniform, 60 to 300 bases), so that length says nothing about the label. One CDS or gap gives one
+piece; with --from only those that begin there or later. With --natural the lengths are those of CDS and gaps as they
+are, up to 3,000 bases: for timing only.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ def intervals(record) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, 
     return coding, gaps
 
 
-def cut(record, count: int, share: float, natural: bool, rng: random.Random) -> list[tuple[str, str, int]]:
+def cut(
+    record, count: int, share: float, natural: bool, first_base: int, rng: random.Random
+) -> list[tuple[str, str, int]]:
     """(id, sequence, label) in random order."""
-    coding, gaps = intervals(record)
+    coding, gaps = ([place for place in places if place[0] >= first_base] for places in intervals(record))
     pieces = []
     for places, label, wanted in ((coding, 1, round(count * share)), (gaps, 0, count - round(count * share))):
         if natural:
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("pieces_file", type=Path)
     parser.add_argument("--pieces", type=int, default=1000)
     parser.add_argument("--coding", type=float, default=0.3)
+    parser.add_argument("--from", dest="first_base", type=int, default=0, metavar="BASE", help="from 0")
     parser.add_argument("--natural", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -78,9 +83,8 @@ def main() -> None:
     with arguments.pieces_file.open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["id", "sequence", "label"])
-        writer.writerows(
-            cut(record, arguments.pieces, arguments.coding, arguments.natural, random.Random(arguments.seed))
-        )
+        rng = random.Random(arguments.seed)
+        writer.writerows(cut(record, arguments.pieces, arguments.coding, arguments.natural, arguments.first_base, rng))
 
 
 if __name__ == "__main__":

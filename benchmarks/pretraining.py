@@ -3,6 +3,8 @@ the share of a step that goes into data, transformers' Trainer on the same rows,
 
 python benchmarks/pretraining.py                     speed, per second of one core; two minutes
 python benchmarks/pretraining.py --memory 5 50       peak memory for corpora of so many million bases
+python benchmarks/pretraining.py --course GENOME.fasta TOKENIZER
+                                                     the way of the DNAGPT2 course on the same tokens; a folder
 """
 
 from __future__ import annotations
@@ -91,6 +93,69 @@ def speed(threads: int, updates: int) -> None:
     print(f"transformers' Trainer, same rows: {trainer_rate:,.0f} tokens per CPU second, ratio {ratio:.2f}")
 
 
+def course(genome: Path, folder: Path, lines: int, turns: int) -> None:
+    """What the course does: lines of 1,000 bases, each padded to 256 tokens, transformers' Trainer and its collator.
+
+    Both ways have GPT-2's own dropout, as many lines an update and the same weights; what counts are the tokens of the
+    bases, not the padding.
+    """
+    import numpy as np
+    import torch
+    from seqlm.batching import Row
+    from seqlm.language_training import next_tokens
+    from seqlm.pretraining_instructions import Rows
+    from seqlm.pretraining_loop import Loop, LoopSettings, State
+    from seqlm.pretraining_processes import Group
+    from seqlm.sequences import read_records
+    from transformers import (
+        AutoTokenizer,
+        DataCollatorForLanguageModeling,
+        GPT2Config,
+        GPT2LMHeadModel,
+        Trainer,
+        TrainingArguments,
+    )
+
+    torch.set_num_threads(1)
+    longest, batch = 256, 16
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    bases = "".join(next(read_records(genome)).sequence[: 1000 * lines].split())
+    texts = [bases[at : at + 1000] for at in range(0, len(bases), 1000)]
+    ids = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+    tokens = sum(map(len, ids))
+    rows = Rows([Row(np.array(one), np.ones(len(one), np.float32), owner) for owner, one in enumerate(ids)])
+    padded = tokenizer(texts, truncation=True, padding="max_length", max_length=longest)
+    padded = [dict(zip(padded, values, strict=True)) for values in zip(*padded.values(), strict=True)]
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=longest, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    ours, theirs = [], []
+    for _ in range(turns):
+        settings = LoopSettings(1, batch_size=batch, budget=batch * longest)
+        loop = Loop(GPT2LMHeadModel(config), rows, next_tokens, settings, None, Group())
+        start = time.process_time()
+        loop.run(State())
+        ours.append(tokens / (time.process_time() - start))
+        with tempfile.TemporaryDirectory() as scratch:
+            arguments = TrainingArguments(
+                output_dir=scratch, num_train_epochs=1, per_device_train_batch_size=batch, report_to="none",
+                save_strategy="no", logging_strategy="no", disable_tqdm=True, use_cpu=True,
+            )  # fmt: skip
+            collator = DataCollatorForLanguageModeling(tokenizer=tokenizer, mlm=False)
+            trainer = Trainer(GPT2LMHeadModel(config), arguments, train_dataset=padded, data_collator=collator)
+            start = time.process_time()
+            trainer.train()
+            theirs.append(tokens / (time.process_time() - start))
+    ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
+    print(f"{len(texts)} lines, {tokens / len(texts):.0f} tokens each, padded to {longest} in the course's way")
+    print(
+        f"this loop {statistics.median(ours):,.0f}, the course's {statistics.median(theirs):,.0f} tokens per CPU second"
+    )
+    print(f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f} in {turns} turns)")
+
+
 def memory(millions: list[int]) -> None:
     import numpy as np
 
@@ -121,8 +186,13 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--updates", type=int, default=3)
     parser.add_argument("--memory", type=int, nargs="+", metavar="MILLIONS")
+    parser.add_argument("--course", type=Path, nargs=2, metavar=("FASTA", "FOLDER"))
+    parser.add_argument("--lines", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=3)
     given = parser.parse_args()
     if given.memory:
         memory(given.memory)
+    elif given.course:
+        course(*given.course, given.lines, given.turns)
     else:
         speed(given.threads, given.updates)

@@ -30,7 +30,7 @@ PROTEINS = ("ecoli_K12_MG1655.faa.gz", "swissprot_dna_binding.fasta.gz", "swissp
 GENOME = "ecoli_K12_MG1655_genomic.gbff.gz"
 LEARNT_BASES = 3_600_000  # of the genome; pieces of the rest are there to judge by
 SHAPE = ("--layers", 4, "--width", 64, "--heads", 2, "--dropout", 0)
-LEARNING = ("--learning-rate", 0.002, "--patience", 0, "--evaluate-every", 1000)
+LEARNING = ("--learning-rate", 0.002, "--patience", 0)
 HELD_OUT = ("--validation-fraction", 0.02, "--test-fraction", 0.03)
 COMPUTING = ("--batch-tokens", 4096, "--threads", 1)
 KEPT = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
@@ -41,18 +41,20 @@ MODELS = {
     "protein": (
         "protein-esm-0.2m",
         ("--algorithm", "character", "--special-tokens", "esm"),
-        ("--architecture", "esm", "--context", 256, "--split", "record", "--batch-size", 16, "--epochs", 3),
+        ("--architecture", "esm", "--context", 256, "--split", "record", "--batch-size", 16, "--epochs", 2,
+         "--evaluate-every", 800),
     ),
     "dna": (
         "dna-modernbert-0.2m",
         ("--algorithm", "kmer", "--kmer", 3, "--special-tokens", "bert"),
         ("--architecture", "modernbert", "--context", 128, "--both-strands", "--split", "stretch", "--batch-size", 32,
-         "--epochs", 8),
+         "--epochs", 8, "--evaluate-every", 1000),
     ),
     "molecules": (
         "smiles-gpt2-0.2m",
         ("--algorithm", "character", "--special-tokens", "gpt2"),
-        ("--architecture", "gpt2", "--context", 128, "--split", "record", "--batch-size", 64, "--epochs", 10),
+        ("--architecture", "gpt2", "--context", 128, "--split", "record", "--batch-size", 64, "--epochs", 4,
+         "--evaluate-every", 400),
     ),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from .errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from .pretraining_loop import LoopSettings
+    from .training_state import Settings
 
 STAGES = (2, 3)
 # what a configuration may hold, and of what kind it is
@@ -44,13 +44,13 @@ def check_deepspeed(arguments: Namespace) -> None:
     """
     if arguments.strategy != "deepspeed":
         return
-    if arguments.output_checkpoint or arguments.resume:
+    if getattr(arguments, "output_checkpoint", None) or getattr(arguments, "resume", None):
         raise InputError("DeepSpeed keeps its state in files that this tool does not open; choose fsdp for checkpoints")
     if find_spec("deepspeed") is None:
         raise InputError("DeepSpeed is not installed here; choose ddp, or fsdp for models too large for one GPU")
 
 
-def configuration(settings: LoopSettings, processes: int, stage: int, half: str) -> dict:
+def configuration(settings: Settings, processes: int, stage: int, half: str) -> dict:
     """What DeepSpeed is started with.
 
     Args:

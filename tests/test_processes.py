@@ -31,7 +31,8 @@ DATA = Path(__file__).parents[1] / "test-data"
 CPU = torch.device("cpu")
 BOTH = ("ddp", "fsdp")
 LORA = LoraSettings(rank=4, dropout=0.0)
-# what is learnt by which model, how, and what the processes share; 13 items in updates of 4, so that the last update has one for two processes
+# what is learnt by which model, how, and what the processes share; 13 items in updates of 4, so that the last update
+# has one item for two processes
 CASES = {
     "lora of T5": ("sequence-classification", "t5", LORA, {}, BOTH),
     "DoRA, rows computed twice": (
@@ -39,7 +40,8 @@ CASES = {
         {"gradient_checkpointing": True}, ("ddp",),
     ),
     "PiSSA and layer norms": (
-        "sequence-classification", "esm", LoraSettings(rank=4, dropout=0.0, pissa=True, layer_norms=True), {}, ("fsdp",),
+        "sequence-classification", "esm", LoraSettings(rank=4, dropout=0.0, pissa=True, layer_norms=True),
+        {}, ("fsdp",),
     ),
     "all weights of BERT, whose pooler is not used": ("sequence-regression", "bert", None, {"budget": 60}, BOTH),
     "residues, of which some are not known": ("residue-classification", "esm", LORA, {"budget": 60}, BOTH),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .training_state import Settings
 
 STAGES = (2, 3)
+BUCKET = 100_000_000  # gradients that are summed together; DeepSpeed allocates and fills so many in every update
 # what a configuration may hold, and of what kind it is
 KNOWN = {
     "train_micro_batch_size_per_gpu": int,
@@ -50,12 +51,14 @@ def check_deepspeed(arguments: Namespace) -> None:
         raise InputError("DeepSpeed is not installed here; choose ddp, or fsdp for models too large for one GPU")
 
 
-def configuration(settings: Settings, processes: int, stage: int, half: str) -> dict:
+def configuration(settings: Settings, processes: int, stage: int, half: str, weights: int) -> dict:
     """What DeepSpeed is started with.
 
     Args:
+        weights: that are trained.
         half: ``bf16``, ``fp16`` or ``fp32``.
     """
+    bucket = min(BUCKET, weights)
     each = max(1, settings.batch_size // processes)
     config = {
         "train_micro_batch_size_per_gpu": each,
@@ -66,7 +69,13 @@ def configuration(settings: Settings, processes: int, stage: int, half: str) -> 
         "wall_clock_breakdown": False,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
-        "zero_optimization": {"stage": stage, "contiguous_gradients": True, "overlap_comm": False},
+        "zero_optimization": {
+            "stage": stage,
+            "contiguous_gradients": True,
+            "overlap_comm": False,
+            "reduce_bucket_size": bucket,
+            "allgather_bucket_size": bucket,
+        },
     }
     if half in ("bf16", "fp16"):
         config[half] = {"enabled": True}
@@ -101,6 +110,9 @@ def start_engine(losing: nn.Module, optimizer, config: dict, rank: int, size: in
     os.environ.setdefault("WORLD_SIZE", str(size))
     import deepspeed
 
+    if next(losing.parameters()).device.type == "cpu":
+        # sums over shared memory: compiled anew by every job, for a minute, and its processes wait by spinning
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_init_required=False, verbose=False)
     engine, optimizer, _, _ = deepspeed.initialize(model=losing, optimizer=optimizer, config=config)
     return engine, optimizer

@@ -113,7 +113,8 @@ class Loop:
         self.engine = None
         if group.strategy == "deepspeed" and group.size > 1:
             half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(settings.precision, "fp32")
-            config = configuration(settings, group.size, settings.zero_stage, half)
+            weights = sum(one.numel() for one in self.named.values())
+            config = configuration(settings, group.size, settings.zero_stage, half, weights)
             self.engine, self.optimizer = start_engine(self.losing, self.optimizer, config, group.rank, group.size)
             self.losing = self.engine
         scaled = settings.precision == torch.float16 and not self.engine

@@ -293,17 +293,18 @@ def test_scores_of_answers_are_those_of_scikit_learn():
 def test_the_configuration_of_deepspeed_holds_what_deepspeed_asks_for(stage):
     from seqlm.deepspeed_engine import check_configuration, configuration
 
-    config = configuration(Settings(1, batch_size=24, clip=0.5), 4, stage, "bf16", 1000)
+    config = configuration(Settings(1, batch_size=24, clip=0.5), 4, stage, "bfloat16", 1000)
     assert config["train_batch_size"] == 24 and config["train_micro_batch_size_per_gpu"] == 6
-    assert config["zero_optimization"]["stage"] == stage and config["bf16"] == {"enabled": True}
+    assert config["zero_optimization"]["stage"] == stage
+    assert config["torch_autocast"] == {"enabled": True, "dtype": "bfloat16"}
     assert config["gradient_clipping"] == 0.5
-    assert config["zero_optimization"]["reduce_bucket_size"] == 1000, "half a billion if not said, in every update"
+    assert config["zero_optimization"]["reduce_bucket_size"] == 1024, "half a billion if not said, in every update"
     for wrong, message in (
         ({"zero_optimisation": {}}, "knows no entry"),
         ({"train_batch_size": 25}, "'train_batch_size' must be"),
         ({"zero_optimization": {"stage": 4}}, "must be 2 or 3"),
         ({"gradient_clipping": "1"}, "must be float"),
-        ({"fp16": {"enabled": True}}, "exclude each other"),
+        ({"torch_autocast": {"enabled": True, "dtype": "float8"}}, "must be bfloat16 or float16"),
     ):
         with pytest.raises(ValueError, match=message):
             check_configuration(config | wrong, 4)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .training_state import Settings
 
 STAGES = (2, 3)
-BUCKET = 100_000_000  # gradients that are summed together; DeepSpeed allocates and fills so many in every update
+HALVES = ("bfloat16", "float16")
+EVEN = 1024  # buckets are a multiple of
+BUCKET = 100_000 * EVEN  # gradients that are summed together; DeepSpeed allocates and fills so many in every update
 # what a configuration may hold, and of what kind it is
 KNOWN = {
     "train_micro_batch_size_per_gpu": int,
@@ -32,8 +34,7 @@ KNOWN = {
     "zero_optimization": dict,
     "zero_allow_untested_optimizer": bool,
     "zero_force_ds_cpu_optimizer": bool,
-    "bf16": dict,
-    "fp16": dict,
+    "torch_autocast": dict,
 }
 
 
@@ -56,9 +57,10 @@ def configuration(settings: Settings, processes: int, stage: int, half: str, wei
 
     Args:
         weights: that are trained.
-        half: ``bf16``, ``fp16`` or ``fp32``.
+        half: ``bfloat16`` or ``float16``, in which products are computed of weights that stay in single precision, as
+            the loop does it without DeepSpeed; empty for single precision.
     """
-    bucket = min(BUCKET, weights)
+    bucket = min(BUCKET, -(-weights // EVEN) * EVEN)
     each = max(1, settings.batch_size // processes)
     config = {
         "train_micro_batch_size_per_gpu": each,
@@ -77,8 +79,8 @@ def configuration(settings: Settings, processes: int, stage: int, half: str, wei
             "allgather_bucket_size": bucket,
         },
     }
-    if half in ("bf16", "fp16"):
-        config[half] = {"enabled": True}
+    if half:
+        config["torch_autocast"] = {"enabled": True, "dtype": half}
     check_configuration(config, processes)
     return config
 
@@ -99,8 +101,8 @@ def check_configuration(config: dict, processes: int) -> None:
     product = config["train_micro_batch_size_per_gpu"] * config["gradient_accumulation_steps"] * processes
     if config["train_batch_size"] != product:
         raise ValueError("'train_batch_size' must be rows of a pass times passes times processes")
-    if config.get("bf16", {}).get("enabled") and config.get("fp16", {}).get("enabled"):
-        raise ValueError("bf16 and fp16 exclude each other")
+    if config.get("torch_autocast", {}).get("dtype", HALVES[0]) not in HALVES:
+        raise ValueError(f"the dtype of 'torch_autocast' must be {' or '.join(HALVES)}")
 
 
 def start_engine(losing: nn.Module, optimizer, config: dict, rank: int, size: int):

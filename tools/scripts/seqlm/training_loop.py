@@ -112,13 +112,14 @@ class Loop:
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=group.size == 1)
         self.engine = None
         if group.strategy == "deepspeed" and group.size > 1:
-            half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(settings.precision, "fp32")
+            half = "" if settings.precision == torch.float32 else str(settings.precision).removeprefix("torch.")
             weights = sum(one.numel() for one in self.named.values())
             config = configuration(settings, group.size, settings.zero_stage, half, weights)
             self.engine, self.optimizer = start_engine(self.losing, self.optimizer, config, group.rank, group.size)
             self.losing = self.engine
         scaled = settings.precision == torch.float16 and not self.engine
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        # divided, since gradients of several processes are averages of sums and so that much larger at first
+        self.scaler = torch.amp.GradScaler(self.device.type, init_scale=2.0**16 / group.size, enabled=scaled)
 
     def _leave_out_what_is_not_used(self, losing: Losing) -> None:
         """Weights that no loss depends on, such as those of BERT's pooler, get no gradient, and ddp would wait for

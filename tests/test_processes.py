@@ -1,5 +1,6 @@
 """Several processes train as one does: the same losses and weights, whatever they share; what fails ends them all."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from script_batch import SCRIPTS, run_batch, table
 from seqlm.adapters import LoraSettings, add_adapter
 from seqlm.examples import Examples
@@ -99,7 +101,10 @@ def learn(name, group):
     pooled = torch.from_numpy(rng.normal(size=(13, width)).astype(np.float32)) if lora == "head" else None
     data = Examples(task, encoded, truth, pooled=pooled, pairs=pairs)
     model = SequenceModel(backbone, family.hidden_size, head, task)
-    return model, train(model, data, data, encoder.padding, settings, group)
+    validation = data
+    if task.name == "sequence-classification":  # the better it learns, the worse it scores, so the first epoch is kept
+        validation = Examples(task, encoded, 1 - truth)
+    return model, train(model, data, validation, encoder.padding, settings, group)
 
 
 def learn_all(rank, folder, meeting):
@@ -111,7 +116,8 @@ def learn_all(rank, folder, meeting):
                 model, history = learn(name, group)
                 weights = group.whole({key: one for key, one in model.named_parameters() if one.requires_grad})
                 if rank == 0:
-                    torch.save([weights, history], folder / f"{strategy} {name}")
+                    save_file(weights, folder / f"{strategy} {name}")
+                    (folder / f"{strategy} {name}.json").write_text(json.dumps([history.best_epoch, history.epochs]))
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +135,10 @@ def test_two_processes_learn_what_one_learns(learnt, name):
     model, history = learn(name, ALONE)
     expected = {key: one.detach() for key, one in model.named_parameters() if one.requires_grad}
     for strategy in CASES[name][-1]:
-        weights, found = torch.load(learnt / f"{strategy} {name}", weights_only=False)
-        assert found.best_epoch == history.best_epoch and len(found.epochs) == 2
-        for one, two in zip(history.epochs, found.epochs, strict=True):
+        weights = load_file(learnt / f"{strategy} {name}")
+        best, epochs = json.loads((learnt / f"{strategy} {name}.json").read_text())
+        assert best == history.best_epoch and len(epochs) == 2
+        for one, two in zip(history.epochs, epochs, strict=True):
             assert two == pytest.approx(one, rel=1e-4, nan_ok=True)
         assert weights.keys() <= expected.keys() and any("head" in key or "lora" in key for key in weights)
         for key, one in weights.items():

@@ -42,7 +42,7 @@ def run(main: Callable[[], None]) -> None:
     first one speaks.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that half-written files are removed
-    others = int(os.environ.get("RANK", 0)) > 0
+    others = (launched_as() or 0) > 0
     try:
         with quiet() if others else nullcontext():
             main()
@@ -52,7 +52,7 @@ def run(main: Callable[[], None]) -> None:
             sys.exit(2)
         _fail(str(mistake))
     except Exception as problem:
-        if "RANK" in os.environ and lost_another(problem):
+        if launched_as() is not None and lost_another(problem):
             print("another process of this training has ended, and this one with it", file=sys.stderr)
             sys.exit(1)
         # safetensors and zipfile have exceptions of their own for it
@@ -63,6 +63,12 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("error: stopped before the outputs were complete; nothing was written", file=sys.stderr)
         sys.exit(130)
+
+
+def launched_as() -> int | None:
+    """Which process this one is of those that torchrun or accelerate started; None where nobody did."""
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    return int(rank) if rank.isdigit() and size.isdigit() else None
 
 
 def quiet():

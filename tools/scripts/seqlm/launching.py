@@ -20,14 +20,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .deepspeed_engine import check_deepspeed
-from .errors import InputError, lost_another, quiet
+from .errors import InputError, launched_as, lost_another, quiet
 
 GRACE = 20.0  # seconds that a process has to end by itself when another one has failed
 
 
 def launched() -> int:
     """Processes that torchrun or accelerate started this one as one of; 0 where nobody did."""
-    return int(os.environ.get("WORLD_SIZE", 0)) if "RANK" in os.environ else 0
+    return int(os.environ["WORLD_SIZE"]) if launched_as() is not None else 0
 
 
 def check_processes(arguments: Namespace, items: str) -> None:
@@ -91,7 +91,7 @@ def others(size: int, work: Callable, arguments: tuple, scratch: Path) -> Iterat
         for process, _ in started:
             process.join(GRACE)
     except Exception as problem:
-        if isinstance(problem, InputError) or not lost_another(problem):
+        if not started or isinstance(problem, InputError) or not lost_another(problem):
             raise
         for process, _ in started:
             process.join(GRACE / 4)
@@ -142,8 +142,8 @@ def _take_part(sender, work: Callable, rank: int, arguments: tuple) -> None:
             work(rank, *arguments)
     except InputError as mistake:
         status, said = 2, ("mistake", str(mistake))
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 0
+    except SystemExit:  # the first has told all to end, and takes its time to leave a checkpoint
+        pass
     except BaseException as problem:
         status, said = 1, ("lost" if lost_another(problem) else "defect", traceback.format_exc())
     if said:

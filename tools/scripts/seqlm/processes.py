@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from . import loading
-from .errors import InputError
+from .errors import InputError, launched_as
 from .launching import launched, others
 
 CPU = torch.device("cpu")
@@ -216,8 +216,7 @@ def taking_part(arguments: Namespace, device: torch.device, scratch: Path, work:
         InputError: more processes than GPUs, or a mistake that another process has found.
     """
     if launched():
-        size = launched()
-        with joined(int(os.environ["RANK"]), size, arguments.strategy, device, None) as group:
+        with joined(launched_as(), launched(), arguments.strategy, device, None) as group:
             yield group
         return
     size = arguments.processes

@@ -49,10 +49,10 @@ def speed(threads: int, updates: int) -> None:
     import numpy as np
     import torch
     from seqlm.batching import Row
-    from seqlm.language_training import next_tokens
+    from seqlm.language_training import TokenLesson
     from seqlm.pretraining_instructions import Rows
-    from seqlm.pretraining_loop import Loop, LoopSettings, State
-    from seqlm.pretraining_processes import Group
+    from seqlm.training_loop import Loop
+    from seqlm.training_state import Settings
     from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
     torch.set_num_threads(threads)
@@ -66,11 +66,10 @@ def speed(threads: int, updates: int) -> None:
     ours, theirs, peaks, shares = [], [], [], []
     for _ in range(2):  # in turns; in seconds of the processor, as others use the machine too
         peaks.append(limit(threads, torch))
-        loop = Loop(
-            GPT2LMHeadModel(config), rows, next_tokens, LoopSettings(1, batch_size=ROWS, budget=2048), None, Group()
-        )
+        settings = Settings(1, batch_size=ROWS, budget=2048, learning_rate=5e-4, warmup=0.05, schedule="cosine")
+        loop = Loop(GPT2LMHeadModel(config), TokenLesson(rows, lengths=rows.lengths), settings)
         start = time.process_time()
-        loop.run(State())
+        loop.run()
         ours.append(ids.size / (time.process_time() - start))
         spent = loop.spent
         shares.append(spent.data / (spent.data + spent.computing))

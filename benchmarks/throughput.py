@@ -111,7 +111,8 @@ def measure(way: str, texts: list[str]) -> dict:
     import torch
     from seqlm.examples import Examples
     from seqlm.inference import pooled_vectors
-    from seqlm.training import Settings, train
+    from seqlm.label_training import train
+    from seqlm.training_state import Settings
 
     model = build("eager" if way.startswith("notebook") else "sdpa")
     encoded, padding = encode(texts)

@@ -17,7 +17,7 @@ from seqlm.language_training import IGNORED, losses, next_tokens, train_language
 from seqlm.likelihood import TokenModel
 from seqlm.model_files import read_model_folder
 from seqlm.sequences import Rules, read_records
-from seqlm.training import Settings
+from seqlm.training_state import Settings
 from transformers import AutoModelForCausalLM
 
 

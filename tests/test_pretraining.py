@@ -11,17 +11,17 @@ from seqlm.batching import Row
 from seqlm.errors import InputError
 from seqlm.language_baselines import Letters
 from seqlm.language_rows import Text
-from seqlm.language_training import IGNORED, next_tokens
+from seqlm.language_training import IGNORED, TokenLesson, next_tokens
 from seqlm.pretraining_answers import _scores
 from seqlm.pretraining_baselines import FREQUENCIES, TRIPLES, Judged, LetterModels
 from seqlm.pretraining_instructions import _of_json, _of_table
-from seqlm.pretraining_loop import LoopSettings, Losing, rate_at
 from seqlm.pretraining_masking import JUDGED, Masking
 from seqlm.pretraining_scores import losses
 from seqlm.pretraining_split import TEST, TRAIN, UNUSED, VALIDATION, split_corpus
 from seqlm.pretraining_tokens import Contexts, Store
 from seqlm.sequences import DNA, PROTEIN
 from seqlm.tokenizer_corpus import Corpus, reverse_complement
+from seqlm.training_state import Settings, rate_at
 
 
 def corpus_of(folder, sequences, alphabet=DNA):
@@ -167,7 +167,7 @@ def test_the_learning_rate_is_that_of_transformers_schedules():
     from transformers import get_scheduler
 
     for name in ("cosine", "linear", "constant_with_warmup"):
-        settings = LoopSettings(1, learning_rate=0.3, warmup=0.1, schedule=name)
+        settings = Settings(1, learning_rate=0.3, warmup=0.1, schedule=name)
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
         theirs = get_scheduler(name, optimizer, num_warmup_steps=5, num_training_steps=50)
         for step in range(50):
@@ -191,7 +191,7 @@ def test_the_loss_is_transformers_own(model_path, name):
         labels = torch.from_numpy(row.ids)[None] if causal else batch.targets
         with torch.no_grad():
             theirs = model(input_ids=batch.ids, labels=labels).loss
-            ours = Losing(model)(batch.ids, None, batch.targets)
+            ours = TokenLesson(rows, objective).loss(model, batch)
         counted = int((batch.targets != IGNORED).sum())
         assert value == pytest.approx(float(theirs) * counted, rel=1e-5) == pytest.approx(float(ours), rel=1e-5)
 
@@ -291,18 +291,20 @@ def test_scores_of_answers_are_those_of_scikit_learn():
 
 @pytest.mark.parametrize("stage", [2, 3])
 def test_the_configuration_of_deepspeed_holds_what_deepspeed_asks_for(stage):
-    from seqlm.pretraining_deepspeed import check_configuration, configuration
+    from seqlm.deepspeed_engine import check_configuration, configuration
 
-    config = configuration(LoopSettings(1, batch_size=24, clip=0.5), 4, stage, "bf16")
+    config = configuration(Settings(1, batch_size=24, clip=0.5), 4, stage, "bfloat16", 1000)
     assert config["train_batch_size"] == 24 and config["train_micro_batch_size_per_gpu"] == 6
-    assert config["zero_optimization"]["stage"] == stage and config["bf16"] == {"enabled": True}
+    assert config["zero_optimization"]["stage"] == stage
+    assert config["torch_autocast"] == {"enabled": True, "dtype": "bfloat16"}
     assert config["gradient_clipping"] == 0.5
+    assert config["zero_optimization"]["reduce_bucket_size"] == 1024, "half a billion if not said, in every update"
     for wrong, message in (
         ({"zero_optimisation": {}}, "knows no entry"),
         ({"train_batch_size": 25}, "'train_batch_size' must be"),
         ({"zero_optimization": {"stage": 4}}, "must be 2 or 3"),
         ({"gradient_clipping": "1"}, "must be float"),
-        ({"fp16": {"enabled": True}}, "exclude each other"),
+        ({"torch_autocast": {"enabled": True, "dtype": "float8"}}, "must be bfloat16 or float16"),
     ):
         with pytest.raises(ValueError, match=message):
             check_configuration(config | wrong, 4)

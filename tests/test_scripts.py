@@ -142,6 +142,12 @@ FINETUNE_MISTAKES = {
     ),
     "one name for two outputs": ({"train": fasta(*GOOD)}, ["--output-log", "m.zip"], "have the same name"),
     "too long": ({"train": fasta(*GOOD)}, ["--max-length", 3, "--long-sequences", "refuse"], "over the limit of 3"),
+    "more processes than sequences": (
+        {"train": fasta(*GOOD)},
+        ["--processes", 9],
+        "9 processes cannot share updates of 8",
+    ),
+    "DeepSpeed where it is not": ({"train": fasta(*GOOD)}, ["--strategy", "deepspeed"], "DeepSpeed is not installed"),
     "truncated gzip": ({"train": b"\x1f\x8b\x08\x00\x00\x00\x00\x00"}, [], "cut short or damaged"),
 }
 

@@ -10,11 +10,12 @@ from seqlm.adapters import LoraSettings, add_adapter, load_adapter, pissa_start,
 from seqlm.errors import InputError
 from seqlm.examples import Examples, balanced_weights
 from seqlm.families import recognise
+from seqlm.label_training import train
 from seqlm.loading import SequenceModel, load_backbone
 from seqlm.model_files import read_model_folder
 from seqlm.tasks import Head, Task
 from seqlm.tokens import Encoder
-from seqlm.training import Settings, train
+from seqlm.training_state import Settings
 from torch.nn import functional
 
 LABELS = Task("sequence-classification", ("0", "1"))

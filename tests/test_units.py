@@ -9,11 +9,12 @@ from seqlm.errors import InputError
 from seqlm.examples import Examples, balanced_weights
 from seqlm.families import recognise
 from seqlm.inference import pair_outputs, pooled_vectors, predict, residue_values
+from seqlm.label_training import train
 from seqlm.loading import SequenceModel, load_backbone
 from seqlm.model_files import read_model_folder
 from seqlm.tasks import Head, Task, pair_width, paired
 from seqlm.tokens import Encoder, require_letter_tokens
-from seqlm.training import Settings, train
+from seqlm.training_state import Settings
 from torch.nn import functional
 from transformers import EsmForTokenClassification
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_molecules, add_report, number
+from seqlm.arguments import add_columns, add_computing, add_model, add_molecules, add_processes, add_report, number
 from seqlm.errors import Parser, run
 
 TASKS = (
@@ -178,6 +178,7 @@ def options():
     )
     learning.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
     add_computing(parser)
+    add_processes(parser)
 
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-model", required=True, metavar="ZIP", help="bundle: adapter (or model) and head")
@@ -209,7 +210,9 @@ def main():
             from seqlm.finetune_outputs import write
             from seqlm.finetuning import finetune
 
-        write(finetune(plan), outputs)
+        result = finetune(plan)
+        if result is not None:
+            write(result, outputs)
 
 
 if __name__ == "__main__":

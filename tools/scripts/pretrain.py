@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_report, number
+from seqlm.arguments import add_columns, add_computing, add_processes, add_report, number
 from seqlm.errors import Parser, run
 
 
@@ -156,10 +156,7 @@ def options():
     going_on.add_argument("--pause-after", default=0, type=number(int, 0), metavar="UPDATES", help="of this run")
 
     add_computing(parser)
-    several = parser.add_argument_group("several processes")
-    several.add_argument("--processes", default=1, type=number(int, 1, 64), metavar="N")
-    several.add_argument("--strategy", default="ddp", choices=["ddp", "fsdp", "deepspeed"])
-    several.add_argument("--zero-stage", default=2, type=int, choices=[2, 3], help="of DeepSpeed")
+    add_processes(parser)
 
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-model", required=True, metavar="ZIP", help="bundle")

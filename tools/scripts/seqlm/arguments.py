@@ -94,3 +94,22 @@ def add_report(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--output-figures", metavar="FOLDER", help="the report's figures as files")
     group.add_argument("--figure-format", default="png", choices=["png", "svg", "pdf"], help="beside the PNG")
     group.add_argument("--output-html", metavar="HTML", help="the report as one self-contained page")
+
+
+def add_processes(parser: Parser) -> None:
+    """Options of tools that train in several processes."""
+    group = parser.add_argument_group("several processes")
+    group.add_argument(
+        "--processes",
+        default=1,
+        type=number(int, 1, 64),
+        metavar="N",
+        help="that share each update, one for each GPU; started here, unless torchrun has started them",
+    )
+    group.add_argument(
+        "--strategy",
+        default="ddp",
+        choices=["ddp", "fsdp", "deepspeed"],
+        help="what they share: the data, or the weights as well",
+    )
+    group.add_argument("--zero-stage", default=2, type=int, choices=[2, 3], help="of DeepSpeed")

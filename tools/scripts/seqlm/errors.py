@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext, redirect_stderr
 
 
 class InputError(Exception):
-    """Something the user can mend. The message says what is wrong, where, and what to do, in one line."""
+    """Something the user can mend. The message says what is wrong, where, and what to do, in one line.
+
+    Attributes:
+        here: of several processes only this one noticed it.
+    """
+
+    def __init__(self, message: str = "", here: bool = False):
+        super().__init__(message)
+        self.here = here
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,14 +38,23 @@ def run(main: Callable[[], None]) -> None:
     """Call ``main`` and turn what went wrong into the exit status.
 
     0 when every output is complete; 2 with one ``error:`` line for a mistake the user can mend (a full disk included);
-    anything else is a defect of this program and keeps its traceback.
+    anything else is a defect of this program and keeps its traceback. Of several processes that torchrun started, the
+    first one speaks.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that half-written files are removed
+    others = (launched_as() or 0) > 0
     try:
-        main()
+        with quiet() if others else nullcontext():
+            main()
     except InputError as mistake:
+        if others and not mistake.here:
+            time.sleep(2)  # torchrun ends all when one has ended, and the first is to say it before
+            sys.exit(2)
         _fail(str(mistake))
     except Exception as problem:
+        if launched_as() is not None and lost_another(problem):
+            print("another process of this training has ended, and this one with it", file=sys.stderr)
+            sys.exit(1)
         # safetensors and zipfile have exceptions of their own for it
         full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
         if not full and "No space left on device" not in str(problem):
@@ -43,6 +63,23 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("error: stopped before the outputs were complete; nothing was written", file=sys.stderr)
         sys.exit(130)
+
+
+def launched_as() -> int | None:
+    """Which process this one is of those that torchrun or accelerate started; None where nobody did."""
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    return int(rank) if rank.isdigit() and size.isdigit() else None
+
+
+def quiet():
+    """A context in which nothing is printed on stderr."""
+    return redirect_stderr(open(os.devnull, "w"))
+
+
+def lost_another(problem: BaseException) -> bool:
+    """Whether an exception only says that another process of the same training is no more."""
+    text = str(problem).lower()
+    return any(words in text for words in ("closed by peer", "reset by peer", "broken pipe", "connection refused"))
 
 
 def _fail(message: str) -> None:

@@ -18,6 +18,7 @@ from .datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from .errors import InputError
 from .families import Family, recognise
 from .labels import GivenSplit, read_examples
+from .launching import check_processes
 from .manifest import alphabet_in, check_labels, level_of
 from .model_files import ModelFolder, check_config, read_model_folder
 from .molecules import read_canonical
@@ -204,6 +205,7 @@ def _check_options(arguments: Namespace, level: str) -> None:
             if getattr(arguments, option) not in (None, "", "none"):
                 flag = "--" + option.replace("_", "-")
                 raise InputError(f"{flag} is for tasks of classes; the task is {arguments.task}")
+    check_processes(arguments, "pairs" if level == "pair" else "sequences")
     if not arguments.label_separator:
         raise InputError("the text between several labels is empty; use ; or another that no label holds")
 

@@ -50,7 +50,7 @@ def write(result: Result, outputs: Outputs) -> None:
             _predictions(result),
         )
     if arguments.output_log:
-        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch))
+        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch if name != "step"))
         write_table(
             outputs.file(arguments.output_log),
             [*names, "kept"],

@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import gc
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from . import loading, metrics, thresholds
-from .adapters import LoraSettings, add_adapter, pissa_start
-from .examples import Examples, balanced_weights
-from .finetune_baselines import baselines
+from .examples import Examples
 from .finetune_bundle import read_back, save
-from .finetune_inputs import Plan, Reader
-from .inference import batch_tokens, pair_outputs, pooled_vectors, predict, residue_values
-from .progress import Progress
+from .finetune_inputs import Plan
+from .finetune_learning import Learnt, learn, take_part
+from .inference import batch_tokens, pair_outputs, pooled_vectors, predict
+from .processes import taking_part
 from .sequences import Rules
-from .tasks import Head, Task, pair_width
-from .tokens import Encoded
-from .training import History, Settings, train
+from .tasks import Task
+from .training_state import History
 
 FINE_TUNED = "fine-tuned"
-IN_MEMORY = 1 << 30  # bytes of residue embeddings of a split; more lie in a file of the job's folder
 
 Threshold = float | np.ndarray | None
 
@@ -64,31 +61,25 @@ class Result:
     rules: Rules
 
 
-def finetune(plan: Plan) -> Result:
-    """Train, write the bundle, read it back, predict every split with it, and score it beside the baselines."""
+def finetune(plan: Plan) -> Result | None:
+    """Train, write the bundle, read it back, predict every split with it, and score it beside the baselines. Of several
+    processes, only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    budget = batch_tokens(arguments.batch_tokens, device)
-    task = Task(arguments.task, plan.labels)
-    second = _second_vectors(plan, device, budget)
-    sets = _examples(plan, task, second)
-    backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, device)
-    _embed(plan, backbone, sets, budget)
-    print("fitting the baselines", file=sys.stderr)
-    predictions = baselines(plan, task, sets)
+    with taking_part(arguments, device, plan.scratch, take_part, (plan,)) as group:
+        learnt = learn(plan, group)
+    return _judge(plan, learnt, device) if group.rank == 0 else None
 
-    model, start = _with_head(plan, backbone, task, sets["train"], device)
-    total = sum(parameter.numel() for parameter in model.parameters())
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    if arguments.method != "head":  # the encoder changes, and its vectors with it
-        sets = {split: replace(examples, pooled=None) for split, examples in sets.items()}
-    history = train(model, sets["train"], sets.get("validation"), plan.encoder.padding, _settings(plan, device))
 
+def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:
+    """The bundle, and what the model in it is worth."""
+    arguments, sets, predictions = plan.arguments, learnt.sets, learnt.predictions
+    budget, task = batch_tokens(arguments.batch_tokens, device), Task(arguments.task, plan.labels)
     print("writing the bundle and reading it back", file=sys.stderr)
     folder = plan.scratch / "bundle"
-    manifest = save(plan, model, start, folder)
-    del model, backbone
-    gc.collect()  # the Trainer's references go round in circles, and the base model is loaded once more
+    manifest = save(plan, learnt.model, learnt.start, folder)
+    del learnt.model
+    gc.collect()  # references go round in circles, and the base model is loaded once more
     restored = read_back(plan, folder, device)
     everything = _predict(plan, restored, sets, budget)
     known = {split: sets[split].known if task.level == "residue" else slice(None) for split in plan.splits}
@@ -131,7 +122,7 @@ def finetune(plan: Plan) -> Result:
         plan=plan,
         bundle=folder,
         manifest=manifest,
-        history=history,
+        history=learnt.history,
         predictions=predictions,
         scores=scores,
         truth=truth,
@@ -139,155 +130,9 @@ def finetune(plan: Plan) -> Result:
         thresholds=chosen,
         everything=everything[plan.deciding],
         uncalibrated=uncalibrated if temperature != 1 else None,
-        trained=trained,
-        total=total,
+        trained=learnt.trained,
+        total=learnt.total,
         rules=plan.dataset.rules.merged(_length_rules(plan, sets)),
-    )
-
-
-def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, Examples]:
-    """Encoded sequences and truth of each split. Of pairs, all splits share one list of sequences."""
-    if plan.level == "pair":
-        encoded, places = _encode_members(plan)
-        sets = {}
-        for split in plan.splits:
-            pairs = np.asarray([(places[0][pair.first], places[1][pair.second]) for pair in plan.dataset[split]])
-            truth = task.truth([pair.label for pair in plan.dataset[split]])
-            sets[split] = Examples(task, encoded, truth, pairs=pairs, second=second)
-    else:
-        sets = {
-            split: Examples(
-                task,
-                [plan.encoder.encode(example.sequence, example.id) for example in plan.dataset[split]],
-                task.truth([example.label for example in plan.dataset[split]]),
-            )
-            for split in plan.splits
-        }
-    if plan.arguments.class_weights == "balanced" and task.labels:
-        weights = balanced_weights(task, sets["train"].truth)
-        sets["train"] = replace(sets["train"], class_weights=weights)
-    return sets
-
-
-def _encode_members(plan: Plan) -> tuple[list[Encoded], tuple[dict[str, int], dict[str, int]]]:
-    """Encoded members, and where each name's first and second member stands among them (or among the vectors of the
-    second model)."""
-    first, second = plan.members
-    encoded = [plan.encoder.encode(sequence, name) for name, sequence in first.items()]
-    places = {name: place for place, name in enumerate(first)}
-    if second is first:
-        return encoded, (places, places)
-    offset = 0 if plan.second else len(encoded)
-    if not plan.second:
-        encoded += [plan.encoder.encode(sequence, name) for name, sequence in second.items()]
-    return encoded, (places, {name: place + offset for place, name in enumerate(second)})
-
-
-def embed_members(reader: Reader, members: dict[str, str], device: torch.device, budget: int) -> torch.Tensor:
-    """Pooled vector of each sequence, (sequences, hidden), by a model that stays as it is."""
-    backbone = loading.load_backbone(reader.base.path, reader.family, torch.float32, device)
-    model = loading.SequenceModel(backbone, reader.family.hidden_size)
-    encoded = [reader.encoder.encode(sequence, name) for name, sequence in members.items()]
-    return pooled_vectors(model, encoded, reader.encoder.padding, budget, list(members))
-
-
-def _second_vectors(plan: Plan, device: torch.device, budget: int) -> torch.Tensor | None:
-    if not plan.second:
-        return None
-    print(f"embedding {len(plan.members[1]):,} second members with their own model", file=sys.stderr)
-    return embed_members(plan.second, plan.members[1], device, budget)
-
-
-def _embed(plan: Plan, backbone, sets: dict[str, Examples], budget: int) -> None:
-    """Give every split the vectors of the model as it came: for the baselines, and for a head on a frozen encoder."""
-    model = loading.SequenceModel(backbone, plan.family.hidden_size)
-    if plan.level == "pair":
-        encoded = sets["train"].encoded
-        print(f"embedding {len(encoded):,} sequences with the base model, each once", file=sys.stderr)
-        pooled = pooled_vectors(model, encoded, plan.encoder.padding, budget)
-        for split in sets:
-            sets[split].pooled = pooled
-        return
-    progress = Progress("embedding with the base model", sum(map(len, sets.values())), "sequences", lines=4)
-    done = 0
-    for split, examples in sets.items():
-        names = [example.id for example in plan.dataset[split]]
-        if plan.level == "sequence":
-            examples.pooled = pooled_vectors(model, examples.encoded, plan.encoder.padding, budget, names)
-        else:
-            examples.pooled = _residue_vectors(plan, model, examples, budget, plan.scratch / f"residues_{split}.npy")
-        done += len(examples)
-        progress(done)
-
-
-def _residue_vectors(plan: Plan, model, examples: Examples, budget: int, file: Path) -> np.ndarray:
-    """(residues, hidden), in memory or, where they are many, in a file."""
-    shape = (len(examples.truth), plan.family.hidden_size)
-    large = shape[0] * shape[1] * 4 > IN_MEMORY
-    vectors = np.lib.format.open_memmap(file, "w+", np.float32, shape) if large else np.empty(shape, np.float32)
-    step = 256  # proteins
-    for at in range(0, len(examples.encoded), step):
-        part = examples.encoded[at : at + step]
-        start = int(examples.starts[at])
-        values = residue_values(model, part, plan.encoder.padding, budget)
-        vectors[start : start + len(values)] = values.numpy()
-    return vectors
-
-
-def _with_head(plan: Plan, backbone, task: Task, examples: Examples, device: torch.device):
-    """The model to be trained, and the start of its adapter if that is PiSSA's."""
-    arguments, start = plan.arguments, None
-    torch.manual_seed(arguments.seed)
-    if arguments.method in ("lora", "dora"):
-        settings = LoraSettings(
-            rank=arguments.lora_rank,
-            alpha=arguments.lora_alpha,
-            dropout=arguments.lora_dropout,
-            modules=arguments.lora_modules,
-            last_layers=arguments.lora_last_layers,
-            dora=arguments.method == "dora",
-            rslora=arguments.lora_scaling == "rslora",
-            pissa=arguments.lora_start == "pissa",
-            layer_norms=arguments.train_layer_norms,
-        )
-        backbone = add_adapter(backbone, plan.family, settings, plan.reader.name)
-        start = pissa_start(backbone)
-    elif arguments.method == "full":
-        backbone.requires_grad_(True)
-    width, pairs = plan.family.hidden_size, None
-    if plan.level == "pair":
-        pairs = "symmetric" if plan.symmetric else "ordered"
-        width = pair_width(width, width if examples.second is None else examples.second.shape[1], pairs)
-    head = Head(
-        width,
-        task.outputs,
-        kind=arguments.head,
-        hidden=plan.family.hidden_size if arguments.head == "mlp" else 0,
-        dropout=arguments.head_dropout,
-        pairs=pairs,
-    )
-    if task.labels is None:
-        truth = examples.truth[examples.known]
-        head.shift.fill_(float(truth.mean()))
-        head.scale.fill_(float(truth.std()))
-    return loading.SequenceModel(backbone, plan.family.hidden_size, head.to(device), task), start
-
-
-def _settings(plan: Plan, device: torch.device) -> Settings:
-    arguments = plan.arguments
-    return Settings(
-        epochs=arguments.epochs,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        weight_decay=arguments.weight_decay,
-        warmup=arguments.warmup,
-        schedule=arguments.schedule,
-        patience=arguments.patience,
-        metric=plan.metric,
-        gradient_checkpointing=arguments.gradient_checkpointing and arguments.method != "head",
-        precision=loading.precision_of(arguments.precision, device, plan.family, training=True),
-        budget=batch_tokens(arguments.batch_tokens, device, training=True),
-        seed=arguments.seed,
     )
 
 

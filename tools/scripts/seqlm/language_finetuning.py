@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from . import language_scores, loading
-from .adapters import LoraSettings, add_adapter, pissa_start, save_adapter
+from .adapters import add_adapter, pissa_start, save_adapter
 from .bundle import open_bundle, write_bundle
 from .errors import InputError
+from .finetune_learning import lora_settings, settings_of
 from .inference import batch_tokens
 from .language_baselines import Letters
 from .language_inputs import SETTINGS, TASK, Plan
@@ -27,10 +28,11 @@ from .language_summary import AFTER, BEFORE
 from .language_training import losses, train_language_model
 from .likelihood import TokenModel
 from .manifest import write_manifest
+from .processes import Group, member, taking_part
 from .progress import Progress
 from .resampling import Score
 from .tokens import TOKENIZER_FILES
-from .training import History, Settings
+from .training_state import History
 from .versions import versions
 
 
@@ -59,80 +61,88 @@ class Result:
     total: int
 
 
-def finetune(plan: Plan) -> Result:
-    """Train, write the bundle, read it back, and judge every split with it, beside the baselines."""
+def finetune(plan: Plan) -> Result | None:
+    """Train, write the bundle, read it back, and judge every split with it, beside the baselines. Of several processes,
+    only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     budget = batch_tokens(arguments.batch_tokens, device)
+    lost = {AFTER: {}}
+    with taking_part(arguments, device, plan.scratch, take_part, (plan,)) as group:
+        if group.rank == 0:
+            model = TokenModel(load_language_model(plan.opened, device, arguments.precision))
+            lost[BEFORE] = _losses(plan, model, budget, "reading with the base model")
+            del model
+        learnt = learn(plan, group)
+    if group.rank:
+        return None
     letters = Letters(
         {split: [example.sequence for example in plan.dataset[split]] for split in plan.splits},
         plan.texts,
         plan.family.alphabet,
     )
     baselines = letters.losses()
-    model = TokenModel(load_language_model(plan.opened, device, arguments.precision))
-    lost = {AFTER: {}, BEFORE: _losses(plan, model, budget, "reading with the base model")}
-    del model
-
-    model, start = _to_be_trained(plan, device)
-    total = sum(parameter.numel() for parameter in model.parameters())
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    history = train_language_model(
-        model,
-        [text.rows for text in plan.texts["train"]],
-        _settings(plan, device),
-        scores=_validation(plan) if "validation" in plan.splits else None,
-    )
     print("writing the bundle and reading it back", file=sys.stderr)
     folder = plan.scratch / "bundle"
-    manifest = save(plan, model.model, start, folder)
-    del model
-    gc.collect()  # the Trainer's references go round in circles, and the base model is loaded once more
+    manifest = save(plan, learnt.model.model, learnt.start, folder)
+    del learnt.model
+    gc.collect()  # references go round in circles, and the base model is loaded once more
     lost[AFTER] = _losses(plan, TokenModel(_read_back(plan, folder, device)), budget, "reading with the new model")
     lost |= baselines
     scores, differences = _scores(plan, lost)
-    return Result(plan, folder, manifest, history, lost, scores, differences, letters.k, trained, total)
+    return Result(
+        plan, folder, manifest, learnt.history, lost, scores, differences, letters.k, learnt.trained, learnt.total
+    )
+
+
+@dataclass
+class Learnt:
+    """What a training gave; ``start`` of the adapter, if that is PiSSA's."""
+
+    model: TokenModel
+    start: dict | None
+    history: History
+    trained: int
+    total: int
+
+
+def take_part(rank: int, plan: Plan) -> None:
+    """The work of every process but the first."""
+    with member(rank, plan.arguments, plan.scratch) as group:
+        learn(plan, group)
+
+
+def learn(plan: Plan, group: Group) -> Learnt:
+    """Train, as one of the group. The model of a process other than the first may hold a share of the weights only."""
+    model, start = _to_be_trained(plan, group.device)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    trained = sum(parameter.numel() for parameter in named.values())
+    history = train_language_model(
+        model,
+        [text.rows for text in plan.texts["train"]],
+        settings_of(plan, group.device, "loss"),
+        scores=_validation(plan) if "validation" in plan.splits else None,
+        group=group,
+    )
+    if group.shares_weights:  # put together in a model of its own
+        weights = group.whole({name: one for name, one in model.named_parameters() if name in named})
+        if group.rank == 0:
+            model, start = _to_be_trained(plan, torch.device("cpu"))
+            model.load_state_dict(weights, strict=False)
+            model.eval()
+    return Learnt(model, start, history, trained, total)
 
 
 def _to_be_trained(plan: Plan, device: torch.device) -> tuple[TokenModel, dict | None]:
     """The base model in single precision with what is to be trained, and the start of its adapter if that is
     PiSSA's."""
-    arguments = plan.arguments
     model = loading.load_weights(plan.family.load_language_model, plan.base.path, torch.float32, device)
-    torch.manual_seed(arguments.seed)
+    torch.manual_seed(plan.arguments.seed)
     if not plan.adapted:
         return TokenModel(model.requires_grad_(True)), None
-    settings = LoraSettings(
-        rank=arguments.lora_rank,
-        alpha=arguments.lora_alpha,
-        dropout=arguments.lora_dropout,
-        modules=arguments.lora_modules,
-        last_layers=arguments.lora_last_layers,
-        dora=arguments.method == "dora",
-        rslora=arguments.lora_scaling == "rslora",
-        pissa=arguments.lora_start == "pissa",
-        layer_norms=arguments.train_layer_norms,
-    )
-    model = add_adapter(model, plan.family, settings, plan.name, writes=True)
+    model = add_adapter(model, plan.family, lora_settings(plan), plan.name, writes=True)
     return TokenModel(model), pissa_start(model)
-
-
-def _settings(plan: Plan, device: torch.device) -> Settings:
-    arguments = plan.arguments
-    return Settings(
-        epochs=arguments.epochs,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        weight_decay=arguments.weight_decay,
-        warmup=arguments.warmup,
-        schedule=arguments.schedule,
-        patience=arguments.patience,
-        metric="loss",
-        gradient_checkpointing=arguments.gradient_checkpointing,
-        precision=loading.precision_of(arguments.precision, device, plan.family, training=True),
-        budget=batch_tokens(arguments.batch_tokens, device, training=True),
-        seed=arguments.seed,
-    )
 
 
 def _validation(plan: Plan):

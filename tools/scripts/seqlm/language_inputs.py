@@ -18,6 +18,7 @@ from .labels import LEFT_OUT, MAX_LETTERS, GivenSplit
 from .language_models import Opened
 from .language_rows import SHORTEST, Text, read_texts
 from .language_text import LanguageText
+from .launching import check_processes
 from .manifest import FILE as MANIFEST
 from .manifest import WITHOUT_HEAD, alphabet_in, read_manifest
 from .model_files import ModelFolder
@@ -118,6 +119,7 @@ def _check_options(arguments: Namespace) -> None:
         )
     if arguments.lora_start == "pissa" and arguments.method == "dora":
         raise InputError("a PiSSA start and DoRA cannot be combined; choose one of them")
+    check_processes(arguments, "sequences")
     unasked = OF_LABELS | {option: unasked for option, (unasked, *_) in OPTIONS_OF_LEVELS.items()}
     for option, value in unasked.items():
         if getattr(arguments, option) not in (value, None, ""):

@@ -40,7 +40,7 @@ def write(result: Result, outputs: Outputs) -> None:
                    "letters", "tokens", "split"]  # fmt: skip
         write_table(outputs.file(arguments.output_predictions), columns, _sequences(result))
     if arguments.output_log:
-        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch))
+        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch if name != "step"))
         rows = (
             [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == result.history.best_epoch else ""]
             for epoch in result.history.epochs

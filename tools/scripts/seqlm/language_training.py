@@ -1,4 +1,4 @@
-"""Training a language model on rows of token ids: a thin layer on :mod:`seqlm.training`.
+"""Training a language model on rows of token ids.
 
 What a model learns of a row is an *objective*: a function of rows that gives a batch with a target for each place, or
 ``IGNORED``. The loss of an update is the sum over its targets, divided by their number, in as many passes as the token
@@ -9,16 +9,19 @@ result.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from .batching import Batch, Row, collate, group_by_length
 from .inference import passes
 from .likelihood import TokenModel
-from .training import History, Settings, UpdateTrainer, run
+from .processes import ALONE, Group
+from .training_loop import Loop, Validate
+from .training_state import History, Settings
 
 IGNORED = -100  # a place that counts nowhere, as torch has it
 PADDING = 0  # never looked at: masked, and behind every token that counts
@@ -50,14 +53,13 @@ def train_language_model(
     data: Items,
     settings: Settings,
     objective: Objective = next_tokens,
-    scores: Callable[[TokenModel, int], dict[str, float]] | None = None,
+    scores: Validate | None = None,
+    group: Group = ALONE,
 ) -> History:
     """Train what of ``model`` requires gradients, in place, and leave it at its best epoch.
 
     Args:
         data: what an update counts ``settings.batch_size`` of: a sequence each, as one row or as several windows.
-        objective: of rows, whose ``owner`` is the number of the item, and the number of the epoch from 1. What it draws
-            at random must depend on these alone, or the token budget would change the result.
         scores: of the validation set, given the model and the padded tokens that it may compute at once; one of them is
             ``loss``. Without, the last epoch is kept.
 
@@ -66,28 +68,52 @@ def train_language_model(
     """
     if settings.gradient_checkpointing:
         model.model.activation_checkpointing_enable({"use_reentrant": False})
-    return run(model, settings, scores is not None, partial(_Trainer, data=data, objective=objective, validate=scores))
+    return Loop(model, TokenLesson(data, objective), settings, scores, group).run().history
 
 
-class _Trainer(UpdateTrainer):
-    def __init__(self, model, arguments, settings, history, data: Items, objective: Objective, validate):
-        lengths = [max(len(row.ids) for row in rows) for rows in data]
-        super().__init__(model, arguments, settings, history, lengths, validate is not None)
-        self.data, self.objective, self.validate = data, objective, validate
+class TokenLesson:
+    """Rows of tokens, as :class:`seqlm.training_loop.Lesson` says.
 
-    def update(self, items: list[int]) -> tuple[float, list[Batch]]:
-        rows = [row for item in items for row in self.data[item]]
-        groups = group_by_length([len(row.ids) for row in rows], self.budget)
-        epoch = len(self.history.epochs) + 1
+    Args:
+        data: items by number, each a row or several.
+        objective: of rows and the number of the epoch from 1. What it draws at random must depend on these alone, or
+            the token budget would change the result.
+        lengths: (items,) tokens of the longest row of each; counted if not given.
+    """
+
+    item = "a row"
+    advice = "a shorter context or maximal length, or a smaller model"
+
+    def __init__(self, data: Items, objective: Objective = next_tokens, lengths: Sequence[int] | None = None):
+        self.data, self.objective = data, objective
+        if lengths is None:
+            lengths = [max(len(row.ids) for row in _rows(item)) for item in data]
+        self.lengths = lengths
+
+    def passes(self, items: list[int], budget: int, epoch: int) -> tuple[float, list[Batch]]:
+        rows = [row for item in items for row in _rows(self.data[item])]
+        groups = group_by_length([len(row.ids) for row in rows], budget)
         batches = [self.objective([rows[place] for place in group], epoch) for group in groups]
         return float(sum(int((batch.targets != IGNORED).sum()) for batch in batches)), batches
 
-    def loss(self, model: TokenModel, batch: Batch) -> torch.Tensor:
-        logits = model.logits(batch).float().flatten(0, 1)
+    def silent(self, batch: Batch) -> Batch:
+        return replace(batch, targets=torch.full_like(batch.targets, IGNORED))
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        logits = logits_of(model, batch).flatten(0, 1).float()
         return functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
-    def scores(self, model: TokenModel) -> dict[str, float]:
-        return self.validate(model, self.budget)
+
+def _rows(item: Row | Sequence[Row]) -> Sequence[Row]:
+    return (item,) if isinstance(item, Row) else item
+
+
+def logits_of(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """(rows, tokens, vocabulary), by a :class:`seqlm.likelihood.TokenModel` or a class of transformers."""
+    if isinstance(model, TokenModel):
+        return model.logits(batch)
+    cached = getattr(getattr(model, "config", None), "model_type", "") in ("gpt2", "llama")
+    return model(input_ids=batch.ids, attention_mask=batch.mask, **({"use_cache": False} if cached else {})).logits
 
 
 def losses(

@@ -31,6 +31,11 @@ class TokenModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    @property
+    def parts(self) -> list[nn.Module]:
+        """What is called by itself."""
+        return [self.model]
+
     def copy_on_cpu(self) -> TokenModel:
         """The same model in fp32 in the memory of the CPU."""
         return copied_on_cpu(self)

@@ -56,6 +56,11 @@ class SequenceModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.backbone.parameters()).device
 
+    @property
+    def parts(self) -> list[nn.Module]:
+        """What is called by itself."""
+        return [self.backbone, self.head]
+
     def hidden(self, batch: Batch) -> torch.Tensor:
         """Vector of every token, (rows, tokens, hidden), fp32."""
         if self.layers:

@@ -30,7 +30,7 @@ from .safetensors_header import read_tensors
 if TYPE_CHECKING:
     import torch
 
-    from .pretraining_loop import State
+    from .training_state import State
 
 DESCRIPTION, WEIGHTS, BEST, MOMENTS = (
     "checkpoint.json", "weights.safetensors", "best.safetensors", "moments.safetensors",
@@ -71,7 +71,7 @@ def write_checkpoint(
         "ended": state.ended,
         "lost": state.lost,
         "counted": state.counted,
-        "best": state.best if math.isfinite(state.best) else None,
+        "scaling": state.scaling,
         "best_epoch": history.best_epoch,
         "stopped_early": history.stopped_early,
         "history": [{key: value for key, value in entry.items() if math.isfinite(value)} for entry in history.epochs],
@@ -125,11 +125,15 @@ def _checked(content: dict, where: str) -> dict:
     wanted("best_epoch", (int,), 0)
     for key in ("lost", "counted"):
         wanted(key, (int, float), 0)
-    wanted("best", (int, float, type(None)))
     wanted("stopped_early", (bool,))
     wanted("ended", (str,))
     wanted("history", (list,))
     wanted("parameters", (dict,))
+    scaling = content.get("scaling")
+    if scaling is not None and not (
+        type(scaling) is list and [type(one) for one in scaling] == [float, int] and scaling[0] > 0
+    ):
+        raise InputError(f"{where} has no usable entry 'scaling'")
     entries = content["history"]
     fine = len(entries) <= MOST_ENTRIES and all(
         isinstance(entry, dict) and {"epoch", "step", "train_loss"} <= set(entry) and all(
@@ -192,8 +196,7 @@ def state_of(checkpoint: Checkpoint) -> tuple[State, dict[str, torch.Tensor]]:
     """Where training was, and the weights that it had."""
     from safetensors.torch import load_file
 
-    from .pretraining_loop import State
-    from .training import History
+    from .training_state import History, State
 
     content = checkpoint.content
     history = History(content["history"], content["best_epoch"], content["stopped_early"])
@@ -201,10 +204,10 @@ def state_of(checkpoint: Checkpoint) -> tuple[State, dict[str, torch.Tensor]]:
     state = State(
         content["step"],
         history,
-        math.inf if content["best"] is None else content["best"],
         content["lost"],
         content["counted"],
         content["ended"],
+        tuple(content["scaling"]) if content.get("scaling") else None,
         load_file(checkpoint.folder / MOMENTS),
         load_file(best) if best.is_file() else {},
     )

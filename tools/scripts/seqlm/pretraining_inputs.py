@@ -12,11 +12,11 @@ from .errors import InputError
 from .families import Family, recognise
 from .finetune_inputs import open_base_model
 from .kmer_overlaps import KmerReader
+from .launching import check_processes
 from .manifest import FILE as MANIFEST
 from .manifest import WITHOUT_HEAD, read_manifest
 from .model_files import ModelFolder
 from .pretraining_checkpoint import Checkpoint, check_parameters, open_checkpoint
-from .pretraining_deepspeed import check_deepspeed
 from .pretraining_models import (
     ARCHITECTURES,
     CAUSAL,
@@ -168,18 +168,13 @@ def _check_options(arguments: Namespace) -> None:
             raise InputError("instructions are taught to a model that has learnt sequences before; give it as --model")
         if arguments.method != "full":
             raise InputError("an adapter needs a model to be put on; a new one is trained with the method full")
-    if arguments.batch_size < arguments.processes:
-        raise InputError(
-            f"{arguments.processes} processes cannot share updates of {arguments.batch_size} contexts; raise the batch "
-            "size or lower the processes"
-        )
     if arguments.validation_fraction + arguments.test_fraction > 0.9:
         raise InputError("validation and test set take over 0.9 of the corpus together; leave more to learn from")
     paused = arguments.pause_after or arguments.max_minutes or arguments.checkpoint_minutes
     if paused and not arguments.output_checkpoint:
         raise InputError("a training that is interrupted needs --output-checkpoint, or its work would be lost")
     _check_masking(arguments)
-    check_deepspeed(arguments)
+    check_processes(arguments, "contexts")
 
 
 def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:

@@ -26,19 +26,20 @@ from .bundle import open_bundle, write_bundle
 from .errors import InputError
 from .inference import batch_tokens
 from .language_models import Opened, load_language_model
+from .language_training import TokenLesson
 from .manifest import write_manifest
 from .pretraining_baselines import LetterModels
 from .pretraining_checkpoint import check_tensors, state_of, write_checkpoint
 from .pretraining_inputs import INSTRUCTION, Plan, used_settings
-from .pretraining_loop import Loop, LoopSettings, Spent, State
-from .pretraining_processes import Group, join, launched, start_others
 from .pretraining_scores import HeldOut, held_out, losses, masking_of, objective_of
 from .pretraining_split import SPLITS, TRAIN
 from .pretraining_tokens import Contexts, Store, tokenise
+from .processes import Group, member, taking_part
 from .progress import Progress
 from .resampling import Sample, Score
 from .tokens import TOKENIZER_FILES
-from .training import History
+from .training_loop import Loop
+from .training_state import History, Settings, Spent, State
 from .versions import versions
 
 AFTER, BEFORE = "trained", "before training"
@@ -99,25 +100,12 @@ def pretrain(plan: Plan) -> Result | None:
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     data = read_data(plan)
-    size = launched() or arguments.processes
-    if launched():
-        import os
-
-        group = join(int(os.environ["RANK"]), size, arguments.strategy, device, None)
-    else:
-        if size > 1:
-            if not arguments.threads:
-                torch.set_num_threads(max(1, torch.get_num_threads() // size))
-            corpus = plan.corpus and replace(plan.corpus)  # a file that is open here is none there
-            start_others(size, take_part, (replace(plan, corpus=corpus),))
-        group = join(0, size, arguments.strategy, device, plan.scratch / "meeting")
-    before = None
-    if group.rank == 0:
-        before = before_training(plan, data, device)
-    began = time.monotonic()
-    model, loop, state, weights = train(plan, data, group)
-    seconds = time.monotonic() - began
-    group.close()
+    corpus = plan.corpus and replace(plan.corpus)  # a file that is open here is none there
+    with taking_part(arguments, device, plan.scratch, take_part, (replace(plan, corpus=corpus),)) as group:
+        before = before_training(plan, data, device) if group.rank == 0 else None
+        began = time.monotonic()
+        model, loop, state, weights = train(plan, data, group)
+        seconds = time.monotonic() - began
     if group.rank:
         return None
     if weights:  # shared out: put together in a model of its own
@@ -128,19 +116,8 @@ def pretrain(plan: Plan) -> Result | None:
 
 def take_part(rank: int, plan: Plan) -> None:
     """The work of every process but the first."""
-    from .isolation import isolate
-
-    isolate(plan.scratch)
-    arguments = plan.arguments
-    device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    if not arguments.threads:
-        torch.set_num_threads(max(1, torch.get_num_threads() // arguments.processes))
-    group = join(rank, arguments.processes, arguments.strategy, device, plan.scratch / "meeting")
-    try:
-        with torch.random.fork_rng(enabled=False):
-            train(plan, read_data(plan), group)
-    finally:
-        group.close()
+    with member(rank, plan.arguments, plan.scratch) as group:
+        train(plan, read_data(plan), group)
 
 
 def read_data(plan: Plan) -> Data:
@@ -234,7 +211,7 @@ def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State,
             for name, one in model.named_parameters():
                 if one.requires_grad:
                     one.copy_(weights[name])
-    settings = LoopSettings(
+    settings = Settings(
         epochs=arguments.epochs,
         max_steps=arguments.max_steps,
         batch_size=arguments.batch_size,
@@ -244,6 +221,7 @@ def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State,
         schedule=arguments.schedule,
         clip=arguments.clip,
         patience=arguments.patience,
+        metric="loss",
         evaluate_every=arguments.evaluate_every,
         precision=loading.precision_of(arguments.precision, group.device, plan.family, training=True),
         budget=batch_tokens(arguments.batch_tokens, group.device, training=True),
@@ -262,12 +240,12 @@ def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State,
 
     objective = objective_of(plan, data.masking)
     validate = partial(_validate, data.held["validation"], objective) if "validation" in data.held else None
-    loop = Loop(model, data.train, objective, settings, validate, group, save)
+    loop = Loop(model, TokenLesson(data.train, objective, data.train.lengths), settings, validate, group, save)
     if not state.ended:
         loop.run(state)
     else:
-        loop._best(state)
-    weights = loop.tensors()[0] if group.shares_weights else None  # every process takes part
+        loop.leave_at_best(state)
+    weights = group.whole(loop.named) if group.shares_weights else None  # every process takes part
     return model, loop, state, weights
 
 

@@ -9,8 +9,8 @@ from .language_baselines import FREQUENCIES, TRIPLES, UNIFORM
 from .language_scores import BITS, PERPLEXITY
 from .language_text import _line_length as line_length
 from .language_verdict import number, with_interval
-from .pretraining_loop import PAUSED
 from .resampling import Score
+from .training_loop import PAUSED
 
 if TYPE_CHECKING:
     from .pretraining_run import Result

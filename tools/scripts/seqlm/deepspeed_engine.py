@@ -17,9 +17,12 @@ from .errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from .pretraining_loop import LoopSettings
+    from .training_state import Settings
 
 STAGES = (2, 3)
+HALVES = ("bfloat16", "float16")
+EVEN = 1024  # buckets are a multiple of
+BUCKET = 100_000 * EVEN  # gradients that are summed together; DeepSpeed allocates and fills so many in every update
 # what a configuration may hold, and of what kind it is
 KNOWN = {
     "train_micro_batch_size_per_gpu": int,
@@ -31,8 +34,7 @@ KNOWN = {
     "zero_optimization": dict,
     "zero_allow_untested_optimizer": bool,
     "zero_force_ds_cpu_optimizer": bool,
-    "bf16": dict,
-    "fp16": dict,
+    "torch_autocast": dict,
 }
 
 
@@ -44,18 +46,21 @@ def check_deepspeed(arguments: Namespace) -> None:
     """
     if arguments.strategy != "deepspeed":
         return
-    if arguments.output_checkpoint or arguments.resume:
+    if getattr(arguments, "output_checkpoint", None) or getattr(arguments, "resume", None):
         raise InputError("DeepSpeed keeps its state in files that this tool does not open; choose fsdp for checkpoints")
     if find_spec("deepspeed") is None:
         raise InputError("DeepSpeed is not installed here; choose ddp, or fsdp for models too large for one GPU")
 
 
-def configuration(settings: LoopSettings, processes: int, stage: int, half: str) -> dict:
+def configuration(settings: Settings, processes: int, stage: int, half: str, weights: int) -> dict:
     """What DeepSpeed is started with.
 
     Args:
-        half: ``bf16``, ``fp16`` or ``fp32``.
+        weights: that are trained.
+        half: ``bfloat16`` or ``float16``, in which products are computed of weights that stay in single precision, as
+            the loop does it without DeepSpeed; empty for single precision.
     """
+    bucket = min(BUCKET, -(-weights // EVEN) * EVEN)
     each = max(1, settings.batch_size // processes)
     config = {
         "train_micro_batch_size_per_gpu": each,
@@ -66,10 +71,16 @@ def configuration(settings: LoopSettings, processes: int, stage: int, half: str)
         "wall_clock_breakdown": False,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
-        "zero_optimization": {"stage": stage, "contiguous_gradients": True, "overlap_comm": False},
+        "zero_optimization": {
+            "stage": stage,
+            "contiguous_gradients": True,
+            "overlap_comm": False,
+            "reduce_bucket_size": bucket,
+            "allgather_bucket_size": bucket,
+        },
     }
-    if half in ("bf16", "fp16"):
-        config[half] = {"enabled": True}
+    if half:
+        config["torch_autocast"] = {"enabled": True, "dtype": half}
     check_configuration(config, processes)
     return config
 
@@ -90,8 +101,8 @@ def check_configuration(config: dict, processes: int) -> None:
     product = config["train_micro_batch_size_per_gpu"] * config["gradient_accumulation_steps"] * processes
     if config["train_batch_size"] != product:
         raise ValueError("'train_batch_size' must be rows of a pass times passes times processes")
-    if config.get("bf16", {}).get("enabled") and config.get("fp16", {}).get("enabled"):
-        raise ValueError("bf16 and fp16 exclude each other")
+    if config.get("torch_autocast", {}).get("dtype", HALVES[0]) not in HALVES:
+        raise ValueError(f"the dtype of 'torch_autocast' must be {' or '.join(HALVES)}")
 
 
 def start_engine(losing: nn.Module, optimizer, config: dict, rank: int, size: int):
@@ -101,6 +112,9 @@ def start_engine(losing: nn.Module, optimizer, config: dict, rank: int, size: in
     os.environ.setdefault("WORLD_SIZE", str(size))
     import deepspeed
 
+    if next(losing.parameters()).device.type == "cpu":
+        # sums over shared memory: compiled anew by every job, for a minute, and its processes wait by spinning
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_init_required=False, verbose=False)
     engine, optimizer, _, _ = deepspeed.initialize(model=losing, optimizer=optimizer, config=config)
     return engine, optimizer

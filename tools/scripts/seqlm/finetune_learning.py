@@ -1,0 +1,259 @@
+"""What every process of a fine-tuning does: examples, the model that is to be trained, the training.
+
+Embeddings of the model as it came, and baselines, are the work of the first process alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import loading
+from .adapters import LoraSettings, add_adapter, pissa_start
+from .examples import Examples, balanced_weights
+from .finetune_baselines import baselines
+from .finetune_inputs import Plan, Reader
+from .inference import batch_tokens, pooled_vectors, residue_values
+from .label_training import train
+from .processes import Group, member
+from .progress import Progress
+from .tasks import Head, Task, pair_width
+from .tokens import Encoded
+from .training_state import History, Settings
+
+IN_MEMORY = 1 << 30  # bytes of residue embeddings of a split; more lie in a file of the job's folder
+
+
+@dataclass
+class Learnt:
+    """What a training gave.
+
+    Attributes:
+        start: of the adapter, if that is PiSSA's.
+        predictions: of the baselines: name -> split -> (units, classes) probabilities or (units,) values.
+        trained, total: numbers of weights.
+    """
+
+    model: loading.SequenceModel
+    start: dict | None
+    sets: dict[str, Examples]
+    history: History
+    predictions: dict[str, dict[str, np.ndarray]]
+    trained: int
+    total: int
+
+
+def take_part(rank: int, plan: Plan) -> None:
+    """The work of every process but the first."""
+    with member(rank, plan.arguments, plan.scratch) as group:
+        learn(plan, group)
+
+
+def learn(plan: Plan, group: Group) -> Learnt:
+    """Train, as one of the group. The model of a process other than the first may hold a share of the weights only."""
+    arguments, device, first = plan.arguments, group.device, group.rank == 0
+    budget = batch_tokens(arguments.batch_tokens, device)
+    task = Task(arguments.task, plan.labels)
+    sets = _examples(plan, task, _second_vectors(plan, group, budget))
+    backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, device)
+    predictions = {}
+    if first:
+        _embed(plan, backbone, sets, budget)
+        print("fitting the baselines", file=sys.stderr)
+        predictions = baselines(plan, task, sets)
+    if arguments.method == "head":
+        _give_vectors(plan, sets, group)
+    else:  # the encoder changes, and its vectors with it
+        sets = {split: replace(examples, pooled=None) for split, examples in sets.items()}
+    model, start = _with_head(plan, backbone, task, sets["train"], device)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    trained = sum(parameter.numel() for parameter in named.values())
+    validation, padding = sets.get("validation"), plan.encoder.padding
+    history = train(model, sets["train"], validation, padding, settings_of(plan, device, plan.metric), group)
+    if group.shares_weights:  # put together in a model of its own
+        weights = group.whole({name: one for name, one in model.named_parameters() if name in named})
+        if first:
+            backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, torch.device("cpu"))
+            model, start = _with_head(plan, backbone, task, sets["train"], torch.device("cpu"))
+            model.load_state_dict(weights, strict=False)
+            model.eval()
+    return Learnt(model, start, sets, history, predictions, trained, total)
+
+
+def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, Examples]:
+    """Encoded sequences and truth of each split. Of pairs, all splits share one list of sequences."""
+    if plan.level == "pair":
+        encoded, places = _encode_members(plan)
+        sets = {}
+        for split in plan.splits:
+            pairs = np.asarray([(places[0][pair.first], places[1][pair.second]) for pair in plan.dataset[split]])
+            truth = task.truth([pair.label for pair in plan.dataset[split]])
+            sets[split] = Examples(task, encoded, truth, pairs=pairs, second=second)
+    else:
+        sets = {
+            split: Examples(
+                task,
+                [plan.encoder.encode(example.sequence, example.id) for example in plan.dataset[split]],
+                task.truth([example.label for example in plan.dataset[split]]),
+            )
+            for split in plan.splits
+        }
+    if plan.arguments.class_weights == "balanced" and task.labels:
+        weights = balanced_weights(task, sets["train"].truth)
+        sets["train"] = replace(sets["train"], class_weights=weights)
+    return sets
+
+
+def _encode_members(plan: Plan) -> tuple[list[Encoded], tuple[dict[str, int], dict[str, int]]]:
+    """Encoded members, and where each name's first and second member stands among them (or among the vectors of the
+    second model)."""
+    first, second = plan.members
+    encoded = [plan.encoder.encode(sequence, name) for name, sequence in first.items()]
+    places = {name: place for place, name in enumerate(first)}
+    if second is first:
+        return encoded, (places, places)
+    offset = 0 if plan.second else len(encoded)
+    if not plan.second:
+        encoded += [plan.encoder.encode(sequence, name) for name, sequence in second.items()]
+    return encoded, (places, {name: place + offset for place, name in enumerate(second)})
+
+
+def embed_members(reader: Reader, members: dict[str, str], device: torch.device, budget: int) -> torch.Tensor:
+    """Pooled vector of each sequence, (sequences, hidden), by a model that stays as it is."""
+    backbone = loading.load_backbone(reader.base.path, reader.family, torch.float32, device)
+    model = loading.SequenceModel(backbone, reader.family.hidden_size)
+    encoded = [reader.encoder.encode(sequence, name) for name, sequence in members.items()]
+    return pooled_vectors(model, encoded, reader.encoder.padding, budget, list(members))
+
+
+def _second_vectors(plan: Plan, group: Group, budget: int) -> torch.Tensor | None:
+    if not plan.second:
+        return None
+    vectors = None
+    if group.rank == 0:
+        print(f"embedding {len(plan.members[1]):,} second members with their own model", file=sys.stderr)
+        vectors = embed_members(plan.second, plan.members[1], group.device, budget).numpy()
+    return torch.from_numpy(group.given(vectors))
+
+
+def _embed(plan: Plan, backbone, sets: dict[str, Examples], budget: int) -> None:
+    """Give every split the vectors of the model as it came: for the baselines, and for a head on a frozen encoder."""
+    model = loading.SequenceModel(backbone, plan.family.hidden_size)
+    if plan.level == "pair":
+        encoded = sets["train"].encoded
+        print(f"embedding {len(encoded):,} sequences with the base model, each once", file=sys.stderr)
+        pooled = pooled_vectors(model, encoded, plan.encoder.padding, budget)
+        for split in sets:
+            sets[split].pooled = pooled
+        return
+    progress = Progress("embedding with the base model", sum(map(len, sets.values())), "sequences", lines=4)
+    done = 0
+    for split, examples in sets.items():
+        names = [example.id for example in plan.dataset[split]]
+        if plan.level == "sequence":
+            examples.pooled = pooled_vectors(model, examples.encoded, plan.encoder.padding, budget, names)
+        else:
+            examples.pooled = _residue_vectors(plan, model, examples, budget, plan.scratch / f"residues_{split}.npy")
+        done += len(examples)
+        progress(done)
+
+
+def _residue_vectors(plan: Plan, model, examples: Examples, budget: int, file: Path) -> np.ndarray:
+    """(residues, hidden), in memory or, where they are many, in a file."""
+    vectors = _room((len(examples.truth), plan.family.hidden_size), file)
+    step = 256  # proteins
+    for at in range(0, len(examples.encoded), step):
+        part = examples.encoded[at : at + step]
+        start = int(examples.starts[at])
+        values = residue_values(model, part, plan.encoder.padding, budget)
+        vectors[start : start + len(values)] = values.numpy()
+    return vectors
+
+
+def _room(shape: tuple[int, ...], file: Path) -> np.ndarray:
+    large = int(np.prod(shape)) * 4 > IN_MEMORY
+    return np.lib.format.open_memmap(file, "w+", np.float32, shape) if large else np.empty(shape, np.float32)
+
+
+def _give_vectors(plan: Plan, sets: dict[str, Examples], group: Group) -> None:
+    """The vectors that the first process has computed, for a head on a frozen encoder, to the others."""
+    if group.size == 1:
+        return
+    given = None
+    for split in ("train", "validation"):
+        if split not in sets:
+            continue
+        if given is None or plan.level != "pair":  # pairs have one list of sequences
+            vectors = None if sets[split].pooled is None else np.asarray(sets[split].pooled)
+            file = plan.scratch / f"given_{split}_{group.rank}.npy"
+            given = group.given(vectors, lambda shape, file=file: _room(shape, file))
+        sets[split].pooled = given if plan.level == "residue" else torch.from_numpy(given)
+
+
+def _with_head(plan: Plan, backbone, task: Task, examples: Examples, device: torch.device):
+    """The model to be trained, and the start of its adapter if that is PiSSA's."""
+    arguments, start = plan.arguments, None
+    torch.manual_seed(arguments.seed)
+    if arguments.method in ("lora", "dora"):
+        backbone = add_adapter(backbone, plan.family, lora_settings(plan), plan.reader.name)
+        start = pissa_start(backbone)
+    elif arguments.method == "full":
+        backbone.requires_grad_(True)
+    width, pairs = plan.family.hidden_size, None
+    if plan.level == "pair":
+        pairs = "symmetric" if plan.symmetric else "ordered"
+        width = pair_width(width, width if examples.second is None else examples.second.shape[1], pairs)
+    head = Head(
+        width,
+        task.outputs,
+        kind=arguments.head,
+        hidden=plan.family.hidden_size if arguments.head == "mlp" else 0,
+        dropout=arguments.head_dropout,
+        pairs=pairs,
+    )
+    if task.labels is None:
+        truth = examples.truth[examples.known]
+        head.shift.fill_(float(truth.mean()))
+        head.scale.fill_(float(truth.std()))
+    return loading.SequenceModel(backbone, plan.family.hidden_size, head.to(device), task), start
+
+
+def lora_settings(plan) -> LoraSettings:
+    """What was asked of an adapter, by the plan of any fine-tuning."""
+    arguments = plan.arguments
+    return LoraSettings(
+        rank=arguments.lora_rank,
+        alpha=arguments.lora_alpha,
+        dropout=arguments.lora_dropout,
+        modules=arguments.lora_modules,
+        last_layers=arguments.lora_last_layers,
+        dora=arguments.method == "dora",
+        rslora=arguments.lora_scaling == "rslora",
+        pissa=arguments.lora_start == "pissa",
+        layer_norms=arguments.train_layer_norms,
+    )
+
+
+def settings_of(plan, device: torch.device, metric: str) -> Settings:
+    """How to train, by the plan of any fine-tuning."""
+    arguments = plan.arguments
+    return Settings(
+        epochs=arguments.epochs,
+        learning_rate=arguments.learning_rate,
+        batch_size=arguments.batch_size,
+        weight_decay=arguments.weight_decay,
+        warmup=arguments.warmup,
+        schedule=arguments.schedule,
+        patience=arguments.patience,
+        metric=metric,
+        gradient_checkpointing=arguments.gradient_checkpointing and arguments.method != "head",
+        precision=loading.precision_of(arguments.precision, device, plan.family, training=True),
+        budget=batch_tokens(arguments.batch_tokens, device, training=True),
+        seed=arguments.seed,
+        zero_stage=arguments.zero_stage,
+    )

@@ -112,6 +112,10 @@ def learn_all(rank, folder, meeting):
     torch.set_num_threads(1)
     for strategy in BOTH:
         with joined(rank, 2, strategy, CPU, meeting / strategy) as group:
+            numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
+            given = group.given(numbers if rank == 0 else None)
+            assert given.dtype == np.float32 and np.array_equal(given, numbers)
+            assert group.told(["as", 1, 2.5] if rank == 0 else None) == ["as", 1, 2.5]
             for name in (name for name, case in CASES.items() if strategy in case[-1]):
                 model, history = learn(name, group)
                 weights = group.whole({key: one for key, one in model.named_parameters() if one.requires_grad})

@@ -131,18 +131,22 @@ class Group:
         distributed.broadcast(content, 0)
         return json.loads(bytes(content.cpu().numpy()))
 
-    def given(self, values: np.ndarray | None, room: Callable[[tuple[int, ...]], np.ndarray] = np.empty) -> np.ndarray:
+    def given(
+        self, values: np.ndarray | None, room: Callable[[tuple[int, ...]], np.ndarray] | None = None
+    ) -> np.ndarray:
         """The numbers that the first process has, fp32, in every process.
 
         Args:
-            room: makes the array that the others fill, of a shape.
+            room: makes the array that the others fill, of a shape; in memory if not given.
         """
         if self.size == 1:
             return values
         from torch import distributed
 
         shape = tuple(self.told(list(values.shape) if self.rank == 0 else None))
-        found = values if self.rank == 0 else room(shape)
+        found = values
+        if self.rank:
+            found = room(shape) if room else np.empty(shape, np.float32)
         rows = max(1, AT_ONCE // max(1, int(np.prod(shape[1:]))))
         for at in range(0, shape[0], rows):
             part = torch.from_numpy(np.array(found[at : at + rows], np.float32)).to(self.device)

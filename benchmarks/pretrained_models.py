@@ -43,7 +43,7 @@ SCAFFOLDS = (
 HIV = "--train {out}/examples.tsv --split-column split --class-weights balanced --metric auroc"
 # name -> model, score that decides, what makes the examples, options of finetune.py, epochs frozen and fine-tuned
 TASKS: dict[str, tuple[str, str, tuple[str, str] | None, str, int, int]] = {
-    "secondary structure": ("protein-esm-0.2m", "mcc", None, RESIDUES, 10, 5),
+    "secondary structure": ("protein-esm-0.2m", "mcc", None, RESIDUES, 4, 2),
     "dephosphorylation sites": (
         "protein-esm-0.2m", "mcc", None,
         "--train {data}/dephosphorylation/train_sequences.fasta --test {data}/dephosphorylation/test_sequences.fasta",
@@ -56,7 +56,7 @@ TASKS: dict[str, tuple[str, str, tuple[str, str] | None, str, int, int]] = {
     "promoters": ("dna-modernbert-0.2m", "mcc", None, PROMOTERS, 20, 8),
     "HIV": (
         "smiles-gpt2-0.2m", "auroc",
-        ("dataset", "--sequences {data}/molecules/hiv.csv.gz --label-column HIV_active " + SCAFFOLDS), HIV, 10, 3,
+        ("dataset", "--sequences {data}/molecules/hiv.csv.gz --label-column HIV_active " + SCAFFOLDS), HIV, 5, 2,
     ),
     "ESOL": (
         "smiles-gpt2-0.2m", "spearman",

@@ -1,6 +1,6 @@
 """The demonstration: run the dephosphorylation workflow in a local Galaxy and bring its results to demo-out/.
 
-    python deploy/demo.py                                    the embedded tiny model and synthetic sites
+    python deploy/demo.py                                    the embedded small model and synthetic sites
     python deploy/demo.py --data FOLDER --model MODEL        your own
 
 FOLDER holds a FASTA file with "train" in its name and one with "test"; one with "predict" is optional. MODEL is a
@@ -26,8 +26,8 @@ WORKFLOW = REPOSITORY / "workflows/protein-language-models/dephosphorylation-sit
 OUT = REPOSITORY / "demo-out"
 INPUTS = {"Training sequences": "train", "Test sequences": "test", "Sequences to predict": "predict"}
 EMBEDDED_DATA = REPOSITORY / "test-data"
-EMBEDDED_MODEL = "seqlm/tiny-t5"
-# A model that has learnt nothing yet needs larger steps than a trained one, for which the workflow's default is meant.
+EMBEDDED_MODEL = "seqlm/protein-esm-0.2m"
+# A small model needs larger steps than a published one, for which the workflow's default is meant.
 EMBEDDED_LEARNING_RATE = 0.003
 
 

@@ -75,7 +75,7 @@ def test_each_weakness_is_said():
     assert "neither a test nor a validation set" in text_of_warnings(sizes={"train": 400})
     assert "Only 50 sequences decide: each moves the accuracy by 2.0%" in text_of_warnings(sizes=SIZES | {"test": 50})
     assert "Only 50 sequences decide. Small" in text_of_warnings(classes=(), sizes=SIZES | {"test": 50})
-    assert "org/model is a tiny demonstration model" in text_of_warnings(demonstration=True)
+    assert "org/model has fewer weights than any published model" in text_of_warnings(demonstration=True)
     many = [f"class {number}" for number in range(20)]
     assert "Fewer than 20 sequences of class 0, class 1, class 2 and 17 more" in text_of_warnings(classes=many)
 

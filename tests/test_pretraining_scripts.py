@@ -53,8 +53,10 @@ def runs(tmp_path_factory):
         call(kind, "pretrain", "--corpus", FAMILY, *SMALL, "--architecture", kind, "--tokenizer",
              f"tokenizer-{kind}.zip", "--masking", "span", "--epochs", 1)  # fmt: skip
     for kind in ("protgpt2", "esm-mlm"):
-        call(f"lora-{kind}", "pretrain", "--corpus", FAMILY, "--model", DATA / "models" / f"tiny-{kind}", "--method",
-             "lora", "--context", 64, "--epochs", 2, "--threads", 1, "--learning-rate", 0.01)  # fmt: skip
+        adapter = ["pretrain", "--corpus", FAMILY, "--model", DATA / "models" / f"tiny-{kind}", "--method", "lora",
+                   "--context", 64, "--epochs", 2, "--threads", 1, "--learning-rate", 0.01]  # fmt: skip
+        call(f"lora-{kind}", *adapter)
+        call(f"merged-{kind}", *adapter, "--lora-output", "merged")
     call("continued", "pretrain", "--corpus", FAMILY, "--model", "whole.zip", "--epochs", 1, "--threads", 1)
     call("answers", "pretrain", "--corpus", DATA / "instructions.jsonl", "--objective", "instruction", "--model",
          DATA / "models" / "tiny-llama", "--template", "{instruction}{input}", "--epochs", 8, "--batch-size", 16,
@@ -166,6 +168,27 @@ def test_an_adapter_with_embeddings_and_head_is_read_by_peft(runs, tmp_path, nam
     found = scores(folder, f"lora-{name}")
     better = found["trained", "perplexity"] < found["before training", "perplexity"]
     assert better or name == "esm-mlm"  # which has learnt this family before
+
+
+@pytest.mark.parametrize("name", ["protgpt2", "esm-mlm"])
+def test_an_adapter_that_was_worked_into_the_model_gives_what_it_gave_beside_it(runs, tmp_path, name):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    folder, _ = runs
+    kind = AutoModelForCausalLM if name == "protgpt2" else AutoModelForMaskedLM
+    for way in ("lora", "merged"):
+        zipfile.ZipFile(folder / f"{way}-{name}.zip").extractall(tmp_path / way)
+    assert manifest(folder / f"merged-{name}.zip")["method"] == "full"
+    whole, info = kind.from_pretrained(tmp_path / "merged", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    beside = PeftModel.from_pretrained(kind.from_pretrained(DATA / "models" / f"tiny-{name}"), tmp_path / "lora")
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        expected = beside.eval()(input_ids=ids).logits
+        torch.testing.assert_close(whole.eval()(input_ids=ids).logits, expected, rtol=1e-4, atol=1e-4)
+    assert scores(folder, f"merged-{name}") == pytest.approx(scores(folder, f"lora-{name}"), rel=1e-4)
 
 
 def test_a_bundle_is_gone_on_with(runs):

@@ -97,6 +97,12 @@ def options():
         choices=["train", "keep"],
         help="whether embeddings and head are trained and saved as well",
     )
+    old.add_argument(
+        "--lora-output",
+        default="adapter",
+        choices=["adapter", "merged"],
+        help="adapter: small, needs its base model; merged: a whole model, which can be fine-tuned and taught further",
+    )
 
     objective = parser.add_argument_group("what is learnt")
     objective.add_argument(

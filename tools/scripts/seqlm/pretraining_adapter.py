@@ -52,6 +52,14 @@ def add_whole_adapter(plan: Plan, model: nn.Module) -> nn.Module:
     return get_peft_model(model, config)
 
 
+def merged(plan: Plan, model: nn.Module) -> nn.Module:
+    """The whole model with the adapter worked into its weights, as transformers' own class."""
+    model = model.merge_and_unload()
+    if plan.arguments.lora_embeddings == "train":  # the two were trained apart
+        model.config.tie_word_embeddings = False
+    return model
+
+
 def _inside(model: nn.Module, saved: list[str]) -> list[str]:
     """Layers of the head, which are trained whole and need no adapter."""
     roots = [name for name, _ in model.named_modules() if name.split(".")[-1] in saved]

@@ -39,11 +39,11 @@ SETTINGS = (
     "architecture", "objective", "method", "context", "overlap", "both_strands", "split", "gap",
     "validation_fraction", "test_fraction", "validation_pattern", "test_pattern", "held_out_letters", "masked_share",
     "masking", "span", "dropout", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_embeddings",
-    "epochs", "max_steps", "batch_size", "learning_rate", "weight_decay", "warmup", "schedule", "clip", "patience",
-    "evaluate_every", "template", "precision", "seed",
+    "lora_output", "epochs", "max_steps", "batch_size", "learning_rate", "weight_decay", "warmup", "schedule", "clip",
+    "patience", "evaluate_every", "template", "precision", "seed",
 )  # fmt: skip
 OF_MASKING = ("masked_share", "masking", "span")
-OF_LORA = ("lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_embeddings")
+OF_LORA = ("lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_embeddings", "lora_output")
 OF_CORPUS = (
     "overlap", "both_strands", "split", "gap", "held_out_letters", "validation_pattern", "test_pattern",
 )  # fmt: skip
@@ -87,6 +87,11 @@ class Plan:
     @property
     def adapted(self) -> bool:
         return self.arguments.method == "lora"
+
+    @property
+    def gives_adapter(self) -> bool:
+        """Whether the bundle holds an adapter, and not a whole model."""
+        return self.adapted and self.arguments.lora_output == "adapter"
 
     @cached_property
     def splits(self) -> list[str]:

@@ -28,12 +28,13 @@ from .inference import batch_tokens
 from .language_models import Opened, load_language_model
 from .language_training import TokenLesson
 from .manifest import write_manifest
+from .pretraining_adapter import add_whole_adapter, merged
 from .pretraining_baselines import LetterModels
 from .pretraining_checkpoint import check_tensors, state_of, write_checkpoint
 from .pretraining_inputs import INSTRUCTION, Plan, used_settings
 from .pretraining_scores import HeldOut, held_out, losses, masking_of, objective_of
 from .pretraining_split import SPLITS, TRAIN
-from .pretraining_tokens import Contexts, Store, tokenise
+from .pretraining_tokens import Contexts, Store, TokenFile, kind_of, tokenise
 from .processes import Group, member, taking_part
 from .progress import Progress
 from .resampling import Sample, Score
@@ -159,13 +160,12 @@ def read_data(plan: Plan) -> Data:
 
 def _opened(plan: Plan, target: Path) -> Store:
     with np.load(plan.scratch / "tokens.npz") as saved:
-        kind = np.uint16 if plan.family.vocabulary_size <= 1 << 16 else np.int32
         ends = np.cumsum(saved["held"][:, 1])
         lengths = {
             int(number): saved["lengths"][end - size : end]
             for (number, size), end in zip(saved["held"], ends, strict=True)
         }
-        ids = np.memmap(target, dtype=kind, mode="r")
+        ids = TokenFile(target, kind_of(plan.family.vocabulary_size))
         return Store(ids, saved["starts"], saved["document"], saved["backwards"], lengths)
 
 
@@ -185,17 +185,11 @@ def build(plan: Plan, device: torch.device) -> nn.Module:
         model = loading.load_weights(plan.family.load_language_model, plan.folder, torch.float32, device)
         model.requires_grad_(not plan.adapted)
         if plan.adapted:
-            model = _adapted(plan, model)
+            model = add_whole_adapter(plan, model)
     for name, parameter in model.named_parameters():
         if "contact_head" in name:  # ESM's, which reads attention and is no part of what is learnt here
             parameter.requires_grad_(False)
     return model
-
-
-def _adapted(plan: Plan, model: nn.Module) -> nn.Module:
-    from .pretraining_adapter import add_whole_adapter
-
-    return add_whole_adapter(plan, model)
 
 
 def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State, dict | None]:
@@ -334,10 +328,10 @@ def _scores(plan: Plan, data: Data, lost: dict) -> tuple[dict, dict]:
 def save_bundle(plan: Plan, model: nn.Module, folder: Path) -> dict:
     """Write all of the bundle but its scores into ``folder``; returns the manifest."""
     folder.mkdir()
-    if plan.adapted:
+    if plan.gives_adapter:
         save_adapter(model, folder)
     else:
-        model.save_pretrained(folder)
+        (merged(plan, model) if plan.adapted else model).save_pretrained(folder)
     for name in TOKENIZER_FILES:
         if (plan.folder / name).is_file():
             shutil.copyfile(plan.folder / name, folder / name)
@@ -349,7 +343,7 @@ def save_bundle(plan: Plan, model: nn.Module, folder: Path) -> dict:
     manifest = {
         "format": 1,
         "task": "causal-lm" if plan.causal else "masked-lm",
-        "method": "pretrain" if plan.new else arguments.method,
+        "method": "pretrain" if plan.new else "lora" if plan.gives_adapter else "full",
         "labels": None,
         "alphabet": plan.family.alphabet,
         "family": plan.family.__module__.rsplit(".", 1)[-1],

@@ -1,4 +1,4 @@
-"""A corpus as tokens in a file that is mapped into memory, and the contexts that a model learns from. Needs no torch.
+"""A corpus as tokens in a file, and the contexts that a model learns from. Needs no torch.
 
 Every part of the corpus is tokenised once, long ones in pieces; with both strands the reverse complement follows. In
 memory stays only where each context lies: 21 bytes for each.
@@ -6,8 +6,10 @@ memory stays only where each context lies: 21 bytes for each.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,23 +26,47 @@ PIECE = 10_080  # letters that are tokenised at once: a multiple of every length
 TOGETHER = 1_000_000  # letters of one call of the tokenizer
 
 
+class TokenFile:
+    """Ids of tokens in a file, read where they are asked for: pages of a file that is mapped would count as memory.
+
+    Args:
+        kind: how an id is written, ``numpy.uint16`` or ``numpy.int32``.
+    """
+
+    def __init__(self, path: Path, kind: type):
+        self.path, self.kind = path, np.dtype(kind)
+
+    @cached_property
+    def _handle(self) -> int:
+        return os.open(self.path, os.O_RDONLY)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        size = self.kind.itemsize
+        return np.frombuffer(os.pread(self._handle, (part.stop - part.start) * size, part.start * size), self.kind)
+
+
 @dataclass
 class Store:
     """All tokens one after the other.
 
     Attributes:
-        ids: (tokens,) a file mapped into memory.
+        ids: a slice of it is (tokens,), read from the file.
         starts: (strands + 1,) where each strand of each document begins.
         document: (strands,) number of the document.
         backwards: (strands,) it is the reverse complement.
         lengths: document -> (tokens,) letters of each token, for what is held out.
     """
 
-    ids: np.ndarray
+    ids: TokenFile
     starts: np.ndarray
     document: np.ndarray
     backwards: np.ndarray
     lengths: dict[int, np.ndarray]
+
+
+def kind_of(vocabulary: int) -> type:
+    """The smallest number that holds every id."""
+    return np.uint16 if vocabulary <= 1 << 16 else np.int32
 
 
 def tokenise(
@@ -57,7 +83,7 @@ def tokenise(
     Raises:
         InputError: letters that the tokenizer does not know.
     """
-    kind = np.uint16 if vocabulary <= 1 << 16 else np.int32
+    kind = kind_of(vocabulary)
     starts, document, backwards, lengths = [0], [], [], {}
     letters = int((documents.end - documents.start).sum())
     progress, done = Progress("tokenising", letters, "letters", lines=5), 0
@@ -82,8 +108,7 @@ def tokenise(
             if not strand:
                 done += int(documents.end[number] - documents.start[number])
                 progress(done)
-    ids = np.memmap(target, dtype=kind, mode="r") if starts[-1] else np.zeros(0, kind)
-    return Store(ids, np.array(starts), np.array(document), np.array(backwards), lengths)
+    return Store(TokenFile(target, kind), np.array(starts), np.array(document), np.array(backwards), lengths)
 
 
 def _strands(corpus, documents, replacements, both_strands, rules) -> Iterator[tuple[int, bool, Iterator[str]]]:

@@ -167,9 +167,9 @@ def warnings(result: Result) -> list[str]:
 
 
 def going_on(result: Result) -> list[str]:
-    base = " with its base model" if result.plan.adapted else ""
+    base = " with its base model" if result.plan.gives_adapter else ""
     lines = [f"Look at your sequences in the space of the model: give it{base} to the tool that embeds (seqlm_embed)."]
-    if not result.plan.adapted:
+    if not result.plan.gives_adapter:
         lines.append("Teach it a task: give it as base model to the tool that fine-tunes (seqlm_finetune).")
     if result.plan.causal:
         lines.append(f"Write sequences: give it{base} to the tool that generates (seqlm_generate).")

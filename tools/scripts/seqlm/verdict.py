@@ -115,8 +115,8 @@ def warnings(summary: FinetuneSummary) -> list[str]:
     found = []
     if summary.demonstration:
         found.append(
-            f"The base model {shown(summary.base_model)} is a tiny demonstration model that has learnt nothing from "
-            "nature. These scores show that the tool works; they say nothing about biology."
+            f"The base model {shown(summary.base_model)} has fewer weights than any published model, as those for "
+            "tests and demonstrations have. These scores show that the tool works; they say little about biology."
         )
     found += _split_warnings(summary)
     if summary.unit == "pair":

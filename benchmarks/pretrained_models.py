@@ -56,7 +56,7 @@ TASKS: dict[str, tuple[str, str, tuple[str, str] | None, str, int, int]] = {
     "promoters": ("dna-modernbert-0.2m", "mcc", None, PROMOTERS, 20, 8),
     "HIV": (
         "smiles-gpt2-0.2m", "auroc",
-        ("dataset", "--sequences {data}/molecules/hiv.csv.gz --label-column HIV_active " + SCAFFOLDS), HIV, 5, 2,
+        ("dataset", "--sequences {data}/molecules/hiv.csv.gz --label-column HIV_active " + SCAFFOLDS), HIV, 3, 1,
     ),
     "ESOL": (
         "smiles-gpt2-0.2m", "spearman",

@@ -101,11 +101,11 @@ def course(genome: Path, folder: Path, lines: int, turns: int) -> None:
     import numpy as np
     import torch
     from seqlm.batching import Row
-    from seqlm.language_training import next_tokens
+    from seqlm.language_training import TokenLesson
     from seqlm.pretraining_instructions import Rows
-    from seqlm.pretraining_loop import Loop, LoopSettings, State
-    from seqlm.pretraining_processes import Group
     from seqlm.sequences import read_records
+    from seqlm.training_loop import Loop
+    from seqlm.training_state import Settings
     from transformers import (
         AutoTokenizer,
         DataCollatorForLanguageModeling,
@@ -132,10 +132,10 @@ def course(genome: Path, folder: Path, lines: int, turns: int) -> None:
     )  # fmt: skip
     ours, theirs = [], []
     for _ in range(turns):
-        settings = LoopSettings(1, batch_size=batch, budget=batch * longest)
-        loop = Loop(GPT2LMHeadModel(config), rows, next_tokens, settings, None, Group())
+        settings = Settings(1, batch_size=batch, budget=batch * longest, learning_rate=5e-4)
+        loop = Loop(GPT2LMHeadModel(config), TokenLesson(rows, lengths=rows.lengths), settings)
         start = time.process_time()
-        loop.run(State())
+        loop.run()
         ours.append(tokens / (time.process_time() - start))
         with tempfile.TemporaryDirectory() as scratch:
             arguments = TrainingArguments(

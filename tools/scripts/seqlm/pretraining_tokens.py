@@ -23,7 +23,7 @@ from .tokenizer_corpus import Corpus, reverse_complement
 from .tokens import UNKNOWN, UNREAD, Encoder
 
 PIECE = 10_080  # letters that are tokenised at once: a multiple of every length of k-mers up to 10, and of codons
-TOGETHER = 1_000_000  # letters of one call of the tokenizer
+TOGETHER = 200_000  # letters of one call of the tokenizer, which takes some hundred bytes for each
 
 
 class TokenFile:

@@ -91,6 +91,24 @@ def lined(sequence: str) -> str:
     return "\n" + "".join(sequence[at : at + LINE] + "\n" for at in range(0, len(sequence), LINE))
 
 
+def new_llama(tokens: int, **special: int) -> LlamaForCausalLM:
+    """Random weights; tokens 1 and 2 begin and end a text."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=tokens,
+            hidden_size=48,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+            bos_token_id=1,
+            eos_token_id=2,
+            **special,
+        )
+    )
+
+
 def tiny_llama(folder: Path) -> None:
     """Two layers of LLaMA's kind that read one residue a token, with tokens of their own for start and end."""
     world, special = World(), ["<unk>", "<s>", "</s>", "<pad>"]
@@ -102,20 +120,7 @@ def tiny_llama(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     names = ("unk_token", "bos_token", "eos_token", "pad_token")
     write_settings(folder, "PreTrainedTokenizerFast", dict(zip(names, special, strict=True)))
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=256,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=3,
-        )
-    )
+    model = new_llama(len(vocabulary), pad_token_id=3)
 
     def batch(rng: random.Random) -> dict:
         proteins = [world.protein(rng) for _ in range(16)]

@@ -10,9 +10,8 @@ import json
 import random
 from pathlib import Path
 
-from language_data import causal_batch, save, train, write_settings
+from language_data import causal_batch, new_llama, save, train, write_settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM
 
 KINDS = ("a gene", "a promoter", "an enzyme", "a protein", "a sequence", "a pair of bases", "a CDS", "an ORF")
 SAYS = ("is read", "binds this", "is more frequent", "is near a TATA box", "ends here", "has no function", "is (x=1)")
@@ -49,19 +48,7 @@ def tiny_text_llama(folder: Path) -> None:
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     write_settings(folder, "LlamaTokenizer", {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"})
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=256,
-            bos_token_id=1,
-            eos_token_id=2,
-        )
-    )
+    model = new_llama(tokenizer.get_vocab_size())
 
     def batch(rng: random.Random) -> dict:
         return causal_batch([[*tokenizer.encode(sentence(rng)).ids, 2] for _ in range(16)], 2)

@@ -19,7 +19,7 @@ from .finetune_baselines import baselines
 from .finetune_inputs import Plan, Reader
 from .inference import batch_tokens, pooled_vectors, residue_values
 from .label_training import train
-from .processes import Group, member
+from .processes import Group
 from .progress import Progress
 from .tasks import Head, Task, pair_width
 from .tokens import Encoded
@@ -45,12 +45,6 @@ class Learnt:
     predictions: dict[str, dict[str, np.ndarray]]
     trained: int
     total: int
-
-
-def take_part(rank: int, plan: Plan) -> None:
-    """The work of every process but the first."""
-    with member(rank, plan.arguments, plan.scratch) as group:
-        learn(plan, group)
 
 
 def learn(plan: Plan, group: Group) -> Learnt:

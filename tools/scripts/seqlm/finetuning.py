@@ -17,7 +17,7 @@ from . import loading, metrics, thresholds
 from .examples import Examples
 from .finetune_bundle import read_back, save
 from .finetune_inputs import Plan
-from .finetune_learning import Learnt, learn, take_part
+from .finetune_learning import Learnt, learn
 from .inference import batch_tokens, pair_outputs, pooled_vectors, predict
 from .processes import taking_part
 from .sequences import Rules
@@ -66,7 +66,7 @@ def finetune(plan: Plan) -> Result | None:
     processes, only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    with taking_part(arguments, device, plan.scratch, take_part, (plan,)) as group:
+    with taking_part(plan, device, learn) as group:
         learnt = learn(plan, group)
     return _judge(plan, learnt, device) if group.rank == 0 else None
 

@@ -28,7 +28,7 @@ from .language_summary import AFTER, BEFORE
 from .language_training import losses, train_language_model
 from .likelihood import TokenModel
 from .manifest import write_manifest
-from .processes import Group, member, taking_part
+from .processes import Group, taking_part
 from .progress import Progress
 from .resampling import Score
 from .tokens import TOKENIZER_FILES
@@ -68,7 +68,7 @@ def finetune(plan: Plan) -> Result | None:
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     budget = batch_tokens(arguments.batch_tokens, device)
     lost = {AFTER: {}}
-    with taking_part(arguments, device, plan.scratch, take_part, (plan,)) as group:
+    with taking_part(plan, device, learn) as group:
         if group.rank == 0:
             model = TokenModel(load_language_model(plan.opened, device, arguments.precision))
             lost[BEFORE] = _losses(plan, model, budget, "reading with the base model")
@@ -104,12 +104,6 @@ class Learnt:
     history: History
     trained: int
     total: int
-
-
-def take_part(rank: int, plan: Plan) -> None:
-    """The work of every process but the first."""
-    with member(rank, plan.arguments, plan.scratch) as group:
-        learn(plan, group)
 
 
 def learn(plan: Plan, group: Group) -> Learnt:

@@ -35,7 +35,7 @@ from .pretraining_inputs import INSTRUCTION, Plan, used_settings
 from .pretraining_scores import HeldOut, held_out, losses, masking_of, objective_of
 from .pretraining_split import SPLITS, TRAIN
 from .pretraining_tokens import Contexts, Store, TokenFile, kind_of, tokenise
-from .processes import Group, member, taking_part
+from .processes import Group, taking_part
 from .progress import Progress
 from .resampling import Sample, Score
 from .tokens import TOKENIZER_FILES
@@ -102,7 +102,7 @@ def pretrain(plan: Plan) -> Result | None:
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     data = read_data(plan)
     corpus = plan.corpus and replace(plan.corpus)  # a file that is open here is none there
-    with taking_part(arguments, device, plan.scratch, take_part, (replace(plan, corpus=corpus),)) as group:
+    with taking_part(replace(plan, corpus=corpus), device, read_and_train) as group:
         before = before_training(plan, data, device) if group.rank == 0 else None
         began = time.monotonic()
         model, loop, state, weights = train(plan, data, group)
@@ -115,10 +115,9 @@ def pretrain(plan: Plan) -> Result | None:
     return judge(plan, data, model, loop, state, before, seconds, device)
 
 
-def take_part(rank: int, plan: Plan) -> None:
+def read_and_train(plan: Plan, group: Group) -> None:
     """The work of every process but the first."""
-    with member(rank, plan.arguments, plan.scratch) as group:
-        train(plan, read_data(plan), group)
+    train(plan, read_data(plan), group)
 
 
 def read_data(plan: Plan) -> Data:

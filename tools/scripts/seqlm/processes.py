@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -212,13 +211,18 @@ def _layers(model: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def taking_part(arguments: Namespace, device: torch.device, scratch: Path, work: Callable, given: tuple):
+def taking_part(plan, device: torch.device, work: Callable) -> Iterator[Group]:
     """The group that this process is one of, while it trains together. Where nobody else has started the others, this
-    one does, and each calls ``work(rank, *given)``.
+    one does, and each calls ``work(plan, group)``.
+
+    Args:
+        plan: with ``arguments`` and ``scratch``; it is sent to the others.
+        work: a function of a module.
 
     Raises:
         InputError: more processes than GPUs, or a mistake that another process has found.
     """
+    arguments, scratch = plan.arguments, plan.scratch
     if launched():
         with joined(launched_as(), launched(), arguments.strategy, device, None) as group:
             yield group
@@ -229,16 +233,17 @@ def taking_part(arguments: Namespace, device: torch.device, scratch: Path, work:
             f"each of the {size} processes needs a GPU, and this job has {torch.cuda.device_count()}; ask for fewer "
             "processes"
         )
-    with others(size, work, given, scratch), joined(0, size, arguments.strategy, device, scratch / "meeting") as group:
+    meeting = scratch / "meeting"
+    with others(size, _take_part, (plan, work), scratch), joined(0, size, arguments.strategy, device, meeting) as group:
         yield group
 
 
-@contextmanager
-def member(rank: int, arguments: Namespace, scratch: Path) -> Iterator[Group]:
-    """The group, in a process that the first one has started."""
+def _take_part(rank: int, plan, work: Callable) -> None:
+    """What every process but the first does."""
+    arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    with joined(rank, arguments.processes, arguments.strategy, device, scratch / "meeting") as group:
-        yield group
+    with joined(rank, arguments.processes, arguments.strategy, device, plan.scratch / "meeting") as group:
+        work(plan, group)
 
 
 @contextmanager

@@ -55,6 +55,17 @@ def test_equal_sequences_and_reverse_complements_are_never_torn_apart(tmp_path):
     assert (torn[:, 0] == torn[:, 1]).all() and not (torn[:, 0] == torn[:, 2]).all()
 
 
+def test_of_many_chromosomes_no_more_is_held_out_than_was_asked_for(tmp_path):
+    chromosomes = [random_dna(120_000, seed) for seed in range(12)]
+    corpus = corpus_of(tmp_path, chromosomes)
+    documents = split_corpus(corpus, options(held_out_letters=20_000), 64)
+    for split in (VALIDATION, TEST):
+        assert 15_000 <= documents.letters(split) <= 20_000
+    assert documents.letters(TRAIN) > 1_000_000
+    whole = split_corpus(corpus, options(held_out_letters=20_000, split="record"), 64)
+    assert whole.letters(TEST) == 120_000
+
+
 def test_stretches_of_one_sequence_are_a_gap_away_from_training_and_nothing_is_lost(tmp_path):
     documents = split_corpus(corpus_of(tmp_path, [random_dna(20_000)]), options(), 64)
     used = np.full(20_000, -1)

@@ -22,7 +22,7 @@ from .pretraining_split import TRAIN, Documents
 from .sequences import DNA
 from .tokenizer_corpus import Corpus, reverse_complement
 
-PART = 1 << 20  # letters counted at once
+PART = 1 << 17  # letters counted at once
 TOGETHER = 500  # hidden tokens computed at once
 
 

@@ -1,8 +1,8 @@
 """Which parts of a corpus are learnt from and which are held out, so that what is held out is no neighbour of training.
 
 By record: whole sequences or chromosomes are held out; equal ones, and with both strands their reverse complements,
-are always on the same side. Of a single long sequence, or a few: stretches spread over it are held out, and the letters
-on both sides of each are not used at all::
+are always on the same side. Of long sequences, or a few: stretches spread over them are held out, and the letters on
+both sides of each are not used at all::
 
     train … train │ gap │ held out │ gap │ train … train │ gap │ held out │ gap │ train …
 """
@@ -26,6 +26,7 @@ TRAIN, VALIDATION, TEST = range(3)
 RUN = 10  # codes for several bases in a row that part a sequence: a gap of an assembly
 STRETCHES = 10  # of each held-out set
 FEW_RECORDS = 10  # below, stretches are held out
+LONG_RECORD = 100_000  # letters; as a whole, a longer one would be more than is asked to be held out
 UNUSED = "letters beside held-out stretches, used for nothing"
 _RUNS = re.compile(rb"[^ACGT]{%d,}" % RUN)
 
@@ -77,7 +78,8 @@ def split_corpus(corpus: Corpus, arguments: Namespace, context: int) -> Document
     elif any(wanted):
         keys = _keys(corpus, arguments.both_strands and corpus.alphabet == DNA)
         lengths = np.diff(corpus.starts)
-        several = len(np.unique(keys)) >= FEW_RECORDS and lengths.max() <= corpus.letters / 2
+        longest = min(corpus.letters / 2, max(arguments.held_out_letters, LONG_RECORD))
+        several = len(np.unique(keys)) >= FEW_RECORDS and lengths.max() <= longest
         if arguments.split == "record" or (arguments.split == "auto" and several):
             shares = [min(share * corpus.letters, arguments.held_out_letters) for share in wanted]
             split, way = _by_record(keys, lengths, shares, arguments.seed)[record], "whole sequences, drawn at random"

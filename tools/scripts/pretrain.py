@@ -55,7 +55,7 @@ def options():
         "--split",
         default="auto",
         choices=["auto", "record", "stretch"],
-        help="hold out whole sequences, or stretches of long ones; auto: stretches where sequences are few, or chromosomes",
+        help="hold out whole sequences, or stretches of long ones; auto: stretches if sequences are few or chromosomes",
     )
     data.add_argument(
         "--gap", default=1000, type=number(int, 0), metavar="LETTERS", help="unused on both sides of a stretch"

@@ -25,6 +25,7 @@ from .sequences import CANONICAL, DNA, LETTERS, PROTEIN, TEXT, Record, Rules, St
 
 TOLD_FROM = 200_000  # letters at the beginning of a file from which its alphabet is told
 CERTAIN = 0.9  # share of letters that decides
+PART = 1 << 20  # letters counted at once, eight bytes for each
 UNITS = 200  # a long record is cut into stretches, so many that all letters make about this many
 LONGEST_UNIT = 100_000
 CANONICAL_LETTERS = {DNA: "ACGT", PROTEIN: "ACDEFGHIKLMNPQRSTVWY"}
@@ -84,8 +85,8 @@ class Corpus:
     def characters(self) -> str:
         """Every character that occurs, in order."""
         seen = np.zeros(256, dtype=bool)
-        for start in range(0, self.letters, 1 << 24):
-            part = self.content(start, min(start + (1 << 24), self.letters))
+        for start in range(0, self.letters, PART):
+            part = self.content(start, min(start + PART, self.letters))
             seen |= np.bincount(np.frombuffer(part, dtype=np.uint8), minlength=256) > 0
         return "".join(map(chr, np.flatnonzero(seen)))
 

@@ -17,6 +17,7 @@ from .embedding_tables import read_embeddings
 from .errors import InputError
 from .outputs import Outputs, wants_report, write_report, write_table
 from .sequences import _shown
+from .versions import versions
 
 TASK = "sequence-classification"
 # A mean of new embeddings this many training deviations away is another model's, or another way of pooling.
@@ -162,7 +163,7 @@ def _score(applied: Applied, seed: int) -> None:
 
 
 def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
-    from .classify_outputs import METRIC_COLUMNS, REPORT_COLUMNS, report_rows, versions
+    from .classify_outputs import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
     from .prediction import cells, columns
 
     classes, truth = tuple(applied.classes), {}
@@ -198,7 +199,7 @@ def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
     if wants_report(arguments):
         from .classify_apply_report import applied_report, save_figures
 
-        report = applied_report(applied, {"seed": str(arguments.seed)}, versions())
+        report = applied_report(applied, {"seed": str(arguments.seed)}, versions(PACKAGES))
         write_report(arguments, report, partial(save_figures, applied), outputs)
     for note in applied.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -13,6 +13,7 @@ from .classify_apply import Applied
 from .classify_report import BOOTSTRAP, SKLEARN, judged_figures, reading, score_table
 from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .verdict import FEW_UNITS, with_interval
+from .versions import in_one_line
 
 MOST_ROWS = 24  # classes in the table of the report
 UNSURE = 0.6  # a largest probability below is called unsure
@@ -51,7 +52,7 @@ def applied_report(applied: Applied, parameters: dict[str, str], versions: dict[
         Heading("Parameters"),
         JobParameters(parameters),
         Heading("Versions"),
-        Bullets([", ".join(f"{name} {version}" for name, version in versions.items())]),
+        Bullets([in_one_line(versions)]),
         Heading("How to cite"),
         References([SKLEARN, *([BOOTSTRAP] if applied.labels else [])]),
     )

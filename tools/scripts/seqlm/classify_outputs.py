@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__, metrics
+from . import metrics
 from .classification import TASK, Result
 from .classification_archive import KIND, table_sha256, write_archive
 from .classification_inputs import SETTINGS
 from .classification_methods import METHODS, settings_in_words
 from .outputs import Outputs, wants_report, write_report, write_table
 from .prediction import cells, columns
+from .versions import versions
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
 METRIC_COLUMNS = ["classifier", "split", "metric", "value", "low", "high", "units"]
@@ -55,7 +54,7 @@ def write(result: Result, outputs: Outputs) -> None:
     if wants_report(arguments):
         from .classify_report import save_figures, training_report
 
-        report = training_report(result, parameters(arguments), versions(), bool(arguments.output_metrics))
+        report = training_report(result, parameters(arguments), versions(PACKAGES), bool(arguments.output_metrics))
         write_report(arguments, report, partial(save_figures, result), outputs)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -81,12 +80,6 @@ def parameters(arguments: Namespace) -> dict[str, str]:
         if value not in (None, "") and not without.get(name):
             found[name.replace("_", " ")] = ", ".join(value) if isinstance(value, list) else str(value)
     return found
-
-
-def versions() -> dict[str, str]:
-    return {"seqlm": __version__, "python": platform.python_version()} | {
-        name: metadata.version(name) for name in PACKAGES
-    }
 
 
 def _predictions(result: Result) -> Iterator[list]:
@@ -145,7 +138,7 @@ def _manifest(result: Result) -> dict:
             }
             for split, scores in result.scores[result.judged].items()
         },
-        "versions": versions(),
+        "versions": versions(PACKAGES),
         "seed": arguments.seed,
         "data_sha256": table_sha256(plan.embeddings),
     }

@@ -28,7 +28,6 @@ from .report import (
     Bullets,
     DatasetTable,
     Figure,
-    Heading,
     JobParameters,
     Note,
     Paragraph,
@@ -38,6 +37,7 @@ from .report import (
     shown,
 )
 from .verdict import number, with_interval
+from .versions import in_one_line
 
 SKLEARN = ("scikit-learn: Pedregosa et al. 2011, JMLR.", "https://doi.org/10.48550/arXiv.1201.0490")
 BOOTSTRAP = ("Bootstrap intervals: Efron & Tibshirani 1993.", "https://doi.org/10.1201/9780429246593")
@@ -60,29 +60,25 @@ def training_report(
     report = Report("Classifier report")
     drawn = _figures(result)
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name][0]) for name in names if name in drawn]
 
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(result), strong=True),
         Paragraph(explanation(result)),
         Bullets(comparisons(result)),
         *(Note(text) for text in warnings(result)),
     )
-    section("Scores", *_scores(result, metrics_output), *pictures("scores"))
-    section("Choice", *([Bullets(lines)] if (lines := choice_in_words(result)) else []), *_choices(result))
-    section("Classification report", *_classes(result))
-    section("Confusion matrix", *pictures("confusion-matrix"))
-    section("ROC and precision–recall", *pictures("roc", "precision-recall"))
-    section("Data", Bullets(_data(result)))
-    section("Parameters", JobParameters(parameters))
-    section("Versions", Bullets([", ".join(f"{name} {version}" for name, version in versions.items())]))
-    section("How to cite", References(_cited(result)))
+    report.section("Scores", *_scores(result, metrics_output), *pictures("scores"))
+    report.section("Choice", *([Bullets(lines)] if (lines := choice_in_words(result)) else []), *_choices(result))
+    report.section("Classification report", *_classes(result))
+    report.section("Confusion matrix", *pictures("confusion-matrix"))
+    report.section("ROC and precision–recall", *pictures("roc", "precision-recall"))
+    report.section("Data", Bullets(_data(result)))
+    report.section("Parameters", JobParameters(parameters))
+    report.section("Versions", Bullets([in_one_line(versions)]))
+    report.section("How to cite", References(_cited(result)))
     return report
 
 

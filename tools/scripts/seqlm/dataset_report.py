@@ -5,17 +5,15 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
-from . import __version__, dataset_figures, figures
+from . import dataset_figures, figures
 from .dataset_making import Made
 from .dataset_verdict import explanation, headline, percent, warnings
 from .datasets import SPLITS
@@ -25,7 +23,6 @@ from .report import (
     Block,
     Bullets,
     Figure,
-    Heading,
     JobParameters,
     Note,
     Paragraph,
@@ -35,6 +32,7 @@ from .report import (
     shown,
 )
 from .sequences import DNA, TEXT
+from .versions import in_one_line, versions
 
 DOI = "https://doi.org/"
 CITATIONS = {
@@ -72,27 +70,23 @@ def dataset_report(made: Made) -> Report:
     """The whole report, in the order in which a reader asks."""
     report, drawn = Report("Dataset report"), _figures(made)
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     def pictures(start: str) -> list[Figure]:
         return [Figure(name, drawing.caption) for name, drawing in drawn.items() if name.startswith(start)]
 
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(made), strong=True),
         Paragraph(explanation(made)),
         *(Note(text) for text in warnings(made)),
     )
-    section("Sets", *_sets(made))
-    section("Shared with the training set", *_leakage(made), *pictures("likeness"))
-    section("Around the site", *pictures("composition"))
-    section("Lengths", *pictures("lengths"))
-    section("Changed or left out", Bullets(_changes(made)))
-    section("Parameters", JobParameters(_parameters(made)))
-    section("Versions", Bullets(_versions(made)))
-    section("How to cite", References(_citations(made)))
+    report.section("Sets", *_sets(made))
+    report.section("Shared with the training set", *_leakage(made), *pictures("likeness"))
+    report.section("Around the site", *pictures("composition"))
+    report.section("Lengths", *pictures("lengths"))
+    report.section("Changed or left out", Bullets(_changes(made)))
+    report.section("Parameters", JobParameters(_parameters(made)))
+    report.section("Versions", Bullets(_versions(made)))
+    report.section("How to cite", References(_citations(made)))
     return report
 
 
@@ -269,12 +263,11 @@ def _parameters(made: Made) -> dict[str, str]:
 
 
 def _versions(made: Made) -> list[str]:
-    versions = {"SeqLM": __version__, "Python": platform.python_version()}
-    versions |= {name: metadata.version(name) for name in ("numpy", "scipy", "matplotlib")} | made.tools
+    used = versions(("numpy", "scipy", "matplotlib")) | made.tools
     kind = {DNA: "DNA", TEXT: "molecules (SMILES)"}.get(made.plan.alphabet, "protein")
     return [
         f"Sequences read as: {kind}",
-        "Software: " + ", ".join(f"{name} {value}" for name, value in versions.items()),
+        "Software: " + in_one_line(used),
     ]
 
 

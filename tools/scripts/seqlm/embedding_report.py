@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__
 from .embedding import about
 from .embedding_inputs import Plan
 from .embedding_summary import Spread, Summary
 from .outputs import Outputs, wants_report, write_report
-from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .tokens import UNREAD
+from .versions import in_one_line, versions
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "smiles", "tokenizer", "precision", "seed")
@@ -54,31 +52,25 @@ def embedding_report(plan: Plan, summary: Summary, spread: Spread | None) -> Rep
     """The whole report, in the order in which a reader asks."""
     report = Report("Embedding report")
 
-    def section(title: str, *blocks) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(plan, summary, spread), strong=True),
         Paragraph(explanation(plan)),
         *(Note(text) for text in warnings(plan, summary, spread)),
     )
-    section("How the vectors differ", *_spread(summary, spread))
-    section("How to go on", Bullets(_next(plan)))
-    section("Sequences", Bullets(_read(plan, summary)))
+    report.section("How the vectors differ", *_spread(summary, spread))
+    report.section("How to go on", Bullets(_next(plan)))
+    report.section("Sequences", Bullets(_read(plan, summary)))
     described = about(plan)
     described["sha256"] = described["sha256"][:16] + "…"  # the whole of it stands in h5 and parquet
-    section(
+    report.section(
         "Model", Table(["Property", "Value"], [[name.replace("_", " "), value] for name, value in described.items()])
     )
     settings = {name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS}
-    section("Parameters", JobParameters(settings))
-    versions = {"seqlm": __version__, "python": platform.python_version()}
-    versions |= {package: metadata.version(package) for package in PACKAGES}
-    section("Versions", Bullets([", ".join(f"{name} {version}" for name, version in versions.items())]))
+    report.section("Parameters", JobParameters(settings))
+    report.section("Versions", Bullets([in_one_line(versions(PACKAGES))]))
     cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
-    section("How to cite", References([*cited, TRANSFORMERS]))
+    report.section("How to cite", References([*cited, TRANSFORMERS]))
     return report
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import partial
-from importlib import metadata
 
 import numpy as np
 
-from . import __version__, metrics
+from . import metrics
 from .errors import InputError
 from .evaluation import Evaluation, by_quarter, evaluate, of_proteins
 from .evaluation_inputs import Cases
 from .outputs import Outputs, wants_report, write_report, write_table
+from .versions import versions
 
 PACKAGES = ("numpy", "scipy", "matplotlib")
 SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")
@@ -114,8 +113,7 @@ def _write_report(arguments: Namespace, found: Evaluation, outputs: Outputs) -> 
             for name in SETTINGS
             if (value := getattr(arguments, name)) not in (None, "")
         },
-        versions={"seqlm": __version__, "python": platform.python_version()}
-        | {package: metadata.version(package) for package in PACKAGES},
+        versions=versions(PACKAGES),
         scores_output="scores" if arguments.output_table else None,
         tests_output="comparisons" if arguments.output_comparisons else None,
     )

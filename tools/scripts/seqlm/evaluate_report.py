@@ -22,7 +22,6 @@ from .report import (
     Bullets,
     DatasetTable,
     Figure,
-    Heading,
     JobParameters,
     Note,
     Paragraph,
@@ -31,6 +30,7 @@ from .report import (
     Table,
     shown,
 )
+from .versions import in_one_line
 
 DOI = "https://doi.org/"
 CITATIONS = {
@@ -67,33 +67,29 @@ def evaluate_report(found: Evaluation, outline: Outline) -> Report:
     report = Report("Evaluation report")
     drawn = _figures(found)
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(found), strong=True),
         Paragraph(explanation(found)),
         *([Bullets(paired(found))] if len(found.cases.models) > 1 else []),
         *(Note(text) for text in warnings(found)),
     )
-    section("Scores", *_scores(found, outline), *pictures("scores"))
-    section("Tests of the differences", *_tests(found, outline))
-    section("ROC and precision–recall", *pictures("roc", "precision-recall"))
-    section("Predicted and measured values", *pictures("predicted-measured"))
+    report.section("Scores", *_scores(found, outline), *pictures("scores"))
+    report.section("Tests of the differences", *_tests(found, outline))
+    report.section("ROC and precision–recall", *pictures("roc", "precision-recall"))
+    report.section("Predicted and measured values", *pictures("predicted-measured"))
     matrices = [name for name in drawn if name.startswith("confusion-matrix")]
-    section("Confusion matrices", *pictures(*matrices[:MOST_MATRICES]), *_more(len(matrices)))
-    section("Classes", *_classes(found), *pictures("classes"))
-    section("Proteins", *pictures("proteins"))
-    section("Calibration", *pictures("calibration"))
-    section("Data", Bullets(_data(found)))
-    section("Parameters", JobParameters(outline.parameters))
-    section("Versions", Bullets([", ".join(f"{name} {version}" for name, version in outline.versions.items())]))
-    section("How to cite", References([CITATIONS[key] for key in _cited(found)]))
+    report.section("Confusion matrices", *pictures(*matrices[:MOST_MATRICES]), *_more(len(matrices)))
+    report.section("Classes", *_classes(found), *pictures("classes"))
+    report.section("Proteins", *pictures("proteins"))
+    report.section("Calibration", *pictures("calibration"))
+    report.section("Data", Bullets(_data(found)))
+    report.section("Parameters", JobParameters(outline.parameters))
+    report.section("Versions", Bullets([in_one_line(outline.versions)]))
+    report.section("How to cite", References([CITATIONS[key] for key in _cited(found)]))
     return report
 
 

@@ -18,7 +18,6 @@ from .report import (
     Bullets,
     DatasetTable,
     Figure,
-    Heading,
     JobParameters,
     Note,
     Paragraph,
@@ -28,6 +27,7 @@ from .report import (
     shown,
 )
 from .verdict import comparisons, explanation, headline, number, warnings
+from .versions import in_one_line
 
 DOI = "https://doi.org/"
 CITATIONS = {
@@ -65,32 +65,28 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     report = Report("Fine-tuning report")
     drawn = figures_of(summary)
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(summary), strong=True),
         Paragraph(explanation(summary)),
         Bullets(comparisons(summary)),
         *(Note(text) for text in warnings(summary)),
     )
-    section("Scores", *_scores(summary, metrics_output))
-    section("Learning curves", *pictures("learning-curves"))
-    section("Confusion matrix", *pictures("confusion-matrix"))
-    section("Labels", *(_labels(summary) if summary.several else ()), *pictures("labels"))
-    section("ROC and precision–recall", *pictures("roc", "precision-recall"))
-    section("Calibration", *pictures("calibration"))
-    section("Predicted and measured values", *pictures("predicted-measured", "residuals"))
-    section("Baselines", *pictures("baselines"))
-    section("Data", *_data(summary), *pictures("lengths"))
-    section("Parameters", JobParameters(summary.parameters))
-    section("Versions and model", Bullets(_versions(summary)))
-    section(
+    report.section("Scores", *_scores(summary, metrics_output))
+    report.section("Learning curves", *pictures("learning-curves"))
+    report.section("Confusion matrix", *pictures("confusion-matrix"))
+    report.section("Labels", *(_labels(summary) if summary.several else ()), *pictures("labels"))
+    report.section("ROC and precision–recall", *pictures("roc", "precision-recall"))
+    report.section("Calibration", *pictures("calibration"))
+    report.section("Predicted and measured values", *pictures("predicted-measured", "residuals"))
+    report.section("Baselines", *pictures("baselines"))
+    report.section("Data", *_data(summary), *pictures("lengths"))
+    report.section("Parameters", JobParameters(summary.parameters))
+    report.section("Versions and model", Bullets(_versions(summary)))
+    report.section(
         "How to cite",
         Paragraph("If these results go into a paper, please cite what made them."),
         References([CITATIONS[key] for key in CITATIONS if key in {*summary.citations, *_methods(summary)}]),
@@ -306,6 +302,6 @@ def _versions(summary: FinetuneSummary) -> list[str]:
         ("Weights trained", f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})"),
         ("Seed", str(summary.seed)),
         ("SHA-256 of the data", summary.data_sha256),
-        ("Software", ", ".join(f"{name} {version}" for name, version in summary.versions.items())),
+        ("Software", in_one_line(summary.versions)),
     ]
     return [f"{name}: {shown(value, 300)}" for name, value in lines if value]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
-
-from . import __version__
 from .duplicates import Duplicate
 from .generation import REFERENCE, SHUFFLED, WRITTEN, Result
 from .generation_inputs import Plan
 from .properties import NO
-from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .resampling import Score
 from .sequences import DNA, LETTERS, PROTEIN
+from .versions import in_one_line, versions
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (
@@ -39,32 +36,26 @@ def generation_report(plan: Plan, result: Result, drawn: set[str]) -> Report:
     """
     report = Report("Generation report")
 
-    def section(title: str, *blocks) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(plan, result), strong=True),
         Paragraph(explanation(plan, result)),
         *(Note(text) for text in warnings(plan, result)),
     )
-    section("The best", _best(plan, result))
-    section("How probable they are to the model", *_probable(plan, result, drawn))
-    section("How new they are", *_new(plan, result))
-    section("What they are like", *_like(plan, result, drawn))
-    section("How to go on", Bullets(_next(plan)))
-    section("How they were written", Bullets(_how(plan, result)))
-    section(
+    report.section("The best", _best(plan, result))
+    report.section("How probable they are to the model", *_probable(plan, result, drawn))
+    report.section("How new they are", *_new(plan, result))
+    report.section("What they are like", *_like(plan, result, drawn))
+    report.section("How to go on", Bullets(_next(plan)))
+    report.section("How they were written", Bullets(_how(plan, result)))
+    report.section(
         "Parameters", JobParameters({name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS})
     )
-    versions = {"seqlm": __version__, "python": platform.python_version()}
-    versions |= {package: metadata.version(package) for package in PACKAGES}
     programs = [result.found.method] if result.found.method else []
-    section("Versions", Bullets([", ".join([*(f"{name} {version}" for name, version in versions.items()), *programs])]))
+    report.section("Versions", Bullets([", ".join([in_one_line(versions(PACKAGES)), *programs])]))
     cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
     cited += [MMSEQS, BIOPYTHON] if plan.alphabet in LETTERS else [RDKIT]
-    section("How to cite", References([*cited, TRANSFORMERS]))
+    report.section("How to cite", References([*cited, TRANSFORMERS]))
     return report
 
 

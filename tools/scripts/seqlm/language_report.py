@@ -22,7 +22,6 @@ from .report import (
     Bullets,
     DatasetTable,
     Figure,
-    Heading,
     JobParameters,
     Note,
     Paragraph,
@@ -32,6 +31,7 @@ from .report import (
     shown,
 )
 from .resampling import Score
+from .versions import in_one_line
 
 
 def language_report(summary: LanguageSummary, *, metrics_output: str | None = None) -> Report:
@@ -46,28 +46,25 @@ def language_report(summary: LanguageSummary, *, metrics_output: str | None = No
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    sections: dict[str, Sequence[Block]] = {
-        "Verdict": [
-            Paragraph(headline(summary), strong=True),
-            Paragraph(explanation(summary)),
-            Bullets(comparisons(summary)),
-            *(Note(text) for text in warnings(summary)),
-        ],
-        "Scores": [*_scores(summary, metrics_output), *pictures("baselines")],
-        "Learning curves": pictures("learning-curves"),
-        "Sequences before and after": pictures("before-after"),
-        "How to go on": [Bullets(going_on(summary))],
-        "Data": [*_data(summary), *pictures("lengths")],
-        "Parameters": [JobParameters(summary.parameters)],
-        "Versions and model": [Bullets(_versions(summary))],
-        "How to cite": [
-            Paragraph("If these results go into a paper, please cite what made them."),
-            References([CITATIONS[key] for key in CITATIONS if key in summary.citations]),
-        ],
-    }
-    for title, blocks in sections.items():
-        if blocks:
-            report.add(Heading(title), *blocks)
+    report.section(
+        "Verdict",
+        Paragraph(headline(summary), strong=True),
+        Paragraph(explanation(summary)),
+        Bullets(comparisons(summary)),
+        *(Note(text) for text in warnings(summary)),
+    )
+    report.section("Scores", *_scores(summary, metrics_output), *pictures("baselines"))
+    report.section("Learning curves", *pictures("learning-curves"))
+    report.section("Sequences before and after", *pictures("before-after"))
+    report.section("How to go on", Bullets(going_on(summary)))
+    report.section("Data", *_data(summary), *pictures("lengths"))
+    report.section("Parameters", JobParameters(summary.parameters))
+    report.section("Versions and model", Bullets(_versions(summary)))
+    report.section(
+        "How to cite",
+        Paragraph("If these results go into a paper, please cite what made them."),
+        References([CITATIONS[key] for key in CITATIONS if key in summary.citations]),
+    )
     return report
 
 
@@ -142,6 +139,6 @@ def _versions(summary: LanguageSummary) -> list[str]:
         ("Weights trained", f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})"),
         ("Seed", str(summary.seed)),
         ("SHA-256 of the data", summary.data_sha256),
-        ("Software", ", ".join(f"{name} {version}" for name, version in summary.versions.items())),
+        ("Software", in_one_line(summary.versions)),
     ]
     return [f"{name}: {shown(value, 300)}" for name, value in lines if value]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
-from . import __version__
 from .outputs import Outputs, wants_report, write_report, write_table
 from .plot_inputs import OUTCOMES, Points
 from .plot_verdict import Plot, headline
 from .projection import METHODS, prepared, project, spread_of
 from .projection_scores import score_classes, score_pictures, score_values
+from .versions import versions
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
 SETTINGS = (
@@ -138,8 +136,7 @@ def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) ->
             if (value := getattr(arguments, name)) not in (None, "")
             and OF_METHOD.get(name, arguments.method) == arguments.method
         },
-        versions={"seqlm": __version__, "python": platform.python_version()}
-        | {package: metadata.version(package) for package in (*PACKAGES, *used)},
+        versions=versions((*PACKAGES, *used)),
     )
     report = plot_report.plot_report(found, outline)
     write_report(arguments, report, partial(plot_report.save_figures, found), outputs)

@@ -20,7 +20,8 @@ from .plot_inputs import OUTCOMES
 from .plot_verdict import Plot, differences, explanation, headline, warnings
 from .projection import METHODS
 from .projection_scores import LABELS, PICTURE_METRICS, Scores
-from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Block, Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .versions import in_one_line
 
 DOI = "https://doi.org/"
 CITATIONS = {
@@ -72,26 +73,22 @@ def plot_report(found: Plot, outline: Outline) -> Report:
     """The whole report, in the order in which a reader asks."""
     report = Report("Plot of embeddings")
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(found), strong=True),
         Paragraph(explanation(found)),
         *([Bullets(lines)] if (lines := differences(found)) else []),
         *(Note(text) for text in warnings(found)),
     )
-    section("Picture", Figure("projection", _caption(found)))
-    section("Scores", *_scores(found))
-    section("Classes", *_classes(found))
-    section("How the picture was made", Bullets(_making(found)), *_kept(found))
-    section("Data", Bullets(_data(found)))
-    section("Parameters", JobParameters(outline.parameters))
-    section("Versions", Bullets([", ".join(f"{name} {version}" for name, version in outline.versions.items())]))
+    report.section("Picture", Figure("projection", _caption(found)))
+    report.section("Scores", *_scores(found))
+    report.section("Classes", *_classes(found))
+    report.section("How the picture was made", Bullets(_making(found)), *_kept(found))
+    report.section("Data", Bullets(_data(found)))
+    report.section("Parameters", JobParameters(outline.parameters))
+    report.section("Versions", Bullets([in_one_line(outline.versions)]))
     cited = [found.method, *(["silhouette"] if found.points.codes is not None else []), "trust", "bootstrap"]
-    section("How to cite", References([CITATIONS[key] for key in cited]))
+    report.section("How to cite", References([CITATIONS[key] for key in cited]))
     return report
 
 

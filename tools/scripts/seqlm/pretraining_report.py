@@ -22,7 +22,6 @@ from .report import (
     Bullets,
     DatasetTable,
     Figure,
-    Heading,
     JobParameters,
     Note,
     Paragraph,
@@ -32,6 +31,7 @@ from .report import (
     shown,
 )
 from .resampling import Score
+from .versions import in_one_line
 
 DOI = "https://doi.org/"
 METHODS = {
@@ -59,28 +59,25 @@ def pretraining_report(result: Result, *, metrics_output: str | None = None) -> 
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    sections: dict[str, Sequence[Block]] = {
-        "Verdict": [
-            Paragraph(headline(result), strong=True),
-            *([Paragraph(text)] if (text := explanation(result)) else []),
-            *([Bullets(lines)] if (lines := comparisons(result)) else []),
-            *(Note(text) for text in warnings(result)),
-        ],
-        "Answers": _answers(result),
-        "Scores": [*_scores(result, metrics_output), *pictures("baselines")],
-        "Learning curves": pictures("learning-curves"),
-        "How to go on": [Bullets(going_on(result))],
-        "Data": _data(result),
-        "Parameters": [JobParameters(_parameters(result))],
-        "Versions and model": [Bullets(_versions(result))],
-        "How to cite": [
-            Paragraph("If these results go into a paper, please cite what made them."),
-            References(_citations(result)),
-        ],
-    }
-    for title, blocks in sections.items():
-        if blocks:
-            report.add(Heading(title), *blocks)
+    report.section(
+        "Verdict",
+        Paragraph(headline(result), strong=True),
+        *([Paragraph(text)] if (text := explanation(result)) else []),
+        *([Bullets(lines)] if (lines := comparisons(result)) else []),
+        *(Note(text) for text in warnings(result)),
+    )
+    report.section("Answers", *_answers(result))
+    report.section("Scores", *_scores(result, metrics_output), *pictures("baselines"))
+    report.section("Learning curves", *pictures("learning-curves"))
+    report.section("How to go on", Bullets(going_on(result)))
+    report.section("Data", *_data(result))
+    report.section("Parameters", JobParameters(_parameters(result)))
+    report.section("Versions and model", Bullets(_versions(result)))
+    report.section(
+        "How to cite",
+        Paragraph("If these results go into a paper, please cite what made them."),
+        References(_citations(result)),
+    )
     return report
 
 
@@ -235,7 +232,7 @@ def _versions(result: Result) -> list[str]:
         ),
         ("Seed", str(plan.arguments.seed)),
         ("SHA-256 of the data", plan.sha256[:16] + "…"),
-        ("Software", ", ".join(f"{name} {version}" for name, version in result.manifest["versions"].items())),
+        ("Software", in_one_line(result.manifest["versions"])),
     ]
     return [f"{name}: {shown(value, 300)}" for name, value in lines if value]
 

@@ -100,6 +100,11 @@ class Report:
     def add(self, *blocks: Block) -> None:
         self.blocks.extend(blocks)
 
+    def section(self, title: str, *blocks: Block) -> None:
+        """Blocks under a heading; nothing if there are none."""
+        if blocks:
+            self.add(Heading(title), *blocks)
+
     def figures(self) -> list[str]:
         """Names of the figures shown, without their ending."""
         return [block.name for block in self.blocks if isinstance(block, Figure)]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__
 from .outputs import Outputs, wants_report, write_report
-from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .score_baselines import MEANINGS, Correlation, Correlations
 from .score_inputs import MASKED, ONE_PASS, PSEUDO, RATIO, SEQUENCES, WILD_TYPE, Plan
 from .score_sequences import SequenceScores
 from .score_summary import Effects, Position, ScanSummary, Summary, mean
 from .score_verdict import explanation, headline, less_bits, number, trust, with_interval
 from .sequences import PROTEIN
+from .versions import in_one_line, versions
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("method", "first_position", "max_perplexity", "keep_best", "precision", "seed")
@@ -90,27 +88,21 @@ def score_report(plan: Plan, summary: Summary) -> Report:
     """The whole report, in the order in which a reader asks."""
     report = Report("Score report")
 
-    def section(title: str, *blocks) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
-    section("Verdict", Paragraph(headline(plan, summary), strong=True), Paragraph(explanation(plan)))
+    report.section("Verdict", Paragraph(headline(plan, summary), strong=True), Paragraph(explanation(plan)))
     notes = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
-    section("What can be trusted", *(Note(text) for text in (*trust(plan, summary), *notes)))
+    report.section("What can be trusted", *(Note(text) for text in (*trust(plan, summary), *notes)))
     if summary.sequences:
-        section("Perplexities", *_perplexities(plan, summary.sequences))
+        report.section("Perplexities", *_perplexities(plan, summary.sequences))
     if summary.scan:
-        section("Substitutions", *_scan(plan, summary.scan))
+        report.section("Substitutions", *_scan(plan, summary.scan))
     if summary.effects:
-        section("Variants", *_variants(plan, summary.effects))
-    section("How it was computed", Bullets(_computed(plan, summary)))
-    section("Model", Table(["Property", "Value"], _model(plan)))
+        report.section("Variants", *_variants(plan, summary.effects))
+    report.section("How it was computed", Bullets(_computed(plan, summary)))
+    report.section("Model", Table(["Property", "Value"], _model(plan)))
     settings = {name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS}
-    section("Parameters", JobParameters(settings))
-    versions = {"seqlm": __version__, "python": platform.python_version()}
-    versions |= {package: metadata.version(package) for package in PACKAGES}
-    section("Versions", Bullets([", ".join(f"{name} {version}" for name, version in versions.items())]))
-    section("How to cite", References(_cited(plan)))
+    report.section("Parameters", JobParameters(settings))
+    report.section("Versions", Bullets([in_one_line(versions(PACKAGES))]))
+    report.section("How to cite", References(_cited(plan)))
     return report
 
 

@@ -5,17 +5,16 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-from . import __version__, tokenizer_figures
+from . import tokenizer_figures
 from .figure_style import save
-from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Block, Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .sequences import CANONICAL, LETTERS
 from .tokenizer_inspection import Inspection
 from .tokenizer_verdict import changes, headline, notes, share, words
+from .versions import in_one_line, versions
 
 DOI = "https://doi.org/"
 MOST_USED = 10
@@ -27,31 +26,27 @@ def tokenizer_report(found: Inspection) -> Report:
     """The whole report, in the order in which a reader asks."""
     report = Report("Tokens report")
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     arguments = found.plan.arguments
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(found), strong=True),
         Paragraph(_explanation(found)),
         *(Note(text) for text in notes(found)),
     )
-    section("The first sequences, token by token", Figure("tokens", _caption(found)))
-    section("Repaired and as published", *_side_by_side(found))
-    section(
+    report.section("The first sequences, token by token", Figure("tokens", _caption(found)))
+    report.section("Repaired and as published", *_side_by_side(found))
+    report.section(
         "In numbers",
         Table(["what", "number"], _numbers(found)),
         Figure("lengths", "How long tokens and sequences are."),
     )
-    section("Tokens used most", _most_used(found))
-    section("Changed on the way", *([Bullets(lines)] if (lines := changes(found)) else []))
+    report.section("Tokens used most", _most_used(found))
+    report.section("Changed on the way", *([Bullets(lines)] if (lines := changes(found)) else []))
     parameters = {"model": found.plan.name} | {name: str(getattr(arguments, name)) for name in SETTINGS}
-    section("Parameters", JobParameters(parameters))
-    section("Versions", Bullets([f"{name} {version}" for name, version in _versions(found).items()]))
+    report.section("Parameters", JobParameters(parameters))
+    report.section("Versions", Bullets([in_one_line(_versions(found))]))
     if citations := _citations(found):
-        section("How to cite", References(citations))
+        report.section("How to cite", References(citations))
     return report
 
 
@@ -150,11 +145,8 @@ def _most_used(found: Inspection) -> Table:
 
 
 def _versions(found: Inspection) -> dict[str, str]:
-    versions = {"seqlm": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        if package != "rdkit" or found.plan.family.alphabet == CANONICAL:
-            versions[package] = metadata.version(package)
-    return versions
+    molecules = found.plan.family.alphabet == CANONICAL
+    return versions(package for package in PACKAGES if package != "rdkit" or molecules)
 
 
 def _citations(found: Inspection) -> list[tuple[str, str]]:

@@ -5,17 +5,15 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
-from . import __version__, tokenizer_training_figures
+from . import tokenizer_training_figures
 from .figure_style import save
 from .outputs import Outputs, wants_report, write_report, write_table
-from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Block, Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .resampling import Score
 from .special_tokens import STYLES
 from .tokenizer_algorithms import LEARNT
@@ -35,6 +33,7 @@ from .tokenizer_training import (
     vocabulary_rows,
 )
 from .tokenizer_verdict import WORDS, share
+from .versions import in_one_line, versions
 
 DOI = "https://doi.org/"
 CITED = {
@@ -68,38 +67,33 @@ def write(trained: Trained, outputs: Outputs) -> None:
 def training_report(trained: Trained) -> Report:
     report = Report("Tokenizer report")
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     arguments = trained.plan.arguments
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(trained), strong=True),
         Paragraph(_explanation(trained)),
         *(Note(text) for text in notes(trained)),
     )
     letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
-    section(
+    report.section(
         "Beside others, on the same sequences",
         comparison_table(trained.measured, trained.scores, letter),
         Figure("compared", _caption(trained, letter)),
     )
-    section(
+    report.section(
         "The vocabulary",
         Table(["what", "number"], _numbers(trained)),
         Figure("lengths", f"Left: tokens of each length in the vocabulary. Right: in the {letter}s that were read."),
         *_tokens(trained),
     )
-    section("How to go on", Bullets(_next(trained)))
-    section("Changed on the way", *([Bullets(lines)] if (lines := changes(trained)) else []))
+    report.section("How to go on", Bullets(_next(trained)))
+    report.section("Changed on the way", *([Bullets(lines)] if (lines := changes(trained)) else []))
     parameters = {name: str(getattr(arguments, name)) for name in ("algorithm", "special_tokens", *SETTINGS, "seed")}
-    section("Parameters", JobParameters(parameters))
-    versions = {"seqlm": __version__, "python": platform.python_version()}
-    versions |= {name: metadata.version(name) for name in ("tokenizers", "numpy", "scipy", "matplotlib")}
-    section("Versions", Bullets([f"{name} {version}" for name, version in versions.items()]))
+    report.section("Parameters", JobParameters(parameters))
+    used = versions(("tokenizers", "numpy", "scipy", "matplotlib"))
+    report.section("Versions", Bullets([in_one_line(used)]))
     if cited := CITED.get(arguments.algorithm):
-        section("How to cite", References(cited))
+        report.section("How to cite", References(cited))
     return report
 
 

@@ -5,23 +5,22 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-import platform
 import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__, tokenizer_training_figures
+from . import tokenizer_training_figures
 from .extended_tokenizer import MERGES
 from .figure_style import save
 from .outputs import Outputs, wants_report, write_report, write_table
-from .report import Block, Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 from .tokenizer_training_report import comparison_table
 from .tokenizer_verdict import WORDS
+from .versions import in_one_line, versions
 from .vocabulary_extension import COLUMNS, SETTINGS, Extended, notes, token_rows
 
 SHOWN = 10
@@ -44,32 +43,27 @@ def write(found: Extended, outputs: Outputs) -> None:
 def extension_report(found: Extended) -> Report:
     report = Report("Vocabulary report")
 
-    def section(title: str, *blocks: Block) -> None:
-        if blocks:
-            report.add(Heading(title), *blocks)
-
     arguments, letter = found.plan.arguments, _letter(found)
-    section(
+    report.section(
         "Verdict",
         Paragraph(headline(found), strong=True),
         Paragraph(_explanation(found)),
         *(Note(text) for text in notes(found)),
     )
-    section(
+    report.section(
         "Before and after, on the same sequences",
         comparison_table(found.measured, found.scores, letter),
         Figure("lengths", f"Left: new tokens of each length. Right: {letter}s of the tokens that were read."),
     )
-    section("What has changed", Table(["what", "number"], _numbers(found)))
-    section("New tokens that are used most", _most_used(found))
-    section("How to go on", Bullets(_next(found)))
-    section("Changed on the way", *([Bullets(lines)] if (lines := _changes(found)) else []))
+    report.section("What has changed", Table(["what", "number"], _numbers(found)))
+    report.section("New tokens that are used most", _most_used(found))
+    report.section("How to go on", Bullets(_next(found)))
+    report.section("Changed on the way", *([Bullets(lines)] if (lines := _changes(found)) else []))
     parameters = {"model": found.plan.name} | {name: str(getattr(arguments, name)) for name in (*SETTINGS, "seed")}
-    section("Parameters", JobParameters(parameters))
-    packages = {name: metadata.version(name) for name in ("tokenizers", "transformers", "numpy", "matplotlib")}
-    packages |= {"seqlm": __version__, "python": platform.python_version()}
-    section("Versions", Bullets([f"{name} {version}" for name, version in packages.items()]))
-    section(
+    report.section("Parameters", JobParameters(parameters))
+    found_versions = versions(("tokenizers", "transformers", "numpy", "matplotlib"))
+    report.section("Versions", Bullets([in_one_line(found_versions)]))
+    report.section(
         "How to cite",
         References([("Byte-pair encoding of words: Sennrich et al. 2016.", "https://doi.org/10.18653/v1/P16-1162")]),
     )

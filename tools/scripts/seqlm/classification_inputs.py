@@ -16,7 +16,7 @@ from .embedding_columns import Embeddings
 from .embedding_labels import Labels, named_columns, read_labels
 from .embedding_tables import read_embeddings
 from .errors import InputError
-from .sequences import _shown
+from .sequences import quoted
 
 CHOOSING_FOLDS = 5  # within the training set, where it has to choose
 MOST_FOR_KERNEL = 50_000  # training examples of an RBF machine: its time grows with their square
@@ -153,8 +153,8 @@ def _positive_last(names: list[str], truth: np.ndarray, positive: str | None) ->
         raise InputError(f"a positive label is for two classes, and there are {len(names)}; leave it empty")
     if positive not in names:
         raise InputError(
-            f"no sequence has the positive label '{_shown(positive)}'; the labels are "
-            f"{' and '.join(map(_shown, names))}"
+            f"no sequence has the positive label '{quoted(positive)}'; the labels are "
+            f"{' and '.join(map(quoted, names))}"
         )
     return (names, truth) if names[1] == positive else (names[::-1], 1 - truth)
 
@@ -162,7 +162,7 @@ def _positive_last(names: list[str], truth: np.ndarray, positive: str | None) ->
 def _check_classes(plan: Plan) -> None:
     names, counts = plan.classes, np.bincount(plan.truth)
     if len(names) < 2:
-        raise InputError(f"all sequences have the label '{_shown(names[0])}'; two classes are needed")
+        raise InputError(f"all sequences have the label '{quoted(names[0])}'; two classes are needed")
     if len(names) > MOST_CLASSES or len(names) > len(plan.truth) / 2:
         raise InputError(
             f"{len(names):,} different labels for {len(plan.truth):,} sequences; is the label a number or a name? "
@@ -171,7 +171,7 @@ def _check_classes(plan: Plan) -> None:
     if plan.labels.splits is None and (counts == 1).any():
         alone = names[int(np.argmax(counts == 1))]
         raise InputError(
-            f"the class '{_shown(alone)}' has one sequence, too few to be both learnt and tested; add sequences, drop "
+            f"the class '{quoted(alone)}' has one sequence, too few to be both learnt and tested; add sequences, drop "
             "the class, or give the sets yourself"
         )
 
@@ -234,8 +234,8 @@ def _given(plan: Plan) -> None:
         for place in places.tolist():
             if plan.truth[place] not in known:
                 raise InputError(
-                    f"the {name} set has the label '{_shown(plan.classes[plan.truth[place]])}' "
-                    f"('{_shown(plan.ids[place])}'), which no training sequence has; give such sequences, or leave "
+                    f"the {name} set has the label '{quoted(plan.classes[plan.truth[place]])}' "
+                    f"('{quoted(plan.ids[place])}'), which no training sequence has; give such sequences, or leave "
                     "it out"
                 )
     learnt = plan.splits["train"]
@@ -289,7 +289,7 @@ def _draw_folds(plan: Plan) -> None:
     if counts.min() < folds:
         rare = plan.classes[int(counts.argmin())]
         plan.notes.append(
-            f"The class '{_shown(rare)}' has {counts.min()} sequences, so not every one of the {folds} folds tests it."
+            f"The class '{quoted(rare)}' has {counts.min()} sequences, so not every one of the {folds} folds tests it."
         )
     fold_of = np.zeros(len(first), dtype=np.int64)
     divider = StratifiedKFold(folds, shuffle=True, random_state=plan.arguments.seed)
@@ -313,7 +313,7 @@ def _check_strata(plan: Plan, strata: np.ndarray) -> None:
     if counts.min() < 2:
         rare = plan.classes[int(counts.argmin())]
         raise InputError(
-            f"the class '{_shown(rare)}' has {counts.min()} different embedding{'s' * (counts.min() != 1)}, "
+            f"the class '{quoted(rare)}' has {counts.min()} different embedding{'s' * (counts.min() != 1)}, "
             "too few to be "
             "both learnt and tested; add sequences, drop the class, or give the sets yourself"
         )
@@ -336,7 +336,7 @@ def _check_training(plan: Plan) -> None:
         wanted = (4 if inside else 2) if machines else 2 if inside else 1
         if len(counts) < 2:
             raise InputError(
-                f"all training sequences have the label '{_shown(plan.classes[rare])}'; two classes are needed"
+                f"all training sequences have the label '{quoted(plan.classes[rare])}'; two classes are needed"
             )
         if least < wanted:
             why = (
@@ -345,7 +345,7 @@ def _check_training(plan: Plan) -> None:
                 else "choosing among classifiers needs"
             )
             raise InputError(
-                f"the class '{_shown(plan.classes[rare])}' has {least} training sequence{'s' * (least != 1)}, "
+                f"the class '{quoted(plan.classes[rare])}' has {least} training sequence{'s' * (least != 1)}, "
                 f"and {why} "
                 f"{wanted} of each class; add sequences, drop the class, or choose one other classifier without "
                 "a search"

@@ -21,7 +21,7 @@ from . import strict_json
 from .archive_entries import GIB, MIB, Limits, damage_named, listed
 from .classification_checks import CLASSES, check_branches, check_pipeline
 from .errors import InputError
-from .sequences import _shown
+from .sequences import quoted
 
 NUMBERS = frozenset({"ndarray", "float32", "float64", "int32", "int64", "uint32", "uint64"})
 # loader of skops -> the classes that it may make
@@ -142,14 +142,14 @@ def load(path: Path, method: str, settings: dict, features: int, classes: int, b
         raise
     except Exception as problem:  # whatever scikit-learn says to objects that were put together by hand
         raise InputError(
-            f"{path.name} holds no classifier that works ({_shown(str(problem), 100)}); train it again"
+            f"{path.name} holds no classifier that works ({quoted(str(problem), 100)}); train it again"
         ) from None
     return made
 
 
 def _refused(path: Path, what: str) -> InputError:
     return InputError(
-        f"{path.name} holds '{_shown(what, 80)}', which is no part of a classifier that this tool trains; such a file "
+        f"{path.name} holds '{quoted(what, 80)}', which is no part of a classifier that this tool trains; such a file "
         "can run code, so it is not opened"
     )
 

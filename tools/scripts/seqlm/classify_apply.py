@@ -16,7 +16,7 @@ from .embedding_labels import Labels, named_columns, read_labels
 from .embedding_tables import read_embeddings
 from .errors import InputError
 from .outputs import Outputs, wants_report, write_report, write_table
-from .sequences import _shown
+from .sequences import quoted
 from .versions import versions
 
 TASK = "sequence-classification"
@@ -112,8 +112,8 @@ def _check_columns(embeddings: Embeddings, manifest: dict, model: str) -> None:
     if given != wanted:
         other = next(place for place, name in enumerate(given) if name != wanted[place])
         raise InputError(
-            f"{embeddings.name} has '{_shown(given[other])}' where {model} was trained on "
-            f"'{_shown(wanted[other])}'; give the "
+            f"{embeddings.name} has '{quoted(given[other])}' where {model} was trained on "
+            f"'{quoted(wanted[other])}'; give the "
             "same columns in the same order"
         )
 
@@ -123,9 +123,9 @@ def _truth(labels: Labels, classes: list[str], embeddings: Embeddings, model: st
     for row, text in zip(labels.rows.tolist(), labels.texts, strict=True):
         if text not in place:
             raise InputError(
-                f"{labels.source}: '{_shown(embeddings.ids[row])}' has the label '{_shown(text)}', which "
+                f"{labels.source}: '{quoted(embeddings.ids[row])}' has the label '{quoted(text)}', which "
                 f"{model} does not know; "
-                f"it tells {_shown(', '.join(classes), 100)} apart"
+                f"it tells {quoted(', '.join(classes), 100)} apart"
             )
     return np.array([place[text] for text in labels.texts], dtype=np.int64)
 

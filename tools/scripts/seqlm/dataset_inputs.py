@@ -16,8 +16,8 @@ from .sequences import (
     TEXT,
     Record,
     Rules,
-    _shown,
     clean,
+    quoted,
     read_records,
     read_table,
     sequence_format,
@@ -125,10 +125,10 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
         ),
     )
     if arguments.positive_label == arguments.negative_label:
-        raise InputError(f"positives and negatives cannot both have the label '{_shown(arguments.positive_label)}'")
+        raise InputError(f"positives and negatives cannot both have the label '{quoted(arguments.positive_label)}'")
     letters = LETTERS[source.alphabet]
     if arguments.padding != "-" and (len(arguments.padding) != 1 or arguments.padding not in letters):
-        raise InputError(f"'{_shown(arguments.padding)}' cannot fill up a window; use X, - or a letter of {letters}")
+        raise InputError(f"'{quoted(arguments.padding)}' cannot fill up a window; use X, - or a letter of {letters}")
     options = WindowOptions(
         length=length,
         padding=arguments.padding,
@@ -169,7 +169,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     ):
         if record.id in seen:
             raise InputError(
-                f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has the same id as the record on "
+                f"{path.name}: record '{quoted(record.id)}' (line {record.line}) has the same id as the record on "
                 f"line {seen[record.id]}; ids must be unique"
             )
         seen[record.id] = record.line
@@ -179,7 +179,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
         records.append(record)
     plan.alphabet = _alphabet(arguments, records)
     for record in records:
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         plan.entries.append(
             Entry(
                 id=record.id,
@@ -216,7 +216,7 @@ def _label_reader(arguments: Namespace, path: Path, format: str) -> Callable[[Re
             found = pattern.search(record.header)
             if not found or not found.group(1):
                 raise InputError(
-                    f"{where} has no label: the pattern '{_shown(pattern.pattern)}' is not in its header; "
+                    f"{where} has no label: the pattern '{quoted(pattern.pattern)}' is not in its header; "
                     "mend the pattern, or say that there are no labels"
                 )
             return found.group(1)
@@ -227,7 +227,7 @@ def _label_reader(arguments: Namespace, path: Path, format: str) -> Callable[[Re
 
     def in_column(record: Record, where: str) -> str:
         if not record.fields[at]:
-            raise InputError(f"{where} has no label in column '{_shown(table.columns[at])}'")
+            raise InputError(f"{where} has no label in column '{quoted(table.columns[at])}'")
         return record.fields[at]
 
     return in_column
@@ -247,7 +247,7 @@ def _group_reader(arguments: Namespace) -> Callable | None:
             def in_header(record: Record, where: str) -> str:
                 found = pattern.search(record.header)
                 if not found or not found.group(1):
-                    raise InputError(f"{where} names no group: '{_shown(pattern.pattern)}' is not in its header")
+                    raise InputError(f"{where} names no group: '{quoted(pattern.pattern)}' is not in its header")
                 return found.group(1)
 
             return in_header
@@ -258,7 +258,7 @@ def _group_reader(arguments: Namespace) -> Callable | None:
 
         def in_row(record: Record, where: str) -> str:
             if not record.fields[at]:
-                raise InputError(f"{where} has no group in column '{_shown(table.columns[at])}'")
+                raise InputError(f"{where} has no group in column '{quoted(table.columns[at])}'")
             return record.fields[at]
 
         return in_row
@@ -272,7 +272,7 @@ def _are_numbers(wanted: str, entries: list[Entry]) -> bool:
         return False
     if wanted == "numbers":
         for entry in entries:
-            number(entry.label, f"record '{_shown(entry.id)}'")
+            number(entry.label, f"record '{quoted(entry.id)}'")
         return True
     different = {entry.label for entry in entries}
     if wanted == "auto" and len(different) > MANY_VALUES:
@@ -285,7 +285,7 @@ def _are_numbers(wanted: str, entries: list[Entry]) -> bool:
     for entry in entries:
         if len(entry.label) > 100 or not entry.label.isprintable():
             raise InputError(
-                f"record '{_shown(entry.id)}' has the label '{_shown(entry.label)}'; a label is at most 100 printable "
+                f"record '{quoted(entry.id)}' has the label '{quoted(entry.label)}'; a label is at most 100 printable "
                 "characters"
             )
     if len(different) > MOST_CLASSES:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .errors import InputError
-from .sequences import Rules, _shown
+from .sequences import Rules, quoted
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
@@ -181,14 +181,14 @@ def check_classes(splits: dict[str, list], names: Callable = lambda example: exa
     """Refuse training examples of fewer than two classes, and classes that only other splits have."""
     counts = Counter(name for example in splits["train"] for name in names(example))
     if len(counts) < 2:
-        only = f"the label '{_shown(next(iter(counts)))}'" if counts else "no label"
+        only = f"the label '{quoted(next(iter(counts)))}'" if counts else "no label"
         raise InputError(f"all training examples have {only}; two classes are needed")
     for split in SPLITS[1:]:
         for example in splits.get(split, ()):
             for name in names(example):
                 if name not in counts:
                     raise InputError(
-                        f"the {split} set has the label '{_shown(name)}' (record '{_shown(example.id)}'), which no "
+                        f"the {split} set has the label '{quoted(name)}' (record '{quoted(example.id)}'), which no "
                         "training example has; give such examples, or merge the label with another"
                     )
     if len(counts) > 1000:
@@ -211,7 +211,7 @@ def _draw(
         for label, count in Counter(strata).items():
             if count < 2:
                 raise InputError(
-                    f"the class '{_shown(label)}' has one example, too few for both training and a {name} set; "
+                    f"the class '{quoted(label)}' has one example, too few for both training and a {name} set; "
                     "add examples, drop the class, or give the sets yourself"
                 )
         classes = len(set(strata))
@@ -255,7 +255,7 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
         example = next(example for example in dataset["train"] if example.sequence in leaking)
         raise InputError(
             f"{len(leaking)} training sequences are in the validation or test set too, one is "
-            f"'{_shown(example.id)}'; remove them, or choose to report or to remove them"
+            f"'{quoted(example.id)}'; remove them, or choose to report or to remove them"
         )
     if action == "remove":
         kept = [example for example in dataset["train"] if example.sequence not in leaking]

@@ -18,7 +18,7 @@ import numpy as np
 from .archive_entries import GIB, Entry, Limits, damage_named, listed
 from .embedding_columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, check_room, roles
 from .errors import InputError
-from .sequences import _shown
+from .sequences import quoted
 
 
 def read_npz(path: Path) -> Embeddings:
@@ -33,7 +33,7 @@ def read_npz(path: Path) -> Embeddings:
             raise InputError(f"{path.name} has an embedding for each position of the sequences; {ONE_EACH}")
         for name in ("ids", "embeddings"):
             if name not in entries:
-                held = _shown(", ".join(entries), 100)
+                held = quoted(", ".join(entries), 100)
                 raise InputError(
                     f"{path.name} has no array '{name}' (it has {held}); save ids and embeddings with numpy.savez"
                 )
@@ -62,7 +62,7 @@ def _texts(array: np.ndarray, path: Path) -> list:
 
 def _array(entry: Entry, path: Path, kinds: str, dimensions: int | None) -> np.ndarray:
     """One array, of plain types only: an array of Python objects would be a pickle."""
-    name = f"the array '{_shown(entry.name.removesuffix('.npy'))}' in {path.name}"
+    name = f"the array '{quoted(entry.name.removesuffix('.npy'))}' in {path.name}"
     chunks = entry.chunks()
     start = io.BytesIO(next(chunks, b""))
     try:
@@ -96,7 +96,7 @@ def _array(entry: Entry, path: Path, kinds: str, dimensions: int | None) -> np.n
         content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
         filled += len(chunk)
     if filled < len(content):
-        raise InputError(f"{path.name} is truncated in '{_shown(entry.name)}'; upload it again")
+        raise InputError(f"{path.name} is truncated in '{quoted(entry.name)}'; upload it again")
     return content.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -108,7 +108,7 @@ def _readable(path: Path):
     try:
         yield
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as problem:
-        reason = _shown(str(problem).splitlines()[0] if str(problem) else type(problem).__name__, 120)
+        reason = quoted(str(problem).splitlines()[0] if str(problem) else type(problem).__name__, 120)
         raise InputError(f"{path.name} is a damaged parquet file ({reason}); upload it again") from None
 
 
@@ -131,12 +131,12 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
     for column in features:
         if not is_number(column):
             raise InputError(
-                f"{path.name}: the column {_shown(column)} holds {schema.field(column).type}, where numbers are needed"
+                f"{path.name}: the column {quoted(column)} holds {schema.field(column).type}, where numbers are needed"
             )
     nested = [column for column in [identity, *others] if types.is_nested(schema.field(column).type)]
     if nested:
         raise InputError(
-            f"{path.name}: the column {_shown(nested[0])} holds lists; give each number of an embedding its own column"
+            f"{path.name}: the column {quoted(nested[0])} holds lists; give each number of an embedding its own column"
         )
     check_room(rows, len(features), path.name)
     ids, texts, filled = [], {column: [] for column in others}, 0

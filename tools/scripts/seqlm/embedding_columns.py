@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .sequences import Table, _shown
+from .sequences import Table, quoted
 
 MOST_NUMBERS = 1 << 30  # in all vectors together: 4 GiB
 MOST_COLUMNS = 100_000
@@ -47,7 +47,7 @@ class Embeddings:
         name = _column(self.header, wanted, purpose, self.name)
         if name not in self.others:
             raise InputError(
-                f"{self.name}: the column '{_shown(name)}' cannot be the {purpose}; it holds the embeddings"
+                f"{self.name}: the column '{quoted(name)}' cannot be the {purpose}; it holds the embeddings"
             )
         return self.others[name]
 
@@ -63,7 +63,7 @@ def roles(header: list[str], numeric: Callable[[str], bool], named: Sequence[str
         raise InputError(f"{file} has {len(header):,} columns; the limit is {MOST_COLUMNS:,}")
     if len(set(header)) < len(header):
         twice = next(column for column in header if header.count(column) > 1)
-        raise InputError(f"{file}: two columns are called '{_shown(twice)}'; give each its own name")
+        raise InputError(f"{file}: two columns are called '{quoted(twice)}'; give each its own name")
     if "position" in header and "letter" in header:
         raise InputError(f"{file} has an embedding for each position of the sequences; {ONE_EACH}")
     identity = "id" if "id" in header else header[0]
@@ -78,7 +78,7 @@ def roles(header: list[str], numeric: Callable[[str], bool], named: Sequence[str
     if not features:
         raise InputError(
             f"{file} has no column of numbers beside the ids; its columns are "
-            f"{_shown(', '.join(header), 120)}. Give a table with an id and an embedding in each row"
+            f"{quoted(', '.join(header), 120)}. Give a table with an id and an embedding in each row"
         )
     known = {identity, *features}
     return identity, features, [column for column in header if column not in known]

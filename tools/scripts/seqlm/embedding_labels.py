@@ -21,7 +21,7 @@ from .datasets import SPLIT_NAMES, natural
 from .embedding_columns import Embeddings
 from .errors import InputError
 from .evaluation_truth import LABEL_COLUMNS
-from .sequences import Record, Table, _shown, read_records, read_table, sequence_format
+from .sequences import Record, Table, quoted, read_records, read_table, sequence_format
 
 NAMED_IDS = 3  # that a message names
 
@@ -62,7 +62,7 @@ class Labels:
             InputError: a label that is no finite number.
         """
         pairs = zip(self.rows.tolist(), self.texts, strict=True)
-        return np.array([labelled.number(text, f"{self.source}: '{_shown(ids[row])}'") for row, text in pairs])
+        return np.array([labelled.number(text, f"{self.source}: '{quoted(ids[row])}'") for row, text in pairs])
 
 
 def named_columns(path: str | None, *columns: str | None) -> list[str]:
@@ -112,10 +112,10 @@ def _own(embeddings: Embeddings, label_column: str | None, split_column: str | N
     texts = embeddings.other(label_column or _default(embeddings.header, embeddings.name, what), f"{what} column")
     splits = embeddings.other(split_column, "split column") if split_column else None
     for name, text in zip(embeddings.ids, texts, strict=True):
-        _check_text(text, f"{embeddings.name}: '{_shown(name)}'", what)
+        _check_text(text, f"{embeddings.name}: '{quoted(name)}'", what)
     if splits:
         pairs = zip(embeddings.ids, splits, strict=True)
-        splits = [_split(text, f"{embeddings.name}: '{_shown(name)}'") for name, text in pairs]
+        splits = [_split(text, f"{embeddings.name}: '{quoted(name)}'") for name, text in pairs]
     return Labels(np.arange(len(embeddings)), texts, splits, source=embeddings.name)
 
 
@@ -136,7 +136,7 @@ def _of_file(
     for line, name, *known in rows:
         if name in lines:
             raise InputError(
-                f"{path.name}: line {line} has the id '{_shown(name)}' again, after line {lines[name]}; "
+                f"{path.name}: line {line} has the id '{quoted(name)}' again, after line {lines[name]}; "
                 "ids must be unique"
             )
         lines[name] = line
@@ -162,7 +162,7 @@ def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: st
     pattern = labelled.label_regex(label_pattern)
     split_of = labelled.GivenSplit(pattern=split_pattern).reader(path, "fasta")
     for record in read_records(path, format="fasta"):
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         match = pattern.search(record.header)
         if not match or not match.group(1):
             raise InputError(f"{where} has no {what}: the pattern '{label_pattern}' is not in its header")
@@ -203,7 +203,7 @@ def _default(columns: Sequence[str], file: str, what: str) -> str:
             return name
     raise InputError(
         f"{file} has no column '{LABEL_COLUMNS[0]}'; name the {what} column, or give a file with the {what}s "
-        f"(the columns are {_shown(', '.join(columns), 100)})"
+        f"(the columns are {quoted(', '.join(columns), 100)})"
     )
 
 
@@ -215,7 +215,7 @@ def _check_text(text: str, where: str, what: str) -> str:
 
 def _split(text: str, where: str) -> str:
     if not (split := SPLIT_NAMES.get(text.lower(), "")):
-        raise InputError(f"{where} has '{_shown(text)}' as its split; use train, validation or test")
+        raise InputError(f"{where} has '{quoted(text)}' as its split; use train, validation or test")
     return split
 
 
@@ -246,5 +246,5 @@ def _counted(names: list[str], unit: str) -> str:
 
 
 def _named(names: list[str]) -> str:
-    shown = ", ".join(f"'{_shown(name)}'" for name in names[:NAMED_IDS])
+    shown = ", ".join(f"'{quoted(name)}'" for name in names[:NAMED_IDS])
     return shown + (" …" if len(names) > NAMED_IDS else "")

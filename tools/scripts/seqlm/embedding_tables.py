@@ -24,7 +24,7 @@ from .archive_entries import MIB
 from .embedding_arrays import read_npz, read_parquet
 from .embedding_columns import Embeddings, check_room, roles
 from .errors import InputError
-from .sequences import Table, _shown, read_table
+from .sequences import Table, quoted, read_table
 
 _PROBED = 100  # rows that tell which columns hold numbers
 _BLOCK = 16 * MIB  # of a table that is parsed at once; a row must fit into it
@@ -102,7 +102,7 @@ def _check(found: Embeddings, path: Path) -> None:
             raise InputError(f"{path.name}: {_row_named(path, row)} has no id")
         if name in seen:
             raise InputError(
-                f"{path.name}: {_row_named(path, row)} has the id '{_shown(name)}' again, after "
+                f"{path.name}: {_row_named(path, row)} has the id '{quoted(name)}' again, after "
                 f"{_row_named(path, seen[name])}; ids must be unique"
             )
         seen[name] = row
@@ -112,7 +112,7 @@ def _check(found: Embeddings, path: Path) -> None:
             row, column = np.argwhere(~finite)[0]
             value = "NaN" if np.isnan(found.vectors[at + row, column]) else "an infinite number"
             raise InputError(
-                f"{path.name}: {_row_named(path, at + row)} ('{_shown(found.ids[at + row])}') has {value} in "
+                f"{path.name}: {_row_named(path, at + row)} ('{quoted(found.ids[at + row])}') has {value} in "
                 f"column {found.columns[column]}; remove the row, or embed the sequence again"
             )
 
@@ -171,12 +171,12 @@ def _check_header(table: Table, identity: str, probe: list[list[str]]) -> None:
     fractions = [cell for cell in table.columns if _is_number(cell) and not cell.isdecimal()]
     if len(fractions) > 1 or fractions == table.columns[1:]:
         raise InputError(
-            f"{file} has no header: its first line holds {_shown(fractions[0])}; name the columns, 'id' first"
+            f"{file} has no header: its first line holds {quoted(fractions[0])}; name the columns, 'id' first"
         )
     at = table.columns.index(identity)
     if identity != "id" and all(_is_number(row[at]) and not float(row[at]).is_integer() for row in probe):
         raise InputError(
-            f"{file} has no ids: its first column '{_shown(identity)}' holds numbers such as {_shown(probe[0][at])}; "
+            f"{file} has no ids: its first column '{quoted(identity)}' holds numbers such as {quoted(probe[0][at])}; "
             "add a column 'id'"
         )
 
@@ -201,7 +201,7 @@ def _batches(path: Path, table: Table, identity: str, features: list[str], other
             yield from reader
         except (arrow.ArrowException, OSError, EOFError, zlib.error, ValueError) as problem:
             _name_mistake(table, features)
-            raise InputError(f"{path.name} cannot be read as a table ({_shown(str(problem), 120)})") from None
+            raise InputError(f"{path.name} cannot be read as a table ({quoted(str(problem), 120)})") from None
 
 
 def _lines_to_skip(table: Table, packed: bool) -> int:
@@ -219,11 +219,11 @@ def _name_mistake(table: Table, features: list[str]) -> None:
     for line, row in table.rows():
         for at, column in places:
             if not _is_number(row[at]):
-                what = f"'{_shown(row[at])}'" if row[at] else "nothing"
+                what = f"'{quoted(row[at])}'" if row[at] else "nothing"
                 raise InputError(
-                    f"{table.path.name}: line {line} has {what} in column {_shown(column)}, where a number is needed"
+                    f"{table.path.name}: line {line} has {what} in column {quoted(column)}, where a number is needed"
                 )
             if not math.isfinite(float(row[at])):
                 raise InputError(
-                    f"{table.path.name}: line {line} has {_shown(row[at])} in column {_shown(column)}; remove the row"
+                    f"{table.path.name}: line {line} has {quoted(row[at])} in column {quoted(column)}; remove the row"
                 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .calibration import Calibration
+from .curve_figures import square
 from .curves import Curve
-from .figures import CLASS_COLOURS, DASHES, GREY, _styled
+from .figure_style import styled
+from .figures import CLASS_COLOURS, DASHES, GREY
 from .metrics import Score
 from .report import shown
 
@@ -65,32 +66,25 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], y[kept]
 
 
-@_styled
+@styled
 def roc_overlaid(curves: dict[str, tuple[np.ndarray, np.ndarray]], labels: dict[str, str]) -> Figure:
     """ROC curves of several models; ``labels`` holds each one's area in words."""
-    figure, axes = _square("False positive rate (1 − specificity)", "Sensitivity (true positive rate)")
+    figure, axes = square("False positive rate (1 − specificity)", "Sensitivity (true positive rate)")
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="chance", zorder=1)
     _overlay(figure, axes, curves, labels, "default")
     return figure
 
 
-@_styled
+@styled
 def precision_recall_overlaid(
     curves: dict[str, tuple[np.ndarray, np.ndarray]], labels: dict[str, str], share: float | None
 ) -> Figure:
     """Precision–recall curves of several models; ``share`` of positives is what guessing reaches, None for none."""
-    figure, axes = _square("Sensitivity (recall)", "Precision")
+    figure, axes = square("Sensitivity (recall)", "Precision")
     if share is not None:
         axes.axhline(share, color=GREY, ls=":", lw=1, label=f"share of positives, {share:.3g}", zorder=1)
     _overlay(figure, axes, curves, labels, "steps-pre")
     return figure
-
-
-def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(3.8, 3.6))
-    axes = figure.subplots()
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x, ylabel=y, aspect="equal")
-    return figure, axes
 
 
 def _overlay(figure, axes, curves, labels, drawstyle) -> None:
@@ -108,10 +102,10 @@ def _legend_below(figure, axes) -> None:
     figure.legend(handles, names, loc="outside lower center", handlelength=3.2)
 
 
-@_styled
+@styled
 def reliability_overlaid(bins: dict[str, Calibration], stated: str, observed: str) -> Figure:
     """Observed share against stated probability of several models; of more than three without bars, for clarity."""
-    figure, axes = _square(f"Stated probability of {stated}", observed)
+    figure, axes = square(f"Stated probability of {stated}", observed)
     axes.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="perfect", zorder=1)
     for number, (name, found) in enumerate(bins.items()):
         bars = [np.maximum(found.observed - found.low, 0), np.maximum(found.high - found.observed, 0)]
@@ -124,7 +118,7 @@ def reliability_overlaid(bins: dict[str, Calibration], stated: str, observed: st
     return figure
 
 
-@_styled
+@styled
 def class_scores(scores: dict[str, dict[str, Score]], metric_label: str, counts: dict[str, int]) -> Figure:
     """One score of each class, for several models, with intervals.
 
@@ -154,7 +148,7 @@ def class_scores(scores: dict[str, dict[str, Score]], metric_label: str, counts:
     return figure
 
 
-@_styled
+@styled
 def protein_scores(values: dict[str, np.ndarray], metric_label: str) -> Figure:
     """How a score is spread over proteins: box from quarter to quarter, whiskers from 5 to 95 %, median as number."""
     names = list(values)
@@ -175,7 +169,7 @@ def protein_scores(values: dict[str, np.ndarray], metric_label: str) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def scatters(measured: np.ndarray, predicted: dict[str, np.ndarray], titles: Sequence[str]) -> Figure:
     """Predicted against measured values (n,), a panel a model on the same axes."""
     columns = min(len(predicted), 3)

@@ -14,7 +14,7 @@ from . import metrics, thresholds
 from .errors import InputError
 from .evaluation_truth import NO_SITE, SITE, Truth, read_mask, read_truth
 from .prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
-from .sequences import _shown
+from .sequences import quoted
 
 SPLITS = ("test", "validation", "train")  # in the order in which they are preferred
 UNKNOWN = ("", "?", "nan", "na", "-1")  # truths that say that it is not known
@@ -144,9 +144,9 @@ def _model_names(arguments: Namespace) -> list[str]:
         )
     for name, count in Counter(names).items():
         if count > 1:
-            raise InputError(f"two tables have the name '{_shown(name)}'; give each its own with --names")
+            raise InputError(f"two tables have the name '{quoted(name)}'; give each its own with --names")
         if not name.strip() or len(name) > 200 or not name.isprintable() or name.startswith("baseline:"):
-            raise InputError(f"'{_shown(name)}' cannot name a model; use up to 200 printable characters")
+            raise InputError(f"'{quoted(name)}' cannot name a model; use up to 200 printable characters")
     return names
 
 
@@ -161,7 +161,7 @@ def _check_alike(tables: list[Predictions], first: Predictions) -> None:
             differing = sorted(set(table.labels) ^ set(first.labels))
             raise InputError(
                 f"{table.path.name} and {first.path.name} have different classes: "
-                f"'{_shown(differing[0])}' is in one of them only"
+                f"'{quoted(differing[0])}' is in one of them only"
             )
 
 
@@ -173,8 +173,8 @@ def _ordered_classes(first: Predictions, positive: str | None) -> list[str]:
             raise InputError(f"a positive label is for two classes, and {first.path.name} has {len(classes)}")
         if positive not in classes:
             raise InputError(
-                f"the positive label '{_shown(positive)}' is no class of {first.path.name}; they are "
-                f"{_shown(classes[0])} and {_shown(classes[1])}"
+                f"the positive label '{quoted(positive)}' is no class of {first.path.name}; they are "
+                f"{quoted(classes[0])} and {quoted(classes[1])}"
             )
         classes.sort(key=lambda label: label == positive)
     return classes
@@ -190,17 +190,17 @@ def _choose_split(tables: list[Predictions], wanted: str | None, notes: list[str
     everyone = [np.arange(len(table.keys)) for table in tables]
     if not held:
         if wanted:
-            raise InputError(f"the split '{_shown(wanted)}' was asked for, but no table has a column 'split'")
+            raise InputError(f"the split '{quoted(wanted)}' was asked for, but no table has a column 'split'")
         return "", everyone
     if wanted and wanted not in held:
-        found = _shown(", ".join(sorted(held)), 200)
-        raise InputError(f"no row is of the split '{_shown(wanted)}'; the tables have {found}")
+        found = quoted(", ".join(sorted(held)), 200)
+        raise InputError(f"no row is of the split '{quoted(wanted)}'; the tables have {found}")
     if not wanted:
         wanted = next((name for name in SPLITS if name in held), None)
     if wanted is None and len(held) == 1:
         wanted = next(iter(held))
     if wanted is None:
-        notes.append(f"The splits {_shown(', '.join(sorted(held)), 100)} are scored together.")
+        notes.append(f"The splits {quoted(', '.join(sorted(held)), 100)} are scored together.")
         return "all splits", everyone
     rows = []
     for table, every in zip(tables, everyone, strict=True):
@@ -210,9 +210,9 @@ def _choose_split(tables: list[Predictions], wanted: str | None, notes: list[str
         number = table.split.texts.index(wanted) if wanted in table.split.texts else -1
         rows.append(np.flatnonzero(table.split.codes == number))
         if not len(rows[-1]):
-            raise InputError(f"{table.path.name} has no row of the split '{_shown(wanted)}', which others have")
+            raise InputError(f"{table.path.name} has no row of the split '{quoted(wanted)}', which others have")
     if left := sum(held.values()) - held[wanted]:
-        notes.append(f"Of other splits than '{_shown(wanted)}', and not scored: {counted(left, 'rows')}.")
+        notes.append(f"Of other splits than '{quoted(wanted)}', and not scored: {counted(left, 'rows')}.")
     return wanted, rows
 
 
@@ -236,7 +236,7 @@ def _own_truth(tables: list[Predictions], names: Names, notes: list[str]) -> Tru
         if not _same(one, other):
             key = names.shown(tables[0].level, int(keys[row]))
             raise InputError(
-                f"the tables disagree on the truth of {key}: '{_shown(one)}' and '{_shown(other)}'; give the truth as "
+                f"the tables disagree on the truth of {key}: '{quoted(one)}' and '{quoted(other)}'; give the truth as "
                 "a file with --truth"
             )
     if len(told) < len(tables):
@@ -323,7 +323,7 @@ def _value(text: str, first: Predictions, classes: list[str], unknown: list[str]
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"'{_shown(text)}' is no number, and the tables predict numbers") from None
+        raise ValueError(f"'{quoted(text)}' is no number, and the tables predict numbers") from None
     return value if math.isfinite(value) else None
 
 
@@ -333,8 +333,8 @@ def _class(text: str, classes: list[str]) -> str:
     if text in classes:
         return text
     raise ValueError(
-        f"the truth '{_shown(text)}' is no class of the prediction tables, which have "
-        f"{_shown(', '.join(classes), 200)}; mend the label, or name it as unknown to leave it out"
+        f"the truth '{quoted(text)}' is no class of the prediction tables, which have "
+        f"{quoted(', '.join(classes), 200)}; mend the label, or name it as unknown to leave it out"
     )
 
 
@@ -343,9 +343,9 @@ def _note_what_is_left_out(tables, kept, keys, shared, truth, first, notes) -> N
     for table, rows in zip(tables, kept, strict=True):
         without = len(rows) - int(np.isin(table.keys[rows], keys).sum())
         if without:
-            notes.append(f"Without a known truth in {_shown(table.name)}, and not scored: {counted(without, unit)}.")
+            notes.append(f"Without a known truth in {quoted(table.name)}, and not scored: {counted(without, unit)}.")
         if missing := len(keys) - int(np.isin(keys, table.keys[rows]).sum()):
-            notes.append(f"Not predicted by {_shown(table.name)}, and scored for no model: {counted(missing, unit)}.")
+            notes.append(f"Not predicted by {quoted(table.name)}, and scored for no model: {counted(missing, unit)}.")
     if truth.foreign:
         what = "records" if first.level == "residue" else unit
         notes.append(f"In the truth, but in no prediction table: {counted(truth.foreign, what)}.")

@@ -21,7 +21,7 @@ import numpy as np
 from .errors import InputError
 from .labels import label_regex
 from .prediction_tables import Names, Words, position
-from .sequences import Record, _shown, read_records, read_table, sequence_format
+from .sequences import Record, quoted, read_records, read_table, sequence_format
 
 SITE, NO_SITE = "\0site", "\0no site"  # stand for the positive and the negative class, whatever they are called
 LABEL_COLUMNS = ("label", "truth", "class", "value", "target")
@@ -100,7 +100,7 @@ def read_truth(
     if not len(truth.keys):
         raise InputError(
             f"{path.name} says nothing of any sequence that was predicted; its names must be those of the prediction "
-            f"tables, such as '{_shown(names.listed()[0])}'"
+            f"tables, such as '{quoted(names.listed()[0])}'"
         )
     _check_unique(path, level, truth, names)
     return truth
@@ -116,8 +116,8 @@ def _headers(path: Path, names: Names, label_pattern: str) -> Truth:
         label = pattern.search(record.header)
         if not label or label.group(1) is None:
             raise InputError(
-                f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has no label: the pattern "
-                f"'{_shown(label_pattern)}' is not in its header"
+                f"{path.name}: record '{quoted(record.id)}' (line {record.line}) has no label: the pattern "
+                f"'{quoted(label_pattern)}' is not in its header"
             )
         found.add(names.key("sequence", number), record.line, label.group(1))
     return found.truth(f"labels in the headers of {path.name}")
@@ -133,7 +133,7 @@ def _rows(path: Path, names: Names, label_column: str | None, id_column: str | N
             found.foreign += 1
         else:
             found.add(names.key("sequence", number), line, row[label_at])
-    return found.truth(f"column '{_shown(table.columns[label_at])}' of {path.name}")
+    return found.truth(f"column '{quoted(table.columns[label_at])}' of {path.name}")
 
 
 def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
@@ -170,7 +170,7 @@ def _sites(path: Path, names: Names, label_column: str | None, id_column: str | 
         else:
             found.add(names.key("residue", number, at), line, row[label_at] if label_at is not None else SITE)
     negative = unlisted == "negative" or (unlisted == "auto" and len(found.places) == 1)
-    what = "sites" if label_at is None else f"column '{_shown(table.columns[label_at])}'"
+    what = "sites" if label_at is None else f"column '{quoted(table.columns[label_at])}'"
     return found.truth(f"{what} of {path.name}", NO_SITE if negative else None)
 
 
@@ -185,7 +185,7 @@ def _strings(path: Path, names: Names) -> Truth:
             continue
         letters = _marks(path, record) if marked else list(record.sequence)
         if not letters:
-            raise InputError(f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has no labels")
+            raise InputError(f"{path.name}: record '{quoted(record.id)}' (line {record.line}) has no labels")
         keys.append(names.key("residue", number) + np.arange(1, len(letters) + 1))
         lines.append(np.full(len(letters), record.line))
         codes.append(np.array([places.setdefault(letter, len(places)) for letter in letters], dtype=np.int32))
@@ -209,7 +209,7 @@ def read_mask(path: str | Path, names: Names) -> np.ndarray:
         found += 1
         if wrong := record.sequence.strip("01")[:1]:
             raise InputError(
-                f"{path.name}: the mask of '{_shown(record.id)}' (line {record.line}) holds '{_shown(wrong)}'; it has "
+                f"{path.name}: the mask of '{quoted(record.id)}' (line {record.line}) holds '{quoted(wrong)}'; it has "
                 "a 1 for each residue that counts and a 0 for each that does not"
             )
         hidden = np.frombuffer(record.sequence.encode(), dtype=np.uint8) == ord("0")
@@ -222,7 +222,7 @@ def read_mask(path: str | Path, names: Names) -> np.ndarray:
 def _marks(path: Path, record: Record) -> list[str]:
     if record.sequence.startswith("#") or "##" in record.sequence:
         raise InputError(
-            f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has a '#' that follows no residue; it "
+            f"{path.name}: record '{quoted(record.id)}' (line {record.line}) has a '#' that follows no residue; it "
             "stands right after a site"
         )
     letters = []
@@ -247,7 +247,7 @@ def _label_place(table, label_column: str | None, needed: bool = True) -> int | 
     if needed:
         raise InputError(
             f"{table.path.name} has no column called {', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]}; name the "
-            f"column with the truth, one of {_shown(', '.join(table.columns), 200)}"
+            f"column with the truth, one of {quoted(', '.join(table.columns), 200)}"
         )
     return None
 

@@ -14,24 +14,20 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from . import metrics
 from .curve_figures import precision_recall, reliability, roc, with_interval
-from .curve_figures import square as _square
-from .curve_figures import threshold_counts as _threshold_counts
-from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save
-from .figure_style import styled as _styled
+from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save, styled
 from .metrics import Score
 from .report import shown
 
 __all__ = [
-    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "ORANGE", "RED", "_square", "_styled",
-    "_threshold_counts", "baselines", "confusion_matrix", "labels", "learning_curves", "lengths", "precision_recall",
-    "reliability", "residuals", "roc", "save", "scatter",
+    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "ORANGE", "RED", "baselines", "confusion_matrix",
+    "labels", "learning_curves", "lengths", "precision_recall", "reliability", "residuals", "roc", "save", "scatter",
 ]  # fmt: skip
 
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 MOST_DOTS = 5_000  # of a scatter plot
 
 
-@_styled
+@styled
 def learning_curves(epochs: Sequence[dict[str, float]], metric: str, metric_label: str, best_epoch: int = 0) -> Figure:
     """Loss, and the validation score where there is one, after each epoch; the epoch that was kept is marked.
 
@@ -62,7 +58,7 @@ def learning_curves(epochs: Sequence[dict[str, float]], metric: str, metric_labe
     return figure
 
 
-@_styled
+@styled
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> Figure:
     """How the units (n,) of each true class were called: shares of the row as shade, numbers as text."""
     size = len(classes)
@@ -93,14 +89,14 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
     return figure
 
 
-@_styled
+@styled
 def scatter(measured: np.ndarray, predicted: np.ndarray, scores: dict[str, Score] | None = None) -> Figure:
     """Predicted against measured values (n,), with the line where they are equal."""
     figure = Figure(figsize=(3.8, 3.6))
     axes = figure.subplots()
     low, high = _limits(np.concatenate([measured, predicted]))
     axes.plot([low, high], [low, high], color=GREY, ls=":", lw=1, label="equal", zorder=1)
-    _points(axes, measured, predicted)
+    measured_points(axes, measured, predicted)
     axes.set(xlim=(low, high), ylim=(low, high), xlabel="Measured", ylabel="Predicted", aspect="equal")
     if scores:
         text = "\n".join(with_interval(metrics.label(name), scores[name]) for name in ("spearman", "r2"))
@@ -109,13 +105,13 @@ def scatter(measured: np.ndarray, predicted: np.ndarray, scores: dict[str, Score
     return figure
 
 
-@_styled
+@styled
 def residuals(measured: np.ndarray, predicted: np.ndarray, units: str = "sequences") -> Figure:
     """Predicted less measured (n,) against the prediction, and how the differences are distributed."""
     figure = Figure(figsize=(5.0, 3.0))
     axes, side = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
     difference = predicted - measured
-    _points(axes, predicted, difference)
+    measured_points(axes, predicted, difference)
     axes.axhline(0, color=GREY, ls=":", lw=1, zorder=1)
     axes.set(xlabel="Predicted", ylabel="Predicted − measured")
     side.hist(difference, bins=min(40, max(8, int(len(difference) ** 0.5))), orientation="horizontal", color=SKY)
@@ -125,7 +121,7 @@ def residuals(measured: np.ndarray, predicted: np.ndarray, units: str = "sequenc
     return figure
 
 
-@_styled
+@styled
 def baselines(scores: dict[str, Score], metric_label: str, highlight: str) -> Figure:
     """One score with its 95 % interval for each model; the one called ``highlight`` stands out."""
     names = list(scores)
@@ -147,7 +143,7 @@ def baselines(scores: dict[str, Score], metric_label: str, highlight: str) -> Fi
     return figure
 
 
-@_styled
+@styled
 def labels(
     scores: dict[str, Score], sizes: Sequence[int], metric_label: str, others: dict[str, Sequence[float]]
 ) -> Figure:
@@ -176,7 +172,7 @@ def labels(
     return figure
 
 
-@_styled
+@styled
 def lengths(by_split: dict[str, np.ndarray], what: str = "Sequence length") -> Figure:
     """How long the sequences of each split are, as shares so that splits of different size compare."""
     figure = Figure(figsize=(4.8, 2.8))
@@ -208,7 +204,7 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _points(axes, x, y) -> None:
+def measured_points(axes, x, y) -> None:
     if len(x) > MOST_DOTS:
         drawn = np.sort(np.random.default_rng(0).permutation(len(x))[:MOST_DOTS])
         x, y = x[drawn], y[drawn]

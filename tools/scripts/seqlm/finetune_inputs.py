@@ -161,7 +161,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
     adapted = arguments.lora_modules if arguments.method in ("lora", "dora") else None
     reader.family.check_training(adapted, arguments.gradient_checkpointing and arguments.method != "head")
-    _check_bundled(reader.base, arguments.method)
+    check_bundled(reader.base, arguments.method)
     reader.revision = arguments.model_revision
     second = None
     if arguments.second_model:
@@ -227,7 +227,7 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
     return Reader(base, family, encoder, name or base.config.get("_name_or_path") or base.path.name)
 
 
-def _check_bundled(base: ModelFolder, method: str) -> None:
+def check_bundled(base: ModelFolder, method: str) -> None:
     """Refuse at once, not after hours of training, a model of which no bundle could be made."""
     held = {file.name for file in base.path.iterdir()}
     check_tokenizer_files(base.path, held, "the base model", lambda *_: None)
@@ -236,14 +236,14 @@ def _check_bundled(base: ModelFolder, method: str) -> None:
         check_config(config, base.parameters, "config.json of the base model")
 
 
-def _given_split(arguments: Namespace) -> GivenSplit:
+def given_split_of(arguments: Namespace) -> GivenSplit:
     return GivenSplit(arguments.split_column, arguments.validation_column, arguments.split_pattern)
 
 
 def _splitting(arguments: Namespace) -> dict:
     return {
         "numeric": arguments.task.endswith("regression"),
-        "by_column": bool(_given_split(arguments)),
+        "by_column": bool(given_split_of(arguments)),
         "validation_fraction": arguments.validation_fraction,
         "test_fraction": arguments.test_fraction,
         "duplicates": arguments.duplicates,
@@ -251,11 +251,11 @@ def _splitting(arguments: Namespace) -> dict:
     }
 
 
-def _read_three(arguments: Namespace, read: Callable[[str, GivenSplit], list]) -> list[list | None]:
+def read_three(arguments: Namespace, read: Callable[[str, GivenSplit], list]) -> list[list | None]:
     """Training, validation and test examples; only the training file says splits."""
     files = (arguments.train, arguments.validation, arguments.test)
     return [
-        read(path, _given_split(arguments) if number == 0 else GivenSplit()) if path else None
+        read(path, given_split_of(arguments) if number == 0 else GivenSplit()) if path else None
         for number, path in enumerate(files)
     ]
 
@@ -279,7 +279,7 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
             format=arguments.format,
         )
 
-    dataset = make_splits(*_read_three(arguments, read), **_splitting(arguments))
+    dataset = make_splits(*read_three(arguments, read), **_splitting(arguments))
     dataset.rules = dataset.rules.merged(rules)
     labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
     window = None
@@ -311,7 +311,7 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
         source.given_split = given_split
         return source.read(path)
 
-    three = _read_three(arguments, read)
+    three = read_three(arguments, read)
     if source.without_row:
         source.rules.count("without a row in the table of sites, left out", number=len(source.without_row))
     names = list(source.classes)
@@ -367,7 +367,7 @@ def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Rea
         return list(source.read(path))
 
     dataset = make_pair_splits(
-        *_read_three(arguments, read),
+        *read_three(arguments, read),
         **_splitting(arguments),
         by_member=arguments.pair_split == "member",
         two_kinds=bool(arguments.second_sequences),

@@ -14,8 +14,8 @@ from .sequences import (
     Record,
     Rules,
     Strangers,
-    _shown,
     clean,
+    quoted,
     read_records,
     read_table,
     sequence_format,
@@ -76,7 +76,7 @@ def read_examples(
     seen: dict[str, int] = {}
     letters, strangers = 0, Strangers(alphabet)
     for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column):
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         if record.id in seen:
             raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")
         seen[record.id] = record.line
@@ -162,7 +162,7 @@ class GivenSplit:
 
 def _split_name(text: str, where: str) -> str:
     if not (split := SPLIT_NAMES.get(text.lower(), "")):
-        raise InputError(f"{where} has '{_shown(text)}' as its split; use train, validation or test")
+        raise InputError(f"{where} has '{quoted(text)}' as its split; use train, validation or test")
     return split
 
 
@@ -172,14 +172,14 @@ def several(text: str, separator: str, where: str) -> tuple[str, ...]:
     for name in names:
         class_name(name, where)
         if ";" in name:
-            raise InputError(f"{where} has the label '{_shown(name)}'; a label holds no ';', which separates them")
+            raise InputError(f"{where} has the label '{quoted(name)}'; a label holds no ';', which separates them")
     return () if names in (("none",), ("-",)) else names
 
 
 def class_name(text: str, where: str) -> str:
     """``text`` if a class can be called so."""
     if len(text) > 100 or not text.isprintable():
-        raise InputError(f"{where} has the label '{_shown(text)}'; a label is at most 100 printable characters")
+        raise InputError(f"{where} has the label '{quoted(text)}'; a label is at most 100 printable characters")
     return text
 
 
@@ -187,10 +187,10 @@ def label_regex(text: str, what: str = "label") -> re.Pattern:
     try:
         pattern = re.compile(text)
     except re.error as problem:
-        raise InputError(f"the {what} pattern '{_shown(text)}' is not a regular expression: {problem}") from None
+        raise InputError(f"the {what} pattern '{quoted(text)}' is not a regular expression: {problem}") from None
     if pattern.groups < 1:
         raise InputError(
-            f"the {what} pattern '{_shown(text)}' has no group; put the {what} in brackets, as in {what.upper()}=(\\S+)"
+            f"the {what} pattern '{quoted(text)}' has no group; put the {what} in brackets, as in {what.upper()}=(\\S+)"
         )
     return pattern
 
@@ -199,7 +199,7 @@ def number(text: str, where: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise InputError(f"{where} has '{_shown(text)}' where a number is needed") from None
+        raise InputError(f"{where} has '{quoted(text)}' where a number is needed") from None
     if not math.isfinite(value):
         raise InputError(f"{where} has {text} as its value; remove records without a measured value")
     return value

@@ -13,7 +13,7 @@ from pathlib import Path
 from .datasets import SPLITS, Dataset, Example, make_splits
 from .errors import InputError
 from .families import Family, families, recognise
-from .finetune_inputs import OPTIONS_OF_LEVELS, _check_bundled, _given_split, _read_three, open_base_model
+from .finetune_inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, open_base_model, read_three
 from .labels import LEFT_OUT, MAX_LETTERS, GivenSplit
 from .language_models import Opened
 from .language_rows import SHORTEST, Text, read_texts
@@ -23,7 +23,7 @@ from .manifest import FILE as MANIFEST
 from .manifest import WITHOUT_HEAD, alphabet_in, read_manifest
 from .model_files import ModelFolder
 from .molecules import read_canonical
-from .sequences import Rules, Strangers, _shown, clean, read_records, sequence_format
+from .sequences import Rules, Strangers, clean, quoted, read_records, sequence_format
 
 TASK = "causal-lm"
 # arguments that decide what is learnt; the bundle and the report list them
@@ -91,7 +91,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     _check_model(base, family)
     adapted = arguments.lora_modules if arguments.method != "full" else None
     family.check_training(adapted, arguments.gradient_checkpointing)
-    _check_bundled(base, arguments.method)
+    check_bundled(base, arguments.method)
     if arguments.smiles == "canonical":
         read_canonical(family)
     limit = _limit(arguments.max_length, family)
@@ -159,10 +159,10 @@ def _read(arguments: Namespace, family: Family) -> tuple[Dataset, Rules]:
         return read_sequences(arguments, path, family, rules, given_split)
 
     dataset = make_splits(
-        *_read_three(arguments, read),
+        *read_three(arguments, read),
         numeric=False,
         labelled=False,
-        by_column=bool(_given_split(arguments)),
+        by_column=bool(given_split_of(arguments)),
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,
         duplicates=arguments.duplicates,
@@ -185,7 +185,7 @@ def read_sequences(
     examples, seen, letters, strangers = [], {}, 0, Strangers(family.alphabet)
     columns = {"id_column": arguments.id_column, "sequence_column": arguments.sequence_column}
     for record in read_records(path, format=format, **columns):
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         if record.id in seen:
             raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")
         seen[record.id] = record.line

@@ -39,7 +39,7 @@ class LanguageText:
 
     def __init__(self, family: Family, folder: Path, *, line_length: int | None = None, tokenizer: str = "repaired"):
         self.family = family
-        self.line_length = _line_length(family) if line_length is None else line_length
+        self.line_length = line_length_of(family) if line_length is None else line_length
         if self.line_length and (NEWLINE not in family.vocabulary or family.one_letter_tokens):
             raise InputError("the model's vocabulary has no line break, so lines cannot have a length; choose 0")
         self.start, self.ends = family.start_token, family.end_tokens
@@ -87,7 +87,7 @@ class LanguageText:
         return "".join("".join(self.texts[number] for number in ids).split())
 
 
-def _line_length(family: Family) -> int:
+def line_length_of(family: Family) -> int:
     """60 for ProtGPT2's kind: a decoder of proteins with byte pairs, some of several residues."""
     lines = NEWLINE in family.vocabulary and family.alphabet == "protein" and not family.one_letter_tokens
     return BREAKS if lines else 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InputError
-from .sequences import CANONICAL, TEXT, Record, Rules, _shown
+from .sequences import CANONICAL, TEXT, Record, Rules, quoted
 
 if TYPE_CHECKING:
     from .families import Family
@@ -47,8 +47,8 @@ def canonical(record: Record, rules: Rules, path: str | Path) -> str:
     molecule, problem = parsed(record.sequence)
     if molecule is None:
         raise InputError(
-            f"{Path(path).name}: record '{_shown(record.id)}' (line {record.line}) is no molecule that RDKit can read: "
-            f"'{_shown(record.sequence)}', {problem}; mend or remove it, or choose SMILES as given"
+            f"{Path(path).name}: record '{quoted(record.id)}' (line {record.line}) is no molecule that RDKit can read: "
+            f"'{quoted(record.sequence)}', {problem}; mend or remove it, or choose SMILES as given"
         )
     written = _chemistry()[0].MolToSmiles(molecule)
     if written != record.sequence:
@@ -84,7 +84,7 @@ class _Complaints(logging.Handler):
         lines = [line.strip() for said in self.said for line in said.splitlines() if line.strip()]
         line = next((line for line in lines if "Error" in line or "valence" in line or "kekul" in line), None)
         line = (line or (lines[0] if lines else "it cannot be read")).partition("] ")[2] or line or "it cannot be read"
-        return _shown(line.removeprefix("SMILES Parse Error: ").partition(" for input")[0], 120)
+        return quoted(line.removeprefix("SMILES Parse Error: ").partition(" for input")[0], 120)
 
 
 @cache

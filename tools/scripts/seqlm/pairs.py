@@ -23,8 +23,8 @@ from .sequences import (
     Rules,
     Strangers,
     Table,
-    _shown,
     clean,
+    quoted,
     read_records,
     read_table,
     sequence_format,
@@ -63,7 +63,7 @@ def read_members(path: Path, family, rules: Rules, wanted: set[str], **columns) 
             continue
         if record.id in lines:
             raise InputError(
-                f"{path.name}: record '{_shown(record.id)}' (line {record.line}) has the same id as the record on line "
+                f"{path.name}: record '{quoted(record.id)}' (line {record.line}) has the same id as the record on line "
                 f"{lines[record.id]}; ids must be unique"
             )
         lines[record.id] = record.line
@@ -118,7 +118,7 @@ class PairReader:
             first, second = row[first_at], row[second_at]
             for name, known in ((first, self.first), (second, self.second)):
                 if name not in known:
-                    raise InputError(f"{where} names '{_shown(name)}', which is not in {self.files}")
+                    raise InputError(f"{where} names '{quoted(name)}', which is not in {self.files}")
             label, split = None, split_of(Record(first, "", "", line, tuple(row)), where)
             if self.labelled:
                 text = row[label_at]
@@ -129,8 +129,8 @@ class PairReader:
                 earlier, known = seen.setdefault(key, (line, label))
                 if known != label:
                     raise InputError(
-                        f"{where} gives the pair {_shown(first)} and {_shown(second)} the label {_shown(str(label))}, "
-                        f"and line {earlier} gives it {_shown(str(known))}; a pair has one label"
+                        f"{where} gives the pair {quoted(first)} and {quoted(second)} the label {quoted(str(label))}, "
+                        f"and line {earlier} gives it {quoted(str(known))}; a pair has one label"
                     )
                 if (key, split) in listed:
                     self.rules.count("listed a second time, left out", unit="pair")
@@ -332,7 +332,7 @@ def _shared_members(dataset: Dataset, action: str, two_kinds: bool) -> None:
     if leaking and action == "refuse":
         raise InputError(
             f"{len(leaking):,} training pairs have a sequence that is in the validation or test set too, the first is "
-            f"{_shown(leaking[0].id)}; split by sequence, or choose to report or to remove them"
+            f"{quoted(leaking[0].id)}; split by sequence, or choose to report or to remove them"
         )
     if leaking and action == "remove":
         dropped = set(leaking)

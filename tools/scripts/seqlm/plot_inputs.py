@@ -14,7 +14,7 @@ from .embedding_labels import Labels, named_columns, read_labels
 from .embedding_tables import Embeddings, read_embeddings
 from .errors import InputError
 from .projection import FEWEST
-from .sequences import _shown
+from .sequences import quoted
 
 NAMED_IDS = 3  # that a message names
 OUTCOMES = ("true positive", "true negative", "false positive", "false negative")
@@ -120,9 +120,9 @@ def _names(arguments: Namespace) -> list[str]:
         )
     for name, count in Counter(names).items():
         if count > 1:
-            raise InputError(f"two tables have the name '{_shown(name)}'; give each its own with --names")
+            raise InputError(f"two tables have the name '{quoted(name)}'; give each its own with --names")
         if not name.strip() or len(name) > 200 or not name.isprintable():
-            raise InputError(f"'{_shown(name)}' cannot name a table; use up to 200 printable characters")
+            raise InputError(f"'{quoted(name)}' cannot name a table; use up to 200 printable characters")
     return names
 
 
@@ -130,7 +130,7 @@ def _aligned(second: Embeddings, first: Embeddings, names: Sequence[str]) -> np.
     """The vectors of the second table in the rows and columns of the first."""
     one, other = first.name, second.name
     if one == other:
-        one, other = (f"{name} (the table '{_shown(table)}')" for name, table in zip((one, other), names, strict=True))
+        one, other = (f"{name} (the table '{quoted(table)}')" for name, table in zip((one, other), names, strict=True))
     # a column of labels that the first table was told of is none of the second's numbers either
     columns = [column for column in second.columns if column not in first.others]
     if len(columns) != len(first.columns):
@@ -141,7 +141,7 @@ def _aligned(second: Embeddings, first: Embeddings, names: Sequence[str]) -> np.
         )
     if missing := [column for column in first.columns if column not in columns]:
         raise InputError(
-            f"{other} has no column '{_shown(missing[0])}', which {one} has; the columns must have the same names in "
+            f"{other} has no column '{quoted(missing[0])}', which {one} has; the columns must have the same names in "
             "both"
         )
     place = {name: row for row, name in enumerate(second.ids)}
@@ -158,7 +158,7 @@ def _aligned(second: Embeddings, first: Embeddings, names: Sequence[str]) -> np.
 
 
 def _counted(names: list[str]) -> str:
-    shown = ", ".join(f"'{_shown(name)}'" for name in names[:NAMED_IDS])
+    shown = ", ".join(f"'{quoted(name)}'" for name in names[:NAMED_IDS])
     return f"{len(names):,} id{'s' * (len(names) != 1)} ({shown}{' …' if len(names) > NAMED_IDS else ''})"
 
 
@@ -195,7 +195,7 @@ def _coloured(points: Points, embeddings: Embeddings, arguments: Namespace) -> P
     where = f" of the split '{points.split}'" if points.split else ""
     if len(points.classes) < 2:
         raise InputError(
-            f"{known.source}: every sequence{where} has the label '{_shown(points.classes[0])}'; colours need two "
+            f"{known.source}: every sequence{where} has the label '{quoted(points.classes[0])}'; colours need two "
             "classes, choose --colour-by none for a picture without"
         )
     if len(points.classes) == len(points):
@@ -230,8 +230,8 @@ def _with_outcomes(points: Points, embeddings: Embeddings, known: Labels, argume
         shared = np.intersect1d(shared, table.rows, assume_unique=True)
         if not set(table.texts) & set(points.classes):
             raise InputError(
-                f"{table.source} predicts {_shown(table.texts[0])}, which is no label of {points.source}: its labels "
-                f"are {_shown(', '.join(points.classes), 100)}; give the predictions of these classes"
+                f"{table.source} predicts {quoted(table.texts[0])}, which is no label of {points.source}: its labels "
+                f"are {quoted(', '.join(points.classes), 100)}; give the predictions of these classes"
             )
         # what lies beside the embeddings in a prediction table is nothing that this picture leaves out
         points.notes += [note for note in table.notes if note not in points.notes and not note.startswith("In ")]
@@ -244,7 +244,7 @@ def _with_outcomes(points: Points, embeddings: Embeddings, known: Labels, argume
     points.total = len(points)
     if len(present := np.unique(points.codes)) < 2:
         raise InputError(
-            f"of the sequences with a prediction, every one has the label '{_shown(points.classes[present[0]])}'; give "
+            f"of the sequences with a prediction, every one has the label '{quoted(points.classes[present[0]])}'; give "
             "predictions of both classes"
         )
     return points
@@ -254,16 +254,16 @@ def _positive(points: Points, wanted: str | None) -> str:
     if wanted:
         if wanted not in points.classes:
             raise InputError(
-                f"the positive label '{_shown(wanted)}' is no label of {points.source}; they are "
-                f"{_shown(', '.join(points.classes), 100)}"
+                f"the positive label '{quoted(wanted)}' is no label of {points.source}; they are "
+                f"{quoted(', '.join(points.classes), 100)}"
             )
         return wanted
     if len(points.classes) > 2:
         raise InputError(
             f"{points.source} has {len(points.classes):,} classes; true and false positives are about one of them: "
-            f"name it with --positive-label ({_shown(', '.join(points.classes), 100)})"
+            f"name it with --positive-label ({quoted(', '.join(points.classes), 100)})"
         )
-    points.notes.append(f"The positive class is '{_shown(points.classes[1])}', the second of the two.")
+    points.notes.append(f"The positive class is '{quoted(points.classes[1])}', the second of the two.")
     return points.classes[1]
 
 
@@ -276,18 +276,18 @@ def _check_points(points: Points, arguments: Namespace) -> None:
     for name, table in zip(points.names, points.tables, strict=True):
         if not np.ptp(table, axis=0).any():
             raise InputError(
-                f"all vectors of '{_shown(name)}' are the same, so there is nothing to draw; look at how they were made"
+                f"all vectors of '{quoted(name)}' are the same, so there is nothing to draw; look at how they were made"
             )
         if arguments.metric == "cosine" and not (some := table.any(axis=1)).all():
-            where = _shown(points.ids[int(np.argmin(some))])
+            where = quoted(points.ids[int(np.argmin(some))])
             raise InputError(
-                f"the vector of '{where}' in '{_shown(name)}' is all zeros and has no direction; choose the Euclidean "
+                f"the vector of '{where}' in '{quoted(name)}' is all zeros and has no direction; choose the Euclidean "
                 "distance"
             )
         twice = len(table) - len({row.tobytes() for row in table})
         if twice:
             points.notes.append(
-                f"In {_shown(name)}, {twice:,} point{'s lie' if twice > 1 else ' lies'} exactly on another: sequences "
+                f"In {quoted(name)}, {twice:,} point{'s lie' if twice > 1 else ' lies'} exactly on another: sequences "
                 "that are the same, or that the model cannot tell apart."
             )
 
@@ -311,7 +311,7 @@ def _drawn(points: Points, arguments: Namespace) -> Points:
         if len(points.classes) - len(gone) < 2:
             raise InputError(f"{len(rows):,} points at random are all of one class; draw more of them with --points")
         if gone:
-            names = ", ".join(f"'{_shown(points.classes[c])}'" for c in gone[:NAMED_IDS])
+            names = ", ".join(f"'{quoted(points.classes[c])}'" for c in gone[:NAMED_IDS])
             more = " …" if len(gone) > NAMED_IDS else ""
             drawn.notes.append(f"Classes so rare that none of their points was chosen: {len(gone):,} ({names}{more}).")
     return drawn

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .sequences import Table, _shown, read_table
+from .sequences import Table, quoted, read_table
 
 PROBABILITY = "probability_"
 SEVERAL = ";"  # between the labels of a sequence that has several
@@ -56,10 +56,10 @@ class Names:
         """A key in words, for messages."""
         names = self.listed()
         first, second = (key, 0) if level == "sequence" else (key >> _HALF, key & (1 << _HALF) - 1)
-        text = f"'{_shown(names[first])}'"
+        text = f"'{quoted(names[first])}'"
         if level == "residue":
             return f"{text} position {second}"
-        return f"{text} and '{_shown(names[second])}'" if level == "pair" else text
+        return f"{text} and '{quoted(names[second])}'" if level == "pair" else text
 
 
 def owners(keys: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def read_predictions(path: str | Path, name: str, names: Names, kind: str = "aut
                 values.append(float(row[predicted_at]))
             except ValueError:
                 raise InputError(
-                    f"{path.name}: line {line} predicts '{_shown(row[predicted_at])}', which is no number, and there "
+                    f"{path.name}: line {line} predicts '{quoted(row[predicted_at])}', which is no number, and there "
                     f"are no columns {PROBABILITY}… for classes; give a table that a prediction tool wrote"
                 ) from None
         if truth:
@@ -215,7 +215,7 @@ def _level(table: Table) -> str:
         for level in ("pair", "residue", "sequence"):
             if all(column in columns for column in _KEYS[level]):
                 return level
-    shown = ", ".join(_shown(column) for column in columns[:8]) + (" …" if len(columns) > 8 else "")
+    shown = ", ".join(quoted(column) for column in columns[:8]) + (" …" if len(columns) > 8 else "")
     raise InputError(
         f"{table.path.name} is no prediction table: its header must have 'predicted' and 'id' (with 'position' for "
         f"residues), or 'first' and 'second' for pairs; its columns are {shown}"
@@ -225,12 +225,12 @@ def _level(table: Table) -> str:
 def _check_labels(path: Path, labels: list[str]) -> None:
     if len(labels) == 1:
         raise InputError(
-            f"{path.name} has one probability column, {PROBABILITY}{_shown(labels[0])}; each class needs its own, the "
+            f"{path.name} has one probability column, {PROBABILITY}{quoted(labels[0])}; each class needs its own, the "
             "negative one of two too"
         )
     for label in labels:
         if not label or labels.count(label) > 1:
-            raise InputError(f"{path.name}: the column '{PROBABILITY}{_shown(label)}' names no class or comes twice")
+            raise InputError(f"{path.name}: the column '{PROBABILITY}{quoted(label)}' names no class or comes twice")
 
 
 def _key(level: str, cells: list[str], names: Names, path: Path, line: int) -> int:
@@ -245,7 +245,7 @@ def _key(level: str, cells: list[str], names: Names, path: Path, line: int) -> i
 def position(text: str, where: str) -> int:
     """A position from 1 on."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
-        raise InputError(f"{where} has '{_shown(text)}' as a position; positions are whole numbers from 1 on")
+        raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1 on")
     return int(text)
 
 
@@ -254,7 +254,7 @@ def _not_a_number(path: Path, line: int, table: Table, row: list[str], columns: 
         try:
             float(row[at])
         except ValueError:
-            return InputError(f"{path.name}: line {line} has '{_shown(row[at])}' in column {_shown(table.columns[at])}")
+            return InputError(f"{path.name}: line {line} has '{quoted(row[at])}' in column {quoted(table.columns[at])}")
     raise AssertionError("every cell is a number")
 
 
@@ -275,7 +275,7 @@ def _check_probabilities(path: Path, numbers: np.ndarray, lines: np.ndarray, lab
         row, column = np.argwhere(~good)[0]
         raise InputError(
             f"{path.name}: line {lines[row]} has {numbers[row, column]:g} in column {PROBABILITY}"
-            f"{_shown(labels[column])}; a probability lies between 0 and 1"
+            f"{quoted(labels[column])}; a probability lies between 0 and 1"
         )
 
 
@@ -299,8 +299,8 @@ def _calls(path, predicted: Words, labels, numbers, lines, kind) -> tuple[str, n
             if part not in place:
                 line = lines[np.argmax(predicted.codes == number)]
                 raise InputError(
-                    f"{path.name}: line {line} predicts '{_shown(part)}', but the columns are of the classes "
-                    f"{_shown(', '.join(labels), 200)}"
+                    f"{path.name}: line {line} predicts '{quoted(part)}', but the columns are of the classes "
+                    f"{quoted(', '.join(labels), 200)}"
                 )
             rows[number, place[part]] = 1
     return "multi-label", rows[predicted.codes]

@@ -154,7 +154,7 @@ def check_parameters(checkpoint: Checkpoint, parameters: dict) -> None:
     """
     old = checkpoint.content["parameters"]
     different = [
-        f"{name.replace('_', '-')} was {_shown(old.get(name))} and is {_shown(value)}"
+        f"{name.replace('_', '-')} was {quoted(old.get(name))} and is {quoted(value)}"
         for name, value in parameters.items()
         if old.get(name) != value
     ]
@@ -167,7 +167,7 @@ def check_parameters(checkpoint: Checkpoint, parameters: dict) -> None:
         )
 
 
-def _shown(value) -> str:
+def quoted(value) -> str:
     text = "not given" if value is None else str(value)
     return text if len(text) <= 40 else text[:39] + "…"
 

@@ -22,7 +22,7 @@ from . import strict_json
 from .batching import Row
 from .errors import InputError
 from .pretraining_inputs import Plan
-from .sequences import _lines, _shown, read_table
+from .sequences import numbered_lines, quoted, read_table
 
 PLAIN = r"{instruction}\n{input}\n"
 MOST = 1_000_000  # examples
@@ -95,11 +95,11 @@ def _read(path: Path, arguments, digest) -> list[Example]:
 
 
 def _is_json(path: Path) -> bool:
-    return next((line.lstrip().startswith(("{", "[")) for _, line in _lines(path) if line.strip()), False)
+    return next((line.lstrip().startswith(("{", "[")) for _, line in numbered_lines(path) if line.strip()), False)
 
 
 def _of_json(path: Path, names: tuple[str, str, str]) -> Iterator[Example]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
         where = f"{path.name}, line {number}"
@@ -193,7 +193,7 @@ def _ids(plan: Plan, text: str, example: Example) -> np.ndarray:
     if reading is None or wrong or (reading.ids < 0).any():
         shown = wrong[:1] or next((one for one, number in zip(text, reading.ids, strict=False) if number < 0), "?")
         raise InputError(
-            f"line {example.line}: the tokenizer of {plan.name} has no token for {shown!r} in '{_shown(text)}'; extend "
+            f"line {example.line}: the tokenizer of {plan.name} has no token for {shown!r} in '{quoted(text)}'; extend "
             "the vocabulary (seqlm_tokenizer), use another template, or take a model that reads text"
         )
     return reading.ids.astype(np.int64)

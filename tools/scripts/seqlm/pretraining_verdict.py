@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .finetune_summary import SPLIT_NAMES
 from .language_baselines import FREQUENCIES, TRIPLES, UNIFORM
 from .language_scores import BITS, PERPLEXITY
-from .language_text import _line_length as line_length
+from .language_text import line_length_of
 from .language_verdict import number, with_interval
 from .resampling import Score
 from .training_loop import PAUSED
@@ -155,7 +155,7 @@ def warnings(result: Result) -> list[str]:
             f"are trained on at least {FEW_TOKENS} tokens for each weight: expect it to learn by heart, and look at "
             "the learning curves."
         )
-    if plan.causal and not plan.new and plan.examples is None and line_length(plan.family):
+    if plan.causal and not plan.new and plan.examples is None and line_length_of(plan.family):
         found.append(
             "The base model was trained on sequences in lines of 60 letters. Here they were read without line breaks, "
             "before training too, so a part of what it gained is that. For sequences as it knows them, take the tool "

@@ -26,8 +26,8 @@ from .sequences import (
     Record,
     Rules,
     Strangers,
-    _shown,
     clean,
+    quoted,
     read_records,
     read_table,
     sequence_format,
@@ -175,11 +175,11 @@ class ResidueReader:
             residue = row[residue_at].upper() if residue_at is not None else ""
             if residue and record.sequence[at].upper() != residue:
                 raise InputError(
-                    f"{where} says {residue} at position {at + 1} of '{_shown(record.id)}', where the sequence has "
+                    f"{where} says {residue} at position {at + 1} of '{quoted(record.id)}', where the sequence has "
                     f"{record.sequence[at]}; is it another version of the protein, or are positions counted from 0?"
                 )
             if (record.id, at) in seen:
-                raise InputError(f"{where} lists position {at + 1} of '{_shown(record.id)}' a second time")
+                raise InputError(f"{where} lists position {at + 1} of '{quoted(record.id)}' a second time")
             seen.add((record.id, at))
             kind = np.float32 if self.numeric else np.int16
             label = labels.setdefault(record.id, np.full(len(record.sequence), fill, dtype=kind))
@@ -190,10 +190,10 @@ class ResidueReader:
                 label[at] = -1 if text and text in self.unknown else self._class(text, where)
             split = split_of(Record(record.id, "", "", line, tuple(row)), where)
             if splits.setdefault(record.id, split) != split:
-                raise InputError(f"{where} puts '{_shown(record.id)}' into a second split; a protein is in one of them")
+                raise InputError(f"{where} puts '{quoted(record.id)}' into a second split; a protein is in one of them")
         self.without_row = others if self.without_row is None else self.without_row & others
         for name, label in labels.items():
-            yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{_shown(name)}'")
+            yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{quoted(name)}'")
 
     # -- what they share
 
@@ -223,7 +223,7 @@ class ResidueReader:
     def _class(self, name: str, where: str = "") -> int:
         name = self.merged.get(name, name)
         if not name or len(name) > 100 or not name.isprintable():
-            raise InputError(f"{where} has the label '{_shown(name)}'; a label is 1 to 100 printable characters")
+            raise InputError(f"{where} has the label '{quoted(name)}'; a label is 1 to 100 printable characters")
         if name not in self.classes and len(self.classes) >= 1000:
             raise InputError(
                 f"{where}: more than 1,000 different labels; are they numbers? Then choose a regression task"
@@ -248,7 +248,7 @@ class ResidueReader:
     def _named(self, sequences: dict[str, Record], name: str, where: str) -> Record:
         if name not in sequences:
             raise InputError(
-                f"{where} is about '{_shown(name)}', which is not in {self.sequences.name}; the names must be the same"
+                f"{where} is about '{quoted(name)}', which is not in {self.sequences.name}; the names must be the same"
             )
         return sequences[name]
 
@@ -264,15 +264,15 @@ class ResidueReader:
             if masks:
                 mask = masks.get(example.id)
                 if mask is None:
-                    raise InputError(f"{self.mask.name} has no mask for '{_shown(example.id)}'")
+                    raise InputError(f"{self.mask.name} has no mask for '{quoted(example.id)}'")
                 if strange := "".join(sorted(set(mask) - {"0", "1"})):
                     raise InputError(
-                        f"{self.mask.name}: the mask of '{_shown(example.id)}' has '{_shown(strange[0])}'; a mask has "
+                        f"{self.mask.name}: the mask of '{quoted(example.id)}' has '{quoted(strange[0])}'; a mask has "
                         "1 for residues that count and 0 for those that do not"
                     )
                 if len(mask) != len(example.sequence):
                     raise InputError(
-                        f"{self.mask.name}: the mask of '{_shown(example.id)}' has {len(mask):,} letters, and its "
+                        f"{self.mask.name}: the mask of '{quoted(example.id)}' has {len(mask):,} letters, and its "
                         f"sequence has {len(example.sequence):,} residues"
                     )
                 hidden = np.frombuffer(mask.encode(), dtype=np.uint8) == ord("0")
@@ -313,10 +313,10 @@ def merging(text: str) -> dict[str, str]:
         old, equals, new = (piece.strip() for piece in part.partition("="))
         names = old.split("|") if "|" in old else list(old)
         if not (equals and names and new):
-            raise InputError(f"'{_shown(part)}' does not say what is merged; write letters=class, such as 1234567=1")
+            raise InputError(f"'{quoted(part)}' does not say what is merged; write letters=class, such as 1234567=1")
         for name in names:
             if merged.setdefault(name, new) != new:
-                raise InputError(f"the label '{_shown(name)}' is to be merged into both {merged[name]} and {new}")
+                raise InputError(f"the label '{quoted(name)}' is to be merged into both {merged[name]} and {new}")
     return merged
 
 
@@ -332,16 +332,16 @@ def _unique(records: Iterator[Record], path: Path) -> Iterator[Record]:
 
 
 def _where(path: Path, record: Record) -> str:
-    return f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+    return f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
 
 
 def _position(text: str, record: Record, where: str) -> int:
     """0-based place of a 1-based position."""
     if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < 1:  # int() refuses thousands of digits
-        raise InputError(f"{where} has '{_shown(text)}' as a position; positions are whole numbers from 1 on")
+        raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1 on")
     if int(text) > len(record.sequence):
         raise InputError(
-            f"{where} lists position {int(text):,} of '{_shown(record.id)}', which has "
+            f"{where} lists position {int(text):,} of '{quoted(record.id)}', which has "
             f"{len(record.sequence):,} residues"
         )
     return int(text) - 1
@@ -351,5 +351,5 @@ def _value(text: str, where: str) -> float:
     """A number that single precision can hold, which is what labels of residues are kept in."""
     value = number(text, where)
     if abs(value) > float(np.finfo(np.float32).max):
-        raise InputError(f"{where} has {_shown(text)} as a value, which is too large")
+        raise InputError(f"{where} has {quoted(text)} as a value, which is too large")
     return value

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from .figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
-from .figures import _points
+from .figures import measured_points
 from .score_effects import Scanned
 from .score_sequences import SequenceScores
 from .sequences import DNA
@@ -70,7 +70,7 @@ def measured(values: np.ndarray, scores: np.ndarray, name: str, title: str) -> F
     """Scores of variants (n,) against what was measured."""
     figure = Figure(figsize=(4.2, 3.4))
     axes = figure.subplots()
-    _points(axes, values, scores)
+    measured_points(axes, values, scores)
     axes.axhline(0, color=GREY, ls=":", lw=1, label="score of the wild type", zorder=1)
     axes.set(xlabel=name, ylabel="Score")
     axes.set_title(title, fontsize=8, loc="left")

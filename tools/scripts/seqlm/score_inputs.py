@@ -11,7 +11,7 @@ from .errors import InputError
 from .families import Family
 from .language_models import Opened, open_language_model
 from .language_text import LanguageText
-from .sequences import Record, _shown
+from .sequences import Record, quoted
 from .survey import Survey, survey
 from .tokenizer_readers import UNKNOWN_TOKENS
 from .tokens import Encoder
@@ -97,7 +97,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             _check_tokens(text, record, sequence, arguments)
         if mode == SCAN and len(sequence) > LONGEST_SCAN:
             raise InputError(
-                f"{Path(arguments.sequences).name}: record '{_shown(record.id)}' has {len(sequence):,} letters; a scan "
+                f"{Path(arguments.sequences).name}: record '{quoted(record.id)}' has {len(sequence):,} letters; a scan "
                 f"takes up to {LONGEST_SCAN:,}, give the part that matters (--first-position keeps its numbering)"
             )
         if mode == VARIANTS:
@@ -193,7 +193,7 @@ def _check_tokens(text: LanguageText, record: Record, sequence: str, arguments: 
     try:
         text.encode([sequence])
     except InputError as problem:
-        raise InputError(f"{Path(arguments.sequences).name}: record '{_shown(record.id)}': {problem}") from None
+        raise InputError(f"{Path(arguments.sequences).name}: record '{quoted(record.id)}': {problem}") from None
 
 
 def _check_letters(plan: Plan) -> None:
@@ -215,6 +215,6 @@ def _check_lengths(plan: Plan) -> None:
         wild = plan.wild_types.sequences[longer[0].protein]
         raise InputError(
             f"{plan.variants.path.name}: a variant has {len(longer[0].sequence):,} letters where "
-            f"'{_shown(plan.wild_types.ids[longer[0].protein])}' has {len(wild):,} ({len(longer):,} variants of "
+            f"'{quoted(plan.wild_types.ids[longer[0].protein])}' has {len(wild):,} ({len(longer):,} variants of "
             f"another length); insertions and deletions can be scored by --method {RATIO} alone"
         )

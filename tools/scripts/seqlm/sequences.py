@@ -102,7 +102,7 @@ def sequence_format(path: str | Path) -> str:
         InputError: for a file that is missing, empty, or none of the three.
     """
     path = Path(path)
-    for _, line in _lines(path):
+    for _, line in numbered_lines(path):
         if not line.strip():
             continue
         if line.startswith(">"):
@@ -112,7 +112,7 @@ def sequence_format(path: str | Path) -> str:
         if "," in line:
             return "csv"
         raise InputError(
-            f"{path.name} is neither FASTA nor a table: its first line is '{_shown(line)}'; "
+            f"{path.name} is neither FASTA nor a table: its first line is '{quoted(line)}'; "
             "a FASTA record starts with '>', a table has its columns separated by tabs or commas"
         )
     raise InputError(f"{path.name} is empty; give a file with at least one sequence")
@@ -169,7 +169,7 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
             sequence; SMILES that are no molecule, where they are to be made canonical.
     """
     sequence = record.sequence
-    where = f"{Path(path).name}: record '{_shown(record.id)}' (line {record.line})"
+    where = f"{Path(path).name}: record '{quoted(record.id)}' (line {record.line})"
     if not sequence:
         raise InputError(f"{where} has no {'molecule' if alphabet in (TEXT, CANONICAL) else 'sequence'}")
     if alphabet == TEXT:
@@ -254,7 +254,7 @@ def _wrong_letter(alphabet: str, cache: dict[str, re.Pattern] = {}) -> re.Patter
     return cache.setdefault(alphabet, re.compile(f"[^{LETTERS[alphabet]}]"))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends, from plain or gzipped UTF-8, whatever the line ends."""
     if not path.is_file():
         raise InputError(f"{path} is not a file")
@@ -280,7 +280,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _fasta(path: Path) -> Iterator[Record]:
     header, start, parts, length = None, 0, [], 0
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if line.startswith(">"):
             if header is not None:
                 yield _fasta_record(path, header, start, parts)
@@ -290,7 +290,7 @@ def _fasta(path: Path) -> Iterator[Record]:
         elif line and not line.isspace():
             if header is None:
                 raise InputError(
-                    f"{path.name} is not FASTA: line {number} is '{_shown(line)}' before any header; "
+                    f"{path.name} is not FASTA: line {number} is '{quoted(line)}' before any header; "
                     "each record starts with a line '>name'"
                 )
             part = "".join(line.split())
@@ -314,7 +314,7 @@ def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     numbers = []
 
     def text() -> Iterator[str]:
-        for number, line in _lines(path):
+        for number, line in numbered_lines(path):
             if len(line) > MAX_SEQUENCE:
                 raise InputError(f"{path.name}: line {number} is over {MAX_SEQUENCE:,} characters long")
             numbers[:] = [number]
@@ -360,7 +360,7 @@ def _table(path: Path, format: str, id_column: str | None, sequence_column: str 
         raise InputError(f"{path.name} has a header but no rows")
 
 
-def _shown(text: str, limit: int = 40) -> str:
+def quoted(text: str, limit: int = 40) -> str:
     """Text of a user as it may stand in a message: printable, and not too long."""
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

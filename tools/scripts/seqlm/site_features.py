@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from .errors import InputError
-from .sequences import MAX_SEQUENCE, Record, _lines, _shown
+from .sequences import MAX_SEQUENCE, Record, numbered_lines, quoted
 from .site_tables import Site
 
 MOST_FEATURES = 20_000_000  # in one file; all of Swiss-Prot has a quarter of it
@@ -47,7 +47,7 @@ def read_gff(path: str | Path) -> Annotation:
         InputError: a line without nine columns, a position that is no number.
     """
     path, found = Path(path), Annotation()
-    lines = _lines(path)
+    lines = numbered_lines(path)
     for number, line in lines:
         if line.startswith("##FASTA"):
             found.records = _fasta_section(path, lines)
@@ -73,7 +73,7 @@ def read_uniprot(path: str | Path) -> Annotation:
     """
     path, found = Path(path), Annotation()
     accession, start_line, features, parts, in_sequence = "", 0, [], [], False
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         where = f"{path.name}: line {number}"
         code, rest = line[:2], line[5:]
         if code == "ID":
@@ -114,7 +114,7 @@ def choose_sites(
         InputError: nothing fits, or several kinds and none is chosen; the message lists the kinds.
     """
     kinds = Counter(feature.kind for feature in features)
-    known = ", ".join(f"{_shown(kind)} ({count:,})" for kind, count in kinds.most_common(12))
+    known = ", ".join(f"{quoted(kind)} ({count:,})" for kind, count in kinds.most_common(12))
     name = Path(path).name
     if wanted is None:
         if len(kinds) > 1:
@@ -129,7 +129,7 @@ def choose_sites(
         chosen = [each for each in features if each.kind.casefold() in same or words.search(each.note)]
         if not chosen:
             raise InputError(
-                f"{name} has no feature of the kind '{_shown(wanted)}', nor a note with such a word; "
+                f"{name} has no feature of the kind '{quoted(wanted)}', nor a note with such a word; "
                 f"its kinds are {known or 'none at all'}"
             )
     sites = []
@@ -154,7 +154,7 @@ def _position(text: str, where: str) -> int | None:
     if re.fullmatch(r"[<>?~]\d*", text):
         return None
     if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
-        raise InputError(f"{where} has '{_shown(text)}' as a position; positions are whole numbers from 1")
+        raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1")
     return int(text)
 
 
@@ -163,7 +163,7 @@ def _uniprot_feature(rest: str, features: list[Feature], number: int, where: str
     if rest[:1].strip():
         cells = rest.split(None, 2)
         if len(cells) < 2:
-            raise InputError(f"{where} is not a feature: '{_shown(rest)}'")
+            raise InputError(f"{where} is not a feature: '{quoted(rest)}'")
         where_at = cells[1]
         if len(cells) == 3 and re.match(r"(\?|[<>?~]?\d+)(\s|$)", cells[2]):
             end, _, note = cells[2].partition(" ")  # as until 2019: start and end in columns, then the note

@@ -19,10 +19,10 @@ from .sequences import (
     PROTEIN,
     Record,
     Rules,
-    _lines,
-    _shown,
     clean,
     looks_like_dna,
+    numbered_lines,
+    quoted,
     read_records,
     read_table,
     sequence_format,
@@ -80,7 +80,7 @@ def site_format(path: str | Path) -> str:
     sites if it has a column of positions.
     """
     path = Path(path)
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if line.startswith("##gff") or re.match(r"(ID|AC|FT) {3}\S", line):
             return GFF
         if line.strip() and not line.startswith("#"):
@@ -91,7 +91,7 @@ def site_format(path: str | Path) -> str:
         if number > 1000:
             break
     if sequence_format(path) == "fasta":
-        for number, line in _lines(path):
+        for number, line in numbered_lines(path):
             if not line.startswith(">") and re.fullmatch(r"\s*[A-Za-z*#]*[A-Za-z]#[A-Za-z*#]*\s*", line):
                 return ANNOTATED
             if number > 1000:
@@ -153,7 +153,7 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
 def unmark(record: Record, path: Path) -> tuple[str, list[int]]:
     """A sequence without its ``#``, and the positions (from 1) of the letters that a ``#`` follows."""
     if not re.fullmatch(r"(?:[^#]#?)*", record.sequence):
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         raise InputError(f"{where} has a '#' that follows no residue; a '#' stands right after the residue of a site")
     parts = record.sequence.split("#")
     marks, length = [], 0
@@ -170,7 +170,7 @@ def told_alphabet(sequences: Iterable[str]) -> str:
 
 
 def _first(path: Path, count: int) -> list[str]:
-    return [line for (_, line), _ in zip(_lines(path), range(count), strict=False)]
+    return [line for (_, line), _ in zip(numbered_lines(path), range(count), strict=False)]
 
 
 def _from_annotation(annotation: Annotation, path: Path) -> list[Record]:
@@ -194,7 +194,7 @@ def _records(path: str, options: SourceOptions, protein: str | None = None, repe
         if known is record:
             records.append(record)
         elif not repeated or known.sequence != record.sequence:
-            where = f"{file.name}: record '{_shown(record.id)}' (line {record.line})"
+            where = f"{file.name}: record '{quoted(record.id)}' (line {record.line})"
             also = " with another sequence" if repeated else ""
             raise InputError(f"{where} has the same id as the record on line {known.line}{also}; ids must be unique")
     return records
@@ -214,12 +214,12 @@ def _proteins(records: list[Record], path: Path, options: SourceOptions) -> tupl
     split_of = options.given_split.reader(path, format)
     rules, proteins = Rules(), []
     for record in records:
-        where = f"{path.name}: record '{_shown(record.id)}' (line {record.line})"
+        where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         sequence = clean(record, alphabet, {}, rules, path)
         proteins.append(Protein(record.id, sequence, group_of(record, where), split_of(record, where)))
     if len({protein.id for protein in proteins}) < len(proteins):
         first = next(name for name, count in Counter(protein.id for protein in proteins).items() if count > 1)
-        raise InputError(f"{path.name} has two sequences of the id '{_shown(first)}'; ids must be unique")
+        raise InputError(f"{path.name} has two sequences of the id '{quoted(first)}'; ids must be unique")
     return proteins, alphabet, rules
 
 
@@ -242,7 +242,7 @@ def _joined(
                 continue
             counted["sites whose protein was found by the accession in its name"] += 1
         protein = proteins[place]
-        where = f"{marked.name}: line {site.line}: position {site.position} of '{_shown(protein.id)}'"
+        where = f"{marked.name}: line {site.line}: position {site.position} of '{quoted(protein.id)}'"
         if not 1 <= site.position <= len(protein.sequence):
             raise InputError(
                 f"{where} is beyond its {len(protein.sequence):,} residues; "
@@ -263,12 +263,12 @@ def _joined(
             counted["sites listed more than once, taken once"] += 1
         else:
             raise InputError(
-                f"{where} is listed as both '{_shown(known.label)}' (line {known.line}) and "
-                f"'{_shown(site.label)}'; a site has one label"
+                f"{where} is listed as both '{quoted(known.label)}' (line {known.line}) and "
+                f"'{quoted(site.label)}'; a site has one label"
             )
     if unknown:
         raise InputError(
-            f"{marked.name}: line {unknown[0].line} has a site on '{_shown(unknown[0].protein)}', which is not in "
+            f"{marked.name}: line {unknown[0].line} has a site on '{quoted(unknown[0].protein)}', which is not in "
             f"{path.name} ({len(unknown):,} of {len(sites):,} sites are on such proteins); add its sequence, or "
             "remove the site"
         )

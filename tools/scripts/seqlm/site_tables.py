@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
-from .sequences import Table, _shown, read_table
+from .sequences import Table, quoted, read_table
 
 PROTEIN_COLUMNS = ("protein", "accession", "id")  # tried in this order where no column is named
 _LIST = re.compile(r"\s*(?:\d+\s*(?:[,;]\s*\d+\s*)*)?")
@@ -84,13 +84,13 @@ def _lists(table: Table, protein_at: int, columns: SiteColumns, positive: str, n
     residue_at = table.index(columns.residue, "residue column") if columns.residue else None
     sites = []
     for line, row in table.rows():
-        where = f"{table.path.name}: protein '{_shown(row[protein_at])}' (line {line})"
+        where = f"{table.path.name}: protein '{quoted(row[protein_at])}' (line {line})"
         residue = _residue(row[residue_at], where) if residue_at is not None else ""
         for at, label in wanted:
             found = positions(row[at])
             if found is None:
                 raise InputError(
-                    f"{where} has '{_shown(row[at])}' in column '{table.columns[at]}', which is not a list of "
+                    f"{where} has '{quoted(row[at])}' in column '{table.columns[at]}', which is not a list of "
                     "positions such as [92, 107]"
                 )
             sites += [Site(row[protein_at], position, label, residue, line) for position in found]
@@ -108,7 +108,7 @@ def _rows(table: Table, protein_at: int, columns: SiteColumns, positive_label: s
             raise InputError(f"{where} names no protein")
         found = _POSITION.fullmatch(row[position_at])
         if not found:
-            raise InputError(f"{where} has '{_shown(row[position_at])}' as a position; use a number such as 92, or Y92")
+            raise InputError(f"{where} has '{quoted(row[position_at])}' as a position; use a number such as 92, or Y92")
         residue = _residue(row[residue_at], where) if residue_at is not None else ""
         if residue and found[1] and residue != found[1].upper():
             raise InputError(f"{where} says both {found[1].upper()} and {residue} for one site")
@@ -116,7 +116,7 @@ def _rows(table: Table, protein_at: int, columns: SiteColumns, positive_label: s
         if label_at is not None:
             label = row[label_at]
             if not label or len(label) > 100 or not label.isprintable():
-                raise InputError(f"{where} has the label '{_shown(label)}'; a label is 1 to 100 printable characters")
+                raise InputError(f"{where} has the label '{quoted(label)}'; a label is 1 to 100 printable characters")
         sites.append(Site(row[protein_at], int(found[2]), label, residue or found[1].upper(), line))
     return sites
 
@@ -129,5 +129,5 @@ def _optional(table: Table, wanted: str | None, usual: str) -> int | None:
 
 def _residue(text: str, where: str) -> str:
     if text and not (len(text) == 1 and text.isascii() and text.isalpha()):
-        raise InputError(f"{where} has '{_shown(text)}' as a residue; use one letter such as Y, or leave it empty")
+        raise InputError(f"{where} has '{quoted(text)}' as a residue; use one letter such as Y, or leave it empty")
     return text.upper()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import InputError
-from .sequences import _shown
+from .sequences import quoted
 from .site_sources import Protein, Source
 from .sites import window_around
 
@@ -101,7 +101,7 @@ def make_windows(source: Source, options: WindowOptions) -> list[Entry]:
         sites = positives
     elif len(labels := {site.label for _, site in sites}) < 2:
         raise InputError(
-            f"no negatives are given: all sites have the label '{_shown(next(iter(labels)))}'; "
+            f"no negatives are given: all sites have the label '{quoted(next(iter(labels)))}'; "
             "have them drawn from the same proteins instead"
         )
     chosen = [(place, site.position, site.label) for place, site in sites]
@@ -216,8 +216,8 @@ def _without_repeats(entries: list[Entry], conflicts: str, counted: Counter) -> 
         one = conflicting[0]
         other = next(entry for entry in conflicting if entry.sequence == one.sequence and entry is not one)
         raise InputError(
-            f"{len(conflicting):,} windows are equal to one with another label, such as '{_shown(one.id)}' "
-            f"({_shown(one.label)}) and '{_shown(other.id)}' ({_shown(other.label)}); drop or keep them"
+            f"{len(conflicting):,} windows are equal to one with another label, such as '{quoted(one.id)}' "
+            f"({quoted(one.label)}) and '{quoted(other.id)}' ({quoted(other.label)}); drop or keep them"
         )
     counted[f"windows equal to one with another label, {'kept' if conflicts == 'keep' else 'dropped'}"] += len(
         conflicting

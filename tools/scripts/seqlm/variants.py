@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 
 from .errors import InputError
-from .sequences import DNA, PROTEIN, Record, Rules, Table, _shown, clean, read_table
+from .sequences import DNA, PROTEIN, Record, Rules, Table, clean, quoted, read_table
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan
@@ -132,10 +132,10 @@ def parsed(text: str) -> tuple[list[tuple[str, int, str]], str]:
     for part in filter(None, _BETWEEN.split(plain)):
         match = _ONE.fullmatch(part.removeprefix("p."))
         if not match:
-            raise ValueError(f"'{_shown(part)}' is no substitution")
+            raise ValueError(f"'{quoted(part)}' is no substitution")
         old, position, new = (_THREE.get(each, each.upper()) for each in match.groups())
         if len(old) > 1 or len(new) > 1:
-            raise ValueError(f"'{_shown(part)}' names no amino acid")
+            raise ValueError(f"'{quoted(part)}' names no amino acid")
         found.append((old, int(position), old if new == "=" else new))
     if not found:
         raise ValueError("there is no variant")
@@ -210,7 +210,7 @@ class _Reading:
     def _protein(self, cell: str, line: int) -> int:
         if cell not in self.numbers:
             raise InputError(
-                f"{self.path.name}: line {line} is about '{_shown(cell)}', and there is no sequence of that id"
+                f"{self.path.name}: line {line} is about '{quoted(cell)}', and there is no sequence of that id"
             )
         return self.numbers[cell]
 
@@ -223,7 +223,7 @@ class _Reading:
             value = math.inf
         if math.isinf(value):
             raise InputError(
-                f"{self.path.name}: line {line} has '{_shown(cell)}' where a measured number is wanted; leave the cell "
+                f"{self.path.name}: line {line} has '{quoted(cell)}' where a measured number is wanted; leave the cell "
                 "empty where nothing was measured"
             )
         return value
@@ -238,7 +238,7 @@ class _Reading:
         for old, position, new in found:
             one, place = f"{old}{position}{new}", position - first
             if place in places:
-                raise InputError(f"{self.path.name}: line {line}: '{_shown(cell)}' changes position {position} twice")
+                raise InputError(f"{self.path.name}: line {line}: '{quoted(cell)}' changes position {position} twice")
             places.add(place)
             old, new = (self.wild_types.replacements.get(letter, letter) for letter in (old, new))
             if new != old and new not in self.allowed:
@@ -247,12 +247,12 @@ class _Reading:
                 self.written.append((protein, old, position))
             if not 0 <= place < len(sequence):
                 misfit = misfit or (
-                    f"'{one}' is outside '{_shown(self.wild_types.ids[protein])}', whose positions are {first} to "
+                    f"'{one}' is outside '{quoted(self.wild_types.ids[protein])}', whose positions are {first} to "
                     f"{first + len(sequence) - 1}"
                 )
             elif sequence[place] != old:
                 misfit = misfit or (
-                    f"'{one}' says {old} at position {position}, where '{_shown(self.wild_types.ids[protein])}' has "
+                    f"'{one}' says {old} at position {position}, where '{quoted(self.wild_types.ids[protein])}' has "
                     f"{sequence[place]}"
                 )
             elif new != old:
@@ -338,7 +338,7 @@ def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, li
     if _readable(first):
         named = [each for each in (columns.sequence, columns.protein, columns.measured) if each is not None]
         if named:
-            raise InputError(f"{path.name} is a list without columns; there is no column '{_shown(named[0])}'")
+            raise InputError(f"{path.name} is a list without columns; there is no column '{quoted(named[0])}'")
         return Table(path, ["variant"], "tabular"), chain([(1, [first])], table.rows())
     if "," in first:
         table = read_table(path, "csv")
@@ -362,7 +362,7 @@ def _column(table: Table, asked: str | None, usual: tuple[str, ...], purpose: st
         return 0
     raise InputError(
         f"{table.path.name} has no {purpose}: none of its columns is called {' or '.join(usual[:2])}; name one "
-        f"({option}) of {', '.join(_shown(name) for name in table.columns[:20])}"
+        f"({option}) of {', '.join(quoted(name) for name in table.columns[:20])}"
     )
 
 

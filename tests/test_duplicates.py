@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
-from seqlm import duplicates
+from seqlm import duplicates, fingerprints
 from seqlm.duplicates import SHORTEST, UNREADABLE, Reference, find
 from seqlm.errors import InputError
 from seqlm.sequences import CANONICAL, DNA, PROTEIN, TEXT
@@ -207,7 +207,7 @@ def test_molecules_are_equal_whichever_way_they_are_written(compare, alphabet):
 def test_the_nearest_molecule_is_the_one_with_the_highest_tanimoto_similarity(compare, monkeypatch):
     readable = [text for text in KNOWN if text != "not one"]
     for chunk in (2_048, 2):
-        monkeypatch.setattr(duplicates, "_CHUNK", chunk)
+        monkeypatch.setattr(fingerprints, "CHUNK", chunk)
         found = compare(MOLECULES, TEXT, KNOWN)
         for text, row in zip(MOLECULES, found.rows, strict=True):
             if text == "c1ccc":
@@ -224,7 +224,7 @@ def test_molecules_are_clustered_by_similarity(compare, monkeypatch):
     assert [row.cluster for row in found.rows] == [1, 2, 1, 3, 2, 3, 4]
     chains = ["C" * 20, "CCO", "C" * 25, "CCN", "C" * 30, "CCCO"]
     for chunk in (2_048, 2):
-        monkeypatch.setattr(duplicates, "_CHUNK", chunk)
+        monkeypatch.setattr(fingerprints, "CHUNK", chunk)
         found = compare(chains, TEXT)
         assert [row.cluster for row in found.rows] == [1, 2, 1, 3, 1, 4]
         assert found.clustered

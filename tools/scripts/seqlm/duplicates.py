@@ -19,13 +19,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from . import homology
+from . import fingerprints, homology
 from .errors import InputError
 from .sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
 
@@ -35,7 +34,6 @@ SHORTEST = {PROTEIN: 14, DNA: 20}
 MOST_CLUSTERED = 20_000  # different molecules, each compared with each, in about half a minute
 UNREADABLE = "reference SMILES that RDKit cannot read compared as text"
 _NO_WORD = "No k-mer could be extracted"  # said by MMseqs2 if all of the targets are masked
-_CHUNK = 2_048  # molecules on each side of a comparison
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def find(
         if near:
             homology.program()
     else:
-        keys, prints = _read_molecules(sequences)
+        keys, prints = fingerprints.read_all(sequences)
     numbers: dict[str, int] = {}  # of different sequences, in the order of the first ones
     group = [numbers.setdefault(key, len(numbers)) for key in keys]
     first = np.unique(np.asarray(group, np.int64), return_index=True)[1]
@@ -320,9 +318,9 @@ class _Molecules:
 
     def clusters(self, labels: np.ndarray, identity: float, _: float) -> np.ndarray:
         """Labels of clusters: what pairs connect that are alike enough."""
-        for start in range(0, len(self._places), _CHUNK):
-            some = self._prints[start : start + _CHUNK]
-            for other, alike in _similarities(self._prints[start:], some):
+        for start in range(0, len(self._places), fingerprints.CHUNK):
+            some = self._prints[start : start + fingerprints.CHUNK]
+            for other, alike in fingerprints.similarities(self._prints[start:], some):
                 near = np.nonzero(alike >= identity)
                 labels = _joined(labels, self._places[start + other + near[0]], self._places[start + near[1]])
         return labels
@@ -330,7 +328,7 @@ class _Molecules:
     def key(self, record: Record, rules: Rules, path: str | Path) -> str:
         if not record.sequence:
             raise InputError(f"{Path(path).name}: record '{record.id}' (line {record.line}) has no molecule")
-        key, self._read = _molecule(record.sequence)
+        key, self._read = fingerprints.read_molecule(record.sequence)
         if self._read is None:
             rules.count(UNREADABLE)
         return key
@@ -341,7 +339,7 @@ class _Molecules:
             return False
         if near:
             self._waiting.append((name, self._read))
-            if len(self._waiting) == _CHUNK:
+            if len(self._waiting) == fingerprints.CHUNK:
                 self._compare()
         return True
 
@@ -355,56 +353,12 @@ class _Molecules:
         if not self._waiting or not len(self._prints):
             return
         names, prints = zip(*self._waiting, strict=True)
-        for start, alike in _similarities(self._prints, np.asarray(prints)):
+        for start, alike in fingerprints.similarities(self._prints, np.asarray(prints)):
             best = alike.argmax(axis=1)
             for row, (column, value) in enumerate(zip(best.tolist(), alike.max(axis=1).tolist(), strict=True)):
                 if value > self._best[start + row]:
                     self._best[start + row], self._names[start + row] = value, names[column]
         self._waiting = []
-
-
-def _molecule(smiles: str) -> tuple[str, np.ndarray | None]:
-    """(canonical SMILES, packed fingerprint), or (the text, None) of what is no molecule."""
-    from rdkit import Chem, DataStructs
-
-    from .molecules import parsed
-
-    molecule, _ = parsed(smiles)
-    if molecule is None:
-        return smiles, None
-    text = DataStructs.BitVectToBinaryText(_generator().GetFingerprint(molecule))
-    return Chem.MolToSmiles(molecule), np.frombuffer(text, np.uint8)
-
-
-@cache
-def _generator():
-    from rdkit.Chem import rdFingerprintGenerator
-
-    from .scaffolds import BITS, RADIUS
-
-    return rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
-
-
-def _read_molecules(sequences: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
-    """What each is compared by for equality, and the fingerprints of the molecules among them."""
-    keys, prints = [], {}
-    for sequence in sequences:
-        key, bits = _molecule(sequence)
-        keys.append(key)
-        if bits is not None:
-            prints.setdefault(key, bits)
-    return keys, prints
-
-
-def _similarities(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, Tanimoto similarities (rows, columns)) of packed fingerprints, some rows of ``one`` at a time."""
-    theirs = np.unpackbits(other, axis=1).astype(np.float32)  # sums of up to 2,048 ones are exact
-    sizes = theirs.sum(axis=1)
-    for start in range(0, len(one), _CHUNK):
-        ours = np.unpackbits(one[start : start + _CHUNK], axis=1).astype(np.float32)
-        shared = (ours @ theirs.T).astype(float)
-        either = ours.sum(axis=1)[:, None] + sizes - shared
-        yield start, np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
 
 
 def _joined(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:

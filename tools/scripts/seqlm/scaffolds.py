@@ -1,7 +1,6 @@
 """Molecules: their Bemis–Murcko scaffolds, and how alike two molecules are.
 
-RDKit reads the SMILES. Scaffolds: Bemis & Murcko 1996, https://doi.org/10.1021/jm9602928; fingerprints: Rogers & Hahn
-2010, https://doi.org/10.1021/ci100050t.
+RDKit reads the SMILES. Scaffolds: Bemis & Murcko 1996, https://doi.org/10.1021/jm9602928.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem, DataStructs, RDLogger, rdBase
-from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from .fingerprints import generator
+
 LONGEST = 5_000  # letters; RDKit takes minutes for more, and no molecule of this kind of data has a tenth of it
-RADIUS, BITS = 2, 2048  # ECFP4
 
 
 @dataclass
@@ -36,7 +35,6 @@ class Molecules:
 def read_molecules(smiles: Sequence[str]) -> Molecules:
     """Canonical SMILES, scaffold and fingerprint of each molecule."""
     RDLogger.DisableLog("rdApp.*")  # every complaint would be a line; they are counted instead
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
     found = Molecules([], [], [])
     for text in smiles:
         molecule = Chem.MolFromSmiles(text) if 0 < len(text) <= LONGEST else None
@@ -47,7 +45,7 @@ def read_molecules(smiles: Sequence[str]) -> Molecules:
             continue
         found.canonical.append(Chem.MolToSmiles(molecule))
         found.scaffolds.append(MurckoScaffold.MurckoScaffoldSmiles(mol=molecule))
-        found.fingerprints.append(generator.GetFingerprint(molecule))
+        found.fingerprints.append(generator().GetFingerprint(molecule))
     return found
 
 

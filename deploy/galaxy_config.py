@@ -19,6 +19,9 @@ USER = "biologist@example.org"
 MARK = "SEQLM_GALAXY"
 MODELS_LOC = "models.loc"
 
+# Of Galaxy's databases: as Galaxy has it by itself, but a busy machine may take longer than five seconds to write.
+SQLITE = "isolation_level=IMMEDIATE&timeout=120"
+
 # Collection operations that a workflow may need; they ship with Galaxy.
 COLLECTION_TOOLS = ("build_list.xml", "flatten_collection.xml", "merge_collection.xml", "extract_dataset.xml")
 
@@ -69,7 +72,7 @@ def _galaxy(folder: Path, bootstrap_key: str) -> dict:
         "brand": "SeqLM",
         "config_dir": str(config),
         "data_dir": str(data),
-        "database_connection": f"sqlite:///{data}/universe.sqlite",
+        "database_connection": f"sqlite:///{data}/universe.sqlite?{SQLITE}",
         "tool_config_file": str(config / "tool_conf.xml"),
         "job_config_file": str(config / "job_conf.yml"),
         "tool_data_table_config_path": ",".join(str(path) for path in tables),
@@ -84,10 +87,10 @@ def _galaxy(folder: Path, bootstrap_key: str) -> dict:
         # Uploads and metadata go to a Celery worker that has Galaxy loaded already. Without it every job starts a
         # Python of its own that imports Galaxy: 7 s more for a job, twice that for an upload.
         "enable_celery_tasks": True,
-        "amqp_internal_connection": f"sqlalchemy+sqlite:///{data}/messages.sqlite",
+        "amqp_internal_connection": f"sqlalchemy+sqlite:///{data}/messages.sqlite?{SQLITE}",
         "metadata_strategy": "directory_celery",
         "celery_conf": {
-            "result_backend": f"db+sqlite:///{data}/results.sqlite",
+            "result_backend": f"db+sqlite:///{data}/results.sqlite?{SQLITE}",
             "task_routes": {"galaxy.fetch_data": "galaxy.external", "galaxy.set_job_metadata": "galaxy.external"},
         },
         # Galaxy looks for new work once a second; these jobs last seconds, so look more often.

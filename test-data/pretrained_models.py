@@ -53,8 +53,8 @@ MODELS = {
     "molecules": (
         "smiles-gpt2-0.2m",
         ("--algorithm", "character", "--special-tokens", "gpt2"),
-        ("--architecture", "gpt2", "--context", 128, "--split", "record", "--batch-size", 64, "--epochs", 4,
-         "--evaluate-every", 400),
+        ("--architecture", "gpt2", "--context", 128, "--split", "record", "--batch-size", 64, "--epochs", 16,
+         "--evaluate-every", 1000),
     ),
 }  # fmt: skip
 

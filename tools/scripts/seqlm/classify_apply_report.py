@@ -11,7 +11,7 @@ from . import figures, metrics
 from .classification_methods import METHODS, settings_in_words
 from .classify_apply import Applied
 from .classify_report import BOOTSTRAP, SKLEARN, judged_figures, reading, score_table
-from .report import Bullets, Figure, Heading, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, Heading, JobParameters, Paragraph, References, Report, Table, shown
 from .verdict import FEW_UNITS, with_interval
 from .versions import in_one_line
 
@@ -23,8 +23,7 @@ def applied_report(applied: Applied, parameters: dict[str, str], versions: dict[
     """The whole report, in the order in which a reader asks."""
     report, manifest = Report("Classifier applied"), applied.classifier.manifest
     n = len(applied.embeddings)
-    report.add(Heading("Verdict"), Paragraph(_headline(applied), strong=True), Paragraph(_explanation(applied)))
-    report.add(*(Note(text) for text in _warnings(applied)))
+    report.verdict(_headline(applied), _explanation(applied), notes=_warnings(applied))
     if applied.labels:
         report.add(
             Heading("Scores"),

@@ -29,7 +29,6 @@ from .report import (
     DatasetTable,
     Figure,
     JobParameters,
-    Note,
     Paragraph,
     References,
     Report,
@@ -63,13 +62,7 @@ def training_report(
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name][0]) for name in names if name in drawn]
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(result), strong=True),
-        Paragraph(explanation(result)),
-        Bullets(comparisons(result)),
-        *(Note(text) for text in warnings(result)),
-    )
+    report.verdict(headline(result), explanation(result), comparisons(result), notes=warnings(result))
     report.section("Scores", *_scores(result, metrics_output), *pictures("scores"))
     report.section("Choice", *([Bullets(lines)] if (lines := choice_in_words(result)) else []), *_choices(result))
     report.section("Classification report", *_classes(result))

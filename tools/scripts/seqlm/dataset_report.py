@@ -24,7 +24,6 @@ from .report import (
     Bullets,
     Figure,
     JobParameters,
-    Note,
     Paragraph,
     References,
     Report,
@@ -73,12 +72,7 @@ def dataset_report(made: Made) -> Report:
     def pictures(start: str) -> list[Figure]:
         return [Figure(name, drawing.caption) for name, drawing in drawn.items() if name.startswith(start)]
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(made), strong=True),
-        Paragraph(explanation(made)),
-        *(Note(text) for text in warnings(made)),
-    )
+    report.verdict(headline(made), explanation(made), notes=warnings(made))
     report.section("Sets", *_sets(made))
     report.section("Shared with the training set", *_leakage(made), *pictures("likeness"))
     report.section("Around the site", *pictures("composition"))

@@ -10,7 +10,7 @@ from .embedding import about
 from .embedding_inputs import Plan
 from .embedding_summary import Spread, Summary
 from .outputs import Outputs, wants_report, write_report
-from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
 from .tokens import UNREAD
 from .versions import in_one_line, versions
 
@@ -52,12 +52,7 @@ def embedding_report(plan: Plan, summary: Summary, spread: Spread | None) -> Rep
     """The whole report, in the order in which a reader asks."""
     report = Report("Embedding report")
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(plan, summary, spread), strong=True),
-        Paragraph(explanation(plan)),
-        *(Note(text) for text in warnings(plan, summary, spread)),
-    )
+    report.verdict(headline(plan, summary, spread), explanation(plan), notes=warnings(plan, summary, spread))
     report.section("How the vectors differ", *_spread(summary, spread))
     report.section("How to go on", Bullets(_next(plan)))
     report.section("Sequences", Bullets(_read(plan, summary)))

@@ -23,7 +23,6 @@ from .report import (
     DatasetTable,
     Figure,
     JobParameters,
-    Note,
     Paragraph,
     References,
     Report,
@@ -70,12 +69,8 @@ def evaluate_report(found: Evaluation, outline: Outline) -> Report:
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(found), strong=True),
-        Paragraph(explanation(found)),
-        *([Bullets(paired(found))] if len(found.cases.models) > 1 else []),
-        *(Note(text) for text in warnings(found)),
+    report.verdict(
+        headline(found), explanation(found), paired(found) if len(found.cases.models) > 1 else [], notes=warnings(found)
     )
     report.section("Scores", *_scores(found, outline), *pictures("scores"))
     report.section("Tests of the differences", *_tests(found, outline))

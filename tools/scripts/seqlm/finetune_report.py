@@ -5,8 +5,9 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from .report import (
     DatasetTable,
     Figure,
     JobParameters,
-    Note,
     Paragraph,
     References,
     Report,
@@ -28,6 +28,9 @@ from .report import (
 )
 from .verdict import comparisons, explanation, headline, number, warnings
 from .versions import in_one_line
+
+if TYPE_CHECKING:
+    from .language_summary import LanguageSummary
 
 DOI = "https://doi.org/"
 CITATIONS = {
@@ -68,13 +71,7 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(summary), strong=True),
-        Paragraph(explanation(summary)),
-        Bullets(comparisons(summary)),
-        *(Note(text) for text in warnings(summary)),
-    )
+    report.verdict(headline(summary), explanation(summary), comparisons(summary), notes=warnings(summary))
     report.section("Scores", *_scores(summary, metrics_output))
     report.section("Learning curves", *pictures("learning-curves"))
     report.section("Confusion matrix", *pictures("confusion-matrix"))
@@ -84,14 +81,19 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     report.section("Predicted and measured values", *pictures("predicted-measured", "residuals"))
     report.section("Baselines", *pictures("baselines"))
     report.section("Data", *_data(summary), *pictures("lengths"))
+    closing(report, summary, {*summary.citations, *_methods(summary)})
+    return report
+
+
+def closing(report: Report, summary: FinetuneSummary | LanguageSummary, citations: Collection[str]) -> None:
+    """What every report of fine-tuning ends with."""
     report.section("Parameters", JobParameters(summary.parameters))
     report.section("Versions and model", Bullets(_versions(summary)))
     report.section(
         "How to cite",
         Paragraph("If these results go into a paper, please cite what made them."),
-        References([CITATIONS[key] for key in CITATIONS if key in {*summary.citations, *_methods(summary)}]),
+        References([CITATIONS[key] for key in CITATIONS if key in citations]),
     )
-    return report
 
 
 def save_figures(summary: FinetuneSummary, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
@@ -292,7 +294,7 @@ def _class_counts(summary: FinetuneSummary) -> list[Block]:
     return [Table(["Label" if summary.several else "Class", *summary.splits], rows)]
 
 
-def _versions(summary: FinetuneSummary) -> list[str]:
+def _versions(summary: FinetuneSummary | LanguageSummary) -> list[str]:
     share = summary.trained_weights / summary.total_weights if summary.total_weights else 0
     lines = [
         ("Base model", summary.base_model),

@@ -6,7 +6,7 @@ from .duplicates import Duplicate
 from .generation import REFERENCE, SHUFFLED, WRITTEN, Result
 from .generation_inputs import Plan
 from .properties import NO
-from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
 from .resampling import Score
 from .sequences import DNA, LETTERS, PROTEIN
 from .versions import in_one_line, versions
@@ -36,12 +36,7 @@ def generation_report(plan: Plan, result: Result, drawn: set[str]) -> Report:
     """
     report = Report("Generation report")
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(plan, result), strong=True),
-        Paragraph(explanation(plan, result)),
-        *(Note(text) for text in warnings(plan, result)),
-    )
+    report.verdict(headline(plan, result), explanation(plan, result), notes=warnings(plan, result))
     report.section("The best", _best(plan, result))
     report.section("How probable they are to the model", *_probable(plan, result, drawn))
     report.section("How new they are", *_new(plan, result))

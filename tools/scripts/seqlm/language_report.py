@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from . import figures
-from .finetune_report import CITATIONS
+from .finetune_report import closing
 from .finetune_summary import SPLIT_NAMES
 from .language_figures import figures_of
 from .language_scores import LABELS
@@ -22,16 +22,11 @@ from .report import (
     Bullets,
     DatasetTable,
     Figure,
-    JobParameters,
-    Note,
     Paragraph,
-    References,
     Report,
     Table,
-    shown,
 )
 from .resampling import Score
-from .versions import in_one_line
 
 
 def language_report(summary: LanguageSummary, *, metrics_output: str | None = None) -> Report:
@@ -46,25 +41,13 @@ def language_report(summary: LanguageSummary, *, metrics_output: str | None = No
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(summary), strong=True),
-        Paragraph(explanation(summary)),
-        Bullets(comparisons(summary)),
-        *(Note(text) for text in warnings(summary)),
-    )
+    report.verdict(headline(summary), explanation(summary), comparisons(summary), notes=warnings(summary))
     report.section("Scores", *_scores(summary, metrics_output), *pictures("baselines"))
     report.section("Learning curves", *pictures("learning-curves"))
     report.section("Sequences before and after", *pictures("before-after"))
     report.section("How to go on", Bullets(going_on(summary)))
     report.section("Data", *_data(summary), *pictures("lengths"))
-    report.section("Parameters", JobParameters(summary.parameters))
-    report.section("Versions and model", Bullets(_versions(summary)))
-    report.section(
-        "How to cite",
-        Paragraph("If these results go into a paper, please cite what made them."),
-        References([CITATIONS[key] for key in CITATIONS if key in summary.citations]),
-    )
+    closing(report, summary, summary.citations)
     return report
 
 
@@ -127,18 +110,3 @@ def _data(summary: LanguageSummary) -> list[Block]:
     notes = notes or ["No sequence occurs twice."]
     columns = ["Split", "Sequences", "Length: min / median / max", "Tokens told", "Where it comes from"]
     return [Table(columns, rows), Bullets([*notes, *(f"{rule}." for rule in summary.rules)])]
-
-
-def _versions(summary: LanguageSummary) -> list[str]:
-    share = summary.trained_weights / summary.total_weights if summary.total_weights else 0
-    lines = [
-        ("Base model", summary.base_model),
-        ("Revision", summary.revision),
-        ("SHA-256 of its weights", summary.sha256),
-        ("Model family", summary.family),
-        ("Weights trained", f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})"),
-        ("Seed", str(summary.seed)),
-        ("SHA-256 of the data", summary.data_sha256),
-        ("Software", in_one_line(summary.versions)),
-    ]
-    return [f"{name}: {shown(value, 300)}" for name, value in lines if value]

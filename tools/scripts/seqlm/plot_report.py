@@ -20,7 +20,7 @@ from .plot_inputs import OUTCOMES
 from .plot_verdict import Plot, differences, explanation, headline, warnings
 from .projection import METHODS
 from .projection_scores import LABELS, PICTURE_METRICS, Scores
-from .report import Block, Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
 from .versions import in_one_line
 
 DOI = "https://doi.org/"
@@ -73,13 +73,7 @@ def plot_report(found: Plot, outline: Outline) -> Report:
     """The whole report, in the order in which a reader asks."""
     report = Report("Plot of embeddings")
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(found), strong=True),
-        Paragraph(explanation(found)),
-        *([Bullets(lines)] if (lines := differences(found)) else []),
-        *(Note(text) for text in warnings(found)),
-    )
+    report.verdict(headline(found), explanation(found), differences(found), notes=warnings(found))
     report.section("Picture", Figure("projection", _caption(found)))
     report.section("Scores", *_scores(found))
     report.section("Classes", *_classes(found))

@@ -23,7 +23,6 @@ from .report import (
     DatasetTable,
     Figure,
     JobParameters,
-    Note,
     Paragraph,
     References,
     Report,
@@ -59,13 +58,7 @@ def pretraining_report(result: Result, *, metrics_output: str | None = None) -> 
     def pictures(*names: str) -> list[Figure]:
         return [Figure(name, drawn[name].caption) for name in names if name in drawn]
 
-    report.section(
-        "Verdict",
-        Paragraph(headline(result), strong=True),
-        *([Paragraph(text)] if (text := explanation(result)) else []),
-        *([Bullets(lines)] if (lines := comparisons(result)) else []),
-        *(Note(text) for text in warnings(result)),
-    )
+    report.verdict(headline(result), explanation(result), comparisons(result), notes=warnings(result))
     report.section("Answers", *_answers(result))
     report.section("Scores", *_scores(result, metrics_output), *pictures("baselines"))
     report.section("Learning curves", *pictures("learning-curves"))

@@ -11,6 +11,7 @@ import base64
 import html
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,6 +105,16 @@ class Report:
         """Blocks under a heading; nothing if there are none."""
         if blocks:
             self.add(Heading(title), *blocks)
+
+    def verdict(self, headline: str, explanation: str, lines: Sequence[str] = (), notes: Iterable[str] = ()) -> None:
+        """What every report begins with: one sentence, what it means, what it rests on, what not to overlook."""
+        self.section(
+            "Verdict",
+            Paragraph(headline, strong=True),
+            *([Paragraph(explanation)] if explanation else []),
+            *([Bullets(list(lines))] if lines else []),
+            *(Note(text) for text in notes),
+        )
 
     def figures(self) -> list[str]:
         """Names of the figures shown, without their ending."""

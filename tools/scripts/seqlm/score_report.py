@@ -88,7 +88,7 @@ def score_report(plan: Plan, summary: Summary) -> Report:
     """The whole report, in the order in which a reader asks."""
     report = Report("Score report")
 
-    report.section("Verdict", Paragraph(headline(plan, summary), strong=True), Paragraph(explanation(plan)))
+    report.verdict(headline(plan, summary), explanation(plan))
     notes = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
     report.section("What can be trusted", *(Note(text) for text in (*trust(plan, summary), *notes)))
     if summary.sequences:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import tokenizer_figures
 from .figure_style import save
-from .report import Block, Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Block, Bullets, Figure, JobParameters, References, Report, Table, shown
 from .sequences import CANONICAL, LETTERS
 from .tokenizer_inspection import Inspection
 from .tokenizer_verdict import changes, headline, notes, share, words
@@ -27,12 +27,7 @@ def tokenizer_report(found: Inspection) -> Report:
     report = Report("Tokens report")
 
     arguments = found.plan.arguments
-    report.section(
-        "Verdict",
-        Paragraph(headline(found), strong=True),
-        Paragraph(_explanation(found)),
-        *(Note(text) for text in notes(found)),
-    )
+    report.verdict(headline(found), _explanation(found), notes=notes(found))
     report.section("The first sequences, token by token", Figure("tokens", _caption(found)))
     report.section("Repaired and as published", *_side_by_side(found))
     report.section(

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import tokenizer_training_figures
 from .figure_style import save
 from .outputs import Outputs, wants_report, write_report, write_table
-from .report import Block, Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
 from .resampling import Score
 from .special_tokens import STYLES
 from .tokenizer_algorithms import LEARNT
@@ -68,12 +68,7 @@ def training_report(trained: Trained) -> Report:
     report = Report("Tokenizer report")
 
     arguments = trained.plan.arguments
-    report.section(
-        "Verdict",
-        Paragraph(headline(trained), strong=True),
-        Paragraph(_explanation(trained)),
-        *(Note(text) for text in notes(trained)),
-    )
+    report.verdict(headline(trained), _explanation(trained), notes=notes(trained))
     letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
     report.section(
         "Beside others, on the same sequences",

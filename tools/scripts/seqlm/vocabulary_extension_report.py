@@ -17,7 +17,7 @@ from . import tokenizer_training_figures
 from .extended_tokenizer import MERGES
 from .figure_style import save
 from .outputs import Outputs, wants_report, write_report, write_table
-from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from .report import Bullets, Figure, JobParameters, References, Report, Table, shown
 from .tokenizer_training_report import comparison_table
 from .tokenizer_verdict import WORDS
 from .versions import in_one_line, versions
@@ -44,12 +44,7 @@ def extension_report(found: Extended) -> Report:
     report = Report("Vocabulary report")
 
     arguments, letter = found.plan.arguments, _letter(found)
-    report.section(
-        "Verdict",
-        Paragraph(headline(found), strong=True),
-        Paragraph(_explanation(found)),
-        *(Note(text) for text in notes(found)),
-    )
+    report.verdict(headline(found), _explanation(found), notes=notes(found))
     report.section(
         "Before and after, on the same sequences",
         comparison_table(found.measured, found.scores, letter),

@@ -82,7 +82,7 @@ def make_model(shape: str, folder: Path, tokenizer: Path | None) -> None:
 
 def read(path: Path, count: int) -> list[tuple[str, str]]:
     """``count`` sequences spread evenly over a file."""
-    from seqlm.sequences import read_records
+    from seqlm.data.sequences import read_records
 
     records = [(record.id, record.sequence[:LONGEST]) for record in read_records(path)]
     count = min(count, len(records))
@@ -110,11 +110,11 @@ def useful(shape: str, tokens: list[int]) -> float:
 def run_way(way: str, shape: str, folder: Path, sequences: list[tuple[str, str]], part: int) -> dict:
     import numpy as np
     import torch
-    from seqlm import inference, loading
-    from seqlm.batching import collate, rows_of
+    from seqlm.checkpoints.folder import read_model_folder
     from seqlm.families import recognise
-    from seqlm.model_files import read_model_folder
-    from seqlm.tokens import Encoder
+    from seqlm.inference import inference, loading
+    from seqlm.inference.batching import collate, rows_of
+    from seqlm.tokenization.encoder import Encoder
 
     device = loading.prepare(0, 0, "cpu")
     base = read_model_folder(folder)

@@ -6,7 +6,7 @@ The model has GPT-2's shape with 38 million random weights and ProtGPT2's vocabu
 sequence: every way writes the same number of tokens. All draw from 950 tokens with a repetition penalty of 1.2. Ways,
 each in a process of its own so that peak memory is its own:
 
-ours      seqlm.sampling, 128 slots
+ours      seqlm.inference.sampling, 128 slots
 generate  model.generate once, num_return_sequences as many as there are to be
 pipeline  the tutorial's: pipeline('text-generation') with num_return_sequences=10, again and again; since each call
           costs the same, its rate is measured on a part (--part)
@@ -43,9 +43,9 @@ def model():
 
 def ours(count: int, tokens: int, sample: bool = True) -> list[list[int]]:
     import numpy as np
-    from seqlm.drawing import Drawing
-    from seqlm.sampling import Job, Limits
-    from seqlm.sampling import sample as write
+    from seqlm.inference.drawing import Drawing
+    from seqlm.inference.sampling import Job, Limits
+    from seqlm.inference.sampling import sample as write
 
     drawing = Drawing(sample=sample, top_k=TOP_K, repetition_penalty=PENALTY)
     jobs, limits = [Job(0, seed) for seed in range(count)], Limits((0,), tokens)

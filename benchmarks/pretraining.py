@@ -48,11 +48,11 @@ def operations_per_token() -> float:
 def speed(threads: int, updates: int) -> None:
     import numpy as np
     import torch
-    from seqlm.batching import Row
-    from seqlm.language_training import TokenLesson
-    from seqlm.pretraining_instructions import Rows
-    from seqlm.training_loop import Loop
-    from seqlm.training_state import Settings
+    from seqlm.inference.batching import Row
+    from seqlm.tools.pretrain.instructions import Rows
+    from seqlm.training.language_training import TokenLesson
+    from seqlm.training.loop import Loop
+    from seqlm.training.state import Settings
     from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
     torch.set_num_threads(threads)
@@ -100,12 +100,12 @@ def course(genome: Path, folder: Path, lines: int, turns: int) -> None:
     """
     import numpy as np
     import torch
-    from seqlm.batching import Row
-    from seqlm.language_training import TokenLesson
-    from seqlm.pretraining_instructions import Rows
-    from seqlm.sequences import read_records
-    from seqlm.training_loop import Loop
-    from seqlm.training_state import Settings
+    from seqlm.data.sequences import read_records
+    from seqlm.inference.batching import Row
+    from seqlm.tools.pretrain.instructions import Rows
+    from seqlm.training.language_training import TokenLesson
+    from seqlm.training.loop import Loop
+    from seqlm.training.state import Settings
     from transformers import (
         AutoTokenizer,
         DataCollatorForLanguageModeling,

@@ -75,9 +75,9 @@ def write_with(name: str, model: Path, reference: Path) -> None:
 def compare(reference: Path) -> None:
     import numpy as np
     from scipy.stats import binomtest, fisher_exact
-    from seqlm.composition import Composition, difference
-    from seqlm.language_scores import LETTER_PERPLEXITY, differences, samples, scores
-    from seqlm.sequences import read_records
+    from seqlm.data.sequences import read_records
+    from seqlm.metrics.language_scores import LETTER_PERPLEXITY, differences, samples, scores
+    from seqlm.similarity.composition import Composition, difference
 
     rows = {name: [row for row in table(WORK / f"{name}.tsv") if row["kept"] == "yes"] for name in ("before", "after")}
     theirs = [record.sequence for record in read_records(reference)]

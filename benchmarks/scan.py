@@ -31,8 +31,8 @@ LOOPS = {"file order": (8, "longest"), "one at a time": (1, "longest"), "to 1,02
 
 
 def windows(path: str):
-    from seqlm.sequences import PROTEIN, Rules, clean, read_records
-    from seqlm.sites import site_positions, window_around
+    from seqlm.data.sequences import PROTEIN, Rules, clean, read_records
+    from seqlm.data.sites import site_positions, window_around
 
     for record in read_records(path):
         sequence = clean(record, PROTEIN, {}, Rules(), path)
@@ -103,7 +103,7 @@ def scan(bundle: Path, base: Path, proteins: Path, target: Path) -> dict:
 
 
 def first(proteins: str, count: int, target: Path) -> Path:
-    from seqlm.sequences import read_records
+    from seqlm.data.sequences import read_records
 
     with target.open("w") as out:
         for record in islice(read_records(proteins), count):

@@ -33,7 +33,7 @@ WAYS = ("notebook-train", "ours-train", "notebook-predict", "ours-predict")
 
 
 def sequences(windows: list[str], proteins: str | None) -> list[str]:
-    from seqlm.sequences import PROTEIN, Rules, clean, read_records
+    from seqlm.data.sequences import PROTEIN, Rules, clean, read_records
 
     rng = random.Random(1)
 
@@ -56,8 +56,8 @@ def sequences(windows: list[str], proteins: str | None) -> list[str]:
 def build(attention: str):
     import torch
     from peft import LoraConfig, TaskType, get_peft_model
-    from seqlm.loading import SequenceModel
-    from seqlm.tasks import Head, Task
+    from seqlm.inference.loading import SequenceModel
+    from seqlm.inference.tasks import Head, Task
     from transformers import EsmConfig, EsmModel
 
     torch.manual_seed(0)
@@ -85,7 +85,7 @@ def build(attention: str):
 
 def encode(texts: list[str]):
     from seqlm.families.esm import Esm
-    from seqlm.tokens import Encoder, read_vocabulary
+    from seqlm.tokenization.encoder import Encoder, read_vocabulary
 
     folder = ROOT / "test-data" / "models" / "tiny-esm"  # for its 33 tokens, which are those of every ESM-2
     config = {"max_position_embeddings": 1026, "hidden_size": 320, "vocab_size": 33, "pad_token_id": 1}
@@ -96,7 +96,7 @@ def encode(texts: list[str]):
 def padded(one, longest: int, padding: int):
     """One sequence as the notebooks make it: padded to the longest of all."""
     import torch
-    from seqlm.batching import Row, collate
+    from seqlm.inference.batching import Row, collate
 
     batch = collate([Row(one.rows[0], one.weights[0], 0)], padding)
     extra = longest - batch.ids.shape[1]
@@ -109,10 +109,10 @@ def measure(way: str, texts: list[str]) -> dict:
     """Sequences a second of one way, in this process; predictions for the comparison."""
     import numpy as np
     import torch
-    from seqlm.examples import Examples
-    from seqlm.inference import pooled_vectors
-    from seqlm.label_training import train
-    from seqlm.training_state import Settings
+    from seqlm.inference.inference import pooled_vectors
+    from seqlm.tools.finetune.examples import Examples
+    from seqlm.tools.finetune.label_training import train
+    from seqlm.training.state import Settings
 
     model = build("eager" if way.startswith("notebook") else "sdpa")
     encoded, padding = encode(texts)

@@ -52,5 +52,5 @@ def mistake(script, *arguments):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
-    assert "seqlm.errors" in imported and not imported & HEAVY
+    assert "seqlm.cli.errors" in imported and not imported & HEAVY
     return lines[0]

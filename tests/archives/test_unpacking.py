@@ -12,9 +12,9 @@ import zlib
 from pathlib import Path
 
 import pytest
-from bundle_makers import adapter_bundle, opened, refused, snapshot, tarred, zipped
-from seqlm.bundle import Limits, open_bundle
-from seqlm.errors import InputError
+from makers.bundles import adapter_bundle, opened, refused, snapshot, tarred, zipped
+from seqlm.checkpoints.bundle import Limits, open_bundle
+from seqlm.cli.errors import InputError
 
 GOOD = adapter_bundle()
 
@@ -251,7 +251,7 @@ def test_a_full_disk_is_reported_as_such_and_leaves_nothing(tmp_path, monkeypatc
     archive = zipped(tmp_path / "a.zip", GOOD)
     (tmp_path / "unpacked").mkdir()
     before = snapshot(tmp_path)
-    monkeypatch.setattr(seqlm.archive.os, "open", full)
+    monkeypatch.setattr(seqlm.archives.unpacking.os, "open", full)
     with pytest.raises(OSError, match="No space left"):
         open_bundle(archive, tmp_path / "unpacked")
     assert snapshot(tmp_path) == before
@@ -261,7 +261,7 @@ def test_refusals_come_without_torch(tmp_path):
     archive = zipped(tmp_path / "a.zip", GOOD | {"code.py": b""})
     (tmp_path / "unpacked").mkdir()
     check = (
-        "import sys; from seqlm.bundle import open_bundle; from seqlm.errors import InputError\n"
+        "import sys; from seqlm.checkpoints.bundle import open_bundle; from seqlm.cli.errors import InputError\n"
         f"try: open_bundle({str(archive)!r}, {str(tmp_path / 'unpacked')!r})\n"
         "except InputError: print('refused')\n"
         "print(*({'torch', 'transformers', 'peft', 'numpy'} & set(sys.modules)))"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from seqlm.metrics import plain
-from seqlm.pair_baselines import PairPart, fit_pair_baselines
+from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
+from seqlm.metrics.metrics import plain
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline

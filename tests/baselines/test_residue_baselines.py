@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from seqlm import linear_models
-from seqlm.linear_models import STRENGTHS_OF_MANY
-from seqlm.metrics import plain
-from seqlm.residue_baselines import ResiduePart, fit_residue_baselines
+from seqlm.baselines import linear_models
+from seqlm.baselines.linear_models import STRENGTHS_OF_MANY
+from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines
+from seqlm.metrics.metrics import plain
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bundle_makers import (
+from makers.bundles import (
     ADAPTER_CONFIG,
     MANIFEST,
     adapter_bundle,
@@ -21,9 +21,9 @@ from bundle_makers import (
     write_files,
     zipped,
 )
-from seqlm.bundle import model_card, open_bundle, read_bundle_folder, write_bundle, write_manifest
-from seqlm.errors import InputError
-from seqlm.manifest import check_labels, check_manifest
+from seqlm.checkpoints.bundle import model_card, open_bundle, read_bundle_folder, write_bundle, write_manifest
+from seqlm.checkpoints.manifest import check_labels, check_manifest
+from seqlm.cli.errors import InputError
 
 TINY_ESM = Path(__file__).parents[1] / "test-data" / "models" / "tiny-esm"
 

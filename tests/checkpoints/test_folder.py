@@ -5,11 +5,11 @@ import json
 import struct
 
 import pytest
-from bundle_makers import ADAPTER_CONFIG, CONFIG, header_of, model_folder, refused, tensors, write_files, zipped
-from seqlm.errors import InputError
-from seqlm.model_files import check_adapter_config, check_config, read_model_folder
-from seqlm.safetensors_header import read_tensors
-from seqlm.tokenizer_files import check_tokenizer_config
+from makers.bundles import ADAPTER_CONFIG, CONFIG, header_of, model_folder, refused, tensors, write_files, zipped
+from seqlm.checkpoints.folder import check_adapter_config, check_config, read_model_folder
+from seqlm.checkpoints.safetensors_header import read_tensors
+from seqlm.checkpoints.tokenizer import check_tokenizer_config
+from seqlm.cli.errors import InputError
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
@@ -207,7 +207,7 @@ def test_a_size_that_is_missing_is_not_left_to_a_default(size):
 
 def test_the_estimate_stays_below_the_real_size_of_every_supported_architecture():
     import torch
-    from seqlm.model_config import least_parameters
+    from seqlm.checkpoints.config import least_parameters
     from transformers import AutoConfig, AutoModel, T5EncoderModel
 
     for kind in ("t5", "esm", "bert", "roberta", "albert", "xlnet", "gpt2", "llama", "modernbert", "electra"):
@@ -317,7 +317,7 @@ def test_paths_and_templates_of_a_tokenizer_are_dropped():
 
 
 def test_a_tokenizer_loses_its_own_truncation_and_padding(tmp_path):
-    from bundle_makers import opened
+    from makers.bundles import opened
     from tokenizers import Tokenizer, models
 
     tokenizer = Tokenizer(models.WordLevel({"A": 0, "C": 1}, unk_token="A"))

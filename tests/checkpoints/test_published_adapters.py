@@ -7,14 +7,14 @@ import zipfile
 
 import pytest
 import torch
-from bundle_makers import opened, refused, write_files, zipped
+from makers.bundles import opened, refused, write_files, zipped
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save, save_file
-from seqlm import inference
-from seqlm.bundle import open_bundle, read_bundle_folder
-from seqlm.errors import InputError
-from seqlm.model_files import ModelFolder, read_model_folder
-from seqlm.published_adapters import inspect_published, load_published
+from seqlm.checkpoints.bundle import open_bundle, read_bundle_folder
+from seqlm.checkpoints.folder import ModelFolder, read_model_folder
+from seqlm.checkpoints.published_adapters import inspect_published, load_published
+from seqlm.cli.errors import InputError
+from seqlm.inference import inference
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from seqlm.errors import InputError
-from seqlm.molecules import LONGEST, WRITTEN, parsed, read_canonical
-from seqlm.sequences import CANONICAL, PROTEIN, TEXT, Record, Rules, clean
+from seqlm.cli.errors import InputError
+from seqlm.data.molecules import LONGEST, WRITTEN, parsed, read_canonical
+from seqlm.data.sequences import CANONICAL, PROTEIN, TEXT, Record, Rules, clean
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -61,7 +61,7 @@ def test_an_empty_molecule_is_refused_whichever_way_it_is_to_be_written():
 
 def test_as_given_needs_no_rdkit():
     code = (
-        "import sys; sys.modules['rdkit'] = None; from seqlm.sequences import *; from seqlm import molecules; "
+        "import sys; sys.modules['rdkit'] = None; from seqlm.data.sequences import *; from seqlm import molecules; "
         "print(clean(Record('m', 'OCC'), TEXT, {}, Rules(), 'x'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS, check=True)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from seqlm.errors import InputError
-from seqlm.labels import GivenSplit
-from seqlm.pairs import Pair, PairReader, make_pair_splits, names_in, read_members
-from seqlm.sequences import PROTEIN, Rules
+from seqlm.cli.errors import InputError
+from seqlm.data.labels import GivenSplit
+from seqlm.data.pairs import Pair, PairReader, make_pair_splits, names_in, read_members
+from seqlm.data.sequences import PROTEIN, Rules
 
 PROTEINS = SimpleNamespace(alphabet=PROTEIN, replacements={})
 NAMES = {"a", "b", "c", "d", "7", "8"}

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from seqlm.errors import InputError
-from seqlm.prediction_tables import Names, owners, positions, read_predictions
+from seqlm.cli.errors import InputError
+from seqlm.data.prediction_tables import Names, owners, positions, read_predictions
 
 
 def table(folder, text, name="model.tsv"):

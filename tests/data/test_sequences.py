@@ -5,8 +5,8 @@ import random
 
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
-from seqlm.errors import InputError
-from seqlm.sequences import (
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import (
     DNA,
     PROTEIN,
     SEVERAL_BASES,
@@ -120,7 +120,7 @@ def test_bad_input_is_named(tmp_path, content, message):
 
 
 def test_a_gzip_bomb_stops_at_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr("seqlm.sequences.MAX_SEQUENCE", 100_000)
+    monkeypatch.setattr("seqlm.data.sequences.MAX_SEQUENCE", 100_000)
     for body in (b"A" * 1_000_000, b"A" * 50_000 + b"\n" + b"A" * 60_000):
         path = write(tmp_path, gzip.compress(b">a\n" + body))
         with pytest.raises(InputError, match=r"longer than 100,000|over 100,000 letters"):

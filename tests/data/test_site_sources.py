@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 from Bio import SwissProt
 from conftest import DATA
-from seqlm.errors import InputError
-from seqlm.labels import GivenSplit
-from seqlm.site_features import choose_sites, read_gff, read_uniprot
-from seqlm.site_sources import SourceOptions, read_source, site_format
-from seqlm.site_tables import SiteColumns, positions
+from seqlm.cli.errors import InputError
+from seqlm.data.labels import GivenSplit
+from seqlm.data.site_features import choose_sites, read_gff, read_uniprot
+from seqlm.data.site_sources import SourceOptions, read_source, site_format
+from seqlm.data.site_tables import SiteColumns, positions
 
 PROTEINS = ">sp|P1|ONE_HUMAN first\nMAYSTYK\n>P2\nGGYAA\n>P3\nMXY\n"
 

@@ -13,9 +13,9 @@ from pyarrow import parquet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from seqlm.embedding_labels import read_labels
-from seqlm.embedding_tables import read_embeddings
-from seqlm.errors import InputError
+from seqlm.cli.errors import InputError
+from seqlm.embeddings.labels import read_labels
+from seqlm.embeddings.tables import read_embeddings
 
 IDS = ["P1", "sp|P2|X", "a,b"]
 VECTORS = np.array([[0.5, -1.25, 3e-5], [1e10, 2, 0], [-7, 0.125, 9]], np.float32)

@@ -6,22 +6,22 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from family_makers import MAKERS, SPACED, make, sequences
+from makers.models import MAKERS, SPACED, make, sequences
+from makers.scripts import run_batch
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
-from script_batch import run_batch
-from seqlm.adapter_config import check_adapter_config
-from seqlm.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
-from seqlm.bundle import check_tokenizer_files, read_bundle_folder
-from seqlm.errors import InputError
+from seqlm.checkpoints.adapter_config import check_adapter_config
+from seqlm.checkpoints.bundle import check_tokenizer_files, read_bundle_folder
+from seqlm.checkpoints.config import check_config
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.checkpoints.published_adapters import inspect_published
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN
 from seqlm.families import recognise
-from seqlm.inference import pooled_vectors
-from seqlm.loading import SequenceModel, load_backbone, placed
-from seqlm.model_config import check_config
-from seqlm.model_files import read_model_folder
-from seqlm.published_adapters import inspect_published
-from seqlm.sequences import DNA, PROTEIN
-from seqlm.tokens import Encoder
+from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
+from seqlm.inference.inference import pooled_vectors
+from seqlm.inference.loading import SequenceModel, load_backbone, placed
+from seqlm.tokenization.encoder import Encoder
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}

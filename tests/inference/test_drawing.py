@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from seqlm.drawing import Drawing, gumbel, mix
+from seqlm.inference.drawing import Drawing, gumbel, mix
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     MinPLogitsWarper,

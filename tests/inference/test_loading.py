@@ -6,15 +6,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from seqlm.batching import collate, group_by_length, rows_of, updates
-from seqlm.errors import InputError
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN
 from seqlm.families import recognise
-from seqlm.inference import _run, _weighted_sums, pooled_vectors, predict
-from seqlm.loading import SequenceModel, load_backbone
-from seqlm.model_files import read_model_folder
-from seqlm.sequences import DNA, PROTEIN
-from seqlm.tasks import Head, Task
-from seqlm.tokens import Encoder, alphabet_of
+from seqlm.inference.batching import collate, group_by_length, rows_of, updates
+from seqlm.inference.inference import _run, _weighted_sums, pooled_vectors, predict
+from seqlm.inference.loading import SequenceModel, load_backbone
+from seqlm.inference.tasks import Head, Task
+from seqlm.tokenization.encoder import Encoder, alphabet_of
 from transformers import AutoTokenizer, BertModel, EsmModel, RobertaModel, T5EncoderModel
 
 CLASSES = {"t5": T5EncoderModel, "esm": EsmModel, "bert": BertModel, "roberta": RobertaModel}
@@ -174,7 +174,7 @@ def test_other_errors_of_torch_are_not_taken_for_a_full_memory(model_path, monke
 
 
 def test_predictions_come_in_the_order_of_the_input_over_chunks(model_path, monkeypatch):
-    monkeypatch.setattr("seqlm.inference.CHUNK_SEQUENCES", 7)
+    monkeypatch.setattr("seqlm.inference.inference.CHUNK_SEQUENCES", 7)
     model, encoder = loaded(model_path("esm"))
     torch.manual_seed(0)
     model.head, model.task = Head(64, 2), Task("sequence-classification", ("a", "b"))

@@ -5,16 +5,16 @@ import random
 import numpy as np
 import pytest
 import torch
-from seqlm.errors import InputError
-from seqlm.examples import Examples, balanced_weights
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families import recognise
-from seqlm.inference import pair_outputs, pooled_vectors, predict, residue_values
-from seqlm.label_training import train
-from seqlm.loading import SequenceModel, load_backbone
-from seqlm.model_files import read_model_folder
-from seqlm.tasks import Head, Task, pair_width, paired
-from seqlm.tokens import Encoder, require_letter_tokens
-from seqlm.training_state import Settings
+from seqlm.inference.inference import pair_outputs, pooled_vectors, predict, residue_values
+from seqlm.inference.loading import SequenceModel, load_backbone
+from seqlm.inference.tasks import Head, Task, pair_width, paired
+from seqlm.tokenization.encoder import Encoder, require_letter_tokens
+from seqlm.tools.finetune.examples import Examples, balanced_weights
+from seqlm.tools.finetune.label_training import train
+from seqlm.training.state import Settings
 from torch.nn import functional
 from transformers import EsmForTokenClassification
 

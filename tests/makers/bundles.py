@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from seqlm.bundle import open_bundle
-from seqlm.errors import InputError
+from seqlm.checkpoints.bundle import open_bundle
+from seqlm.cli.errors import InputError
 
 MANIFEST = {
     "format": 1,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from seqlm import launching
-from seqlm.errors import InputError, run
+from seqlm.cli.errors import InputError, run
+from seqlm.training import launching
 
 
 def work(rank: int, how: str) -> None:

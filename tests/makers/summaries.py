@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-from seqlm import metrics
-from seqlm.finetune_report import CITATIONS
-from seqlm.finetune_summary import FinetuneSummary
-from seqlm.metrics import Score
+from seqlm.metrics import metrics
+from seqlm.metrics.metrics import Score
+from seqlm.tools.finetune.report import CITATIONS
+from seqlm.tools.finetune.summary import FinetuneSummary
 
 SIZES = {"train": 400, "validation": 200, "test": 300}
 BASELINES = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from seqlm.calibration import calibration
+from seqlm.metrics.calibration import calibration
 from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 

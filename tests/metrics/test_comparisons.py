@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from seqlm import comparisons, metrics
+from seqlm.metrics import comparisons, metrics
 from sklearn.metrics import roc_auc_score
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
-from seqlm import metrics
-from seqlm.curves import Curve
-from seqlm.metrics import Score
-from seqlm.resampling import Sample
+from seqlm.metrics import metrics
+from seqlm.metrics.curves import Curve
+from seqlm.metrics.metrics import Score
+from seqlm.metrics.resampling import Sample
 from sklearn import metrics as reference
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -208,8 +208,8 @@ def few_are_many(monkeypatch):
     """What is done for more than 20,000 units is done for 200."""
     for module in ("resampling", "curves", "value_metrics"):
         monkeypatch.setattr(f"seqlm.{module}.EXACT", 200)
-    monkeypatch.setattr("seqlm.curves.BINS", 60)
-    monkeypatch.setattr("seqlm.value_metrics.BINS", 40)
+    monkeypatch.setattr("seqlm.metrics.curves.BINS", 60)
+    monkeypatch.setattr("seqlm.metrics.value_metrics.BINS", 40)
 
 
 @pytest.mark.parametrize("grouped", [True, False])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from seqlm import metrics
+from seqlm.metrics import metrics
 from sklearn import metrics as reference
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -88,9 +88,9 @@ def test_paired_difference_takes_a_threshold_for_each_model():
 def test_many_cells_are_scored_from_bins_with_the_same_interval(monkeypatch):
     truth, probabilities = compartments(n=300)
     exact = metrics.scores_for("multi-label", truth, probabilities, resamples=300)
-    monkeypatch.setattr("seqlm.resampling.EXACT", 100)
-    monkeypatch.setattr("seqlm.curves.EXACT", 100)
-    monkeypatch.setattr("seqlm.curves.BINS", 50)
+    monkeypatch.setattr("seqlm.metrics.resampling.EXACT", 100)
+    monkeypatch.setattr("seqlm.metrics.curves.EXACT", 100)
+    monkeypatch.setattr("seqlm.metrics.curves.BINS", 50)
     binned = metrics.scores_for("multi-label", truth, probabilities, resamples=300)
     for name in exact:
         assert binned[name].value == exact[name].value

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from seqlm import thresholds
+from seqlm.metrics import thresholds
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 pytestmark = pytest.mark.filterwarnings("error")

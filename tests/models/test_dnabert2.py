@@ -11,18 +11,18 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from makers.scripts import run_batch
 from safetensors.torch import load_file, save_file
-from script_batch import run_batch
-from seqlm.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
-from seqlm.bundle import open_bundle
-from seqlm.errors import InputError
+from seqlm.checkpoints.bundle import open_bundle
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA
 from seqlm.families import recognise
-from seqlm.inference import pooled_vectors, residue_values
-from seqlm.loading import SequenceModel, load_backbone
-from seqlm.model_files import read_model_folder
+from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
+from seqlm.inference.inference import pooled_vectors, residue_values
+from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.models.dnabert2 import DnaBert2Config, DnaBert2Model, alibi_slopes, attention_bias
-from seqlm.sequences import DNA
-from seqlm.tokens import Encoder
+from seqlm.tokenization.encoder import Encoder
 from torch.nn.functional import gelu, layer_norm, linear
 from transformers import AutoTokenizer
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from script_batch import manifest, run_batch, table
+from makers.scripts import manifest, run_batch, table
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "test-data"

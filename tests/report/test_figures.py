@@ -4,9 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from seqlm import figures, metrics
-from seqlm.calibration import calibration
-from seqlm.metrics import Score
+from seqlm.metrics import metrics
+from seqlm.metrics.calibration import calibration
+from seqlm.metrics.metrics import Score
+from seqlm.report import figures
 from sklearn import metrics as reference
 
 pytestmark = pytest.mark.filterwarnings("error")

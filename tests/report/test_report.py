@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from seqlm.report import (
+from seqlm.report.report import (
     GAP,
     MARKDOWN_BYTES,
     Bullets,

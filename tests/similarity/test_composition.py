@@ -6,10 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
-from seqlm import composition
-from seqlm.composition import Composition, difference, distance, lengths, to_reference
-from seqlm.errors import InputError
-from seqlm.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.similarity import composition
+from seqlm.similarity.composition import Composition, difference, distance, lengths, to_reference
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
-from seqlm import duplicates, fingerprints
-from seqlm.duplicates import SHORTEST, UNREADABLE, Reference, find
-from seqlm.errors import InputError
-from seqlm.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.similarity import duplicates, fingerprints
+from seqlm.similarity.duplicates import SHORTEST, UNREADABLE, Reference, find
 
 needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from conftest import DATA
-from seqlm import homology
-from seqlm.errors import InputError
-from seqlm.homology import Hits, clusters, nearest, search
-from seqlm.sequences import read_records
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import read_records
+from seqlm.similarity import homology
+from seqlm.similarity.homology import Hits, clusters, nearest, search
 
 needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
 

@@ -11,13 +11,13 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from makers.scripts import manifest, table
 from safetensors.torch import save_file
-from script_batch import manifest, table
-from seqlm.bundle import open_bundle
-from seqlm.errors import InputError
+from seqlm.checkpoints.bundle import open_bundle
+from seqlm.cli.errors import InputError
 from seqlm.families import recognise
-from seqlm.loading import load_backbone
-from seqlm.tokens import REPAIRED, UNKNOWN, UNREAD, Encoder
+from seqlm.inference.loading import load_backbone
+from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD, Encoder
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import RobertaConfig, RobertaModel
 

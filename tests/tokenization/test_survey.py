@@ -4,10 +4,10 @@ import gzip
 from argparse import Namespace
 
 import pytest
-from seqlm.errors import InputError
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families import recognise
-from seqlm.model_files import read_model_folder
-from seqlm.survey import records, survey
+from seqlm.tokenization.survey import records, survey
 
 PROTEIN = "MKTAYIAKQRQISFVKSHFSRQ"
 

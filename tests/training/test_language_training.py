@@ -6,18 +6,18 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from seqlm.adapters import LoraSettings, add_adapter
-from seqlm.errors import InputError
+from seqlm.baselines.language_baselines import ADDED, FREQUENCIES, TRIPLES, UNIFORM, Letters
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Rules, read_records
 from seqlm.families import recognise
-from seqlm.language_baselines import ADDED, FREQUENCIES, TRIPLES, UNIFORM, Letters
-from seqlm.language_rows import Text, read_texts, windows
-from seqlm.language_scores import BITS, LETTER_PERPLEXITY, PERPLEXITY, differences, samples, scores
-from seqlm.language_text import LanguageText
-from seqlm.language_training import IGNORED, losses, next_tokens, train_language_model
-from seqlm.likelihood import TokenModel
-from seqlm.model_files import read_model_folder
-from seqlm.sequences import Rules, read_records
-from seqlm.training_state import Settings
+from seqlm.inference.adapters import LoraSettings, add_adapter
+from seqlm.inference.language_rows import Text, read_texts, windows
+from seqlm.inference.likelihood import TokenModel
+from seqlm.metrics.language_scores import BITS, LETTER_PERPLEXITY, PERPLEXITY, differences, samples, scores
+from seqlm.tokenization.language_text import LanguageText
+from seqlm.training.language_training import IGNORED, losses, next_tokens, train_language_model
+from seqlm.training.state import Settings
 from transformers import AutoModelForCausalLM
 
 

@@ -6,16 +6,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from seqlm.adapters import LoraSettings, add_adapter, load_adapter, pissa_start, save_adapter
-from seqlm.errors import InputError
-from seqlm.examples import Examples, balanced_weights
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families import recognise
-from seqlm.label_training import train
-from seqlm.loading import SequenceModel, load_backbone
-from seqlm.model_files import read_model_folder
-from seqlm.tasks import Head, Task
-from seqlm.tokens import Encoder
-from seqlm.training_state import Settings
+from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, pissa_start, save_adapter
+from seqlm.inference.loading import SequenceModel, load_backbone
+from seqlm.inference.tasks import Head, Task
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.finetune.examples import Examples, balanced_weights
+from seqlm.tools.finetune.label_training import train
+from seqlm.training.state import Settings
 from torch.nn import functional
 
 LABELS = Task("sequence-classification", ("0", "1"))
@@ -85,7 +85,7 @@ def test_the_best_epoch_is_kept_and_training_stops_early(model_path):
     kept = history.epochs[history.best_epoch - 1]
     assert kept["validation_mcc"] == max(epoch["validation_mcc"] for epoch in history.epochs)
     model.eval()
-    from seqlm.inference import pooled_vectors
+    from seqlm.inference.inference import pooled_vectors
 
     with torch.no_grad():
         outputs = model.head(pooled_vectors(model, data.encoded, encoder.padding, 4096))
@@ -178,8 +178,8 @@ def test_a_saved_adapter_gives_the_same_vectors_on_the_untouched_base_model(mode
     start = pissa_start(model.backbone)
     train(model, examples(encoder), None, encoder.padding, Settings(epochs=2, learning_rate=0.01))
     save_adapter(model.backbone, tmp_path, start)
-    from seqlm.adapter_config import check_adapter_config
-    from seqlm.inference import pooled_vectors
+    from seqlm.checkpoints.adapter_config import check_adapter_config
+    from seqlm.inference.inference import pooled_vectors
 
     fresh, _ = build(model_path(name))
     untrained = pooled_vectors(fresh, examples(encoder).encoded, encoder.padding, 4096)
@@ -194,7 +194,7 @@ def test_a_saved_adapter_gives_the_same_vectors_on_the_untouched_base_model(mode
 def test_an_adapter_for_another_model_is_refused(model_path, tmp_path):
     model, _ = build(model_path("esm"), LoraSettings())
     save_adapter(model.backbone, tmp_path)
-    from seqlm.adapter_config import check_adapter_config
+    from seqlm.checkpoints.adapter_config import check_adapter_config
 
     config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
     other, _ = build(model_path("t5"))

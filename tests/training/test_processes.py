@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from makers.scripts import SCRIPTS, run_batch, table
 from safetensors.torch import load_file, save_file
-from script_batch import SCRIPTS, run_batch, table
-from seqlm.adapters import LoraSettings, add_adapter
-from seqlm.examples import Examples
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.data.sequences import Rules
 from seqlm.families import recognise
-from seqlm.label_training import train
-from seqlm.language_rows import read_texts
-from seqlm.language_text import LanguageText
-from seqlm.language_training import train_language_model
-from seqlm.launching import others
-from seqlm.likelihood import TokenModel
-from seqlm.loading import SequenceModel, load_backbone
-from seqlm.model_files import read_model_folder
-from seqlm.processes import ALONE, joined
-from seqlm.sequences import Rules
-from seqlm.tasks import Head, Task, pair_width
-from seqlm.tokens import Encoder
-from seqlm.training_state import Settings
+from seqlm.inference.adapters import LoraSettings, add_adapter
+from seqlm.inference.language_rows import read_texts
+from seqlm.inference.likelihood import TokenModel
+from seqlm.inference.loading import SequenceModel, load_backbone
+from seqlm.inference.tasks import Head, Task, pair_width
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.language_text import LanguageText
+from seqlm.tools.finetune.examples import Examples
+from seqlm.tools.finetune.label_training import train
+from seqlm.training.language_training import train_language_model
+from seqlm.training.launching import others
+from seqlm.training.processes import ALONE, joined
+from seqlm.training.state import Settings
 
 DATA = Path(__file__).parents[1] / "test-data"
 CPU = torch.device("cpu")

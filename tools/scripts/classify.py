@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_report, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_report, number
+from seqlm.cli.errors import Parser, run
 
 CLASSIFIERS = (
     "naive-bayes", "logistic-regression", "linear-svm", "rbf-svm", "random-forest", "gradient-boosting",
@@ -77,22 +77,22 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         if arguments.model:
-            from seqlm.classify_apply import apply
+            from seqlm.tools.classify.apply import apply
 
             apply(arguments, Path(scratch), outputs)
         else:
-            from seqlm.classification_inputs import check
+            from seqlm.tools.classify.inputs import check
 
             plan = check(arguments)
-            from seqlm.classification import train
-            from seqlm.classify_outputs import write
+            from seqlm.tools.classify.outputs import write
+            from seqlm.tools.classify.run import train
 
             write(train(plan), outputs)
 

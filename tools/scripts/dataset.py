@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_report, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_report, number
+from seqlm.cli.errors import Parser, run
 
 
 def options():
@@ -103,11 +103,11 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.dataset_inputs import check
-    from seqlm.dataset_making import make
-    from seqlm.dataset_outputs import write
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
+    from seqlm.tools.dataset.inputs import check
+    from seqlm.tools.dataset.outputs import write
+    from seqlm.tools.dataset.run import make
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_molecules, add_report, add_sequences, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_computing, add_model, add_molecules, add_report, add_sequences, number
+from seqlm.cli.errors import Parser, run
 
 
 def options():
@@ -63,15 +63,15 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
-        from seqlm.embedding import embed
-        from seqlm.embedding_inputs import check
-        from seqlm.embedding_report import write
+        from seqlm.tools.embed.inputs import check
+        from seqlm.tools.embed.report import write
+        from seqlm.tools.embed.run import embed
 
         plan = check(arguments, Path(scratch))
         write(plan, embed(plan, outputs), outputs)

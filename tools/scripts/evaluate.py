@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_report, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_report, number
+from seqlm.cli.errors import Parser, run
 
 
 def options():
@@ -76,14 +76,14 @@ def threshold(text: str) -> float | None:
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
-        from seqlm.evaluate_outputs import check, write
-        from seqlm.evaluation_inputs import gather
+        from seqlm.tools.evaluate.inputs import gather
+        from seqlm.tools.evaluate.outputs import check, write
 
         cases = gather(arguments)
         check(arguments, cases)

@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_molecules, add_processes, add_report, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_computing, add_model, add_molecules, add_processes, add_report, number
+from seqlm.cli.errors import Parser, run
 
 TASKS = (
     "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
@@ -191,24 +191,24 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     if arguments.task == "causal-lm":
-        from seqlm.language_inputs import check
+        from seqlm.tools.finetune.language.inputs import check
     else:
-        from seqlm.finetune_inputs import check
+        from seqlm.tools.finetune.inputs import check
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         plan = check(arguments, Path(scratch))
         print("loading the libraries", file=sys.stderr)
         if arguments.task == "causal-lm":
-            from seqlm.language_finetuning import finetune
-            from seqlm.language_outputs import write
+            from seqlm.tools.finetune.language.outputs import write
+            from seqlm.tools.finetune.language.run import finetune
         else:
-            from seqlm.finetune_outputs import write
-            from seqlm.finetuning import finetune
+            from seqlm.tools.finetune.outputs import write
+            from seqlm.tools.finetune.run import finetune
 
         result = finetune(plan)
         if result is not None:

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_report, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_computing, add_model, add_report, number
+from seqlm.cli.errors import Parser, run
 
 
 def number_or(kind: type, low: float, *words: str):
@@ -118,17 +118,17 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
-        from seqlm.generation_inputs import check
+        from seqlm.tools.generate.inputs import check
 
         plan = check(arguments, Path(scratch))
-        from seqlm.generation import generate
-        from seqlm.generation_outputs import write
+        from seqlm.tools.generate.outputs import write
+        from seqlm.tools.generate.run import generate
 
         write(plan, generate(plan), outputs)
 

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_sequences, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_computing, add_model, add_sequences, number
+from seqlm.cli.errors import Parser, run
 
 
 def options():
@@ -63,10 +63,10 @@ def threshold(text: str) -> str | float:
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
-    from seqlm.prediction import predict
-    from seqlm.prediction_inputs import check
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
+    from seqlm.tools.predict.inputs import check
+    from seqlm.tools.predict.run import predict
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:

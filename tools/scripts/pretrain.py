@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_processes, add_report, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_computing, add_processes, add_report, number
+from seqlm.cli.errors import Parser, run
 
 
 def options():
@@ -175,20 +175,20 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
-    from seqlm.pretraining_inputs import check
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
+    from seqlm.tools.pretrain.inputs import check
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         plan = check(arguments, Path(scratch))
         print("loading the libraries", file=sys.stderr)
-        from seqlm.pretraining_run import pretrain
+        from seqlm.tools.pretrain.run import pretrain
 
         result = pretrain(plan)
         if result is not None:
-            from seqlm.pretraining_outputs import write
+            from seqlm.tools.pretrain.outputs import write
 
             write(result, outputs)
 

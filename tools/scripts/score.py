@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_computing, add_model, add_report, add_sequences, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_computing, add_model, add_report, add_sequences, number
+from seqlm.cli.errors import Parser, run
 
 METHODS = (
     "auto",
@@ -72,17 +72,17 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
-        from seqlm.score_inputs import check
+        from seqlm.tools.score.inputs import check
 
         plan = check(arguments, Path(scratch))
-        from seqlm.score_report import write
-        from seqlm.score_run import score
+        from seqlm.tools.score.report import write
+        from seqlm.tools.score.run import score
 
         write(plan, score(plan, outputs), outputs)
 

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from seqlm import __version__
-from seqlm.arguments import add_columns, add_molecules, add_report, add_sequences, number
-from seqlm.errors import Parser, run
+from seqlm.cli.arguments import add_columns, add_molecules, add_report, add_sequences, number
+from seqlm.cli.errors import Parser, run
 
 
 def options():
@@ -107,27 +107,27 @@ def options():
 
 def main():
     arguments = options()
-    from seqlm.isolation import isolate
-    from seqlm.outputs import Outputs, check_targets
+    from seqlm.cli.isolation import isolate
+    from seqlm.cli.outputs import Outputs, check_targets
 
     check_targets(arguments)
     with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
         isolate(Path(scratch))
         if arguments.train:
-            from seqlm.tokenizer_training import train
-            from seqlm.tokenizer_training_inputs import check
-            from seqlm.tokenizer_training_report import write
+            from seqlm.tools.tokenizer.training import train
+            from seqlm.tools.tokenizer.training_inputs import check
+            from seqlm.tools.tokenizer.training_report import write
 
             write(train(check(arguments, Path(scratch))), outputs)
         elif arguments.extend:
-            from seqlm.vocabulary_extension import extend
-            from seqlm.vocabulary_extension_inputs import check
-            from seqlm.vocabulary_extension_report import write
+            from seqlm.tools.tokenizer.extension import extend
+            from seqlm.tools.tokenizer.extension_inputs import check
+            from seqlm.tools.tokenizer.extension_report import write
 
             write(extend(check(arguments, Path(scratch))), outputs)
         else:
-            from seqlm.tokenizer_inputs import check
-            from seqlm.tokenizer_outputs import write
+            from seqlm.tools.tokenizer.inputs import check
+            from seqlm.tools.tokenizer.outputs import write
 
             write(check(arguments, Path(scratch)), outputs)
 

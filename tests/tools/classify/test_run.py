@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from script_batch import manifest, run_batch, table
+from makers.scripts import manifest, run_batch, table
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -21,10 +21,10 @@ from sklearn.svm import SVC, LinearSVC
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from seqlm.classification import CHOSEN, train
-from seqlm.classification_inputs import check
-from seqlm.classification_methods import METHODS
-from seqlm.errors import InputError
+from seqlm.cli.errors import InputError
+from seqlm.tools.classify.inputs import check
+from seqlm.tools.classify.methods import METHODS
+from seqlm.tools.classify.run import CHOSEN, train
 
 SEED = 3
 OWN = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from script_batch import one_line, run_mistakes
+from makers.scripts import one_line, run_mistakes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 

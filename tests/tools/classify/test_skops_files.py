@@ -17,9 +17,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from seqlm import classification_skops
-from seqlm.classification_methods import METHODS, fit, probabilities
-from seqlm.errors import InputError
+from seqlm.cli.errors import InputError
+from seqlm.tools.classify import skops_files as classification_skops
+from seqlm.tools.classify.methods import METHODS, fit, probabilities
 
 WIDTH = 5
 

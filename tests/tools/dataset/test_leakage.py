@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from seqlm import neighbours
-from seqlm.dataset_report import interval
-from seqlm.leakage import Compared, measure_leakage
-from seqlm.scaffolds import nearest as tanimoto
-from seqlm.scaffolds import read_molecules
-from seqlm.site_windows import Entry
+from seqlm.similarity import neighbours
+from seqlm.similarity.scaffolds import nearest as tanimoto
+from seqlm.similarity.scaffolds import read_molecules
+from seqlm.tools.dataset.leakage import Compared, measure_leakage
+from seqlm.tools.dataset.report import interval
+from seqlm.tools.dataset.site_windows import Entry
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import DATA
 from scipy.stats import chi2_contingency
-from seqlm.dataset_figures import _differences
-from seqlm.labels import read_examples
-from seqlm.report import GAP
-from seqlm.sequences import PROTEIN, Rules, read_records
+from seqlm.data.labels import read_examples
+from seqlm.data.sequences import PROTEIN, Rules, read_records
+from seqlm.report.report import GAP
+from seqlm.tools.dataset.figures import _differences
 
 needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
 SITES = ["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.tsv"]

@@ -4,10 +4,10 @@ import random
 from collections import Counter
 
 import pytest
-from seqlm.errors import InputError
-from seqlm.site_sources import Protein, Source
-from seqlm.site_tables import Site
-from seqlm.site_windows import WindowOptions, check_window, make_windows
+from seqlm.cli.errors import InputError
+from seqlm.data.site_sources import Protein, Source
+from seqlm.data.site_tables import Site
+from seqlm.tools.dataset.site_windows import WindowOptions, check_window, make_windows
 
 
 def source(sequences, sites):
@@ -171,7 +171,7 @@ def test_what_gives_no_dataset_is_said(sites, options, message):
 
 
 def test_windows_that_would_fill_the_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("seqlm.site_windows.MOST_LETTERS", 9)
+    monkeypatch.setattr("seqlm.tools.dataset.site_windows.MOST_LETTERS", 9)
     with pytest.raises(InputError, match="2 windows of 5 letters are over 9 letters together"):
         made(source(["MAYSTYK"], [(0, 3), (0, 6)]))
 

@@ -4,8 +4,16 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from seqlm.errors import InputError
-from seqlm.splitting import given_split, group_split, largest_first, numbered, random_split, shares, strata_of
+from seqlm.cli.errors import InputError
+from seqlm.tools.dataset.splitting import (
+    given_split,
+    group_split,
+    largest_first,
+    numbered,
+    random_split,
+    shares,
+    strata_of,
+)
 
 PARTS = (0.7, 0.1, 0.2)
 

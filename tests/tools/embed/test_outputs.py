@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 from pyarrow import parquet
-from seqlm import embedding_outputs
-from seqlm.embedding_outputs import Piece, Shape, write_embeddings
-from seqlm.embedding_tables import read_embeddings
-from seqlm.errors import InputError
-from seqlm.outputs import Outputs
+from seqlm.cli.errors import InputError
+from seqlm.cli.outputs import Outputs
+from seqlm.embeddings.tables import read_embeddings
+from seqlm.tools.embed import outputs as embedding_outputs
+from seqlm.tools.embed.outputs import Piece, Shape, write_embeddings
 
 FORMATS = ("table", "npz", "h5", "parquet")
 IDS = ["a", 'with "quotes"', "sp|P1/X", "sp|P1_X", "ümläut", ".", "a/b/c", "x" * 40]

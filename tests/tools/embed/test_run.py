@@ -5,16 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from family_makers import MAKERS, make, sequences
-from seqlm import inference
-from seqlm.batching import Batch
-from seqlm.embedding_inputs import layers_of
-from seqlm.errors import InputError
+from makers.models import MAKERS, make, sequences
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families import recognise
-from seqlm.inference import pooled_vectors, residue_values, token_vectors
-from seqlm.loading import SequenceModel, load_backbone
-from seqlm.model_files import read_model_folder
-from seqlm.tokens import Encoder
+from seqlm.inference import inference
+from seqlm.inference.batching import Batch
+from seqlm.inference.inference import pooled_vectors, residue_values, token_vectors
+from seqlm.inference.loading import SequenceModel, load_backbone
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.embed.inputs import layers_of
 from transformers import AutoModel
 
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "M", "GAVLIPFWMSTCYNQDEKRH" * 3, "WWWWWWW"]

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import mistake
-from family_makers import make
+from makers.models import make
+from makers.scripts import one_line, run_batch, run_mistakes, table
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from script_batch import one_line, run_batch, run_mistakes, table
-from seqlm.embedding_summary import Summary
-from seqlm.embedding_tables import read_embeddings
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.data.sequences import Rules, read_records
+from seqlm.embeddings.tables import read_embeddings
 from seqlm.families import recognise
-from seqlm.model_files import read_model_folder
-from seqlm.sequences import Rules, read_records
-from seqlm.tokens import Encoder
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.embed.summary import Summary
 from transformers import AutoModel, T5EncoderModel
 
 PROTEINS = {

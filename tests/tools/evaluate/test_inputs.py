@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from evaluation_makers import options, residues, two_classes, write
-from seqlm.errors import InputError
-from seqlm.evaluation import evaluate
-from seqlm.evaluation_inputs import gather
+from makers.predictions import options, residues, two_classes, write
+from seqlm.cli.errors import InputError
+from seqlm.tools.evaluate.inputs import gather
+from seqlm.tools.evaluate.run import evaluate
 from sklearn import metrics as reference
 
 

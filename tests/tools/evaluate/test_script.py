@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT, mistake
-from evaluation_makers import options, residues, two_classes, write
+from makers.predictions import options, residues, two_classes, write
 from scipy import stats
-from seqlm import comparisons
-from seqlm.errors import InputError
-from seqlm.evaluation import distinct, evaluate, of_proteins
-from seqlm.evaluation_inputs import gather
-from seqlm.evaluation_verdict import headline, warnings
+from seqlm.cli.errors import InputError
+from seqlm.metrics import comparisons
+from seqlm.tools.evaluate.inputs import gather
+from seqlm.tools.evaluate.run import distinct, evaluate, of_proteins
+from seqlm.tools.evaluate.verdict import headline, warnings
 from sklearn import metrics as reference
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from seqlm.datasets import Example, make_splits
-from seqlm.finetune_report import finetune_report, save_figures
-from seqlm.metrics import Score
-from seqlm.report import GAP, MARKDOWN_BYTES, Figure, Heading, Note
-from seqlm.verdict import comparisons, explanation, headline, number, warnings, with_interval
-from summary_makers import SIZES, make_summary
+from makers.summaries import SIZES, make_summary
+from seqlm.data.datasets import Example, make_splits
+from seqlm.metrics.metrics import Score
+from seqlm.report.report import GAP, MARKDOWN_BYTES, Figure, Heading, Note
+from seqlm.tools.finetune.report import finetune_report, save_figures
+from seqlm.tools.finetune.verdict import comparisons, explanation, headline, number, warnings, with_interval
 
 
 def text_of_warnings(**changes) -> str:

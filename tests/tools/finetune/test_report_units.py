@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from seqlm import finetune_figures
-from seqlm.finetune_report import finetune_report, save_figures
-from seqlm.label_scores import label_scores
-from seqlm.metrics import Score
-from seqlm.report import GAP, MARKDOWN_BYTES, Figure, Heading
-from seqlm.thresholds import tempered
-from seqlm.verdict import comparisons, explanation, headline, warnings
+from makers.summaries import SIZES, make_summary
+from seqlm.metrics.label_scores import label_scores
+from seqlm.metrics.metrics import Score
+from seqlm.metrics.thresholds import tempered
+from seqlm.report.report import GAP, MARKDOWN_BYTES, Figure, Heading
+from seqlm.tools.finetune import figures as finetune_figures
+from seqlm.tools.finetune.report import finetune_report, save_figures
+from seqlm.tools.finetune.verdict import comparisons, explanation, headline, warnings
 from sklearn import metrics as reference
-from summary_makers import SIZES, make_summary
 
 OPEN = Score(0.1, -0.1, 0.3)
 LARGE = SIZES | {"test": 600}

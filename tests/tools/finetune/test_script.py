@@ -247,8 +247,8 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch, capsys):
     """safetensors, zipfile and plain files report it in three ways; each ends in the same line."""
     import errno
 
-    from seqlm.errors import run
-    from seqlm.outputs import Outputs
+    from seqlm.cli.errors import run
+    from seqlm.cli.outputs import Outputs
 
     for problem in (
         OSError(errno.ENOSPC, "No space left on device"),
@@ -269,7 +269,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch, capsys):
 
 
 def test_outputs_appear_only_when_all_are_complete(tmp_path):
-    from seqlm.outputs import Outputs, cell, write_table
+    from seqlm.cli.outputs import Outputs, cell, write_table
 
     (tmp_path / "old.tsv").write_text("old")
     with Outputs() as outputs:
@@ -286,7 +286,7 @@ def test_a_stopped_job_cleans_up(tmp_path):
     work.mkdir()
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from seqlm.errors import run\nfrom seqlm.outputs import Outputs\n"
+        "from seqlm.cli.errors import run\nfrom seqlm.cli.outputs import Outputs\n"
         "def main():\n    with Outputs() as outputs:\n        outputs.file('m.zip').write_text('half')\n"
         "        print('ready', flush=True)\n        time.sleep(60)\nrun(main)\n"
     )
@@ -298,7 +298,7 @@ def test_a_stopped_job_cleans_up(tmp_path):
 
 
 def test_prediction_tables_survive_odd_labels(tmp_path):
-    from seqlm.outputs import write_table
+    from seqlm.cli.outputs import write_table
 
     buffer = tmp_path / "t.tsv"
     write_table(buffer, ["id", 'probability_"x"'], [["a", 0.5]])

@@ -12,8 +12,8 @@ from Bio.SeqUtils import gc_fraction
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
 from rdkit import Chem
 from rdkit.Chem import QED, Crippen, Descriptors
-from seqlm.properties import columns, describe, dusty, low_entropy, meanings
-from seqlm.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.tools.generate.properties import columns, describe, dusty, low_entropy, meanings
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"

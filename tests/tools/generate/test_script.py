@@ -9,8 +9,8 @@ import pytest
 import torch
 from Bio import SeqIO
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
+from makers.scripts import one_line, run_batch, run_mistakes, table
 from rdkit import Chem, RDLogger
-from script_batch import one_line, run_batch, run_mistakes, table
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
 RDLogger.DisableLog("rdApp.*")

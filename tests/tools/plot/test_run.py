@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from seqlm.projection import prepared, project, spread_of
-from seqlm.projection_scores import (
+from seqlm.tools.plot.run import prepared, project, spread_of
+from seqlm.tools.plot.scores import (
     nearest,
     score_classes,
     score_pictures,

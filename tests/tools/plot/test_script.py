@@ -11,10 +11,10 @@ from argparse import Namespace
 import numpy as np
 import pytest
 from conftest import DATA, mistake
-from script_batch import one_line, run_batch, run_mistakes, table
-from seqlm.plot_figures import class_groups, grouped, valued
-from seqlm.plot_inputs import gather
-from seqlm.report import MARKDOWN_BYTES
+from makers.scripts import one_line, run_batch, run_mistakes, table
+from seqlm.report.report import MARKDOWN_BYTES
+from seqlm.tools.plot.figures import class_groups, grouped, valued
+from seqlm.tools.plot.inputs import gather
 from sklearn.decomposition import PCA
 
 BEFORE, AFTER = DATA / "embeddings_before.tsv", DATA / "embeddings_after.tsv"

@@ -4,7 +4,7 @@ import re
 
 import gffutils
 import pytest
-from seqlm.gff3 import FEATURES, Site, SiteWriter
+from seqlm.tools.predict.gff3 import FEATURES, Site, SiteWriter
 
 HOSTILE = [
     "sp|Q9UQC2|GAB2_HUMAN%598",

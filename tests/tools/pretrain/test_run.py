@@ -7,21 +7,21 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from seqlm.batching import Row
-from seqlm.errors import InputError
-from seqlm.language_baselines import Letters
-from seqlm.language_rows import Text
-from seqlm.language_training import IGNORED, TokenLesson, next_tokens
-from seqlm.pretraining_answers import _scores
-from seqlm.pretraining_baselines import FREQUENCIES, TRIPLES, Judged, LetterModels
-from seqlm.pretraining_instructions import _of_json, _of_table
-from seqlm.pretraining_masking import JUDGED, Masking
-from seqlm.pretraining_scores import losses
-from seqlm.pretraining_split import TEST, TRAIN, UNUSED, VALIDATION, split_corpus
-from seqlm.pretraining_tokens import Contexts, Store
-from seqlm.sequences import DNA, PROTEIN
-from seqlm.tokenizer_corpus import Corpus, reverse_complement
-from seqlm.training_state import Settings, rate_at
+from seqlm.baselines.language_baselines import Letters
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN
+from seqlm.inference.batching import Row
+from seqlm.inference.language_rows import Text
+from seqlm.tokenization.corpus import Corpus, reverse_complement
+from seqlm.tools.pretrain.answers import _scores
+from seqlm.tools.pretrain.baselines import FREQUENCIES, TRIPLES, Judged, LetterModels
+from seqlm.tools.pretrain.corpus_tokens import Contexts, Store
+from seqlm.tools.pretrain.instructions import _of_json, _of_table
+from seqlm.tools.pretrain.masking import JUDGED, Masking
+from seqlm.tools.pretrain.scores import losses
+from seqlm.tools.pretrain.split import TEST, TRAIN, UNUSED, VALIDATION, split_corpus
+from seqlm.training.language_training import IGNORED, TokenLesson, next_tokens
+from seqlm.training.state import Settings, rate_at
 
 
 def corpus_of(folder, sequences, alphabet=DNA):
@@ -302,7 +302,7 @@ def test_scores_of_answers_are_those_of_scikit_learn():
 
 @pytest.mark.parametrize("stage", [2, 3])
 def test_the_configuration_of_deepspeed_holds_what_deepspeed_asks_for(stage):
-    from seqlm.deepspeed_engine import check_configuration, configuration
+    from seqlm.training.deepspeed_engine import check_configuration, configuration
 
     config = configuration(Settings(1, batch_size=24, clip=0.5), 4, stage, "bfloat16", 1000)
     assert config["train_batch_size"] == 24 and config["train_micro_batch_size_per_gpu"] == 6
@@ -322,9 +322,9 @@ def test_the_configuration_of_deepspeed_holds_what_deepspeed_asks_for(stage):
 
 
 def test_overlapping_kmers_are_hidden_in_spans_that_no_neighbour_tells():
-    from seqlm.kmer_overlaps import KmerReader
-    from seqlm.pretraining_inputs import _overlap_of
-    from seqlm.tokenizer_readers import LetterReader
+    from seqlm.tokenization.kmer_overlaps import KmerReader
+    from seqlm.tokenization.readers import LetterReader
+    from seqlm.tools.pretrain.inputs import _overlap_of
 
     vocabulary = {"".join(word): number for number, word in enumerate(itertools.product("ACGT", repeat=3))}
     assert _overlap_of(Namespace(_reader=KmerReader(vocabulary, "ACGT", 3, 0))) == 3

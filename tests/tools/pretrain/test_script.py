@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from script_batch import SCRIPTS, manifest, one_line, run_batch, run_mistakes, table
+from makers.scripts import SCRIPTS, manifest, one_line, run_batch, run_mistakes, table
 
 DATA = Path(__file__).parents[1] / "test-data"
 FAMILY = DATA / "protein_family.fasta"
@@ -103,8 +103,8 @@ def test_the_perplexity_is_that_of_transformers_on_the_sequences_held_out(runs, 
     from argparse import Namespace
 
     import torch
-    from seqlm.pretraining_split import TEST, split_corpus
-    from seqlm.tokenizer_corpus import read_corpus
+    from seqlm.tokenization.corpus import read_corpus
+    from seqlm.tools.pretrain.split import TEST, split_corpus
     from transformers import AutoModelForCausalLM
 
     folder, _ = runs
@@ -340,9 +340,9 @@ def test_a_mistake_is_named_in_one_line_before_torch_is_imported(mistakes, name)
 
 
 def test_a_checkpoint_that_was_tampered_with_is_refused(tmp_path):
-    from seqlm.errors import InputError
-    from seqlm.pretraining_checkpoint import MOMENTS, WEIGHTS, check_tensors, open_checkpoint
-    from seqlm.safetensors_header import read_tensors
+    from seqlm.checkpoints.safetensors_header import read_tensors
+    from seqlm.cli.errors import InputError
+    from seqlm.tools.pretrain.checkpoint import MOMENTS, WEIGHTS, check_tensors, open_checkpoint
 
     checkpoint = open_checkpoint(DATA / "interrupted_training.zip", tmp_path / "whole")
     shapes = {name: shape for name, (_, shape) in read_tensors(checkpoint.folder / WEIGHTS, "w").items()}

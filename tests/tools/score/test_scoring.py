@@ -8,22 +8,22 @@ import pytest
 import torch
 from Bio.Align import substitution_matrices
 from Bio.SeqUtils.ProtParamData import kd
-from family_makers import make, sequences
+from makers.models import make, sequences
 from safetensors.torch import load_file, save_file
 from scipy import stats
-from seqlm import score_baselines
-from seqlm.batching import Row, collate
-from seqlm.errors import InputError
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families import recognise
-from seqlm.language_models import Opened, load_language_model
-from seqlm.loading import load_weights
-from seqlm.masked_scoring import MaskedModel, MaskedReader
-from seqlm.model_files import read_model_folder
+from seqlm.inference.batching import Row, collate
+from seqlm.inference.language_models import Opened, load_language_model
+from seqlm.inference.loading import load_weights
 from seqlm.models import esm_masked
-from seqlm.score_effects import Scanned
-from seqlm.score_summary import mean
-from seqlm.tokens import Encoder
-from seqlm.variants import Variant
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.score import baselines as score_baselines
+from seqlm.tools.score.effects import Scanned
+from seqlm.tools.score.masked_scoring import MaskedModel, MaskedReader
+from seqlm.tools.score.summary import mean
+from seqlm.tools.score.variants import Variant
 from transformers import AutoModelForMaskedLM
 
 CPU = torch.device("cpu")

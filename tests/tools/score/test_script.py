@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import mistake
-from family_makers import make
+from makers.models import make
+from makers.scripts import one_line, run_batch, run_mistakes, table
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from script_batch import one_line, run_batch, run_mistakes, table
-from seqlm.sequences import read_records
+from seqlm.data.sequences import read_records
 from test_score import with_head
 from transformers import AutoTokenizer, EsmForMaskedLM, GPT2LMHeadModel, LlamaForCausalLM
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 from Bio.Data.IUPACData import protein_letters_1to3
-from seqlm.errors import InputError
-from seqlm.sequences import DNA, PROTEIN, Rules
-from seqlm.variants import Columns, WildTypes, parsed, read_variants
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN, Rules
+from seqlm.tools.score.variants import Columns, WildTypes, parsed, read_variants
 
 WILD = "MKTAYIAKQR"
 ONE = WildTypes(["w"], [WILD], PROTEIN)

@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 import torch
+from makers.scripts import manifest, one_line, run_batch, run_mistakes, table
 from safetensors.torch import load_file, save_file
-from script_batch import manifest, one_line, run_batch, run_mistakes, table
-from seqlm.bundle import open_bundle
+from seqlm.checkpoints.bundle import open_bundle
 from seqlm.families import recognise
-from seqlm.tokens import Encoder
-from seqlm.vocabulary_extension import TEXTS
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.tokenizer.extension import TEXTS
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (  # fmt: skip
     AutoModel,

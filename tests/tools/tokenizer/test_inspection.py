@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 
 import pytest
-from script_batch import run_batch
+from makers.scripts import run_batch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
@@ -274,7 +274,7 @@ def mistakes(models, example):
 
 
 def test_a_mistake_is_one_line_without_torch(tmp_path, data, example):
-    from script_batch import one_line, run_mistakes
+    from makers.scripts import one_line, run_mistakes
 
     asked = mistakes(data / "models", example)
     common = ("--inspect", "--output-table", "t.tsv", "--output-report", "r.md")

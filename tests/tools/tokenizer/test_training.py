@@ -13,17 +13,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from script_batch import one_line, run_batch, run_mistakes, table
-from seqlm.kmer_overlaps import KmerReader
-from seqlm.resampling import resample_weights
-from seqlm.special_tokens import STYLES
-from seqlm.tokenizer_bundle import open_trained_tokenizer
-from seqlm.tokenizer_corpus import pieces_of, read_corpus, reverse_complement, training_units, units_of
-from seqlm.tokenizer_inputs import TokenizerAlone, family_of
-from seqlm.tokenizer_readers import LibraryReader, open_reader
-from seqlm.tokenizer_training import repeats
-from seqlm.tokens import Encoder
-from seqlm.unigram_training import train_unigram
+from makers.scripts import one_line, run_batch, run_mistakes, table
+from seqlm.checkpoints.tokenizer_bundle import open_trained_tokenizer
+from seqlm.metrics.resampling import resample_weights
+from seqlm.tokenization.corpus import pieces_of, read_corpus, reverse_complement, training_units, units_of
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.kmer_overlaps import KmerReader
+from seqlm.tokenization.readers import LibraryReader, open_reader
+from seqlm.tokenization.special_tokens import STYLES
+from seqlm.tools.tokenizer.inputs import TokenizerAlone, family_of
+from seqlm.tools.tokenizer.training import repeats
+from seqlm.tools.tokenizer.unigram_training import train_unigram
 from tokenizers import Tokenizer, models, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -343,7 +343,7 @@ def test_the_unigram_model_says_more_of_new_sequences_than_that_of_the_library()
 
 
 def test_expected_counts_are_the_mean_over_all_splits():
-    from seqlm.unigram_training import Trie, _coded, _expected
+    from seqlm.tools.tokenizer.unigram_training import Trie, _coded, _expected
 
     chances = {"A": 0.4, "C": 0.3, "AC": 0.2, "CA": 0.1}
     words = np.asarray([[0, -1], [1, -1], [0, 1], [1, 0]], dtype=np.int8)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 MIB = 1 << 20
 GIB = 1 << 30

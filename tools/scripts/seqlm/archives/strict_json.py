@@ -9,7 +9,7 @@ import json
 import math
 from pathlib import Path
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 MIB = 1 << 20
 

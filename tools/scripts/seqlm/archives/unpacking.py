@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-from .archive_entries import Entry, Limits, clean_name, damage_named, listed
-from .errors import InputError
+from seqlm.cli.errors import InputError
+
+from .entries import Entry, Limits, clean_name, damage_named, listed
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def fit_baselines(
         others: split name -> its part; ``validation`` chooses the penalty, the rest is only predicted.
         task: a name that ends in ``regression`` means values, ``multi-label`` several labels, all else classes.
         classes: how many classes or labels; not used for values.
-        metric: the score on the validation set that chooses the penalty (see :mod:`seqlm.metrics`).
+        metric: the score on the validation set that chooses the penalty (see :mod:`seqlm.metrics.metrics`).
         class_weights: (classes,) of the loss, of several labels (labels, 2) for absent and present; None: all equal.
         alphabet: ``protein``, ``DNA`` or else text; it decides how long words are.
         positive: index of the positive class of two, for metrics that have one.

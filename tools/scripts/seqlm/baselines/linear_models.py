@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-
-from . import metrics, thresholds
+from seqlm.metrics import metrics, thresholds
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)  # C of logistic regression; 1 / alpha of ridge regression
 DEFAULT_STRENGTH = 1.0
@@ -32,7 +31,7 @@ class Goal:
     Attributes:
         regression: values, else classes.
         classes: how many; of several labels how many labels.
-        metric: the score on the validation set that chooses the penalty (see :mod:`seqlm.metrics`).
+        metric: the score on the validation set that chooses the penalty (see :mod:`seqlm.metrics.metrics`).
         several: a unit may have several labels at once: one model a label, each against its absence.
         class_weights: (classes,) of the loss, of several labels (labels, 2) for absent and present; None: all equal.
         positive: index of the positive class of two, for metrics that have one.

@@ -75,7 +75,7 @@ def fit_pair_baselines(
         symmetric: a pair means the same in either order.
         second_alphabet: of second members, where it is another one.
         classes, metric, class_weights, alphabet, positive, threshold_by, seed: as for
-            :func:`seqlm.baselines.fit_baselines`.
+            :func:`seqlm.baselines.baselines.fit_baselines`.
 
     Returns:
         baseline -> split -> predictions, (n, classes) probabilities or (n,) values. ``protein frequency`` predicts a

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 LARGEST_RANK = 1024
 # peft notes no task type, but the class of the model, where an adapter was put on without naming the task

@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .errors import InputError
-from .model_files import ModelFolder
-from .report import shown
+from seqlm.cli.errors import InputError
+from seqlm.report.report import shown
+
+from .folder import ModelFolder
 from .safetensors_header import Tensors
 
 # what transformers calls the encoder in a model with a head: model_type -> its base_model_prefix

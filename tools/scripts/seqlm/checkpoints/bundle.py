@@ -1,7 +1,7 @@
 """Model bundles: the archives that carry a model from one Galaxy step to the next, and from one person to another.
 
-A bundle is a plain Hugging Face folder in a zip, plus seqlm.json (see :mod:`seqlm.manifest`). Whoever opens one treats
-it as hostile: only files of known names are unpacked (:mod:`seqlm.archive`), each is checked without torch, and the
+A bundle is a plain Hugging Face folder in a zip, plus seqlm.json (see :mod:`seqlm.checkpoints.manifest`). Whoever opens one treats
+it as hostile: only files of known names are unpacked (:mod:`seqlm.archives.unpacking`), each is checked without torch, and the
 configurations that transformers and peft will read are written anew from the entries that are understood.
 """
 
@@ -15,15 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqlm.archives import strict_json
+from seqlm.archives.entries import GIB, MIB, Limits
+from seqlm.archives.unpacking import emptied_on_failure, unpack
+from seqlm.cli.errors import InputError
+
+from . import config as model_config
 from . import manifest as manifests
-from . import model_config, strict_json, tokenizer_files
+from . import tokenizer as tokenizer_files
 from .adapter_config import check_adapter_config, ranks_agree
-from .archive import emptied_on_failure, unpack
-from .archive_entries import GIB, MIB, Limits
-from .errors import InputError
+from .folder import SHARD, SINGLE, ModelFolder, read_model_folder
 from .manifest import write_manifest
 from .model_card import model_card
-from .model_files import SHARD, SINGLE, ModelFolder, read_model_folder
 from .safetensors_header import elements, read_tensors
 
 __all__ = ["Bundle", "Limits", "model_card", "open_bundle", "read_bundle_folder", "write_bundle", "write_manifest"]

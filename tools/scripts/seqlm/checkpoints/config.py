@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from . import strict_json
+from seqlm.archives import strict_json
+from seqlm.cli.errors import InputError
+
 from .adapter_config import check_adapter_config
-from .errors import InputError
-from .model_config import check_config
+from .config import check_config
 from .safetensors_header import Tensors, elements, read_tensors
 
 __all__ = ["ModelFolder", "check_adapter_config", "check_config", "read_model_folder"]

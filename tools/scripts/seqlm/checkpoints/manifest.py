@@ -27,8 +27,8 @@ import math
 import re
 from pathlib import Path
 
-from . import strict_json
-from .errors import InputError
+from seqlm.archives import strict_json
+from seqlm.cli.errors import InputError
 
 FILE = "seqlm.json"
 FORMAT = 1

@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Iterable
 
+from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+
 from .manifest import level_of
-from .sequences import CANONICAL, DNA, PROTEIN, TEXT
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
 TITLES = {
@@ -37,7 +38,7 @@ NO_END = (
     '    tokens = tokenizer(text, return_tensors="pt")',
     '    letters = torch.arange(tokens["input_ids"].shape[1]) > 0  # all but <cls>',
 )
-ATOMS = (  # see seqlm.tokenizer_readers.AtomReader
+ATOMS = (  # see seqlm.tokenization.readers.AtomReader
     '    if "Cl" not in tokenizer.get_vocab():  # a second model, not of molecules',
     *(f"    {line}" for line in WITH_MASK),
     "    else:  # by itself this tokenizer loses atoms",
@@ -48,7 +49,7 @@ ATOMS = (  # see seqlm.tokenizer_readers.AtomReader
 )
 EXAMPLES = {PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"), DNA: ("ACGTACGTAC", "TTGACAGCTA")}
 MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
-PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.tasks.paired
+PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -56,7 +57,7 @@ def model_card(manifest: dict, license: str | None = None) -> str:
     """The card of a bundle, from its checked seqlm.json.
 
     Args:
-        manifest: see :mod:`seqlm.manifest`.
+        manifest: see :mod:`seqlm.checkpoints.manifest`.
         license: an identifier that the Hugging Face Hub knows; without one the card claims no license.
     """
     parts = [_front_matter(manifest, license), _introduction(manifest), _scores(manifest), _usage(manifest)]

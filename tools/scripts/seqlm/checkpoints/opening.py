@@ -8,11 +8,12 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
+from seqlm.cli.errors import InputError
+from seqlm.tools.finetune.inputs import open_base_model
+
 from .bundle import ADAPTER_CONFIG, Bundle, open_bundle, read_bundle_folder
-from .errors import InputError
-from .finetune_inputs import open_base_model
+from .folder import ModelFolder, read_model_folder
 from .manifest import FILE as MANIFEST
-from .model_files import ModelFolder, read_model_folder
 
 
 def open_model(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, ModelFolder]:

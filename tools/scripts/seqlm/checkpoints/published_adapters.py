@@ -1,7 +1,7 @@
 """LoRA adapters that others trained and published, with the classification head that peft saved beside them.
 
 Such an adapter was put onto a class of transformers that holds an encoder and a head. Here the encoder stands alone and
-the head is a :class:`seqlm.tasks.Head`. Whether adapter, head and base model fit each other is told before torch is
+the head is a :class:`seqlm.inference.tasks.Head`. Whether adapter, head and base model fit each other is told before torch is
 imported.
 """
 
@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqlm.cli.errors import InputError
+from seqlm.families import recognise
+from seqlm.report.report import shown
+from seqlm.tokenization.encoder import Encoder, require_letter_tokens
+
 from .adapter_tensors import (
     ENCODERS,
     check_encoder,
@@ -21,21 +26,16 @@ from .adapter_tensors import (
     sort_tensors,
 )
 from .bundle import ADAPTER_WEIGHTS, Bundle
-from .errors import InputError
-from .families import recognise
+from .folder import ModelFolder
 from .manifest import check_labels
-from .model_files import ModelFolder
-from .report import shown
 from .safetensors_header import read_tensors
-from .tokens import Encoder, require_letter_tokens
 
 if TYPE_CHECKING:
     import torch
-
-    from .loading import Finetuned
+    from seqlm.inference.loading import Finetuned
 
 TASKS = {"TOKEN_CLS": "residue-classification", "SEQ_CLS": "sequence-classification"}
-# parts of a head in the file -> in seqlm.tasks.Head
+# parts of a head in the file -> in seqlm.inference.tasks.Head
 LINEAR = {"weight": "out.weight", "bias": "out.bias"}
 MLP = {
     "dense.weight": "dense.weight",
@@ -76,7 +76,7 @@ class Published:
     Attributes:
         labels: names of the classes in the order of the outputs; None for a number.
         head: as in seqlm.json: kind, inputs, outputs, hidden.
-        head_tensors: name in :class:`seqlm.tasks.Head` -> name in the file.
+        head_tensors: name in :class:`seqlm.inference.tasks.Head` -> name in the file.
         encoder: the rest of the adapter.
         notes: sentences for the user.
     """
@@ -182,9 +182,8 @@ def load_published(
         InputError: as :func:`inspect_published`, or for weights that are no numbers.
     """
     from safetensors.torch import load_file
-
-    from .loading import Finetuned, SequenceModel
-    from .tasks import Head, Task
+    from seqlm.inference.loading import Finetuned, SequenceModel
+    from seqlm.inference.tasks import Head, Task
 
     found = inspect_published(bundle, base, labels)
     family = recognise(base.path, base.config)
@@ -210,9 +209,8 @@ def load_published_encoder(
         InputError: weights that are no numbers, or do not fit.
     """
     from safetensors.torch import load_file, save_file
-
-    from .adapters import load_adapter
-    from .loading import load_backbone, placed, precision_of
+    from seqlm.inference.adapters import load_adapter
+    from seqlm.inference.loading import load_backbone, placed, precision_of
 
     tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
     renamed = {name: tensors[source] for name, source in found.tensors.items()}
@@ -232,7 +230,7 @@ def _check_numbers(tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _head(task: str, held: dict[str, tuple[str, tuple]]) -> tuple[dict, dict[str, str]]:
-    """Description of the head, and its tensors by their names in :class:`seqlm.tasks.Head`."""
+    """Description of the head, and its tensors by their names in :class:`seqlm.inference.tasks.Head`."""
     modules = {name.split(".")[0] for name in held}
     if not held:
         raise InputError(

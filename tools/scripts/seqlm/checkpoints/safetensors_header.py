@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from . import strict_json
-from .errors import InputError
+from seqlm.archives import strict_json
+from seqlm.cli.errors import InputError
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8,

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from . import strict_json
-from .errors import InputError
+from seqlm.archives import strict_json
+from seqlm.cli.errors import InputError
 
 CLASSES = frozenset(
     name + fast

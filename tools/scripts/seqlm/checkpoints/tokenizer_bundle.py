@@ -15,13 +15,14 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import strict_json
-from .archive_entries import MIB
+from seqlm.archives import strict_json
+from seqlm.archives.entries import MIB
+from seqlm.cli.errors import InputError
+from seqlm.tokenization.encoder import TOKENIZER_FILES, read_vocabulary
+from seqlm.tokenization.special_tokens import STYLES
+
 from .bundle import pack
-from .errors import InputError
 from .manifest import ALPHABETS
-from .special_tokens import STYLES
-from .tokens import TOKENIZER_FILES, read_vocabulary
 
 DESCRIPTION = "seqlm_tokenizer.json"
 FORMAT = 1
@@ -71,7 +72,7 @@ def open_trained_tokenizer(path: str | Path, scratch: Path, name: str = "") -> T
     Raises:
         InputError: there is no tokenizer, or a file is damaged or holds what it must not.
     """
-    from .tokenizer_inputs import open_tokenizer
+    from seqlm.tools.tokenizer.inputs import open_tokenizer
 
     name = name or Path(path).name
     folder, _ = open_tokenizer(Path(path), scratch)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .report import Report
+    from seqlm.report.report import Report
 
 
 class Outputs:

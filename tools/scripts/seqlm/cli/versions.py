@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterable
 from importlib import metadata
 
-from . import __version__
+from seqlm import __version__
 
 TRAINING = ("torch", "transformers", "peft", "accelerate", "safetensors", "numpy", "scikit-learn")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from seqlm.cli.errors import InputError
 
-from .errors import InputError
 from .sequences import Rules, quoted
 
 SPLITS = ("train", "validation", "test")
@@ -51,7 +51,7 @@ class Example:
 class Dataset:
     """The three splits, and what was noticed about them."""
 
-    splits: dict[str, list]  # of Example, or of seqlm.pairs.Pair
+    splits: dict[str, list]  # of Example, or of seqlm.data.pairs.Pair
     rules: Rules = field(default_factory=Rules)
     origin: dict[str, str] = field(default_factory=dict)  # split -> how it came about, in words
     duplicates: dict[str, int] = field(default_factory=dict)  # what is shared -> number of sequences

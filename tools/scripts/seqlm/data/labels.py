@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqlm.cli.errors import InputError
+
 from .datasets import SPLIT_NAMES, Example
-from .errors import InputError
 from .sequences import (
     Record,
     Rules,
@@ -44,7 +45,7 @@ def read_examples(
 
     Args:
         numeric: labels are numbers (regression) and not class names.
-        alphabet, replacements, rules: see :func:`seqlm.sequences.clean`.
+        alphabet, replacements, rules: see :func:`seqlm.data.sequences.clean`.
         label_pattern: regular expression whose first group is the label, searched in a FASTA header.
         label_column, id_column, sequence_column: names or 1-based numbers, for tables.
         separator: what stands between the labels of a sequence that can have several; None where each has one.

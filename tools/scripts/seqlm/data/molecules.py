@@ -12,11 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
+
 from .sequences import CANONICAL, TEXT, Record, Rules, quoted
 
 if TYPE_CHECKING:
-    from .families import Family
+    from seqlm.families import Family
 
 LONGEST = 5_000  # letters; RDKit takes minutes for more, and no molecule of this kind of data has a tenth of it
 WRITTEN = "SMILES written in canonical form"

@@ -14,9 +14,9 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
 
 from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
-from .errors import InputError
 from .labels import MAX_LETTERS, GivenSplit, class_name, number
 from .sequences import (
     Record,

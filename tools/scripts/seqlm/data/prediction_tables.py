@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
 
-from .errors import InputError
 from .sequences import Table, quoted, read_table
 
 PROBABILITY = "probability_"

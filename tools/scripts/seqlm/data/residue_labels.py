@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
 
 from .datasets import Example
-from .errors import InputError
 from .labels import MAX_LETTERS, GivenSplit, number
 from .sequences import (
     Record,
@@ -43,7 +43,7 @@ class ResidueReader:
 
     Attributes:
         numeric: labels are numbers and not classes.
-        alphabet, replacements, rules: see :func:`seqlm.sequences.clean`.
+        alphabet, replacements, rules: see :func:`seqlm.data.sequences.clean`.
         sequences: file with the full sequences, for label strings in FASTA and for tables of positions.
         mask: FASTA of 0 and 1, as long as the sequences; 0 marks residues that do not count.
         unknown: letters of a label string that mark residues that do not count.

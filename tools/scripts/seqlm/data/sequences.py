@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 PROTEIN = "protein"
 DNA = "DNA"

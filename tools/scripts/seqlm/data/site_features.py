@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
+
 from .sequences import MAX_SEQUENCE, Record, numbered_lines, quoted
 from .site_tables import Site
 

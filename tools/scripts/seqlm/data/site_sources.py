@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
+
 from .labels import MAX_LETTERS, GivenSplit
 from .sequences import (
     DNA,

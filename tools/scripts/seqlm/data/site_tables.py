@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
+
 from .sequences import Table, quoted, read_table
 
 PROTEIN_COLUMNS = ("protein", "accession", "id")  # tried in this order where no column is named

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 SHORTEST_WINDOW = 5  # below it equal lengths are no sign of windows: short peptides have them by chance
 RAREST_SITE = 0.01  # share of the windows
@@ -49,7 +49,7 @@ def check_residues(text: str, letters: str) -> str:
     """The residues to scan, as a user writes them (``STY``, ``s,t,y``, ``S T Y``): upper case, each once, in order.
 
     Args:
-        letters: what the alphabet of the model has, such as ``LETTERS[PROTEIN]`` of :mod:`seqlm.sequences`.
+        letters: what the alphabet of the model has, such as ``LETTERS[PROTEIN]`` of :mod:`seqlm.data.sequences`.
 
     Raises:
         InputError: for no residue at all, or for what is no letter of the alphabet.

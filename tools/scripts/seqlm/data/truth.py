@@ -17,8 +17,8 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
 
-from .errors import InputError
 from .labels import label_regex
 from .prediction_tables import Names, Words, position
 from .sequences import Record, quoted, read_records, read_table, sequence_format
@@ -32,7 +32,7 @@ class Truth:
     """What a file says.
 
     Attributes:
-        keys: (n,) as :class:`seqlm.prediction_tables.Names` gives them; lines: (n,) of the file.
+        keys: (n,) as :class:`seqlm.data.prediction_tables.Names` gives them; lines: (n,) of the file.
         words: (n,) what is true of each.
         unlisted: what is true of what is not listed: a text, or None where that is not known.
         foreign: records (rows, proteins) of sequences that no prediction table names.

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from seqlm.archives.entries import GIB, Entry, Limits, damage_named, listed
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import quoted
 
-from .archive_entries import GIB, Entry, Limits, damage_named, listed
-from .embedding_columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, check_room, roles
-from .errors import InputError
-from .sequences import quoted
+from .columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, check_room, roles
 
 
 def read_npz(path: Path) -> Embeddings:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from .errors import InputError
-from .sequences import Table, quoted
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Table, quoted
 
 MOST_NUMBERS = 1 << 30  # in all vectors together: 4 GiB
 MOST_COLUMNS = 100_000

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data import labels as labelled
+from seqlm.data.datasets import SPLIT_NAMES, natural
+from seqlm.data.sequences import Record, Table, quoted, read_records, read_table, sequence_format
+from seqlm.data.truth import LABEL_COLUMNS
 
-from . import labels as labelled
-from .datasets import SPLIT_NAMES, natural
-from .embedding_columns import Embeddings
-from .errors import InputError
-from .evaluation_truth import LABEL_COLUMNS
-from .sequences import Record, Table, quoted, read_records, read_table, sequence_format
+from .columns import Embeddings
 
 NAMED_IDS = 3  # that a message names
 
@@ -66,7 +66,7 @@ class Labels:
 
 
 def named_columns(path: str | None, *columns: str | None) -> list[str]:
-    """What :func:`seqlm.embedding_tables.read_embeddings` must not take for features: the columns that are asked for,
+    """What :func:`seqlm.embeddings.tables.read_embeddings` must not take for features: the columns that are asked for,
     where no other file has them."""
     return [] if path else [column for column in columns if column]
 

@@ -19,12 +19,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from seqlm.archives.entries import MIB
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Table, quoted, read_table
 
-from .archive_entries import MIB
-from .embedding_arrays import read_npz, read_parquet
-from .embedding_columns import Embeddings, check_room, roles
-from .errors import InputError
-from .sequences import Table, quoted, read_table
+from .arrays import read_npz, read_parquet
+from .columns import Embeddings, check_room, roles
 
 _PROBED = 100  # rows that tell which columns hold numbers
 _BLOCK = 16 * MIB  # of a table that is parsed at once; a row must fit into it

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import InputError
-from ..sequences import DNA, LETTERS, PROTEIN, TEXT
-from ..tokenizer_readers import SPECIAL
-from ..tokens import AMINO_ACIDS, alphabet_of, read_vocabulary
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, LETTERS, PROTEIN, TEXT
+from seqlm.tokenization.encoder import AMINO_ACIDS, alphabet_of, read_vocabulary
+from seqlm.tokenization.readers import SPECIAL
 
 BASES = set("ACGT")
 

@@ -40,12 +40,12 @@ class DnaBert2(Family):
         return int(self.config.get("alibi_starting_size") or 512) - 2
 
     def load(self, folder, **options):
-        from ..models.dnabert2 import DnaBert2Model
+        from seqlm.models.dnabert2 import DnaBert2Model
 
         return DnaBert2Model.from_pretrained(folder, **options)
 
     def load_language_model(self, folder, **options):
-        from ..models.dnabert2 import DnaBert2ForMaskedLM
+        from seqlm.models.dnabert2 import DnaBert2ForMaskedLM
 
         # BERT's own checkpoints have the bias of the last layer one level higher
         names = {r"^cls\.predictions\.bias$": "cls.predictions.decoder.bias"}

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from seqlm.cli.errors import InputError
+from seqlm.families import Family
 from torch import nn
-
-from .errors import InputError
-from .families import Family
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     """Put a saved adapter onto its base model.
 
     Args:
-        config: adapter_config.json as :func:`seqlm.adapter_config.check_adapter_config` leaves it; the file itself is
+        config: adapter_config.json as :func:`seqlm.checkpoints.adapter_config.check_adapter_config` leaves it; the file itself is
             not read again.
 
     Raises:

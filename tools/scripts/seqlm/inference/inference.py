@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError
+from seqlm.tokenization.encoder import Encoded, Encoder
 
 from .batching import Batch, Row, collate, group_by_length, rows_of
-from .errors import InputError
 from .loading import SequenceModel
 from .tasks import paired
-from .tokens import Encoded, Encoder
 
 Compute = Callable[[torch.nn.Module, Batch], tuple[torch.Tensor, ...]]
 CHUNK_SEQUENCES = 4096

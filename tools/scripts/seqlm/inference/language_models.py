@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .bundle import Bundle
-from .errors import InputError
-from .families import Family, recognise
-from .manifest import WITHOUT_HEAD
-from .model_files import ModelFolder
-from .model_opening import open_model
+from seqlm.checkpoints.bundle import Bundle
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import WITHOUT_HEAD
+from seqlm.checkpoints.opening import open_model
+from seqlm.cli.errors import InputError
+from seqlm.families import Family, recognise
 
 if TYPE_CHECKING:
     import torch

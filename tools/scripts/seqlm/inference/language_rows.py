@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Rules
+from seqlm.tokenization.language_text import LanguageText
 
 from .batching import Row
-from .errors import InputError
-from .language_text import LanguageText
-from .sequences import Rules
 
 SHORTEST = 8  # tokens that must be read at once
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.checkpoints.bundle import Bundle
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.cli.errors import InputError
+from seqlm.families import Family, recognise
+from seqlm.tokenization.encoder import Encoder
 from torch import nn
 
 from .adapters import load_adapter
 from .batching import Batch
-from .bundle import Bundle
-from .errors import InputError
-from .families import Family, recognise
-from .model_files import ModelFolder
 from .tasks import Head, Task, pair_width, paired
-from .tokens import Encoder
 
 
 class _Reached(Exception):

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError
 from torch import nn
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from .drawing import Drawing
-from .errors import InputError
 from .inference import out_of_memory
 
 SHRINK = 0.5  # slots are given up once fewer than this share of them are at work

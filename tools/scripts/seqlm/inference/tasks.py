@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.checkpoints.manifest import level_of
 from torch import nn
 from torch.nn import functional
-
-from .manifest import level_of
 
 
 class Head(nn.Module):
@@ -102,7 +101,7 @@ def pair_width(first: int, second: int, pairs: str) -> int:
 
 @dataclass(frozen=True)
 class Task:
-    """One of :data:`seqlm.manifest.TASKS`, with its class names, or None for numbers.
+    """One of :data:`seqlm.checkpoints.manifest.TASKS`, with its class names, or None for numbers.
 
     ``temperature`` divides the logits of classes (Guo et al. 2017, arXiv:1706.04599).
     """

@@ -1,7 +1,7 @@
 """Scores of predictions for every task, each with a 95 % percentile bootstrap interval.
 
-How resamples are drawn is in :mod:`seqlm.resampling`, formulas and conventions are in :mod:`seqlm.class_metrics`,
-:mod:`seqlm.multilabel_metrics` and :mod:`seqlm.value_metrics`. A unit is a sequence, a residue or a pair.
+How resamples are drawn is in :mod:`seqlm.metrics.resampling`, formulas and conventions are in :mod:`seqlm.metrics.class_metrics`,
+:mod:`seqlm.metrics.multilabel_metrics` and :mod:`seqlm.metrics.value_metrics`. A unit is a sequence, a residue or a pair.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def paired_difference(
 
 
 def scorer_for(metrics: tuple[str, ...], truth, predictions, positive=None, predicted=None, threshold=None) -> Scorer:
-    """What scores predictions by some metrics of one task, for :func:`seqlm.resampling.samples`."""
+    """What scores predictions by some metrics of one task, for :func:`seqlm.metrics.resampling.samples`."""
     if metrics[0] in REGRESSION:
         return Values(truth, predictions, metrics)
     if metrics[0] in MULTILABEL:

@@ -1,1 +1,1 @@
-"""Architectures that transformers lacks, written here so that no code from a model's repository is ever run."""
+"""Architectures that transformers lacks, one file each, with the tensor names of the published checkpoints."""

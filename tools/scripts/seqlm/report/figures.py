@@ -1,6 +1,6 @@
 """Figures for reports and papers: every function takes data and returns a matplotlib figure, :func:`save` writes it.
 
-Curves of classes are in :mod:`seqlm.curve_figures`, and the look of all in :mod:`seqlm.figure_style`.
+Curves of classes are in :mod:`seqlm.report.curve_figures`, and the look of all in :mod:`seqlm.report.figure_style`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from seqlm.metrics import metrics
+from seqlm.metrics.metrics import Score
 
-from . import metrics
 from .curve_figures import precision_recall, reliability, roc, with_interval
 from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save, styled
-from .metrics import Score
 from .report import shown
 
 __all__ = [

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-
-from .errors import InputError
-from .resampling import Sample, Score, resample_weights
-from .sequences import DNA, PROTEIN
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN
+from seqlm.metrics.resampling import Sample, Score, resample_weights
 
 LETTERS = {PROTEIN: "ACDEFGHIKLMNPQRSTVWY", DNA: "ACGT"}  # words with any other letter are not counted
 LENGTHS = {PROTEIN: (1, 2, 3), DNA: (3, 4, 5, 6)}

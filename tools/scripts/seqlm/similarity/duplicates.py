@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
 
 from . import fingerprints, homology
-from .errors import InputError
-from .sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
 
 IDENTITY, COVERAGE = 0.9, 0.8  # of near duplicates; the coverage is of the shorter of the two
 # Letters from which MMseqs2 found all of 40 sequences within longer ones (of DNA none at 18); shorter ones have no hit.
@@ -38,7 +38,7 @@ _NO_WORD = "No k-mer could be extracted"  # said by MMseqs2 if all of the target
 
 @dataclass(frozen=True)
 class Reference:
-    """A file of sequences to compare with: FASTA or a table, as :func:`seqlm.sequences.read_records` takes it."""
+    """A file of sequences to compare with: FASTA or a table, as :func:`seqlm.data.sequences.read_records` takes it."""
 
     path: str | Path
     format: str = "auto"

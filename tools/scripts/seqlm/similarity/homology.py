@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 SENSITIVITY = 5.7  # MMseqs2's default of a search; its clustering takes 4
 MOST_HITS = 1000  # of one sequence

@@ -1,6 +1,6 @@
 """Letters to token ids: what a vocabulary holds, how a sequence is encoded, how a long one is cut into windows.
 
-Nothing here needs torch; how a sequence is split into tokens is :mod:`seqlm.tokenizer_readers`.
+Nothing here needs torch; how a sequence is split into tokens is :mod:`seqlm.tokenization.readers`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, LETTERS, PROTEIN, TEXT
 
-from .errors import InputError
-from .sequences import DNA, LETTERS, PROTEIN, TEXT
-from .tokenizer_readers import AtomReader, LetterReader, Reading, open_reader
+from .readers import AtomReader, LetterReader, Reading, open_reader
 
 if TYPE_CHECKING:
-    from .families import Family
+    from seqlm.families import Family
 
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 AMBIGUOUS = set(LETTERS[DNA]) - set("ACGT")  # more than one base each

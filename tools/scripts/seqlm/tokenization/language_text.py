@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.families import Family
 
-from .errors import InputError
-from .families import Family
-from .tokenizer_readers import AtomReader
-from .tokens import reader_of
+from .encoder import reader_of
+from .readers import AtomReader
 
 NEWLINE = "Ċ"  # how a byte-level vocabulary writes a line break
 BREAKS = 60  # residues a line of FASTA
@@ -30,7 +30,7 @@ class LanguageText:
     Args:
         family, folder: the model's, and where its tokenizer files lie.
         line_length: letters between line breaks, 0 for none; None for what the model is known to have been trained on.
-        tokenizer: ``repaired`` or ``as-published``, see :func:`seqlm.tokenizer_readers.open_reader`.
+        tokenizer: ``repaired`` or ``as-published``, see :func:`seqlm.tokenization.readers.open_reader`.
 
     Attributes:
         start: id of the token that begins a sequence.

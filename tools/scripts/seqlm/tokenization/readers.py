@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
-from . import strict_json
-from .errors import InputError
+from seqlm.archives import strict_json
+from seqlm.cli.errors import InputError
 
 TOKENIZERS = ("repaired", "as-published")
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")

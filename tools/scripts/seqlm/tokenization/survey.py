@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from .errors import InputError
-from .families import Family
-from .sequences import Record, Rules, Strangers, clean, read_records
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Record, Rules, Strangers, clean, read_records
+from seqlm.families import Family
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from argparse import Namespace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from seqlm.cli.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .training_state import Settings
+    from .state import Settings
 
 STAGES = (2, 3)
 HALVES = ("bfloat16", "float16")

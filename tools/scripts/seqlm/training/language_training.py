@@ -13,15 +13,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from seqlm.inference.batching import Batch, Row, collate, group_by_length
+from seqlm.inference.inference import passes
+from seqlm.inference.likelihood import TokenModel
 from torch import nn
 from torch.nn import functional
 
-from .batching import Batch, Row, collate, group_by_length
-from .inference import passes
-from .likelihood import TokenModel
+from .loop import Loop, Validate
 from .processes import ALONE, Group
-from .training_loop import Loop, Validate
-from .training_state import History, Settings
+from .state import History, Settings
 
 IGNORED = -100  # a place that counts nowhere, as torch has it
 PADDING = 0  # never looked at: masked, and behind every token that counts
@@ -72,7 +72,7 @@ def train_language_model(
 
 
 class TokenLesson:
-    """Rows of tokens, as :class:`seqlm.training_loop.Lesson` says.
+    """Rows of tokens, as :class:`seqlm.training.loop.Lesson` says.
 
     Args:
         data: items by number, each a row or several.
@@ -109,7 +109,7 @@ def _rows(item: Row | Sequence[Row]) -> Sequence[Row]:
 
 
 def logits_of(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """(rows, tokens, vocabulary), by a :class:`seqlm.likelihood.TokenModel` or a class of transformers."""
+    """(rows, tokens, vocabulary), by a :class:`seqlm.inference.likelihood.TokenModel` or a class of transformers."""
     if isinstance(model, TokenModel):
         return model.logits(batch)
     cached = getattr(getattr(model, "config", None), "model_type", "") in ("gpt2", "llama")

@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seqlm.cli.errors import InputError, launched_as, lost_another, quiet
+
 from .deepspeed_engine import check_deepspeed
-from .errors import InputError, launched_as, lost_another, quiet
 
 GRACE = 20.0  # seconds that a process has to end by itself when another one has failed
 

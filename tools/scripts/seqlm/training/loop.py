@@ -24,15 +24,15 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError
+from seqlm.cli.progress import Progress
+from seqlm.inference.batching import Batch, updates
+from seqlm.inference.inference import out_of_memory
 from torch import nn
 
-from .batching import Batch, updates
 from .deepspeed_engine import configuration, start_engine
-from .errors import InputError
-from .inference import out_of_memory
 from .processes import ALONE, Group, full
-from .progress import Progress
-from .training_state import Settings, Spent, State, rate_at, standing
+from .state import Settings, Spent, State, rate_at, standing
 
 FINISHED, PAUSED = "finished", "paused"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError, launched_as
+from seqlm.inference import loading
 from torch import nn
 
-from . import loading
-from .errors import InputError, launched_as
 from .launching import launched, others
 
 CPU = torch.device("cpu")

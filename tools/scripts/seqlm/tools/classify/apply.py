@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.versions import versions
+from seqlm.data.sequences import quoted
+from seqlm.embeddings.columns import Embeddings
+from seqlm.embeddings.labels import Labels, named_columns, read_labels
+from seqlm.embeddings.tables import read_embeddings
 
-from .classification_archive import Classifier, open_archive, read_manifest, table_sha256
-from .embedding_columns import Embeddings
-from .embedding_labels import Labels, named_columns, read_labels
-from .embedding_tables import read_embeddings
-from .errors import InputError
-from .outputs import Outputs, wants_report, write_report, write_table
-from .sequences import quoted
-from .versions import versions
+from .archive import Classifier, open_archive, read_manifest, table_sha256
 
 TASK = "sequence-classification"
 # A mean of new embeddings this many training deviations away is another model's, or another way of pooling.
@@ -89,7 +89,7 @@ def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
         notes += labels.notes
     notes += _strangeness(embeddings, manifest)
     classifier = open_archive(path, manifest, folder)
-    from .classification_methods import probabilities
+    from .methods import probabilities
 
     print(f"predicting {len(embeddings):,} sequences", file=sys.stderr)
     made = probabilities(classifier.made, embeddings.vectors, len(classifier.classes))
@@ -152,8 +152,8 @@ def _strangeness(embeddings: Embeddings, manifest: dict) -> list[str]:
 
 
 def _score(applied: Applied, seed: int) -> None:
-    from . import metrics
-    from .baselines import MAJORITY
+    from seqlm.baselines.baselines import MAJORITY
+    from seqlm.metrics import metrics
 
     counts = np.array(applied.classifier.manifest["counts"], dtype=float)
     shares = np.repeat([counts / counts.sum()], len(applied.truth), axis=0)
@@ -163,8 +163,9 @@ def _score(applied: Applied, seed: int) -> None:
 
 
 def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
-    from .classify_outputs import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
-    from .prediction import cells, columns
+    from seqlm.tools.predict.run import cells, columns
+
+    from .outputs import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
 
     classes, truth = tuple(applied.classes), {}
     if applied.labels:
@@ -197,7 +198,7 @@ def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
             report_rows("given", applied.truth, applied.judged.argmax(axis=1), applied.classes),
         )
     if wants_report(arguments):
-        from .classify_apply_report import applied_report, save_figures
+        from .apply_report import applied_report, save_figures
 
         report = applied_report(applied, {"seed": str(arguments.seed)}, versions(PACKAGES))
         write_report(arguments, report, partial(save_figures, applied), outputs)

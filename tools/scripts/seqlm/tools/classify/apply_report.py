@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.versions import in_one_line
+from seqlm.metrics import metrics
+from seqlm.report import figures
+from seqlm.report.report import Bullets, Figure, Heading, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.tools.finetune.verdict import FEW_UNITS, with_interval
 
-from . import figures, metrics
-from .classification_methods import METHODS, settings_in_words
-from .classify_apply import Applied
-from .classify_report import BOOTSTRAP, SKLEARN, judged_figures, reading, score_table
-from .report import Bullets, Figure, Heading, JobParameters, Paragraph, References, Report, Table, shown
-from .verdict import FEW_UNITS, with_interval
-from .versions import in_one_line
+from .apply import Applied
+from .methods import METHODS, settings_in_words
+from .report import BOOTSTRAP, SKLEARN, judged_figures, reading, score_table
 
 MOST_ROWS = 24  # classes in the table of the report
 UNSURE = 0.6  # a largest probability below is called unsure

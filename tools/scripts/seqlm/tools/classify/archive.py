@@ -9,7 +9,7 @@
      "metrics": {"test": {"mcc": [0.48, 0.21, 0.71]}},        value, and both ends of its 95 % interval
      "versions": {"scikit-learn": "1.9.1"}, "seed": 42, "data_sha256": "3a…"}
 
-Whoever opens one treats it as hostile: see :mod:`seqlm.classification_skops` too.
+Whoever opens one treats it as hostile: see :mod:`seqlm.tools.classify.skops_files` too.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from seqlm.archives import strict_json
+from seqlm.archives.entries import GIB, MIB, Limits
+from seqlm.archives.unpacking import emptied_on_failure, unpack
+from seqlm.checkpoints.bundle import refusal
+from seqlm.cli.errors import InputError
+from seqlm.embeddings.columns import MOST_COLUMNS, Embeddings
 
-from . import strict_json
-from .archive import emptied_on_failure, unpack
-from .archive_entries import GIB, MIB, Limits
-from .bundle import refusal
-from .classification_methods import METHODS
-from .classification_skops import dump, load
-from .embedding_columns import MOST_COLUMNS, Embeddings
-from .errors import InputError
+from .methods import METHODS
+from .skops_files import dump, load
 
 KIND = "embedding-classifier"
 MODEL, MANIFEST = "model.skops", "seqlm.json"

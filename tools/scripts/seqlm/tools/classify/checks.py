@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .classification_methods import pipeline
+from .methods import pipeline
 
 # All that fitted pipelines of ours consist of, beside plain values and arrays.
 CLASSES = frozenset(

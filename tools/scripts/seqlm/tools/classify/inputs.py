@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.datasets import SPLITS
+from seqlm.data.sequences import quoted
+from seqlm.embeddings.columns import Embeddings
+from seqlm.embeddings.labels import Labels, named_columns, read_labels
+from seqlm.embeddings.tables import read_embeddings
 
-from .classification_methods import METHODS
-from .datasets import SPLITS
-from .embedding_columns import Embeddings
-from .embedding_labels import Labels, named_columns, read_labels
-from .embedding_tables import read_embeddings
-from .errors import InputError
-from .sequences import quoted
+from .methods import METHODS
 
 CHOOSING_FOLDS = 5  # within the training set, where it has to choose
 MOST_FOR_KERNEL = 50_000  # training examples of an RBF machine: its time grows with their square

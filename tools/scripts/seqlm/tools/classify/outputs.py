@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.versions import versions
+from seqlm.metrics import metrics
+from seqlm.tools.predict.run import cells, columns
 
-from . import metrics
-from .classification import TASK, Result
-from .classification_archive import KIND, table_sha256, write_archive
-from .classification_inputs import SETTINGS
-from .classification_methods import METHODS, settings_in_words
-from .outputs import Outputs, wants_report, write_report, write_table
-from .prediction import cells, columns
-from .versions import versions
+from .archive import KIND, table_sha256, write_archive
+from .inputs import SETTINGS
+from .methods import METHODS, settings_in_words
+from .run import TASK, Result
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
 METRIC_COLUMNS = ["classifier", "split", "metric", "value", "low", "high", "units"]
@@ -52,7 +52,7 @@ def write(result: Result, outputs: Outputs) -> None:
             card = _card(result)
             write_archive(result.made, _manifest(result), card, Path(scratch), outputs.file(arguments.output_model))
     if wants_report(arguments):
-        from .classify_report import save_figures, training_report
+        from .report import save_figures, training_report
 
         report = training_report(result, parameters(arguments), versions(PACKAGES), bool(arguments.output_metrics))
         write_report(arguments, report, partial(save_figures, result), outputs)

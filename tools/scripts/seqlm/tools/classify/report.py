@@ -10,20 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
-
-from . import figures, metrics
-from .classification import CHOSEN, Result
-from .classification_methods import METHODS, settings_in_words
-from .classification_verdict import (
-    SPLIT_WORDS,
-    choice_in_words,
-    comparisons,
-    explanation,
-    headline,
-    warnings,
-)
-from .classify_outputs import report_rows
-from .report import (
+from seqlm.cli.versions import in_one_line
+from seqlm.metrics import metrics
+from seqlm.report import figures
+from seqlm.report.report import (
     Block,
     Bullets,
     DatasetTable,
@@ -35,8 +25,19 @@ from .report import (
     Table,
     shown,
 )
-from .verdict import number, with_interval
-from .versions import in_one_line
+from seqlm.tools.finetune.verdict import number, with_interval
+
+from .methods import METHODS, settings_in_words
+from .outputs import report_rows
+from .run import CHOSEN, Result
+from .verdict import (
+    SPLIT_WORDS,
+    choice_in_words,
+    comparisons,
+    explanation,
+    headline,
+    warnings,
+)
 
 SKLEARN = ("scikit-learn: Pedregosa et al. 2011, JMLR.", "https://doi.org/10.48550/arXiv.1201.0490")
 BOOTSTRAP = ("Bootstrap intervals: Efron & Tibshirani 1993.", "https://doi.org/10.1201/9780429246593")

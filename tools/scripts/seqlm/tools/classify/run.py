@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.baselines.baselines import KMER, MAJORITY, Part, constant, fit_baselines
+from seqlm.baselines.linear_models import Goal
+from seqlm.cli.progress import Progress
+from seqlm.data.site_sources import told_alphabet
+from seqlm.metrics import metrics
+from seqlm.metrics.metrics import Score
 
-from . import metrics
-from .baselines import KMER, MAJORITY, Part, constant, fit_baselines
-from .classification_inputs import CROSS_VALIDATION, Plan, choosing_folds
-from .classification_methods import METHODS, fit, probabilities, settings_in_words
-from .linear_models import Goal
-from .metrics import Score
-from .progress import Progress
-from .site_sources import told_alphabet
+from .inputs import CROSS_VALIDATION, Plan, choosing_folds
+from .methods import METHODS, fit, probabilities, settings_in_words
 
 TASK = "sequence-classification"
 CENTROID = "nearest centroid"

@@ -2,7 +2,7 @@
 
 skops refuses classes that nobody trusts, but trusts all of scikit-learn, and cannot look into a tree, whose numbers
 scikit-learn follows without checking them. So a file is held against more, before scikit-learn sees any of it: only the
-classes of :data:`seqlm.classification_checks.CLASSES` and plain values may occur, arrays are as long as they say, and
+classes of :data:`seqlm.tools.classify.checks.CLASSES` and plain values may occur, arrays are as long as they say, and
 every tree is walked. What is built from it must then have the very settings of one of our own pipelines, and shapes
 that fit together.
 """
@@ -16,12 +16,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from seqlm.archives import strict_json
+from seqlm.archives.entries import GIB, MIB, Limits, damage_named, listed
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import quoted
 
-from . import strict_json
-from .archive_entries import GIB, MIB, Limits, damage_named, listed
-from .classification_checks import CLASSES, check_branches, check_pipeline
-from .errors import InputError
-from .sequences import quoted
+from .checks import CLASSES, check_branches, check_pipeline
 
 NUMBERS = frozenset({"ndarray", "float32", "float64", "int32", "int64", "uint32", "uint64"})
 # loader of skops -> the classes that it may make
@@ -124,7 +124,7 @@ def load(path: Path, method: str, settings: dict, features: int, classes: int, b
     """The pipeline in a file that nobody trusts.
 
     Args:
-        method, settings, balanced: what it is said to be, see :mod:`seqlm.classification_methods`.
+        method, settings, balanced: what it is said to be, see :mod:`seqlm.tools.classify.methods`.
         features, classes: how many it is said to read and to tell apart.
 
     Raises:

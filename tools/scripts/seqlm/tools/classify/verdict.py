@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from seqlm.baselines.baselines import KMER, MAJORITY
+from seqlm.metrics import metrics
+from seqlm.metrics.metrics import Score
+from seqlm.report.report import shown
+from seqlm.tools.finetune.verdict import FEW_OF_A_CLASS, FEW_UNITS, UNBALANCED, WIDE_INTERVAL, with_interval
 
-from . import metrics
-from .baselines import KMER, MAJORITY
-from .classification import CENTROID, CHOSEN, Result
-from .classification_inputs import CROSS_VALIDATION
-from .classification_methods import METHODS, settings_in_words
-from .metrics import Score
-from .report import shown
-from .verdict import FEW_OF_A_CLASS, FEW_UNITS, UNBALANCED, WIDE_INTERVAL, with_interval
+from .inputs import CROSS_VALIDATION
+from .methods import METHODS, settings_in_words
+from .run import CENTROID, CHOSEN, Result
 
 SPLIT_WORDS = {
     "test": "test set",

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from seqlm.data.sequences import DNA
+from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.report.report import shown
 
-from .figure_style import BLUE, GREY, ORANGE, styled
 from .leakage import Likeness
-from .report import shown
-from .sequences import DNA
 
 # By chemistry: small, hydrophobic, aromatic, polar, positive, negative; so that a preference is a band.
 RESIDUES = {"protein": "GAPCVILMFWYSTNQHKRDE", "DNA": "ACGT"}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import InputError
-from .labels import MAX_LETTERS, GivenSplit, label_regex, number
-from .sequences import (
+from seqlm.cli.errors import InputError
+from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
+from seqlm.data.sequences import (
     LETTERS,
     TEXT,
     Record,
@@ -22,10 +22,11 @@ from .sequences import (
     read_table,
     sequence_format,
 )
-from .site_sources import NONE, Protein, SourceOptions, read_source, site_format, told_alphabet
-from .site_tables import SiteColumns
+from seqlm.data.site_sources import NONE, Protein, SourceOptions, read_source, site_format, told_alphabet
+from seqlm.data.site_tables import SiteColumns
+from seqlm.data.sites import check_residues
+
 from .site_windows import Entry, WindowOptions, check_window, make_windows
-from .sites import check_residues
 from .splitting import shares
 
 SMILES = "SMILES"  # what the user calls the alphabet TEXT
@@ -86,7 +87,7 @@ def _check_split(plan: Plan) -> None:
     if split == "homology":
         if plan.alphabet == TEXT:
             raise InputError("a homology split is for proteins and DNA; molecules are split by scaffold")
-        from .homology import program
+        from seqlm.similarity.homology import program
 
         program()
     if split == "group" and not plan.windows and not (plan.arguments.group_column or plan.arguments.group_pattern):

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.data.datasets import SPLITS
+from seqlm.data.sequences import DNA, PROTEIN, TEXT
+from seqlm.similarity import homology, neighbours
+from seqlm.similarity.homology import Hits
 
-from . import homology, neighbours
-from .datasets import SPLITS
-from .homology import Hits
-from .sequences import DNA, PROTEIN, TEXT
 from .site_windows import Entry
 
 # Identity (of molecules: Tanimoto similarity) from which a neighbour is counted -> how severe that is. DNA of unrelated
@@ -200,7 +200,7 @@ def _compare_windows(found: Leakage, entries, split, randomly, held_out, compare
 
 
 def _compare_molecules(found: Leakage, fingerprints, split, randomly, held_out, seed: int) -> None:
-    from .scaffolds import nearest
+    from seqlm.similarity.scaffolds import nearest
 
     rng, last = np.random.default_rng([seed, 2]), held_out[-1]
 

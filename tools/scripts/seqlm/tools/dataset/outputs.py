@@ -7,11 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from .dataset_making import Made
-from .dataset_report import dataset_report, save_figures
-from .datasets import SPLITS
-from .labels import LEFT_OUT
-from .outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.data.datasets import SPLITS
+from seqlm.data.labels import LEFT_OUT
+
+from .report import dataset_report, save_figures
+from .run import Made
 from .site_windows import Entry
 
 LINE = 60  # letters of a FASTA line of a whole sequence

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
-
-from . import dataset_figures, figures
-from .dataset_making import Made
-from .dataset_verdict import explanation, headline, percent, warnings
-from .datasets import SPLITS
-from .figure_style import save
-from .homology import EXPECTED, HALF, SENSITIVITY
-from .report import (
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.data.datasets import SPLITS
+from seqlm.data.sequences import DNA, TEXT
+from seqlm.report import figures
+from seqlm.report.figure_style import save
+from seqlm.report.report import (
     Block,
     Bullets,
     Figure,
@@ -30,8 +28,11 @@ from .report import (
     Table,
     shown,
 )
-from .sequences import DNA, TEXT
-from .versions import in_one_line, versions
+from seqlm.similarity.homology import EXPECTED, HALF, SENSITIVITY
+
+from . import figures as dataset_figures
+from .run import Made
+from .verdict import explanation, headline, percent, warnings
 
 DOI = "https://doi.org/"
 CITATIONS = {

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.datasets import SPLITS
+from seqlm.data.sequences import DNA, TEXT
+from seqlm.similarity.homology import clusters
 
-from .dataset_inputs import Plan
-from .datasets import SPLITS
-from .errors import InputError
-from .homology import clusters
+from .inputs import Plan
 from .leakage import Compared, Leakage, measure_leakage
-from .sequences import DNA, TEXT
 from .site_windows import Entry
 from .splitting import given_split, group_split, largest_first, numbered, random_split, strata_of
 
@@ -116,7 +116,7 @@ def _padding(plan: Plan) -> str | None:
 
 def _molecules(made: Made, compared: Compared) -> list[str]:
     """Leave out what RDKit cannot read; returns the scaffolds of the others."""
-    from . import scaffolds
+    from seqlm.similarity import scaffolds
 
     made.tools["RDKit"] = scaffolds.version()
     found = scaffolds.read_molecules([entry.sequence for entry in made.entries])
@@ -138,7 +138,7 @@ def _molecules(made: Made, compared: Compared) -> list[str]:
 
 def _related(made: Made, compared: Compared, scratch: Path) -> None:
     """Search for related sequences, unless there is no need or no way to."""
-    from . import homology
+    from seqlm.similarity import homology
 
     plan = made.plan
     if plan.alphabet == TEXT:

@@ -12,11 +12,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-
-from .errors import InputError
-from .sequences import quoted
-from .site_sources import Protein, Source
-from .sites import window_around
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import quoted
+from seqlm.data.site_sources import Protein, Source
+from seqlm.data.sites import window_around
 
 LONGEST_WINDOW = 10_001
 MOST_LETTERS = 500_000_000  # of all windows together, which are held in memory

@@ -10,9 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-
-from .datasets import SPLITS
-from .errors import InputError
+from seqlm.cli.errors import InputError
+from seqlm.data.datasets import SPLITS
 
 RANGES = 10  # of values that are kept in proportion
 

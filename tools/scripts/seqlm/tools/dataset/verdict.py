@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+from seqlm.data.datasets import SPLITS
+from seqlm.data.sequences import DNA, TEXT
+from seqlm.report.report import shown
+from seqlm.similarity.homology import HALF, LONGEST_ALIGNED
 
-from .dataset_making import Made
-from .datasets import SPLITS
-from .homology import HALF, LONGEST_ALIGNED
 from .leakage import Measure
-from .report import shown
-from .sequences import DNA, TEXT
+from .run import Made
 
 # Shares of the test set. Up to A_FEW is luck of the draw; from MANY on they change a score visibly.
 A_FEW, MANY = 0.01, 0.1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
 
-from .embedding_summary import Spread
-from .figure_style import BLUE, GREY, ORANGE, styled
+from .summary import Spread
 
 BINS = 40
 

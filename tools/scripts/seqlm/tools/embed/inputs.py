@@ -6,15 +6,15 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bundle import Bundle
-from .errors import InputError
-from .families import Family, recognise
-from .model_files import ModelFolder
-from .model_opening import open_model
-from .molecules import read_canonical
-from .sequences import CANONICAL, TEXT
-from .survey import Survey, survey
-from .tokens import Encoder
+from seqlm.checkpoints.bundle import Bundle
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.opening import open_model
+from seqlm.cli.errors import InputError
+from seqlm.data.molecules import read_canonical
+from seqlm.data.sequences import CANONICAL, TEXT
+from seqlm.families import Family, recognise
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.survey import Survey, survey
 
 AUTO = "auto"
 LONGEST_ID = 1000  # characters: in an npz every id takes as much room as the longest
@@ -110,7 +110,7 @@ def _notes(bundle: Bundle | None, base: ModelFolder) -> list[str]:
     """What the user should know about the vectors of this model."""
     notes = []
     if bundle and bundle.kind == "peft":
-        from .published_adapters import inspect_encoder
+        from seqlm.checkpoints.published_adapters import inspect_encoder
 
         notes += inspect_encoder(bundle, base).notes
     if bundle and bundle.kind == "head":

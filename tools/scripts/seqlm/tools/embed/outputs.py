@@ -27,8 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from .outputs import Outputs, cell
+from seqlm.cli.outputs import Outputs, cell
 
 ROWS = 1024  # of a table that are turned into text together
 ROW_GROUP = 1 << 24  # numbers in one row group of a parquet file: 64 MB

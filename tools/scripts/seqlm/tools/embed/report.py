@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.outputs import Outputs, wants_report, write_report
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.tokenization.encoder import UNREAD
 
-from .embedding import about
-from .embedding_inputs import Plan
-from .embedding_summary import Spread, Summary
-from .outputs import Outputs, wants_report, write_report
-from .report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
-from .tokens import UNREAD
-from .versions import in_one_line, versions
+from .inputs import Plan
+from .run import about
+from .summary import Spread, Summary
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "smiles", "tokenizer", "precision", "seed")
@@ -36,8 +36,9 @@ def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
     """Fill what was asked for of report, figures and page."""
     if not wants_report(plan.arguments):
         return
-    from .embedding_figures import alikeness
-    from .figure_style import save
+    from seqlm.report.figure_style import save
+
+    from .figures import alikeness
 
     spread = summary.spread()
 

@@ -6,17 +6,17 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+from seqlm import __version__
+from seqlm.checkpoints.manifest import WITHOUT_HEAD
+from seqlm.cli.errors import InputError
+from seqlm.cli.outputs import Outputs
+from seqlm.data.sequences import Rules, clean
+from seqlm.inference.language_models import Opened, load_language_model
+from seqlm.tokenization.survey import records
 
-from . import __version__
-from .embedding_inputs import Plan
-from .embedding_outputs import Piece, Shape, write_embeddings
-from .embedding_summary import Summary
-from .errors import InputError
-from .language_models import Opened, load_language_model
-from .manifest import WITHOUT_HEAD
-from .outputs import Outputs
-from .sequences import Rules, clean
-from .survey import records
+from .inputs import Plan
+from .outputs import Piece, Shape, write_embeddings
+from .summary import Summary
 
 LARGEST_HALF = 65504.0  # of fp16
 TOKENS_AT_ONCE = 4096  # whose vectors are given to each of their letters
@@ -25,8 +25,8 @@ TOKENS_AT_ONCE = 4096  # whose vectors are given to each of their letters
 def embed(plan: Plan, outputs: Outputs) -> Summary:
     """Write the embeddings, and say on stderr what was changed on the way."""
     print("loading the libraries", file=sys.stderr)
-    from . import inference, loading
-    from .progress import Progress
+    from seqlm.cli.progress import Progress
+    from seqlm.inference import inference, loading
 
     arguments, family = plan.arguments, plan.family
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
@@ -78,12 +78,12 @@ def about(plan: Plan) -> dict[str, str]:
 
 def _backbone(plan: Plan, device):
     """The encoder, with the adapter that the model brings."""
-    from . import loading
-    from .adapters import load_adapter
+    from seqlm.inference import loading
+    from seqlm.inference.adapters import load_adapter
 
     arguments, bundle = plan.arguments, plan.bundle
     if bundle and bundle.kind == "peft":
-        from .published_adapters import inspect_encoder, load_published_encoder
+        from seqlm.checkpoints.published_adapters import inspect_encoder, load_published_encoder
 
         found = inspect_encoder(bundle, plan.base)
         return load_published_encoder(bundle, plan.base, device, arguments.precision, found)
@@ -111,7 +111,7 @@ def _sequences(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _pooled(plan: Plan, model, budget: int, progress, summary: Summary) -> Iterator[Piece]:
-    from . import inference
+    from seqlm.inference import inference
 
     done, largest = 0, plan.pooling == "max"
     for chunk, encoded in inference.chunks(_sequences(plan), plan.encoder):
@@ -132,7 +132,7 @@ def _pooled(plan: Plan, model, budget: int, progress, summary: Summary) -> Itera
 
 def _positions(plan: Plan, model, budget: int, progress, summary: Summary) -> Iterator[Piece]:
     """Every letter gets the vector of the token that it is a part of."""
-    from . import inference
+    from seqlm.inference import inference
 
     done = 0
     for chunk, encoded in inference.chunks(_sequences(plan), plan.encoder):

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-from .sequences import Rules
-from .tokens import Encoded
+from seqlm.data.sequences import Rules
+from seqlm.tokenization.encoder import Encoded
 
 SAMPLE = 1000  # vectors
 FEWEST = 10  # of them that say anything

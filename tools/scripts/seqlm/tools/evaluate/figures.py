@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-
-from .calibration import Calibration
-from .curve_figures import square
-from .curves import Curve
-from .figure_style import styled
-from .figures import CLASS_COLOURS, DASHES, GREY
-from .metrics import Score
-from .report import shown
+from seqlm.metrics.calibration import Calibration
+from seqlm.metrics.curves import Curve
+from seqlm.metrics.metrics import Score
+from seqlm.report.curve_figures import square
+from seqlm.report.figure_style import styled
+from seqlm.report.figures import CLASS_COLOURS, DASHES, GREY
+from seqlm.report.report import shown
 
 MOST_MODELS = len(CLASS_COLOURS)  # that can be told apart in one figure
 MOST_CLASSES = 24  # rows of the figure of classes

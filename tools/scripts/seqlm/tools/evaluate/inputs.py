@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from . import metrics, thresholds
-from .errors import InputError
-from .evaluation_truth import NO_SITE, SITE, Truth, read_mask, read_truth
-from .prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
-from .sequences import quoted
+from seqlm.cli.errors import InputError
+from seqlm.data.prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
+from seqlm.data.sequences import quoted
+from seqlm.data.truth import NO_SITE, SITE, Truth, read_mask, read_truth
+from seqlm.metrics import metrics, thresholds
 
 SPLITS = ("test", "validation", "train")  # in the order in which they are preferred
 UNKNOWN = ("", "?", "nan", "na", "-1")  # truths that say that it is not known
@@ -26,7 +25,7 @@ class Cases:
     """Checked inputs of an evaluation; arrays are in the order of the keys, equal for all models.
 
     Attributes:
-        task: as for :func:`seqlm.metrics.metrics_for`; level: ``sequence``, ``residue`` or ``pair``.
+        task: as for :func:`seqlm.metrics.metrics.metrics_for`; level: ``sequence``, ``residue`` or ``pair``.
         classes: names in the order of their indices, the positive one of two last; empty for numbers.
         models: names in the order given.
         truth: (n,) class indices or values, (n, labels) 0 or 1.
@@ -73,7 +72,7 @@ def gather(arguments: Namespace) -> Cases:
     """Read all tables and the truth, and bring them together.
 
     Raises:
-        InputError: for every mistake in them, see :mod:`seqlm.prediction_tables` and :mod:`seqlm.evaluation_truth`.
+        InputError: for every mistake in them, see :mod:`seqlm.data.prediction_tables` and :mod:`seqlm.data.truth`.
     """
     names, notes = Names(), []
     tables = [

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.versions import versions
+from seqlm.metrics import metrics
 
-from . import metrics
-from .errors import InputError
-from .evaluation import Evaluation, by_quarter, evaluate, of_proteins
-from .evaluation_inputs import Cases
-from .outputs import Outputs, wants_report, write_report, write_table
-from .versions import versions
+from .inputs import Cases
+from .run import Evaluation, by_quarter, evaluate, of_proteins
 
 PACKAGES = ("numpy", "scipy", "matplotlib")
 SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")
@@ -105,7 +105,7 @@ def _proteins(found: Evaluation) -> Iterator[list]:
 
 
 def _write_report(arguments: Namespace, found: Evaluation, outputs: Outputs) -> None:
-    from .evaluate_report import Outline, evaluate_report, save_figures
+    from .report import Outline, evaluate_report, save_figures
 
     outline = Outline(
         parameters={

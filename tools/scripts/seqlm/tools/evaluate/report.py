@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
-
-from . import evaluate_figures, figures, metrics
-from .calibration import Calibration, calibration
-from .evaluation import MOST_CLASSES, Evaluation, of_proteins
-from .evaluation_verdict import explanation, headline, in_sentence, p_text, paired, score_text, warnings
-from .metrics import Score
-from .report import (
+from seqlm.cli.versions import in_one_line
+from seqlm.metrics import metrics
+from seqlm.metrics.calibration import Calibration, calibration
+from seqlm.metrics.metrics import Score
+from seqlm.report import figures
+from seqlm.report.report import (
     Block,
     Bullets,
     DatasetTable,
@@ -29,7 +28,10 @@ from .report import (
     Table,
     shown,
 )
-from .versions import in_one_line
+
+from . import figures as evaluate_figures
+from .run import MOST_CLASSES, Evaluation, of_proteins
+from .verdict import explanation, headline, in_sentence, p_text, paired, score_text, warnings
 
 DOI = "https://doi.org/"
 CITATIONS = {

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+from seqlm.metrics import comparisons, metrics, thresholds
+from seqlm.metrics.class_metrics import from_counts
+from seqlm.metrics.curves import Curve
+from seqlm.metrics.metrics import Score
+from seqlm.metrics.resampling import Sample, counters, samples
+from seqlm.report.report import shown
 
-from . import comparisons, metrics, thresholds
-from .class_metrics import from_counts
-from .curves import Curve
-from .evaluation_inputs import Cases
-from .metrics import Score
-from .report import shown
-from .resampling import Sample, counters, samples
+from .inputs import Cases
 
 HEADLINES = {
     metrics.CLASSIFICATION: ("mcc", "balanced_accuracy", "auroc", "auprc"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from seqlm.metrics import metrics
+from seqlm.metrics.metrics import Score
+from seqlm.report.report import shown
+from seqlm.tools.finetune.verdict import with_interval
 
-from . import metrics
-from .evaluation import Evaluation
-from .metrics import Score
-from .report import shown
-from .verdict import with_interval
+from .run import Evaluation
 
 FEW_UNITS = 100  # an accuracy then has a 95 % interval of about 0.2
 FEW_PROTEINS = 30

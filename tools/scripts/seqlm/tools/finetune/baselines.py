@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from seqlm.baselines.baselines import Part, fit_baselines
+from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
+from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines
+from seqlm.inference.tasks import Task
 
-from .baselines import Part, fit_baselines
 from .examples import Examples, balanced_weights
-from .finetune_inputs import Plan
-from .pair_baselines import PairPart, fit_pair_baselines
-from .residue_baselines import ResiduePart, fit_residue_baselines
-from .tasks import Task
+from .inputs import Plan
 
 
 def baselines(plan: Plan, task: Task, sets: dict[str, Examples]) -> dict[str, dict[str, np.ndarray]]:

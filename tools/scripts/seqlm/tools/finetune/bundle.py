@@ -6,16 +6,16 @@ import shutil
 from pathlib import Path
 
 import torch
+from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.cli.versions import versions
+from seqlm.data.sequences import CANONICAL
+from seqlm.inference import loading
+from seqlm.inference.adapters import save_adapter
+from seqlm.inference.tasks import Head
+from seqlm.tokenization.encoder import TOKENIZER_FILES
 
-from . import loading
-from .adapters import save_adapter
-from .bundle import open_bundle, write_bundle
-from .finetune_inputs import SETTINGS, Plan, Reader
-from .manifest import write_manifest
-from .sequences import CANONICAL
-from .tasks import Head
-from .tokens import TOKENIZER_FILES
-from .versions import versions
+from .inputs import SETTINGS, Plan, Reader
 
 
 def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path) -> dict:

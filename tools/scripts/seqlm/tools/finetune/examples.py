@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-
-from .batching import Batch, collate, group_by_length, rows_of
-from .inference import residue_starts
-from .tasks import Task
-from .tokens import Encoded
+from seqlm.inference.batching import Batch, collate, group_by_length, rows_of
+from seqlm.inference.inference import residue_starts
+from seqlm.inference.tasks import Task
+from seqlm.tokenization.encoder import Encoded
 
 
 @dataclass
@@ -25,7 +24,7 @@ class Examples:
     Attributes:
         task: what is learnt.
         encoded: all sequences; of pairs each one once.
-        truth: (units,) or (units, labels), as :meth:`seqlm.tasks.Task.truth` gives it. A residue whose truth is not
+        truth: (units,) or (units, labels), as :meth:`seqlm.inference.tasks.Task.truth` gives it. A residue whose truth is not
             known (-1 or NaN) counts nowhere.
         pooled: vectors where the encoder is frozen: (sequences, hidden), of residues (residues, hidden).
         pairs: (pairs, 2) places in ``encoded``; the second is a place in ``second`` where that is given.

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from seqlm.baselines.linear_models import MOST_UNITS
+from seqlm.metrics import metrics
+from seqlm.metrics.calibration import calibration
+from seqlm.metrics.label_scores import label_scores
+from seqlm.report import figures
+from seqlm.report.report import shown
 
-from . import figures, metrics
-from .calibration import calibration
-from .finetune_summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
-from .label_scores import label_scores
-from .linear_models import MOST_UNITS
-from .report import shown
+from .summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
 
 MOST_LABELS = 40  # in the figure of labels
 
@@ -145,7 +146,7 @@ def _label_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
 
 
 def of_labels(summary: FinetuneSummary, model: str, most: int) -> list:
-    """:func:`seqlm.label_scores.label_scores` of a model on the deciding split."""
+    """:func:`seqlm.metrics.label_scores.label_scores` of a model on the deciding split."""
     split = summary.deciding
     probabilities, threshold = summary.predictions[model][split], summary.thresholds.get(model)
     return label_scores(summary.truth[split], probabilities, threshold, most=most, seed=summary.seed)

@@ -11,22 +11,21 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-
-from . import metrics
-from .bundle import check_tokenizer_files, open_bundle
-from .datasets import SPLITS, Dataset, Example, digest, make_splits, natural
-from .errors import InputError
-from .families import Family, recognise
-from .labels import GivenSplit, read_examples
-from .launching import check_processes
-from .manifest import alphabet_in, check_labels, level_of
-from .model_files import ModelFolder, check_config, read_model_folder
-from .molecules import read_canonical
-from .pairs import PairReader, make_pair_splits, names_in, read_members
-from .residue_labels import ResidueReader, merging
-from .sequences import PROTEIN, Rules
-from .sites import windows_of
-from .tokens import Encoder, require_letter_tokens
+from seqlm.checkpoints.bundle import check_tokenizer_files, open_bundle
+from seqlm.checkpoints.folder import ModelFolder, check_config, read_model_folder
+from seqlm.checkpoints.manifest import alphabet_in, check_labels, level_of
+from seqlm.cli.errors import InputError
+from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
+from seqlm.data.labels import GivenSplit, read_examples
+from seqlm.data.molecules import read_canonical
+from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_members
+from seqlm.data.residue_labels import ResidueReader, merging
+from seqlm.data.sequences import PROTEIN, Rules
+from seqlm.data.sites import windows_of
+from seqlm.families import Family, recognise
+from seqlm.metrics import metrics
+from seqlm.tokenization.encoder import Encoder, require_letter_tokens
+from seqlm.training.launching import check_processes
 
 TASKS = (
     "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",

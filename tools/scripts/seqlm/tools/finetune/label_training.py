@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from seqlm.inference.batching import Batch
+from seqlm.inference.inference import pair_outputs, pooled_vectors, residue_values
+from seqlm.inference.loading import SequenceModel
+from seqlm.metrics import metrics
+from seqlm.training.loop import Loop
+from seqlm.training.processes import ALONE, Group
+from seqlm.training.state import History, Settings
 
-from . import metrics
-from .batching import Batch
 from .examples import Examples
-from .inference import pair_outputs, pooled_vectors, residue_values
-from .loading import SequenceModel
-from .processes import ALONE, Group
-from .training_loop import Loop
-from .training_state import History, Settings
 
 RESIDUES_AT_ONCE = 100_000  # through a head, when their vectors are known
 
@@ -38,7 +38,7 @@ def train(
 
 
 class LabelLesson:
-    """Labelled examples, as :class:`seqlm.training_loop.Lesson` says."""
+    """Labelled examples, as :class:`seqlm.training.loop.Lesson` says."""
 
     item = "a sequence"
     advice = "a smaller maximal length, gradient checkpointing, or a smaller model"

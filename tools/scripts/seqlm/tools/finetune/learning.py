@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.cli.progress import Progress
+from seqlm.inference import loading
+from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start
+from seqlm.inference.inference import batch_tokens, pooled_vectors, residue_values
+from seqlm.inference.tasks import Head, Task, pair_width
+from seqlm.tokenization.encoder import Encoded
+from seqlm.training.processes import Group
+from seqlm.training.state import History, Settings
 
-from . import loading
-from .adapters import LoraSettings, add_adapter, pissa_start
+from .baselines import baselines
 from .examples import Examples, balanced_weights
-from .finetune_baselines import baselines
-from .finetune_inputs import Plan, Reader
-from .inference import batch_tokens, pooled_vectors, residue_values
+from .inputs import Plan, Reader
 from .label_training import train
-from .processes import Group
-from .progress import Progress
-from .tasks import Head, Task, pair_width
-from .tokens import Encoded
-from .training_state import History, Settings
 
 IN_MEMORY = 1 << 30  # bytes of residue embeddings of a split; more lie in a file of the job's folder
 

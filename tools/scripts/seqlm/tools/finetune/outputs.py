@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+from seqlm.checkpoints.bundle import write_bundle
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.model_card import model_card
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.metrics import metrics
+from seqlm.tools.predict.run import cells, columns
 
-from . import metrics
-from .bundle import write_bundle
-from .finetune_inputs import SETTINGS, Plan
-from .finetune_report import CITATIONS, finetune_report, save_figures
-from .finetuning import FINE_TUNED, Result
-from .manifest import write_manifest
-from .model_card import model_card
-from .outputs import Outputs, wants_report, write_report, write_table
-from .prediction import cells, columns
+from .inputs import SETTINGS, Plan
+from .report import CITATIONS, finetune_report, save_figures
+from .run import FINE_TUNED, Result
 from .verdict import FinetuneSummary
 
 TINY = 2_000_000  # weights; no published model of biological sequences is smaller

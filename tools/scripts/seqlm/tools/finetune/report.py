@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from . import figures, metrics
-from .finetune_figures import figures_of, of_labels
-from .finetune_summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
-from .report import (
+from seqlm.cli.versions import in_one_line
+from seqlm.metrics import metrics
+from seqlm.report import figures
+from seqlm.report.report import (
     Block,
     Bullets,
     DatasetTable,
@@ -26,11 +25,13 @@ from .report import (
     Table,
     shown,
 )
+
+from .figures import figures_of, of_labels
+from .summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
 from .verdict import comparisons, explanation, headline, number, warnings
-from .versions import in_one_line
 
 if TYPE_CHECKING:
-    from .language_summary import LanguageSummary
+    from seqlm.tools.finetune.language.summary import LanguageSummary
 
 DOI = "https://doi.org/"
 CITATIONS = {

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.data.sequences import Rules
+from seqlm.inference import loading
+from seqlm.inference.inference import batch_tokens, pair_outputs, pooled_vectors, predict
+from seqlm.inference.tasks import Task
+from seqlm.metrics import metrics, thresholds
+from seqlm.training.processes import taking_part
+from seqlm.training.state import History
 
-from . import loading, metrics, thresholds
+from .bundle import read_back, save
 from .examples import Examples
-from .finetune_bundle import read_back, save
-from .finetune_inputs import Plan
-from .finetune_learning import Learnt, learn
-from .inference import batch_tokens, pair_outputs, pooled_vectors, predict
-from .processes import taking_part
-from .sequences import Rules
-from .tasks import Task
-from .training_state import History
+from .inputs import Plan
+from .learning import Learnt, learn
 
 FINE_TUNED = "fine-tuned"
 

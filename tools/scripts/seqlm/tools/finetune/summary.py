@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from . import metrics, thresholds
-from .manifest import level_of
-from .metrics import Score
+from seqlm.checkpoints.manifest import level_of
+from seqlm.metrics import metrics, thresholds
+from seqlm.metrics.metrics import Score
 
 FINE_TUNED = "fine-tuned"
 SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
@@ -23,19 +22,19 @@ class FinetuneSummary:
     A *unit* is what one prediction is about: a sequence, a residue or a pair.
 
     Attributes:
-        task: one of :data:`seqlm.manifest.TASKS` with a head.
-        metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics`).
+        task: one of :data:`seqlm.checkpoints.manifest.TASKS` with a head.
+        metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics.metrics`).
         classes: class names in the order of their indices; empty for a regression.
         truth: split -> (units,) class indices or values, or (units, labels) 0 or 1.
         predictions: model -> split -> (units, classes) or (units, labels) probabilities, or (units,) values; of
             ``fine-tuned`` and the baselines.
-        scores: model -> split -> metric -> score, as :func:`seqlm.metrics.scores_for` gives them.
+        scores: model -> split -> metric -> score, as :func:`seqlm.metrics.metrics.scores_for` gives them.
         differences: baseline -> score of the fine-tuned model less that of the baseline, on the deciding split, as
-            :func:`seqlm.metrics.paired_difference` gives it.
+            :func:`seqlm.metrics.metrics.paired_difference` gives it.
         lengths: split -> (sequences,) in residues or bases, as given; of pairs each sequence once a split.
         positive: index of the positive class of two.
         origin: split -> where it comes from, in words.
-        duplicates: what is shared -> number of sequences, as :class:`seqlm.datasets.Dataset` counts them.
+        duplicates: what is shared -> number of sequences, as :class:`seqlm.data.datasets.Dataset` counts them.
         rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
         history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
             ``validation_<metric>`` where there is a validation set.
@@ -48,7 +47,7 @@ class FinetuneSummary:
         demonstration: the base model is a tiny one made to show the tools, not to be right.
         seed: of everything drawn at random.
         data_sha256: of ids, sequences and labels of all splits.
-        citations: keys of :data:`seqlm.finetune_report.CITATIONS`.
+        citations: keys of :data:`seqlm.tools.finetune.report.CITATIONS`.
         unit: ``sequence``, ``residue`` or ``pair``; what the task says unless given.
         alphabet: ``protein``, ``DNA`` or else; it decides between residues and bases.
         symmetric: of pairs: both orders are the same pair.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from seqlm.baselines.pair_baselines import FREQUENCY
+from seqlm.metrics import metrics
+from seqlm.metrics.metrics import Score
+from seqlm.report.report import shown
 
-from . import metrics
-from .finetune_summary import SPLIT_NAMES, FinetuneSummary
-from .metrics import Score
-from .pair_baselines import FREQUENCY
-from .report import shown
+from .summary import SPLIT_NAMES, FinetuneSummary
 
 BASELINE_NAMES = {
     "majority": "always the class shares of the training set",

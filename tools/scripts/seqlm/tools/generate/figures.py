@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from seqlm.data.sequences import LETTERS
+from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
 
-from .figure_style import BLUE, GREY, ORANGE, styled
-from .generation import REFERENCE, SHUFFLED, Result
-from .generation_inputs import Plan
-from .sequences import LETTERS
+from .inputs import Plan
+from .run import REFERENCE, SHUFFLED, Result
 
 FEWEST = 5  # sequences that are worth a histogram
 MOST_LETTERS = 30

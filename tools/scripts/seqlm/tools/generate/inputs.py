@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
+from seqlm.families import Family
+from seqlm.inference.language_models import Opened, open_language_model
+from seqlm.similarity import homology
+from seqlm.similarity.duplicates import Reference
+from seqlm.tokenization.language_text import LanguageText
 
-from . import homology
-from .duplicates import Reference
-from .errors import InputError
-from .families import Family
-from .language_models import Opened, open_language_model
-from .language_text import LanguageText
 from .properties import BASES, STANDARD
-from .sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
 
 FREE = "generated"  # how sequences are called that start from nothing
 MOST = 1_000_000  # sequences, from all prompts together

@@ -7,12 +7,13 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from .generation import Result
-from .generation_inputs import Plan
-from .generation_writing import Generated
-from .outputs import Outputs, cell, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, cell, wants_report, write_report, write_table
+from seqlm.data.sequences import LETTERS
+
+from .inputs import Plan
 from .properties import columns
-from .sequences import LETTERS
+from .run import Result
+from .writing import Generated
 
 LINE = 60  # letters a line of FASTA
 
@@ -27,9 +28,10 @@ def write(plan: Plan, result: Result, outputs: Outputs) -> None:
         names, rows = table_columns(plan), (_row(plan, one) for one in _ordered(result))
         write_table(outputs.file(arguments.output_table), names, rows)
     if wants_report(arguments):
-        from .figure_style import save
-        from .generation_figures import figures
-        from .generation_report import generation_report
+        from seqlm.report.figure_style import save
+
+        from .figures import figures
+        from .report import generation_report
 
         drawn = figures(plan, result)
 

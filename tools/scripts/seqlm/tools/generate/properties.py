@@ -17,8 +17,7 @@ import math
 import re
 
 import numpy as np
-
-from .sequences import DNA, PROTEIN
+from seqlm.data.sequences import DNA, PROTEIN
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 BASES = "ACGT"
@@ -74,7 +73,7 @@ def describe(sequence: str, alphabet: str) -> list:
 
     Args:
         sequence: in capitals if it is a protein or DNA; any text is taken.
-        alphabet: as in :mod:`seqlm.sequences`.
+        alphabet: as in :mod:`seqlm.data.sequences`.
     """
     return {PROTEIN: _protein, DNA: _dna}.get(alphabet, _molecule)(sequence)
 
@@ -106,7 +105,7 @@ def _dna(sequence: str) -> list:
 
 
 def _molecule(smiles: str) -> list:
-    from .molecules import parsed
+    from seqlm.data.molecules import parsed
 
     molecule, _ = parsed(smiles)
     if molecule is None:

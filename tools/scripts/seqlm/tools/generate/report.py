@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from .duplicates import Duplicate
-from .generation import REFERENCE, SHUFFLED, WRITTEN, Result
-from .generation_inputs import Plan
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.data.sequences import DNA, LETTERS, PROTEIN
+from seqlm.metrics.resampling import Score
+from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.similarity.duplicates import Duplicate
+
+from .inputs import Plan
 from .properties import NO
-from .report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
-from .resampling import Score
-from .sequences import DNA, LETTERS, PROTEIN
-from .versions import in_one_line, versions
+from .run import REFERENCE, SHUFFLED, WRITTEN, Result
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (

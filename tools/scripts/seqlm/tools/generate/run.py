@@ -9,20 +9,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.cli.progress import Progress
+from seqlm.data.sequences import CANONICAL, TEXT, Rules, clean
+from seqlm.inference import inference, loading
+from seqlm.inference.language_models import load_language_model
+from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
+from seqlm.metrics.language_scores import samples, scores
+from seqlm.metrics.resampling import Score
+from seqlm.similarity import composition, duplicates
+from seqlm.similarity.duplicates import Duplicates
+from seqlm.tokenization.language_text import LanguageText
 
-from . import composition, duplicates, inference, loading
-from .duplicates import Duplicates
-from .errors import InputError
-from .generation_inputs import Plan
-from .generation_writing import Generated, write_all
-from .language_models import load_language_model
-from .language_scores import samples, scores
-from .language_text import LanguageText
-from .likelihood import Likelihood, TokenModel, likelihoods
-from .progress import Progress
+from .inputs import Plan
 from .properties import describe
-from .resampling import Score
-from .sequences import CANONICAL, TEXT, Rules, clean
+from .writing import Generated, write_all
 
 COMPARED = 200  # shuffled, and reference, sequences that perplexities are compared with
 WRITTEN, SHUFFLED, REFERENCE = "written", "shuffled", "reference"

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError
+from seqlm.cli.progress import Progress
+from seqlm.data.sequences import Rules
+from seqlm.inference.drawing import Drawing
+from seqlm.inference.inference import out_of_memory
+from seqlm.inference.likelihood import Likelihood
+from seqlm.inference.sampling import Job, Limits, Written, sample
+from seqlm.similarity.duplicates import Duplicate
 
-from .drawing import Drawing
-from .duplicates import Duplicate
-from .errors import InputError
-from .generation_inputs import FREE, Plan, Prompt
-from .inference import out_of_memory
-from .likelihood import Likelihood
-from .progress import Progress
-from .sampling import Job, Limits, Written, sample
-from .sequences import Rules
+from .inputs import FREE, Plan, Prompt
 
 AT_ONCE = {"cpu": 128, "cuda": 512}  # sequences written together, where memory allows
 EMPTY = "ended before the first letter, left out"
@@ -33,7 +33,7 @@ class Generated:
     Attributes:
         complete: the model ended it; otherwise it ran into a limit.
         likelihood: what the model says of it; None for a sequence that it cannot read.
-        properties: as :func:`seqlm.properties.columns` names them.
+        properties: as :func:`seqlm.tools.generate.properties.columns` names them.
         composition: distance of its single letters to those of the reference set; NaN without one.
         dropped: why it is not kept; empty if it is.
         rank: among those that are kept, from 1; 0 if it is not.

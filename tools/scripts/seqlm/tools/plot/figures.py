@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PINK, styled
+from seqlm.report.report import shown
 
-from .figure_style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PINK, styled
-from .plot_inputs import OUTCOMES
-from .report import shown
+from .inputs import OUTCOMES
 
 MARKERS = "os^DvPX"  # beside CLASS_COLOURS
 REST_COLOUR, REST_MARKER = "#B0B0B0", "."

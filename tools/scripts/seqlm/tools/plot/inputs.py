@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import quoted
+from seqlm.embeddings.labels import Labels, named_columns, read_labels
+from seqlm.embeddings.tables import Embeddings, read_embeddings
 
-from .embedding_labels import Labels, named_columns, read_labels
-from .embedding_tables import Embeddings, read_embeddings
-from .errors import InputError
-from .projection import FEWEST
-from .sequences import quoted
+from .run import FEWEST
 
 NAMED_IDS = 3  # that a message names
 OUTCOMES = ("true positive", "true negative", "false positive", "false negative")
@@ -79,7 +79,7 @@ def gather(arguments: Namespace) -> Points:
     """Read everything, and bring it into one order.
 
     Raises:
-        InputError: for every mistake in the files, see :mod:`seqlm.embedding_tables` and :mod:`seqlm.embedding_labels`;
+        InputError: for every mistake in the files, see :mod:`seqlm.embeddings.tables` and :mod:`seqlm.embeddings.labels`;
             tables of other sequences or another space; too few points; vectors that are all the same; one class.
     """
     _check_options(arguments)
@@ -294,7 +294,7 @@ def _check_points(points: Points, arguments: Namespace) -> None:
 
 def _drawn(points: Points, arguments: Namespace) -> Points:
     """At most ``--points`` of them, of each class its share."""
-    from .projection_scores import stratified
+    from .scores import stratified
 
     if len(points) <= arguments.points:
         return points

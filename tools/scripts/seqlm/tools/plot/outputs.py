@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from .outputs import Outputs, wants_report, write_report, write_table
-from .plot_inputs import OUTCOMES, Points
-from .plot_verdict import Plot, headline
-from .projection import METHODS, prepared, project, spread_of
-from .projection_scores import score_classes, score_pictures, score_values
-from .versions import versions
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.versions import versions
+
+from .inputs import OUTCOMES, Points
+from .run import METHODS, prepared, project, spread_of
+from .scores import score_classes, score_pictures, score_values
+from .verdict import Plot, headline
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
 SETTINGS = (
@@ -119,8 +120,9 @@ def _scores(found: Plot) -> Iterator[list]:
 
 
 def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) -> None:
-    from . import plot_report
-    from .figure_style import save
+    from seqlm.report.figure_style import save
+
+    from . import report as plot_report
 
     for path, format in ((arguments.output_plot, "png"), (arguments.output_svg, "svg")):
         if path:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+from seqlm.cli.versions import in_one_line
+from seqlm.report.figure_style import BLUE, save
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.tools.evaluate.figures import class_scores
+from seqlm.tools.evaluate.verdict import score_text
 
-from . import plot_figures
-from .evaluate_figures import class_scores
-from .evaluation_verdict import score_text
-from .figure_style import BLUE, save
-from .plot_inputs import OUTCOMES
-from .plot_verdict import Plot, differences, explanation, headline, warnings
-from .projection import METHODS
-from .projection_scores import LABELS, PICTURE_METRICS, Scores
-from .report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
-from .versions import in_one_line
+from . import figures as plot_figures
+from .inputs import OUTCOMES
+from .run import METHODS
+from .scores import LABELS, PICTURE_METRICS, Scores
+from .verdict import Plot, differences, explanation, headline, warnings
 
 DOI = "https://doi.org/"
 CITATIONS = {

@@ -12,7 +12,7 @@
 
 Every score has a bootstrap interval over points, which are resampled with what was computed for each; and what chance
 gives, from labels that were permuted (of a picture, from points that were). Two tables are scored on the same points
-and the same resamples, so that their difference has an interval too (see :mod:`seqlm.resampling`).
+and the same resamples, so that their difference has an interval too (see :mod:`seqlm.metrics.resampling`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from .resampling import Sample, Score, Scorer, counters, mean_defined, ratio, samples
-from .value_metrics import Values
+from seqlm.metrics.resampling import Sample, Score, Scorer, counters, mean_defined, ratio, samples
+from seqlm.metrics.value_metrics import Values
 
 CLASS_METRICS = ("macro_purity", "purity", "silhouette")  # the first decides
 VALUE_METRICS = ("spearman", "r2")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from seqlm.report.report import shown
+from seqlm.tools.finetune.verdict import with_interval
 
-from .plot_inputs import Points
-from .projection import METHODS, OFFSET_SHARE, Projection
-from .projection_scores import LABELS, Judged, Scores
-from .report import shown
-from .verdict import with_interval
+from .inputs import Points
+from .run import METHODS, OFFSET_SHARE, Projection
+from .scores import LABELS, Judged, Scores
 
 LITTLE_VARIANCE = 0.5  # of all, on the two axes of a PCA
 FEW_KEPT = 0.3  # of the nearest neighbours

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from .outputs import cell
+from seqlm.cli.outputs import cell
 
 SOURCE = "SeqLM"
 # what a site is, as terms of the Sequence Ontology (http://www.sequenceontology.org)

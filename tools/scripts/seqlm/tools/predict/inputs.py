@@ -7,17 +7,17 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bundle import Bundle, open_bundle, read_bundle_folder
-from .errors import InputError
-from .families import Family, recognise
-from .finetune_inputs import TASKS, open_base_model
-from .manifest import WITHOUT_HEAD, level_of
-from .model_files import ModelFolder
-from .pairs import Pair, PairReader, names_in, read_members
-from .sequences import LETTERS, Record, Rules
-from .sites import check_residues, site_positions
-from .survey import survey
-from .tokens import require_letter_tokens
+from seqlm.checkpoints.bundle import Bundle, open_bundle, read_bundle_folder
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import WITHOUT_HEAD, level_of
+from seqlm.cli.errors import InputError
+from seqlm.data.pairs import Pair, PairReader, names_in, read_members
+from seqlm.data.sequences import LETTERS, Record, Rules
+from seqlm.data.sites import check_residues, site_positions
+from seqlm.families import Family, recognise
+from seqlm.tokenization.encoder import require_letter_tokens
+from seqlm.tokenization.survey import survey
+from seqlm.tools.finetune.inputs import TASKS, open_base_model
 
 OWN = "model"  # for --sites and --threshold: what the model itself says
 
@@ -116,7 +116,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
 
 def _published(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     """An adapter that others published."""
-    from .published_adapters import inspect_published
+    from seqlm.checkpoints.published_adapters import inspect_published
 
     base = _base_model(arguments, scratch, bundle.adapter_config.get("base_model_name_or_path") or "of its author")
     family = recognise(base.path, base.config)

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.checkpoints.manifest import level_of
+from seqlm.cli.outputs import Outputs, write_table
+from seqlm.data.sequences import PROTEIN, Rules, clean
+from seqlm.data.sites import site_positions, window_around
+from seqlm.metrics.thresholds import called
+from seqlm.tokenization.survey import records
 
-from .manifest import level_of
-from .outputs import Outputs, write_table
-from .prediction_inputs import Plan
-from .sequences import PROTEIN, Rules, clean
+from .inputs import Plan
 from .site_outputs import SiteOutputs
-from .sites import site_positions, window_around
-from .survey import records
-from .thresholds import called
 
 UNIT_COLUMNS = {"sequence": ["id"], "residue": ["id", "position", "residue"], "pair": ["first", "second"]}
 ROWS_AT_ONCE = 4096  # predictions that are turned into rows together
@@ -35,7 +35,7 @@ def cells(predictions: np.ndarray, labels: tuple[str, ...] | None, threshold) ->
 
     Args:
         predictions: (units, classes) probabilities or (units,) values.
-        threshold: see :func:`seqlm.thresholds.called`.
+        threshold: see :func:`seqlm.metrics.thresholds.called`.
     """
     if labels is None:
         return [[value] for value in predictions.tolist()]
@@ -87,13 +87,13 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     After the columns of :func:`columns` come ``tokens``, ``windows``, ``changed`` of sequences, ``window`` of a scan.
     """
     print("loading the libraries", file=sys.stderr)
-    from . import inference, loading
-    from .progress import Progress
+    from seqlm.cli.progress import Progress
+    from seqlm.inference import inference, loading
 
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     if plan.published:
-        from .published_adapters import load_published
+        from seqlm.checkpoints.published_adapters import load_published
 
         restored = load_published(plan.bundle, plan.base, device, arguments.precision, plan.labels)
     else:
@@ -193,9 +193,9 @@ def _scan(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[list
 
 def _pairs(plan: Plan, changes: _Changes, restored, budget: int, device, progress) -> Iterator[list]:
     """A row a pair. Each sequence is embedded once, however many pairs it is in."""
-    from . import loading
-    from .inference import pair_outputs, pooled_vectors
-    from .tokens import Encoder
+    from seqlm.inference import loading
+    from seqlm.inference.inference import pair_outputs, pooled_vectors
+    from seqlm.tokenization.encoder import Encoder
 
     def embedded(model, encoder, members: dict[str, str]):
         print(f"embedding {len(members):,} sequences, each once", file=sys.stderr)

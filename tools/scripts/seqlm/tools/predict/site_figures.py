@@ -1,6 +1,6 @@
 """Predictions along proteins: a panel a protein, its sites as stems or its residues as curves.
 
-Drawn and saved as the other figures are (:mod:`seqlm.figure_style`).
+Drawn and saved as the other figures are (:mod:`seqlm.report.figure_style`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-
-from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREY, RED, styled
-from .report import shown
+from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREY, RED, styled
+from seqlm.report.report import shown
 
 MOST_PANELS = 12
 MOST_NAMED = 10  # sites of a panel that are named

@@ -12,8 +12,9 @@ import numpy as np
 from .gff3 import Site, SiteWriter
 
 if TYPE_CHECKING:
-    from .outputs import Outputs
-    from .prediction_inputs import Plan
+    from seqlm.cli.outputs import Outputs
+
+    from .inputs import Plan
 
 NO_SITE = ("0", "none", "no", "negative", "-", ".")  # names of a class that means that there is no site
 
@@ -55,7 +56,8 @@ class SiteOutputs:
         if self._writer:
             self._writer.__exit__()
         if self.plot:
-            from .figures import save
+            from seqlm.report.figures import save
+
             from .site_figures import tracks
 
             threshold = self.plan.threshold

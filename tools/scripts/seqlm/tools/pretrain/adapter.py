@@ -6,10 +6,10 @@ adapter on attention alone cannot tell it. The embeddings and the head of a mode
 
 from __future__ import annotations
 
+from seqlm.cli.errors import InputError
 from torch import nn
 
-from .errors import InputError
-from .pretraining_inputs import Plan
+from .inputs import Plan
 
 # modules that hold the embeddings of tokens and the head, as they end in transformers' classes
 WHOLE = {

@@ -20,17 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import strict_json
-from .archive import emptied_on_failure, unpack
-from .archive_entries import GIB, MIB, Limits
-from .bundle import pack, refusal
-from .errors import InputError
-from .safetensors_header import read_tensors
+from seqlm.archives import strict_json
+from seqlm.archives.entries import GIB, MIB, Limits
+from seqlm.archives.unpacking import emptied_on_failure, unpack
+from seqlm.checkpoints.bundle import pack, refusal
+from seqlm.checkpoints.safetensors_header import read_tensors
+from seqlm.cli.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-
-    from .training_state import State
+    from seqlm.training.state import State
 
 DESCRIPTION, WEIGHTS, BEST, MOMENTS = (
     "checkpoint.json", "weights.safetensors", "best.safetensors", "moments.safetensors",
@@ -195,8 +194,7 @@ def check_tensors(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) ->
 def state_of(checkpoint: Checkpoint) -> tuple[State, dict[str, torch.Tensor]]:
     """Where training was, and the weights that it had."""
     from safetensors.torch import load_file
-
-    from .training_state import History, State
+    from seqlm.training.state import History, State
 
     content = checkpoint.content
     history = History(content["history"], content["best_epoch"], content["stopped_early"])

@@ -13,14 +13,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.cli.progress import Progress
+from seqlm.data.sequences import DNA, Rules
+from seqlm.inference.batching import Row
+from seqlm.tokenization.corpus import Corpus, reverse_complement
+from seqlm.tokenization.encoder import UNKNOWN, UNREAD, Encoder
 
-from .batching import Row
-from .errors import InputError
-from .pretraining_split import TRAIN, Documents
-from .progress import Progress
-from .sequences import DNA, Rules
-from .tokenizer_corpus import Corpus, reverse_complement
-from .tokens import UNKNOWN, UNREAD, Encoder
+from .split import TRAIN, Documents
 
 PIECE = 10_080  # letters that are tokenised at once: a multiple of every length of k-mers up to 10, and of codons
 TOGETHER = 200_000  # letters of one call of the tokenizer, which takes some hundred bytes for each

@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .errors import InputError
-from .families import Family, recognise
-from .finetune_inputs import open_base_model
-from .kmer_overlaps import KmerReader
-from .launching import check_processes
-from .manifest import FILE as MANIFEST
-from .manifest import WITHOUT_HEAD, read_manifest
-from .model_files import ModelFolder
-from .pretraining_checkpoint import Checkpoint, check_parameters, open_checkpoint
-from .pretraining_models import (
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import FILE as MANIFEST
+from seqlm.checkpoints.manifest import WITHOUT_HEAD, read_manifest
+from seqlm.checkpoints.tokenizer_bundle import TrainedTokenizer, open_trained_tokenizer
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, TEXT, Rules
+from seqlm.families import Family, recognise
+from seqlm.tokenization.corpus import Corpus, read_corpus
+from seqlm.tokenization.encoder import Encoder, alphabet_of
+from seqlm.tokenization.kmer_overlaps import KmerReader
+from seqlm.tools.finetune.inputs import open_base_model
+from seqlm.training.launching import check_processes
+
+from .checkpoint import Checkpoint, check_parameters, open_checkpoint
+from .models import (
     ARCHITECTURES,
     CAUSAL,
     INSTRUCTION,
@@ -26,11 +31,7 @@ from .pretraining_models import (
     config_of,
     write_model_folder,
 )
-from .pretraining_split import SPLITS, TRAIN, Documents, split_corpus
-from .sequences import DNA, TEXT, Rules
-from .tokenizer_bundle import TrainedTokenizer, open_trained_tokenizer
-from .tokenizer_corpus import Corpus, read_corpus
-from .tokens import Encoder, alphabet_of
+from .split import SPLITS, TRAIN, Documents, split_corpus
 
 CONTEXT = 512
 SHORTEST = 8  # tokens of a context
@@ -225,7 +226,7 @@ def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:
 
 
 def _of_instructions(arguments: Namespace, scratch: Path) -> Plan:
-    from .pretraining_instructions import read_all
+    from .instructions import read_all
 
     base, family, name = open_base(arguments, scratch)
     if not family.causal:

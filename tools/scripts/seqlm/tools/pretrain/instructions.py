@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from seqlm.archives import strict_json
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import numbered_lines, quoted, read_table
+from seqlm.inference.batching import Row
 
-from . import strict_json
-from .batching import Row
-from .errors import InputError
-from .pretraining_inputs import Plan
-from .sequences import numbered_lines, quoted, read_table
+from .inputs import Plan
 
 PLAIN = r"{instruction}\n{input}\n"
 MOST = 1_000_000  # examples
@@ -214,9 +214,9 @@ class Rows:
 
 
 def rows_of_examples(plan: Plan):
-    """What is learnt from and judged on, as :func:`seqlm.pretraining_run.read_data` gives it."""
-    from .pretraining_run import Data
-    from .pretraining_scores import HeldOut
+    """What is learnt from and judged on, as :func:`seqlm.tools.pretrain.run.read_data` gives it."""
+    from .run import Data
+    from .scores import HeldOut
 
     held = {}
     for split in ("validation", "test"):

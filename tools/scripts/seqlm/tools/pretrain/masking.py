@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-
-from .batching import Batch, Row, collate
-from .language_training import IGNORED, PADDING
+from seqlm.inference.batching import Batch, Row, collate
+from seqlm.training.language_training import IGNORED, PADDING
 
 CODON = 3
 JUDGED = -1  # the epoch of what is held out
@@ -59,7 +58,7 @@ class Masking:
         return places[hidden], rng
 
     def __call__(self, rows: Sequence[Row], epoch: int = JUDGED) -> Batch:
-        """The objective of :func:`seqlm.language_training.train_language_model`; of what is held out, every chosen
+        """The objective of :func:`seqlm.training.language_training.train_language_model`; of what is held out, every chosen
         token becomes the mask token."""
         batch = collate(rows, PADDING)
         ids, targets = batch.ids.numpy(), np.full(tuple(batch.ids.shape), IGNORED, np.int64)

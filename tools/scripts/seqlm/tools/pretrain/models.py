@@ -10,10 +10,10 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import strict_json
-from .errors import InputError
-from .tokenizer_bundle import TrainedTokenizer
-from .tokens import TOKENIZER_FILES
+from seqlm.archives import strict_json
+from seqlm.checkpoints.tokenizer_bundle import TrainedTokenizer
+from seqlm.cli.errors import InputError
+from seqlm.tokenization.encoder import TOKENIZER_FILES
 
 CAUSAL, MASKED, INSTRUCTION = "causal", "masked", "instruction"
 SIZES = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "medium": (8, 512, 8), "base": (12, 768, 12)}

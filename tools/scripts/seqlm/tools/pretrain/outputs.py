@@ -6,14 +6,15 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 
-from .bundle import write_bundle
-from .language_scores import PERPLEXITY
-from .manifest import write_manifest
-from .model_card import model_card
-from .outputs import Outputs, wants_report, write_report, write_table
-from .pretraining_report import pretraining_report, save_figures
-from .pretraining_run import AFTER, Result
-from .pretraining_verdict import headline
+from seqlm.checkpoints.bundle import write_bundle
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.model_card import model_card
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.metrics.language_scores import PERPLEXITY
+
+from .report import pretraining_report, save_figures
+from .run import AFTER, Result
+from .verdict import headline
 
 LOG = ("epoch", "step", "learning_rate", "train_loss", "validation_loss", "validation_perplexity")
 

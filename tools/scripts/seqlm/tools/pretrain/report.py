@@ -8,16 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import figures
-from .finetune_figures import Drawn
-from .finetune_report import CITATIONS
-from .finetune_summary import SPLIT_NAMES
-from .language_scores import BITS, LABELS
-from .language_verdict import number
-from .pretraining_inputs import used_settings
-from .pretraining_run import AFTER, Result
-from .pretraining_verdict import comparisons, deciding, explanation, going_on, headline, reading, warnings
-from .report import (
+from seqlm.cli.versions import in_one_line
+from seqlm.metrics.language_scores import BITS, LABELS
+from seqlm.metrics.resampling import Score
+from seqlm.report import figures
+from seqlm.report.report import (
     Block,
     Bullets,
     DatasetTable,
@@ -29,8 +24,14 @@ from .report import (
     Table,
     shown,
 )
-from .resampling import Score
-from .versions import in_one_line
+from seqlm.tools.finetune.figures import Drawn
+from seqlm.tools.finetune.language.verdict import number
+from seqlm.tools.finetune.report import CITATIONS
+from seqlm.tools.finetune.summary import SPLIT_NAMES
+
+from .inputs import used_settings
+from .run import AFTER, Result
+from .verdict import comparisons, deciding, explanation, going_on, headline, reading, warnings
 
 DOI = "https://doi.org/"
 METHODS = {

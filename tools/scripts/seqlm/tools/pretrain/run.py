@@ -18,30 +18,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.cli.errors import InputError
+from seqlm.cli.progress import Progress
+from seqlm.cli.versions import versions
+from seqlm.inference import loading
+from seqlm.inference.adapters import save_adapter
+from seqlm.inference.inference import batch_tokens
+from seqlm.inference.language_models import Opened, load_language_model
+from seqlm.metrics import language_scores
+from seqlm.metrics.resampling import Sample, Score
+from seqlm.tokenization.encoder import TOKENIZER_FILES
+from seqlm.training.language_training import TokenLesson
+from seqlm.training.loop import Loop
+from seqlm.training.processes import Group, taking_part
+from seqlm.training.state import History, Settings, Spent, State
 from torch import nn
 
-from . import language_scores, loading
-from .adapters import save_adapter
-from .bundle import open_bundle, write_bundle
-from .errors import InputError
-from .inference import batch_tokens
-from .language_models import Opened, load_language_model
-from .language_training import TokenLesson
-from .manifest import write_manifest
-from .pretraining_adapter import add_whole_adapter, merged
-from .pretraining_baselines import LetterModels
-from .pretraining_checkpoint import check_tensors, state_of, write_checkpoint
-from .pretraining_inputs import INSTRUCTION, Plan, used_settings
-from .pretraining_scores import HeldOut, held_out, losses, masking_of, objective_of
-from .pretraining_split import SPLITS, TRAIN
-from .pretraining_tokens import Contexts, Store, TokenFile, kind_of, tokenise
-from .processes import Group, taking_part
-from .progress import Progress
-from .resampling import Sample, Score
-from .tokens import TOKENIZER_FILES
-from .training_loop import Loop
-from .training_state import History, Settings, Spent, State
-from .versions import versions
+from .adapter import add_whole_adapter, merged
+from .baselines import LetterModels
+from .checkpoint import check_tensors, state_of, write_checkpoint
+from .corpus_tokens import Contexts, Store, TokenFile, kind_of, tokenise
+from .inputs import INSTRUCTION, Plan, used_settings
+from .scores import HeldOut, held_out, losses, masking_of, objective_of
+from .split import SPLITS, TRAIN
 
 AFTER, BEFORE = "trained", "before training"
 
@@ -123,7 +124,7 @@ def read_and_train(plan: Plan, group: Group) -> None:
 def read_data(plan: Plan) -> Data:
     """The corpus as tokens on disk; what is held out in memory."""
     if plan.arguments.objective == INSTRUCTION:
-        from .pretraining_instructions import rows_of_examples
+        from .instructions import rows_of_examples
 
         return rows_of_examples(plan)
     arguments = plan.arguments
@@ -286,7 +287,7 @@ def judge(plan: Plan, data: Data, model: nn.Module, loop: Loop, state: State, be
         lost[BEFORE] = before
     smoothing, answers = 0.0, None
     if arguments.objective == INSTRUCTION:
-        from .pretraining_answers import answer_all
+        from .answers import answer_all
 
         answers = answer_all(plan, model, device)
     elif data.held:

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError
+from seqlm.inference.batching import Batch, Row, group_by_length
+from seqlm.inference.inference import out_of_memory
+from seqlm.training.language_training import IGNORED, next_tokens
 from torch import nn
 from torch.nn import functional
 
-from .batching import Batch, Row, group_by_length
-from .errors import InputError
-from .inference import out_of_memory
-from .language_training import IGNORED, next_tokens
-from .pretraining_baselines import Judged
-from .pretraining_inputs import Plan
-from .pretraining_masking import JUDGED, Masking
-from .pretraining_tokens import Contexts, Store
+from .baselines import Judged
+from .corpus_tokens import Contexts, Store
+from .inputs import Plan
+from .masking import JUDGED, Masking
 
 
 @dataclass

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from .errors import InputError
-from .sequences import DNA, Rules
-from .tokenizer_corpus import Corpus, records_of, reverse_complement
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, Rules
+from seqlm.tokenization.corpus import Corpus, records_of, reverse_complement
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)

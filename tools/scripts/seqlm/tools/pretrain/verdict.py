@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .finetune_summary import SPLIT_NAMES
-from .language_baselines import FREQUENCIES, TRIPLES, UNIFORM
-from .language_scores import BITS, PERPLEXITY
-from .language_text import line_length_of
-from .language_verdict import number, with_interval
-from .resampling import Score
-from .training_loop import PAUSED
+from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
+from seqlm.metrics.language_scores import BITS, PERPLEXITY
+from seqlm.metrics.resampling import Score
+from seqlm.tokenization.language_text import line_length_of
+from seqlm.tools.finetune.language.verdict import number, with_interval
+from seqlm.tools.finetune.summary import SPLIT_NAMES
+from seqlm.training.loop import PAUSED
 
 if TYPE_CHECKING:
-    from .pretraining_run import Result
+    from .run import Result
 
 AFTER, BEFORE = "trained", "before training"
 MEANINGS = {

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from seqlm.data.sequences import DNA
+from seqlm.metrics.resampling import Score, samples
+from seqlm.metrics.value_metrics import Values
 
-from .resampling import Score, samples
-from .sequences import DNA
-from .value_metrics import Values
 from .variants import Variant
 
 NUMBER, BLOSUM, HYDROPATHY, TRANSVERSIONS = "substitutions", "blosum62", "hydropathy", "transversions"

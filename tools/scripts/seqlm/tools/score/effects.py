@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from seqlm.cli.progress import Progress
 
-from .progress import Progress
-from .score_inputs import MASKED, RATIO, Plan
-from .score_sequences import cleaned
+from .inputs import MASKED, RATIO, Plan
 from .scoring import Engine
+from .sequences import cleaned
 
 AT_ONCE = 512  # variants as whole sequences
 SCAN_LETTERS = 20_000  # of sequences that are scanned together

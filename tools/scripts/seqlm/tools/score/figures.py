@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from seqlm.data.sequences import DNA
+from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
+from seqlm.report.figures import measured_points
 
-from .figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
-from .figures import measured_points
-from .score_effects import Scanned
-from .score_sequences import SequenceScores
-from .sequences import DNA
+from .effects import Scanned
+from .sequences import SequenceScores
 
 ORDER = {"protein": "GAVLIMCPFWYSTNQHKRDE", DNA: "AGCT"}  # like letters beside each other
 PANEL = 100  # positions in a row of the heat map

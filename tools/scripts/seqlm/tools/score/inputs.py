@@ -7,14 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import InputError
-from .families import Family
-from .language_models import Opened, open_language_model
-from .language_text import LanguageText
-from .sequences import Record, quoted
-from .survey import Survey, survey
-from .tokenizer_readers import UNKNOWN_TOKENS
-from .tokens import Encoder
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Record, quoted
+from seqlm.families import Family
+from seqlm.inference.language_models import Opened, open_language_model
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.language_text import LanguageText
+from seqlm.tokenization.readers import UNKNOWN_TOKENS
+from seqlm.tokenization.survey import Survey, survey
+
 from .variants import Columns, Variants, WildTypes, letters_of, read_variants
 
 AUTO = "auto"

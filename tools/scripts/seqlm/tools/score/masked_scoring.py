@@ -16,20 +16,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from seqlm.cli.errors import InputError
+from seqlm.inference.batching import Batch, Row
+from seqlm.inference.inference import passes
+from seqlm.inference.loading import copied_on_cpu
+from seqlm.models import esm_masked
+from seqlm.tokenization.encoder import Encoder
 from torch import nn
-
-from .batching import Batch, Row
-from .errors import InputError
-from .inference import passes
-from .loading import copied_on_cpu
-from .models import esm_masked
-from .tokens import Encoder
 
 CHUNK_TOKENS = 1 << 20  # of rows that are made at once
 
 
 class MaskedModel(nn.Module):
-    """A masked model with its head, as :func:`seqlm.inference.passes` runs it."""
+    """A masked model with its head, as :func:`seqlm.inference.inference.passes` runs it."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -192,7 +191,7 @@ def log_probabilities(
 
 
 class _Names:
-    """Names of owners as :func:`seqlm.inference.passes` asks for them."""
+    """Names of owners as :func:`seqlm.inference.inference.passes` asks for them."""
 
     def __init__(self, name: Callable[[int], str]):
         self._name = name

@@ -17,12 +17,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.outputs import Outputs, cell, write_table
 
-from .outputs import Outputs, cell, write_table
-from .score_baselines import NUMBER
-from .score_effects import Scanned
-from .score_inputs import Plan
-from .score_summary import Effects
+from .baselines import NUMBER
+from .effects import Scanned
+from .inputs import Plan
+from .summary import Effects
 
 WHOLE = "of another length than its wild type"
 

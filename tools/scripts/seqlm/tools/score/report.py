@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.outputs import Outputs, wants_report, write_report
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.data.sequences import PROTEIN
+from seqlm.report.report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
 
-from .outputs import Outputs, wants_report, write_report
-from .report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
-from .score_baselines import MEANINGS, Correlation, Correlations
-from .score_inputs import MASKED, ONE_PASS, PSEUDO, RATIO, SEQUENCES, WILD_TYPE, Plan
-from .score_sequences import SequenceScores
-from .score_summary import Effects, Position, ScanSummary, Summary, mean
-from .score_verdict import explanation, headline, less_bits, number, trust, with_interval
-from .sequences import PROTEIN
-from .versions import in_one_line, versions
+from .baselines import MEANINGS, Correlation, Correlations
+from .inputs import MASKED, ONE_PASS, PSEUDO, RATIO, SEQUENCES, WILD_TYPE, Plan
+from .sequences import SequenceScores
+from .summary import Effects, Position, ScanSummary, Summary, mean
+from .verdict import explanation, headline, less_bits, number, trust, with_interval
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("method", "first_position", "max_perplexity", "keep_best", "precision", "seed")
@@ -38,8 +38,9 @@ def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
     """Fill what was asked for of report, figures and page."""
     if not wants_report(plan.arguments):
         return
-    from . import score_figures as figures
-    from .figure_style import save
+    from seqlm.report.figure_style import save
+
+    from . import figures
 
     first = plan.arguments.first_position
 
@@ -54,7 +55,7 @@ def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
         if summary.effects:
             save(_effects_figure(plan, summary.effects, figures), folder, "effects", formats)
             if shows_correlations(summary.effects.measured):
-                from .figures import baselines
+                from seqlm.report.figures import baselines
 
                 save(baselines(_by_name(summary.effects.measured), "Spearman correlation", "the model"), folder,
                      "correlations", formats)  # fmt: skip
@@ -148,7 +149,7 @@ def _spread(values: np.ndarray) -> str:
 
 
 def _scan(plan: Plan, scan: ScanSummary) -> list:
-    from .score_figures import SHOWN
+    from .figures import SHOWN
 
     one = scan.first
     several = plan.survey.sequences > 1

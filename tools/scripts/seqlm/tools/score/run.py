@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from .outputs import Outputs
-from .score_inputs import SCAN, SEQUENCES, Plan
-from .score_summary import ScanSummary, Summary, effects
+from seqlm.cli.outputs import Outputs
+
+from .inputs import SCAN, SEQUENCES, Plan
+from .summary import ScanSummary, Summary, effects
 
 
 def score(plan: Plan, outputs: Outputs) -> Summary:
     """Write the tables that were asked for, and say on stderr what was changed on the way."""
     print("loading the libraries", file=sys.stderr)
-    from .score_effects import scans, variant_scores
-    from .score_outputs import scan_writers, write_variants
-    from .score_sequences import Spool, score_sequences, write_fasta, write_scores
+    from .effects import scans, variant_scores
+    from .outputs import scan_writers, write_variants
     from .scoring import Engine
+    from .sequences import Spool, score_sequences, write_fasta, write_scores
 
     arguments = plan.arguments
     engine, summary = Engine(plan), Summary(plan.survey.rules)

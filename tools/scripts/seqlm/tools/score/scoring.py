@@ -1,6 +1,6 @@
 """A language model asked about sequences: how probable whole ones are, and each letter at single positions.
 
-Three kinds of answers, see :mod:`seqlm.score_inputs` for the names of the methods:
+Three kinds of answers, see :mod:`seqlm.tools.score.inputs` for the names of the methods:
 
 - of a causal model, log p(sequence), the sum over all tokens and the one that ends it;
 - of a masked model, the pseudo-log-likelihood Σ log p(token | all others), each token masked in its turn (Salazar et
@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import Rules
+from seqlm.inference.inference import batch_tokens
+from seqlm.inference.language_models import load_language_model
+from seqlm.inference.language_rows import windows
+from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
+from seqlm.inference.loading import prepare
 
-from .errors import InputError
-from .inference import batch_tokens
-from .language_models import load_language_model
-from .language_rows import windows
-from .likelihood import Likelihood, TokenModel, likelihoods
-from .loading import prepare
+from .inputs import MASKED, ONE_PASS, Plan
 from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
-from .score_inputs import MASKED, ONE_PASS, Plan
-from .sequences import Rules
 
 Told = Callable[[float], None]
 

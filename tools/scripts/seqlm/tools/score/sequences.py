@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.outputs import cell, write_table
+from seqlm.cli.progress import Progress
+from seqlm.data.sequences import Record, Rules, clean
+from seqlm.inference.likelihood import Likelihood
+from seqlm.tokenization.survey import records
 
-from .likelihood import Likelihood
-from .outputs import cell, write_table
-from .progress import Progress
-from .score_inputs import ONE_PASS, Plan
+from .inputs import ONE_PASS, Plan
 from .scoring import Engine
-from .sequences import Record, Rules, clean
-from .survey import records
 
 CHUNK_SEQUENCES, CHUNK_LETTERS = 1024, 500_000
 COLUMNS = ["id", "perplexity", "log_likelihood", "tokens", "length", "bits_per_letter", "rank"]

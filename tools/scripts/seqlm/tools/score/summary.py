@@ -7,13 +7,13 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.data.sequences import PROTEIN, Rules
+from seqlm.metrics.resampling import Score, resample_weights
 
-from .resampling import Score, resample_weights
-from .score_baselines import Correlations, correlations, of_change, of_variants
-from .score_effects import Scanned
-from .score_inputs import Plan
-from .score_sequences import SequenceScores, letter_bits
-from .sequences import PROTEIN, Rules
+from .baselines import Correlations, correlations, of_change, of_variants
+from .effects import Scanned
+from .inputs import Plan
+from .sequences import SequenceScores, letter_bits
 
 RESAMPLES = 1000
 RESAMPLED = 20_000  # values up to which the interval of a mean is a bootstrap; beyond, that of a normal distribution

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from .errors import InputError
-from .sequences import DNA, PROTEIN, Record, Rules, Table, clean, quoted, read_table
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN, Record, Rules, Table, clean, quoted, read_table
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan

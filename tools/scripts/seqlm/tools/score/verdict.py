@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from seqlm.metrics.resampling import Score
+from seqlm.report.report import shown
 
-from .report import shown
-from .resampling import Score
-from .score_baselines import MEANINGS, Correlations
-from .score_inputs import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE, Plan
-from .score_sequences import Check, SequenceScores, filtered
-from .score_summary import Effects, ScanSummary, Summary, mean
+from .baselines import MEANINGS, Correlations
+from .inputs import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE, Plan
+from .sequences import Check, SequenceScores, filtered
+from .summary import Effects, ScanSummary, Summary, mean
 
 METHODS = {
     "perplexity": "The perplexity is exp(-1/n Σ log p(token | those before it)), over the n tokens of a sequence and "

@@ -5,7 +5,7 @@ What is special about sequences is that nothing separates words in them, so a wh
 - byte pairs (Gage 1994; Sennrich et al. 2016, https://doi.org/10.18653/v1/P16-1162), on letters or on bytes;
 - WordPiece (Schuster & Nakajima 2012, https://doi.org/10.1109/ICASSP.2012.6289079), read from left to right by the
   longest token that fits, in words of at most 64 letters;
-- unigram (Kudo 2018, https://doi.org/10.18653/v1/P18-1007), see :mod:`seqlm.unigram_training`;
+- unigram (Kudo 2018, https://doi.org/10.18653/v1/P18-1007), see :mod:`seqlm.tools.tokenizer.unigram_training`;
 - k-mers, one after the other or, as in DNABERT (Ji et al. 2021, https://doi.org/10.1093/bioinformatics/btab083), one at
   every letter, and single letters, or of molecules single atoms: nothing is learnt.
 """
@@ -17,13 +17,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from seqlm.data.sequences import CANONICAL, DNA, LETTERS, PROTEIN, TEXT
+from seqlm.tokenization.corpus import CANONICAL_LETTERS
+from seqlm.tokenization.kmer_overlaps import MARK, overlaps
+from seqlm.tokenization.readers import ATOMS
+from seqlm.tokenization.special_tokens import Style, post_processor
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from .kmer_overlaps import MARK, overlaps
-from .sequences import CANONICAL, DNA, LETTERS, PROTEIN, TEXT
-from .special_tokens import Style, post_processor
-from .tokenizer_corpus import CANONICAL_LETTERS
-from .tokenizer_readers import ATOMS
 from .unigram_training import train_unigram
 
 ALGORITHMS = ("bpe", "byte-bpe", "unigram", "wordpiece", "kmer", "character")

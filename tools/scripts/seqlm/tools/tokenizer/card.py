@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .sequences import CANONICAL, DNA, PROTEIN
-from .special_tokens import STYLES
+from seqlm.data.sequences import CANONICAL, DNA, PROTEIN
+from seqlm.tokenization.special_tokens import STYLES
 
 NAMES = {
     "bpe": "byte pairs of letters",

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from .errors import InputError
-from .families import Family
-from .resampling import Score, resample_weights
-from .sequences import CANONICAL, LETTERS, TEXT
-from .tokenizer_readers import SPECIAL
-from .tokens import reader_of
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import CANONICAL, LETTERS, TEXT
+from seqlm.families import Family
+from seqlm.metrics.resampling import Score, resample_weights
+from seqlm.tokenization.encoder import reader_of
+from seqlm.tokenization.readers import SPECIAL
 
 RESAMPLES = 1000
 EVALUATED = 2_000_000  # letters that are looked at, at most
@@ -51,7 +50,7 @@ def open_reader_of(path: Path, scratch: Path, name: str, alphabet: str) -> Reade
     Raises:
         InputError: naming it, if there is none that can be read.
     """
-    from .tokenizer_inputs import TokenizerAlone, family_of, open_tokenizer
+    from .inputs import TokenizerAlone, family_of, open_tokenizer
 
     try:
         folder, config = open_tokenizer(path, scratch)

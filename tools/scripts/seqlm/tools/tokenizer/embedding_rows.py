@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from . import strict_json
-from .errors import InputError
-from .model_files import INDEX, ModelFolder
-from .safetensors_header import BITS, Tensors
+from seqlm.archives import strict_json
+from seqlm.checkpoints.folder import INDEX, ModelFolder
+from seqlm.checkpoints.safetensors_header import BITS, Tensors
+from seqlm.cli.errors import InputError
 
 EMBEDDING = re.compile(r"(^|\.)(wte|embed_tokens|word_embeddings|tok_embeddings)\.weight")
 HEAD = re.compile(

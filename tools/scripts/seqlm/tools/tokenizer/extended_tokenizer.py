@@ -22,16 +22,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from seqlm.archives import strict_json
+from seqlm.checkpoints.tokenizer import check_tokenizer_config
+from seqlm.checkpoints.tokenizer_bundle import ROLES
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import LETTERS
+from seqlm.families import Family
+from seqlm.tokenization.corpus import CANONICAL_LETTERS
+from seqlm.tokenization.readers import SPECIAL
 from tokenizers import AddedToken, Tokenizer, models, trainers
-
-from . import strict_json
-from .errors import InputError
-from .families import Family
-from .sequences import LETTERS
-from .tokenizer_bundle import ROLES
-from .tokenizer_corpus import CANONICAL_LETTERS
-from .tokenizer_files import check_tokenizer_config
-from .tokenizer_readers import SPECIAL
 
 MERGES, WORDS = "merges", "words"
 FIRST_CHARACTER = 0xF0000  # of the planes that Unicode leaves to everybody

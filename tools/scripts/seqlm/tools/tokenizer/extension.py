@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bundle import open_bundle, write_bundle
+from seqlm.archives.strict_json import text_of
+from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.config import REASONS, check_config
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.model_card import model_card
+from seqlm.cli.versions import versions
+from seqlm.data.sequences import DNA, TEXT
+from seqlm.families import recognise
+from seqlm.metrics.resampling import Score
+from seqlm.tokenization.corpus import pieces_of, reverse_complement
+from seqlm.tokenization.encoder import reader_of
+
+from .comparison import EVALUATED, Measured, Reader, letters_per_token, read_units
 from .embedding_rows import copy_beside, extend_weights
 from .extended_tokenizer import Extension, extend_tokenizer
-from .families import recognise
-from .manifest import write_manifest
-from .model_card import model_card
-from .model_config import REASONS, check_config
-from .resampling import Score
-from .sequences import DNA, TEXT
-from .strict_json import text_of
-from .tokenizer_comparison import EVALUATED, Measured, Reader, letters_per_token, read_units
-from .tokenizer_corpus import pieces_of, reverse_complement
-from .tokens import reader_of
-from .versions import versions
-from .vocabulary_extension_inputs import ExtensionPlan
+from .extension_inputs import ExtensionPlan
 
 SETTINGS = (
     "vocab_size", "min_frequency", "max_token_length", "both_strands", "chunk_length", "training_letters", "held_out",

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from seqlm.checkpoints.bundle import Bundle
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import WITHOUT_HEAD
+from seqlm.checkpoints.opening import open_model
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import DNA, PROTEIN, Rules
+from seqlm.families import Family, recognise
+from seqlm.tokenization.corpus import Corpus, Units, pieces_of, read_corpus, training_units, units_of
+from seqlm.tokenization.encoder import reader_of
+from seqlm.tokenization.readers import loses_atoms
 
-from .bundle import Bundle
+from .comparison import Reader
 from .embedding_rows import rows_of
-from .errors import InputError
-from .families import Family, recognise
-from .manifest import WITHOUT_HEAD
-from .model_files import ModelFolder
-from .model_opening import open_model
-from .sequences import DNA, PROTEIN, Rules
-from .tokenizer_comparison import Reader
-from .tokenizer_corpus import Corpus, Units, pieces_of, read_corpus, training_units, units_of
-from .tokenizer_readers import loses_atoms
-from .tokens import reader_of
 
 DEFAULTS = {"vocab_size": 256, "min_frequency": 2, "max_token_length": 16}
 FOR_TRAINING = ("kmer", "overlapping", "compare_with", "compare_name", "sequences")

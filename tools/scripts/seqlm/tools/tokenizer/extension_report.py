@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.report.figure_style import save
+from seqlm.report.report import Bullets, Figure, JobParameters, References, Report, Table, shown
 
-from . import tokenizer_training_figures
+from . import training_figures as tokenizer_training_figures
 from .extended_tokenizer import MERGES
-from .figure_style import save
-from .outputs import Outputs, wants_report, write_report, write_table
-from .report import Bullets, Figure, JobParameters, References, Report, Table, shown
-from .tokenizer_training_report import comparison_table
-from .tokenizer_verdict import WORDS
-from .versions import in_one_line, versions
-from .vocabulary_extension import COLUMNS, SETTINGS, Extended, notes, token_rows
+from .extension import COLUMNS, SETTINGS, Extended, notes, token_rows
+from .training_report import comparison_table
+from .verdict import WORDS
 
 SHOWN = 10
 

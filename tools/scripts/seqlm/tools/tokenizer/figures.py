@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from seqlm.report.figure_style import BLUE, GREY, ORANGE, RED, SKY, styled
+from seqlm.report.report import shown
+from seqlm.tokenization.encoder import Piece
 
-from .figure_style import BLUE, GREY, ORANGE, RED, SKY, styled
-from .report import shown
-from .tokenizer_inspection import Example
-from .tokens import Piece
+from .inspection import Example
 
 LINE = 48  # letters in a line of a drawn sequence
 LINES = 4  # drawn of one sequence

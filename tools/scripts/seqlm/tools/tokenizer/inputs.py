@@ -6,18 +6,18 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import strict_json
-from .archive import emptied_on_failure, unpack
-from .archive_entries import Limits
-from .bundle import check_tokenizer_files, largest, rewrite
-from .errors import InputError
-from .families import Family, recognise
-from .model_config import check_config
-from .molecules import read_canonical
-from .survey import Survey, survey
-from .tokenizer_bundle import DESCRIPTION, LARGEST, read_description
-from .tokenizer_readers import UNKNOWN_TOKENS
-from .tokens import TOKENIZER_FILES, Encoder, read_vocabulary
+from seqlm.archives import strict_json
+from seqlm.archives.entries import Limits
+from seqlm.archives.unpacking import emptied_on_failure, unpack
+from seqlm.checkpoints.bundle import check_tokenizer_files, largest, rewrite
+from seqlm.checkpoints.config import check_config
+from seqlm.checkpoints.tokenizer_bundle import DESCRIPTION, LARGEST, read_description
+from seqlm.cli.errors import InputError
+from seqlm.data.molecules import read_canonical
+from seqlm.families import Family, recognise
+from seqlm.tokenization.encoder import TOKENIZER_FILES, Encoder, read_vocabulary
+from seqlm.tokenization.readers import UNKNOWN_TOKENS
+from seqlm.tokenization.survey import Survey, survey
 
 NEEDED = {*TOKENIZER_FILES, "config.json", DESCRIPTION}  # of all that an archive of a model may hold
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from seqlm.cli.progress import Progress
+from seqlm.data.sequences import LETTERS, Rules, clean
+from seqlm.tokenization.encoder import Piece
+from seqlm.tokenization.readers import Reading
+from seqlm.tokenization.survey import records
 
-from .progress import Progress
-from .sequences import LETTERS, Rules, clean
-from .survey import records
-from .tokenizer_inputs import Plan
-from .tokenizer_readers import Reading
-from .tokens import Piece
+from .inputs import Plan
 
 CHUNK_SEQUENCES, CHUNK_LETTERS = 1000, 1_000_000
 SHUFFLED, SHUFFLED_LETTERS = 200, 200_000  # sequences whose letters are shuffled, for comparison

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from .outputs import Outputs, wants_report, write_report, write_table
-from .tokenizer_inputs import Plan
-from .tokenizer_inspection import SEQUENCE_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, Inspection, Inspector
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+
+from .inputs import Plan
+from .inspection import SEQUENCE_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, Inspection, Inspector
 
 
 def write(plan: Plan, outputs: Outputs) -> None:
@@ -24,7 +25,7 @@ def write(plan: Plan, outputs: Outputs) -> None:
         write_table(outputs.file(arguments.output_usage), USAGE_COLUMNS, inspector.usage_rows())
     if wants_report(arguments):
         _write_report(found, outputs)
-    from .tokenizer_verdict import changes, headline
+    from .verdict import changes, headline
 
     for line in changes(found):
         print(f"note: {line}", file=sys.stderr)
@@ -32,7 +33,7 @@ def write(plan: Plan, outputs: Outputs) -> None:
 
 
 def _write_report(found: Inspection, outputs: Outputs) -> None:
-    from .tokenizer_report import save_figures, tokenizer_report
+    from .report import save_figures, tokenizer_report
 
     arguments, report = found.plan.arguments, tokenizer_report(found)
     write_report(arguments, report, partial(save_figures, found), outputs)

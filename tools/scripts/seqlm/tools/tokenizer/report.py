@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import tokenizer_figures
-from .figure_style import save
-from .report import Block, Bullets, Figure, JobParameters, References, Report, Table, shown
-from .sequences import CANONICAL, LETTERS
-from .tokenizer_inspection import Inspection
-from .tokenizer_verdict import changes, headline, notes, share, words
-from .versions import in_one_line, versions
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.data.sequences import CANONICAL, LETTERS
+from seqlm.report.figure_style import save
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, References, Report, Table, shown
+
+from . import figures as tokenizer_figures
+from .inspection import Inspection
+from .verdict import changes, headline, notes, share, words
 
 DOI = "https://doi.org/"
 MOST_USED = 10

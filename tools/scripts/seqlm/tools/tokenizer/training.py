@@ -9,12 +9,14 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from seqlm import __version__
+from seqlm.checkpoints.tokenizer_bundle import FORMAT, write_tokenizer_folder
+from seqlm.cli.progress import Progress
+from seqlm.data.sequences import DNA, LETTERS, TEXT
+from seqlm.metrics.resampling import Score
+from seqlm.tokenization.corpus import AMBIGUOUS_LEFT_OUT, pieces_of, reverse_complement
 
-from . import __version__
-from .progress import Progress
-from .resampling import Score
-from .sequences import DNA, LETTERS, TEXT
-from .tokenizer_algorithms import (
+from .algorithms import (
     LEARNT,
     learn_pairs,
     learn_unigram,
@@ -22,9 +24,8 @@ from .tokenizer_algorithms import (
     of_characters,
     of_kmers,
 )
-from .tokenizer_bundle import FORMAT, write_tokenizer_folder
-from .tokenizer_card import tokenizer_card
-from .tokenizer_comparison import (
+from .card import tokenizer_card
+from .comparison import (
     EVALUATED,
     Measured,
     Reader,
@@ -33,8 +34,7 @@ from .tokenizer_comparison import (
     read_units,
     shuffled,
 )
-from .tokenizer_corpus import AMBIGUOUS_LEFT_OUT, pieces_of, reverse_complement
-from .tokenizer_training_inputs import TrainingPlan
+from .training_inputs import TrainingPlan
 
 SETTINGS = (
     "vocab_size", "min_frequency", "max_token_length", "kmer", "overlapping", "both_strands", "chunk_length",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from seqlm.report.figure_style import BLUE, GREY, ORANGE, SKY, styled
+from seqlm.report.report import shown
 
-from .figure_style import BLUE, GREY, ORANGE, SKY, styled
-from .report import shown
-from .tokenizer_comparison import Measured
-from .tokenizer_figures import LONGEST_BAR
+from .comparison import Measured
+from .figures import LONGEST_BAR
 
 MOST = 12  # tokenizers in the figure
 

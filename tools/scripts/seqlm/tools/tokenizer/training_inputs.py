@@ -9,12 +9,13 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import InputError
-from .sequences import CANONICAL, DNA, PROTEIN, TEXT, Rules
-from .special_tokens import STYLES, Style
-from .tokenizer_algorithms import LEARNT, base_letters
-from .tokenizer_comparison import Reader, open_reader_of
-from .tokenizer_corpus import CANONICAL_LETTERS, Corpus, Units, pieces_of, read_corpus, training_units, units_of
+from seqlm.cli.errors import InputError
+from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT, Rules
+from seqlm.tokenization.corpus import CANONICAL_LETTERS, Corpus, Units, pieces_of, read_corpus, training_units, units_of
+from seqlm.tokenization.special_tokens import STYLES, Style
+
+from .algorithms import LEARNT, base_letters
+from .comparison import Reader, open_reader_of
 
 MOST_KMERS = 1 << 18  # 9 bases, 4 residues
 MOST_TOKENS = 1 << 20

@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from . import tokenizer_training_figures
-from .figure_style import save
-from .outputs import Outputs, wants_report, write_report, write_table
-from .report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
-from .resampling import Score
-from .special_tokens import STYLES
-from .tokenizer_algorithms import LEARNT
-from .tokenizer_bundle import write_tokenizer_bundle
-from .tokenizer_card import NAMES
-from .tokenizer_comparison import Measured, kmers_of
-from .tokenizer_training import (
+from seqlm.checkpoints.tokenizer_bundle import write_tokenizer_bundle
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.versions import in_one_line, versions
+from seqlm.metrics.resampling import Score
+from seqlm.report.figure_style import save
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.tokenization.special_tokens import STYLES
+
+from . import training_figures as tokenizer_training_figures
+from .algorithms import LEARNT
+from .card import NAMES
+from .comparison import Measured, kmers_of
+from .training import (
     COMPARISON_COLUMNS,
     NEW,
     SETTINGS,
@@ -32,8 +34,7 @@ from .tokenizer_training import (
     vocabulary_facts,
     vocabulary_rows,
 )
-from .tokenizer_verdict import WORDS, share
-from .versions import in_one_line, versions
+from .verdict import WORDS, share
 
 DOI = "https://doi.org/"
 CITED = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .sequences import DNA, LETTERS, PROTEIN, Rules
-from .tokenizer_inspection import Inspection
-from .tokens import REPAIRED, UNKNOWN, UNREAD
+from seqlm.data.sequences import DNA, LETTERS, PROTEIN, Rules
+from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD
+
+from .inspection import Inspection
 
 MANY_UNKNOWN = 0.01  # share of letters from which what the model sees is no longer the sequence
 LIKE_SHUFFLED = 1.02  # a vocabulary that fits has tokens this much longer than for the same letters in random order

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from seqlm.metrics.language_scores import BITS, LABELS
+from seqlm.report import figures
+from seqlm.report.figure_style import BLUE, GREY, styled
+from seqlm.tools.finetune.figures import Drawn
+from seqlm.tools.finetune.summary import SPLIT_NAMES
 
-from . import figures
-from .figure_style import BLUE, GREY, styled
-from .finetune_figures import Drawn
-from .finetune_summary import SPLIT_NAMES
-from .language_scores import BITS, LABELS
-from .language_summary import AFTER, LanguageSummary
+from .summary import AFTER, LanguageSummary
 
 
 def figures_of(summary: LanguageSummary) -> dict[str, Drawn]:

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .datasets import SPLITS, Dataset, Example, make_splits
-from .errors import InputError
-from .families import Family, families, recognise
-from .finetune_inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, open_base_model, read_three
-from .labels import LEFT_OUT, MAX_LETTERS, GivenSplit
-from .language_models import Opened
-from .language_rows import SHORTEST, Text, read_texts
-from .language_text import LanguageText
-from .launching import check_processes
-from .manifest import FILE as MANIFEST
-from .manifest import WITHOUT_HEAD, alphabet_in, read_manifest
-from .model_files import ModelFolder
-from .molecules import read_canonical
-from .sequences import Rules, Strangers, clean, quoted, read_records, sequence_format
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import FILE as MANIFEST
+from seqlm.checkpoints.manifest import WITHOUT_HEAD, alphabet_in, read_manifest
+from seqlm.cli.errors import InputError
+from seqlm.data.datasets import SPLITS, Dataset, Example, make_splits
+from seqlm.data.labels import LEFT_OUT, MAX_LETTERS, GivenSplit
+from seqlm.data.molecules import read_canonical
+from seqlm.data.sequences import Rules, Strangers, clean, quoted, read_records, sequence_format
+from seqlm.families import Family, families, recognise
+from seqlm.inference.language_models import Opened
+from seqlm.inference.language_rows import SHORTEST, Text, read_texts
+from seqlm.tokenization.language_text import LanguageText
+from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, open_base_model, read_three
+from seqlm.training.launching import check_processes
 
 TASK = "causal-lm"
 # arguments that decide what is learnt; the bundle and the report list them

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+from seqlm.checkpoints.bundle import write_bundle
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.model_card import model_card
+from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.metrics.language_scores import PERPLEXITY
+from seqlm.tools.finetune.report import CITATIONS
 
-from .bundle import write_bundle
-from .finetune_report import CITATIONS
-from .language_finetuning import Result
-from .language_inputs import SETTINGS
-from .language_report import language_report, save_figures
-from .language_scores import PERPLEXITY
-from .language_summary import AFTER, BEFORE, LanguageSummary
-from .language_verdict import headline
-from .manifest import write_manifest
-from .model_card import model_card
-from .outputs import Outputs, wants_report, write_report, write_table
+from .inputs import SETTINGS
+from .report import language_report, save_figures
+from .run import Result
+from .summary import AFTER, BEFORE, LanguageSummary
+from .verdict import headline
 
 
 def write(result: Result, outputs: Outputs) -> None:

@@ -9,15 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from . import figures
-from .finetune_report import closing
-from .finetune_summary import SPLIT_NAMES
-from .language_figures import figures_of
-from .language_scores import LABELS
-from .language_summary import AFTER, LanguageSummary
-from .language_verdict import comparisons, explanation, going_on, headline, number, reading, warnings
-from .report import (
+from seqlm.metrics.language_scores import LABELS
+from seqlm.metrics.resampling import Score
+from seqlm.report import figures
+from seqlm.report.report import (
     Block,
     Bullets,
     DatasetTable,
@@ -26,7 +21,12 @@ from .report import (
     Report,
     Table,
 )
-from .resampling import Score
+from seqlm.tools.finetune.report import closing
+from seqlm.tools.finetune.summary import SPLIT_NAMES
+
+from .figures import figures_of
+from .summary import AFTER, LanguageSummary
+from .verdict import comparisons, explanation, going_on, headline, number, reading, warnings
 
 
 def language_report(summary: LanguageSummary, *, metrics_output: str | None = None) -> Report:

@@ -14,26 +14,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seqlm.baselines.language_baselines import Letters
+from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.manifest import write_manifest
+from seqlm.cli.errors import InputError
+from seqlm.cli.progress import Progress
+from seqlm.cli.versions import versions
+from seqlm.inference import loading
+from seqlm.inference.adapters import add_adapter, pissa_start, save_adapter
+from seqlm.inference.inference import batch_tokens
+from seqlm.inference.language_models import Opened, load_language_model
+from seqlm.inference.likelihood import TokenModel
+from seqlm.metrics import language_scores
+from seqlm.metrics.resampling import Score
+from seqlm.tokenization.encoder import TOKENIZER_FILES
+from seqlm.tools.finetune.learning import lora_settings, settings_of
+from seqlm.training.language_training import losses, train_language_model
+from seqlm.training.processes import Group, taking_part
+from seqlm.training.state import History
 
-from . import language_scores, loading
-from .adapters import add_adapter, pissa_start, save_adapter
-from .bundle import open_bundle, write_bundle
-from .errors import InputError
-from .finetune_learning import lora_settings, settings_of
-from .inference import batch_tokens
-from .language_baselines import Letters
-from .language_inputs import SETTINGS, TASK, Plan
-from .language_models import Opened, load_language_model
-from .language_summary import AFTER, BEFORE
-from .language_training import losses, train_language_model
-from .likelihood import TokenModel
-from .manifest import write_manifest
-from .processes import Group, taking_part
-from .progress import Progress
-from .resampling import Score
-from .tokens import TOKENIZER_FILES
-from .training_state import History
-from .versions import versions
+from .inputs import SETTINGS, TASK, Plan
+from .summary import AFTER, BEFORE
 
 
 @dataclass

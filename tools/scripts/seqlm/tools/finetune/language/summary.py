@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from .finetune_summary import SPLIT_NAMES
-from .language_scores import BITS, PERPLEXITY
-from .resampling import Score
+from seqlm.metrics.language_scores import BITS, PERPLEXITY
+from seqlm.metrics.resampling import Score
+from seqlm.tools.finetune.summary import SPLIT_NAMES
 
 AFTER, BEFORE = "fine-tuned", "not fine-tuned"
 
@@ -18,14 +17,14 @@ class LanguageSummary:
     """Everything the report says.
 
     Attributes:
-        scores: model or baseline -> split -> metric -> score, as :mod:`seqlm.language_scores` gives them.
+        scores: model or baseline -> split -> metric -> score, as :mod:`seqlm.metrics.language_scores` gives them.
         differences: model or baseline -> split -> metric -> score of the fine-tuned model less its; below zero is
             better.
         before, after: (sequences,) perplexity per token of each sequence of the deciding split.
         lengths: split -> (sequences,) letters.
         tokens: split -> tokens that count, all together.
         origin: split -> where it comes from, in words.
-        duplicates: what is shared -> number of sequences, as :class:`seqlm.datasets.Dataset` counts them.
+        duplicates: what is shared -> number of sequences, as :class:`seqlm.data.datasets.Dataset` counts them.
         rules: one sentence for each thing that was replaced, windowed or cut, with its count.
         history: one dictionary an epoch; best_epoch: the one that was kept, 0 where all were trained.
         smoothing: the constant of the 3-mer model; ``chosen``: by the validation set.
@@ -34,7 +33,7 @@ class LanguageSummary:
         ends: the model has a token that ends one.
         adapted: an adapter was trained, not all weights.
         parameters: name -> value of what the user chose, as text.
-        citations: keys of :data:`seqlm.finetune_report.CITATIONS`.
+        citations: keys of :data:`seqlm.tools.finetune.report.CITATIONS`.
     """
 
     scores: dict[str, dict[str, dict[str, Score]]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .finetune_summary import SPLIT_NAMES
-from .language_baselines import FREQUENCIES, TRIPLES, UNIFORM
-from .language_scores import BITS, PERPLEXITY
-from .language_summary import BEFORE, LanguageSummary
-from .report import shown
-from .resampling import Score
+from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
+from seqlm.metrics.language_scores import BITS, PERPLEXITY
+from seqlm.metrics.resampling import Score
+from seqlm.report.report import shown
+from seqlm.tools.finetune.summary import SPLIT_NAMES
+
+from .summary import BEFORE, LanguageSummary
 
 MEANINGS = {
     BEFORE: "the base model as it came",

@@ -1,0 +1,1 @@
+"""Scores of predictions with bootstrap intervals, thresholds, calibration, tests between models."""

@@ -1,0 +1,1 @@
+"""One document, rendered as Galaxy's tool markdown and as an HTML page; its figures, and words that reports share."""

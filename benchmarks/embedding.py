@@ -110,8 +110,9 @@ def useful(shape: str, tokens: list[int]) -> float:
 def run_way(way: str, shape: str, folder: Path, sequences: list[tuple[str, str]], part: int) -> dict:
     import numpy as np
     import torch
+
     from seqlm.checkpoints.folder import read_model_folder
-    from seqlm.families import recognise
+    from seqlm.families.recognition import recognise
     from seqlm.inference import inference, loading
     from seqlm.inference.batching import collate, rows_of
     from seqlm.tokenization.encoder import Encoder

@@ -43,6 +43,7 @@ def model():
 
 def ours(count: int, tokens: int, sample: bool = True) -> list[list[int]]:
     import numpy as np
+
     from seqlm.inference.drawing import Drawing
     from seqlm.inference.sampling import Job, Limits
     from seqlm.inference.sampling import sample as write

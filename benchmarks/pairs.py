@@ -34,8 +34,9 @@ def rows(path: str) -> list[list[str]]:
 def loop(folder: Path, pairs: str, proteins: str, part: int) -> dict:
     import torch
     from safetensors.torch import load_file
-    from seqlm.data.sequences import read_records
     from transformers import AutoTokenizer, EsmModel
+
+    from seqlm.data.sequences import read_records
 
     sequences = {record.id: record.sequence[:1022] for record in read_records(proteins)}
     table = rows(pairs)

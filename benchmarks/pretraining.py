@@ -48,12 +48,13 @@ def operations_per_token() -> float:
 def speed(threads: int, updates: int) -> None:
     import numpy as np
     import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+
     from seqlm.inference.batching import Row
     from seqlm.tools.pretrain.instructions import Rows
     from seqlm.training.language_training import TokenLesson
     from seqlm.training.loop import Loop
     from seqlm.training.state import Settings
-    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
     torch.set_num_threads(threads)
     config = GPT2Config(
@@ -100,12 +101,6 @@ def course(genome: Path, folder: Path, lines: int, turns: int) -> None:
     """
     import numpy as np
     import torch
-    from seqlm.data.sequences import read_records
-    from seqlm.inference.batching import Row
-    from seqlm.tools.pretrain.instructions import Rows
-    from seqlm.training.language_training import TokenLesson
-    from seqlm.training.loop import Loop
-    from seqlm.training.state import Settings
     from transformers import (
         AutoTokenizer,
         DataCollatorForLanguageModeling,
@@ -114,6 +109,13 @@ def course(genome: Path, folder: Path, lines: int, turns: int) -> None:
         Trainer,
         TrainingArguments,
     )
+
+    from seqlm.data.sequences import read_records
+    from seqlm.inference.batching import Row
+    from seqlm.tools.pretrain.instructions import Rows
+    from seqlm.training.language_training import TokenLesson
+    from seqlm.training.loop import Loop
+    from seqlm.training.state import Settings
 
     torch.set_num_threads(1)
     longest, batch = 256, 16

@@ -75,6 +75,7 @@ def write_with(name: str, model: Path, reference: Path) -> None:
 def compare(reference: Path) -> None:
     import numpy as np
     from scipy.stats import binomtest, fisher_exact
+
     from seqlm.data.sequences import read_records
     from seqlm.metrics.language_scores import LETTER_PERPLEXITY, differences, samples, scores
     from seqlm.similarity.composition import Composition, difference

@@ -31,7 +31,8 @@ LOOPS = {"file order": (8, "longest"), "one at a time": (1, "longest"), "to 1,02
 
 
 def windows(path: str):
-    from seqlm.data.sequences import PROTEIN, Rules, clean, read_records
+    from seqlm.data.records import PROTEIN, Rules
+    from seqlm.data.sequences import clean, read_records
     from seqlm.data.sites import site_positions, window_around
 
     for record in read_records(path):

@@ -76,13 +76,14 @@ def main() -> None:
     arguments = parser.parse_args()
     import numpy as np
     import torch
+    from transformers import AutoTokenizer, EsmForMaskedLM
+
     from seqlm.checkpoints.folder import read_model_folder
-    from seqlm.families import recognise
+    from seqlm.families.recognition import recognise
     from seqlm.inference.inference import batch_tokens
     from seqlm.inference.language_models import Opened, load_language_model
     from seqlm.tokenization.encoder import Encoder
     from seqlm.tools.score.masked_scoring import MaskedModel, MaskedReader, log_probabilities
-    from transformers import AutoTokenizer, EsmForMaskedLM
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

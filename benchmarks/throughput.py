@@ -33,7 +33,8 @@ WAYS = ("notebook-train", "ours-train", "notebook-predict", "ours-predict")
 
 
 def sequences(windows: list[str], proteins: str | None) -> list[str]:
-    from seqlm.data.sequences import PROTEIN, Rules, clean, read_records
+    from seqlm.data.records import PROTEIN, Rules
+    from seqlm.data.sequences import clean, read_records
 
     rng = random.Random(1)
 
@@ -56,9 +57,10 @@ def sequences(windows: list[str], proteins: str | None) -> list[str]:
 def build(attention: str):
     import torch
     from peft import LoraConfig, TaskType, get_peft_model
+    from transformers import EsmConfig, EsmModel
+
     from seqlm.inference.loading import SequenceModel
     from seqlm.inference.tasks import Head, Task
-    from transformers import EsmConfig, EsmModel
 
     torch.manual_seed(0)
     config = EsmConfig(
@@ -85,7 +87,8 @@ def build(attention: str):
 
 def encode(texts: list[str]):
     from seqlm.families.esm import Esm
-    from seqlm.tokenization.encoder import Encoder, read_vocabulary
+    from seqlm.families.vocabulary import read_vocabulary
+    from seqlm.tokenization.encoder import Encoder
 
     folder = ROOT / "test-data" / "models" / "tiny-esm"  # for its 33 tokens, which are those of every ESM-2
     config = {"max_position_embeddings": 1026, "hidden_size": 320, "vocab_size": 33, "pad_token_id": 1}
@@ -96,6 +99,7 @@ def encode(texts: list[str]):
 def padded(one, longest: int, padding: int):
     """One sequence as the notebooks make it: padded to the longest of all."""
     import torch
+
     from seqlm.inference.batching import Row, collate
 
     batch = collate([Row(one.rows[0], one.weights[0], 0)], padding)
@@ -109,6 +113,7 @@ def measure(way: str, texts: list[str]) -> dict:
     """Sequences a second of one way, in this process; predictions for the comparison."""
     import numpy as np
     import torch
+
     from seqlm.inference.inference import pooled_vectors
     from seqlm.tools.finetune.examples import Examples
     from seqlm.tools.finetune.label_training import train

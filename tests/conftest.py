@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-DATA = ROOT / "test-data"
+from makers.scripts import DATA, SCRIPTS
+
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 
@@ -31,7 +30,7 @@ def script(tmp_path):
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
         done = subprocess.run(
-            [sys.executable, ROOT / "scripts" / f"{name}.py", *map(str, arguments)],
+            [sys.executable, SCRIPTS / f"{name}.py", *map(str, arguments)],
             cwd=work,
             capture_output=True,
             text=True,
@@ -41,16 +40,3 @@ def script(tmp_path):
         return done
 
     return run
-
-
-HEAVY = {"accelerate", "matplotlib", "numba", "peft", "scipy", "sklearn", "torch", "transformers", "umap"}
-
-
-def mistake(script, *arguments):
-    """The one line that a script ends with on a mistake, which must come before any library that takes a second."""
-    done = script(*arguments, check=False, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
-    assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
-    assert "seqlm.cli.errors" in imported and not imported & HEAVY
-    return lines[0]

@@ -9,10 +9,11 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path
 
 import pytest
+
 from makers.bundles import adapter_bundle, opened, refused, snapshot, tarred, zipped
+from makers.scripts import SCRIPTS
 from seqlm.checkpoints.bundle import Limits, open_bundle
 from seqlm.cli.errors import InputError
 
@@ -266,7 +267,7 @@ def test_refusals_come_without_torch(tmp_path):
         "except InputError: print('refused')\n"
         "print(*({'torch', 'transformers', 'peft', 'numpy'} & set(sys.modules)))"
     )
-    scripts = Path(__file__).parents[1] / "scripts"
+    scripts = SCRIPTS
     out = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, env={"PYTHONPATH": str(scripts)}
     )

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from seqlm.baselines.baselines import Part, _count_words, fit_baselines
-from seqlm.baselines.linear_models import STRENGTHS
-from seqlm.metrics.metrics import plain
-from seqlm.metrics.thresholds import best_threshold
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
+
+from seqlm.baselines.baselines import Part, _count_words, fit_baselines
+from seqlm.baselines.linear_models import STRENGTHS
+from seqlm.metrics.metrics import plain
+from seqlm.metrics.thresholds import best_threshold
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
-from seqlm.metrics.metrics import plain
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
+from seqlm.metrics.metrics import plain
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
 from seqlm.baselines import linear_models
 from seqlm.baselines.linear_models import STRENGTHS_OF_MANY
 from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines
 from seqlm.metrics.metrics import plain
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 pytestmark = pytest.mark.filterwarnings("error")
 

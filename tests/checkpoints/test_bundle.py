@@ -6,10 +6,10 @@ import re
 import shutil
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 import yaml
+
 from makers.bundles import (
     ADAPTER_CONFIG,
     MANIFEST,
@@ -21,11 +21,12 @@ from makers.bundles import (
     write_files,
     zipped,
 )
+from makers.scripts import DATA
 from seqlm.checkpoints.bundle import model_card, open_bundle, read_bundle_folder, write_bundle, write_manifest
 from seqlm.checkpoints.manifest import check_labels, check_manifest
 from seqlm.cli.errors import InputError
 
-TINY_ESM = Path(__file__).parents[1] / "test-data" / "models" / "tiny-esm"
+TINY_ESM = DATA / "models" / "tiny-esm"
 
 
 def without(files: dict, *names: str) -> dict:

@@ -5,6 +5,7 @@ import json
 import struct
 
 import pytest
+
 from makers.bundles import ADAPTER_CONFIG, CONFIG, header_of, model_folder, refused, tensors, write_files, zipped
 from seqlm.checkpoints.folder import check_adapter_config, check_config, read_model_folder
 from seqlm.checkpoints.safetensors_header import read_tensors
@@ -207,8 +208,9 @@ def test_a_size_that_is_missing_is_not_left_to_a_default(size):
 
 def test_the_estimate_stays_below_the_real_size_of_every_supported_architecture():
     import torch
-    from seqlm.checkpoints.config import least_parameters
     from transformers import AutoConfig, AutoModel, T5EncoderModel
+
+    from seqlm.checkpoints.config import least_parameters
 
     for kind in ("t5", "esm", "bert", "roberta", "albert", "xlnet", "gpt2", "llama", "modernbert", "electra"):
         config = AutoConfig.for_model(kind, vocab_size=60_000)
@@ -317,8 +319,9 @@ def test_paths_and_templates_of_a_tokenizer_are_dropped():
 
 
 def test_a_tokenizer_loses_its_own_truncation_and_padding(tmp_path):
-    from makers.bundles import opened
     from tokenizers import Tokenizer, models
+
+    from makers.bundles import opened
 
     tokenizer = Tokenizer(models.WordLevel({"A": 0, "C": 1}, unk_token="A"))
     tokenizer.enable_truncation(2)

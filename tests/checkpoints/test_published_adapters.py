@@ -7,20 +7,22 @@ import zipfile
 
 import pytest
 import torch
-from makers.bundles import opened, refused, write_files, zipped
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save, save_file
-from seqlm.checkpoints.bundle import open_bundle, read_bundle_folder
-from seqlm.checkpoints.folder import ModelFolder, read_model_folder
-from seqlm.checkpoints.published_adapters import inspect_published, load_published
-from seqlm.cli.errors import InputError
-from seqlm.inference import inference
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     EsmForSequenceClassification,
     EsmForTokenClassification,
 )
+
+from makers.bundles import opened, refused, write_files, zipped
+from seqlm.checkpoints.bundle import open_bundle, read_bundle_folder
+from seqlm.checkpoints.folder import ModelFolder, read_model_folder
+from seqlm.checkpoints.published_adapters import inspect_published
+from seqlm.cli.errors import InputError
+from seqlm.inference import inference
+from seqlm.inference.published_adapters import load_published
 
 CPU = torch.device("cpu")
 PROTEINS = ["MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ", "MY", "ACDEFGHIKLMNPQRSTVWYX" * 3, "W"]

@@ -3,10 +3,11 @@
 from collections import Counter
 
 import pytest
+
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import Example, make_splits
 from seqlm.data.labels import GivenSplit, read_examples
-from seqlm.data.sequences import PROTEIN, Rules
+from seqlm.data.records import PROTEIN, Rules
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 

@@ -4,10 +4,11 @@ import random
 import re
 
 import pytest
+
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import Example, make_splits, natural
 from seqlm.data.labels import GivenSplit, read_examples, several
-from seqlm.data.sequences import PROTEIN, Rules
+from seqlm.data.records import PROTEIN, Rules
 
 
 def read(path, text, **options):

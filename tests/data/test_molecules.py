@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from seqlm.cli.errors import InputError
-from seqlm.data.molecules import LONGEST, WRITTEN, parsed, read_canonical
-from seqlm.data.sequences import CANONICAL, PROTEIN, TEXT, Record, Rules, clean
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+from makers.scripts import SCRIPTS
+from seqlm.cli.errors import InputError
+from seqlm.data.molecules import LONGEST, WRITTEN, parsed
+from seqlm.data.records import CANONICAL, PROTEIN, TEXT, Record, Rules
+from seqlm.data.sequences import clean
+from seqlm.tokenization.encoder import read_canonical
 
 
 def written(smiles, rules=None):

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import GivenSplit
 from seqlm.data.pairs import Pair, PairReader, make_pair_splits, names_in, read_members
-from seqlm.data.sequences import PROTEIN, Rules
+from seqlm.data.records import PROTEIN, Rules
 
 PROTEINS = SimpleNamespace(alphabet=PROTEIN, replacements={})
 NAMES = {"a", "b", "c", "d", "7", "8"}

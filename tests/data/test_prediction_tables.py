@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from seqlm.cli.errors import InputError
 from seqlm.data.prediction_tables import Names, owners, positions, read_predictions
 

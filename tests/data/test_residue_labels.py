@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import SeqIO
+
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import GivenSplit
+from seqlm.data.records import PROTEIN, Rules
 from seqlm.data.residue_labels import ResidueReader, merging
-from seqlm.data.sequences import PROTEIN, Rules
 
 SEQUENCES = {"p1": "MKTAYIAKQR", "p2": "MSLENT", "p3": "MKV"}
 LABELS = {"p1": "0001000011", "p2": "100000", "p3": "010"}

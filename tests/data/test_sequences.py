@@ -5,13 +5,11 @@ import random
 
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
+
 from seqlm.cli.errors import InputError
+from seqlm.data.records import DNA, PROTEIN, TEXT, Rules
 from seqlm.data.sequences import (
-    DNA,
-    PROTEIN,
     SEVERAL_BASES,
-    TEXT,
-    Rules,
     Strangers,
     clean,
     looks_like_dna,

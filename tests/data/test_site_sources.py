@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 from Bio import SwissProt
-from conftest import DATA
+
+from makers.scripts import DATA
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import GivenSplit
 from seqlm.data.site_features import choose_sites, read_gff, read_uniprot

@@ -4,8 +4,9 @@ import random
 import re
 
 import pytest
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import LETTERS, PROTEIN
+from seqlm.data.records import LETTERS, PROTEIN
 from seqlm.data.sites import check_residues, site_positions, window_around, windows_of
 
 PROTEINS = ["".join(random.Random(number).choices("ACDEFGHIKLMNPQRSTVWY", k=number)) for number in range(1, 60, 4)]

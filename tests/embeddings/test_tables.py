@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import sys
 import zipfile
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from seqlm.cli.errors import InputError
 from seqlm.embeddings.labels import read_labels

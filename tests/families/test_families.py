@@ -6,23 +6,24 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from makers.models import MAKERS, SPACED, make, sequences
-from makers.scripts import run_batch
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+from makers.models import MAKERS, SPACED, make, sequences
+from makers.scripts import run_batch
 from seqlm.checkpoints.adapter_config import check_adapter_config
 from seqlm.checkpoints.bundle import check_tokenizer_files, read_bundle_folder
 from seqlm.checkpoints.config import check_config
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.checkpoints.published_adapters import inspect_published
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN
-from seqlm.families import recognise
+from seqlm.data.records import DNA, PROTEIN
+from seqlm.families.recognition import recognise
 from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
 from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone, placed
 from seqlm.tokenization.encoder import Encoder
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}
 DECODERS = ("gpt2", "llama")

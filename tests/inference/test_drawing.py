@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from seqlm.inference.drawing import Drawing, gumbel, mix
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -15,6 +14,8 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
     TypicalLogitsWarper,
 )
+
+from seqlm.inference.drawing import Drawing, gumbel, mix
 
 ROWS = 40_000
 

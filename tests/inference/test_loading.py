@@ -6,16 +6,18 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer, BertModel, EsmModel, RobertaModel, T5EncoderModel
+
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN
-from seqlm.families import recognise
+from seqlm.data.records import DNA, PROTEIN
+from seqlm.families.recognition import recognise
+from seqlm.families.vocabulary import alphabet_of
 from seqlm.inference.batching import collate, group_by_length, rows_of, updates
 from seqlm.inference.inference import _run, _weighted_sums, pooled_vectors, predict
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.inference.tasks import Head, Task
-from seqlm.tokenization.encoder import Encoder, alphabet_of
-from transformers import AutoTokenizer, BertModel, EsmModel, RobertaModel, T5EncoderModel
+from seqlm.tokenization.encoder import Encoder
 
 CLASSES = {"t5": T5EncoderModel, "esm": EsmModel, "bert": BertModel, "roberta": RobertaModel}
 SPACED = ("t5", "bert")

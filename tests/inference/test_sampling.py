@@ -5,13 +5,14 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, pipeline
+
 from seqlm.cli.errors import InputError
 from seqlm.inference import sampling
 from seqlm.inference.drawing import Drawing
 from seqlm.inference.language_models import load_language_model, open_language_model
 from seqlm.inference.sampling import Job, Limits, sample
 from seqlm.tokenization.language_text import LanguageText
-from transformers import AutoModelForCausalLM, pipeline
 
 MODELS = ("tiny-protgpt2", "tiny-llama", "tiny-smiles-gpt2")
 LONGEST = 60

@@ -5,9 +5,12 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+from transformers import EsmForTokenClassification
+
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.inference.inference import pair_outputs, pooled_vectors, predict, residue_values
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.inference.tasks import Head, Task, pair_width, paired
@@ -15,8 +18,6 @@ from seqlm.tokenization.encoder import Encoder, require_letter_tokens
 from seqlm.tools.finetune.examples import Examples, balanced_weights
 from seqlm.tools.finetune.label_training import train
 from seqlm.training.state import Settings
-from torch.nn import functional
-from transformers import EsmForTokenClassification
 
 RESIDUES = Task("residue-classification", ("C", "E", "H"))
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
+
 from seqlm.checkpoints.bundle import open_bundle
 from seqlm.cli.errors import InputError
 

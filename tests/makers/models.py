@@ -4,9 +4,11 @@ with."""
 import itertools
 import json
 import random
+import shutil
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
@@ -155,3 +157,18 @@ def make(name, parent):
         torch.manual_seed(5)
         MAKERS[name](folder)
     return folder
+
+
+def with_head(folder, target):
+    """The tiny DNABERT-2, whose file has no more than the names of a head, with a whole one."""
+    shutil.copytree(folder, target)
+    weights = load_file(folder / "model.safetensors")
+    torch.manual_seed(2)
+    width, words = (weights[f"bert.embeddings.{name}.weight"].shape for name in ("LayerNorm", "word_embeddings"))
+    weights["cls.predictions.transform.dense.weight"] = torch.randn(width[0], width[0]) / 7
+    weights["cls.predictions.transform.dense.bias"] = torch.randn(width[0])
+    weights["cls.predictions.transform.LayerNorm.weight"] = torch.rand(width[0]) + 0.5
+    weights["cls.predictions.transform.LayerNorm.bias"] = torch.randn(width[0])
+    weights["cls.predictions.decoder.bias"] = torch.randn(words[0])
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    return target

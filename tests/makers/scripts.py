@@ -14,7 +14,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "test-data"
+SCRIPTS = ROOT / "scripts"
 
 _DRIVER = """
 import contextlib, io, json, os, runpy, sys, traceback
@@ -119,3 +121,17 @@ def run_mistakes(folder: Path, mistakes: dict[str, tuple], script: str, common: 
         calls.append((work, script, *arguments))
     done = run_batch(calls, torch=False)
     return {name: (one, call[0]) for name, one, call in zip(mistakes, done, calls, strict=True)}
+
+
+# libraries that take a second to import
+HEAVY = {"accelerate", "matplotlib", "numba", "peft", "scipy", "sklearn", "torch", "transformers", "umap"}
+
+
+def mistake(script, *arguments):
+    """The one line that a script ends with on a mistake, which must come before any library that takes a second."""
+    done = script(*arguments, check=False, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
+    assert "seqlm.cli.errors" in imported and not imported & HEAVY
+    return lines[0]

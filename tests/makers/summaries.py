@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
-from seqlm.tools.finetune.report import CITATIONS
+from seqlm.report.citations import CITATIONS
 from seqlm.tools.finetune.summary import FinetuneSummary
 
 SIZES = {"train": 400, "validation": 200, "test": 300}

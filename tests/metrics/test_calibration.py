@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
-from seqlm.metrics.calibration import calibration
 from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
+
+from seqlm.metrics.calibration import calibration
 
 
 def test_calibration_bins_equal_scikit_learn_and_wilson():

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
-from seqlm.metrics import comparisons, metrics
 from sklearn.metrics import roc_auc_score
+
+from seqlm.metrics import comparisons, metrics
 
 pytestmark = pytest.mark.filterwarnings("error")
 

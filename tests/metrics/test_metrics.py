@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics as reference
+
 from seqlm.metrics import metrics
 from seqlm.metrics.curves import Curve
 from seqlm.metrics.metrics import Score
 from seqlm.metrics.resampling import Sample
-from sklearn import metrics as reference
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from seqlm.metrics import metrics
 from sklearn import metrics as reference
+
+from seqlm.metrics import metrics
 
 pytestmark = pytest.mark.filterwarnings("error")
 

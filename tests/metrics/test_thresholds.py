@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from seqlm.metrics import thresholds
 from sklearn.metrics import f1_score, matthews_corrcoef
+
+from seqlm.metrics import thresholds
 
 pytestmark = pytest.mark.filterwarnings("error")
 REFERENCE = {"mcc": matthews_corrcoef, "f1": lambda truth, called: f1_score(truth, called, zero_division=0)}

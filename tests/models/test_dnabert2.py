@@ -11,20 +11,21 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from makers.scripts import run_batch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import gelu, layer_norm, linear
+from transformers import AutoTokenizer
+
+from makers.scripts import run_batch
 from seqlm.checkpoints.bundle import open_bundle
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA
-from seqlm.families import recognise
+from seqlm.data.records import DNA
+from seqlm.families.recognition import recognise
 from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
 from seqlm.inference.inference import pooled_vectors, residue_values
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.models.dnabert2 import DnaBert2Config, DnaBert2Model, alibi_slopes, attention_bias
 from seqlm.tokenization.encoder import Encoder
-from torch.nn.functional import gelu, layer_norm, linear
-from transformers import AutoTokenizer
 
 CPU = torch.device("cpu")
 

@@ -3,13 +3,11 @@
 import csv
 import html
 import re
-from pathlib import Path
 
 import pytest
-from makers.scripts import manifest, run_batch, table
 
-ROOT = Path(__file__).parents[1]
-DATA = ROOT / "test-data"
+from makers.scripts import DATA, ROOT, manifest, run_batch, table
+
 DNA, PROTEINS = DATA / "llama_contigs.fasta", DATA / "protein_family.fasta"
 QUICK = ("--threads", 1, "--learning-rate", 0.005)
 NEW = ("--architecture", "bert", "--layers", 1, "--width", 32, "--heads", 2, "--context", 64, *QUICK)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from multimolecule import DnaBert2Config as OtherConfig
 from multimolecule import DnaBert2Model as OtherModel
+
 from seqlm.models.dnabert2 import DnaBert2Config, DnaBert2Model
 
 RENAMED = (

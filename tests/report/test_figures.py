@@ -4,11 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn import metrics as reference
+
 from seqlm.metrics import metrics
 from seqlm.metrics.calibration import calibration
 from seqlm.metrics.metrics import Score
 from seqlm.report import figures
-from sklearn import metrics as reference
 
 pytestmark = pytest.mark.filterwarnings("error")
 

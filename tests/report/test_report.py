@@ -5,6 +5,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+
+from seqlm.cli.text import shown
 from seqlm.report.report import (
     GAP,
     MARKDOWN_BYTES,
@@ -18,7 +20,6 @@ from seqlm.report.report import (
     References,
     Report,
     Table,
-    shown,
 )
 
 PNG = base64.b64decode(

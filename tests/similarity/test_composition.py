@@ -6,8 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
 from seqlm.similarity import composition
 from seqlm.similarity.composition import Composition, difference, distance, lengths, to_reference
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
 from seqlm.similarity import duplicates, fingerprints
 from seqlm.similarity.duplicates import SHORTEST, UNREADABLE, Reference, find
 

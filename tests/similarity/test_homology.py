@@ -6,7 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import DATA
+
+from makers.scripts import DATA
 from seqlm.cli.errors import InputError
 from seqlm.data.sequences import read_records
 from seqlm.similarity import homology

@@ -11,15 +11,16 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from makers.scripts import manifest, table
 from safetensors.torch import save_file
-from seqlm.checkpoints.bundle import open_bundle
-from seqlm.cli.errors import InputError
-from seqlm.families import recognise
-from seqlm.inference.loading import load_backbone
-from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD, Encoder
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import RobertaConfig, RobertaModel
+
+from makers.scripts import manifest, table
+from seqlm.checkpoints.bundle import open_bundle
+from seqlm.cli.errors import InputError
+from seqlm.families.recognition import recognise
+from seqlm.inference.loading import load_backbone
+from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD, Encoder
 
 SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
 CONFIG = {

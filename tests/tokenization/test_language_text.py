@@ -6,14 +6,15 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.inference.language_models import load_language_model, open_language_model
 from seqlm.inference.language_rows import windows
 from seqlm.inference.likelihood import TokenModel, likelihoods
 from seqlm.tokenization.language_text import LanguageText
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 

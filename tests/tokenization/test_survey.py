@@ -4,9 +4,10 @@ import gzip
 from argparse import Namespace
 
 import pytest
+
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.tokenization.survey import records, survey
 
 PROTEIN = "MKTAYIAKQRQISFVKSHFSRQ"

@@ -6,11 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
+
 from seqlm.baselines.language_baselines import ADDED, FREQUENCIES, TRIPLES, UNIFORM, Letters
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Rules, read_records
-from seqlm.families import recognise
+from seqlm.data.records import Rules
+from seqlm.data.sequences import read_records
+from seqlm.families.recognition import recognise
 from seqlm.inference.adapters import LoraSettings, add_adapter
 from seqlm.inference.language_rows import Text, read_texts, windows
 from seqlm.inference.likelihood import TokenModel
@@ -18,7 +21,6 @@ from seqlm.metrics.language_scores import BITS, LETTER_PERPLEXITY, PERPLEXITY, d
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.training.language_training import IGNORED, losses, next_tokens, train_language_model
 from seqlm.training.state import Settings
-from transformers import AutoModelForCausalLM
 
 
 def build(folder, lora=True, seed=1):

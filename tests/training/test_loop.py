@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, pissa_start, save_adapter
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.inference.tasks import Head, Task
@@ -16,7 +18,6 @@ from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.finetune.examples import Examples, balanced_weights
 from seqlm.tools.finetune.label_training import train
 from seqlm.training.state import Settings
-from torch.nn import functional
 
 LABELS = Task("sequence-classification", ("0", "1"))
 SEQUENCES = ["MKVLAAGY" * n for n in range(1, 13)] + ["DEPYWDEE" * n for n in range(1, 13)]

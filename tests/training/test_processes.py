@@ -5,16 +5,16 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from makers.scripts import SCRIPTS, run_batch, table
 from safetensors.torch import load_file, save_file
+
+from makers.scripts import DATA, ROOT, SCRIPTS, run_batch, table
 from seqlm.checkpoints.folder import read_model_folder
-from seqlm.data.sequences import Rules
-from seqlm.families import recognise
+from seqlm.data.records import Rules
+from seqlm.families.recognition import recognise
 from seqlm.inference.adapters import LoraSettings, add_adapter
 from seqlm.inference.language_rows import read_texts
 from seqlm.inference.likelihood import TokenModel
@@ -29,7 +29,6 @@ from seqlm.training.launching import others
 from seqlm.training.processes import ALONE, joined
 from seqlm.training.state import Settings
 
-DATA = Path(__file__).parents[1] / "test-data"
 CPU = torch.device("cpu")
 BOTH = ("ddp", "fsdp")
 LORA = LoraSettings(rank=4, dropout=0.0)
@@ -165,7 +164,7 @@ def test_a_process_that_fails_ends_all_with_what_it_says(tmp_path, how, waits):
     """Even where the first waits for it, as for a message that never comes."""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, Path(__file__).parent / "process_makers.py", how, waits],
+        [sys.executable, ROOT / "tests" / "makers" / "processes.py", how, waits],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith(ENDS[how][:30])]

@@ -1,12 +1,10 @@
 """Classifiers of embeddings: the same as scikit-learn's, judged on what is new to them, applied as they were kept."""
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from makers.scripts import manifest, run_batch, table
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -19,8 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
+from makers.scripts import manifest, run_batch, table
 from seqlm.cli.errors import InputError
 from seqlm.tools.classify.inputs import check
 from seqlm.tools.classify.methods import METHODS

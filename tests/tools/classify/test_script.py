@@ -1,17 +1,13 @@
 """What a user can do wrong with classifiers: one line, before anything heavy, and nothing half-written."""
 
 import json
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from makers.scripts import one_line, run_mistakes
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from makers.scripts import DATA, one_line, run_mistakes
 
-DATA = Path(__file__).parents[1] / "test-data"
 TABLE = (DATA / "embeddings_before.tsv").read_text()
 LABELS = (DATA / "embedding_labels.tsv").read_text()
 BINDERS = [line.split("\t")[0] for line in LABELS.splitlines() if "\tbinder\t" in line]

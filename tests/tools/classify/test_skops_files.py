@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from seqlm.cli.errors import InputError
 from seqlm.tools.classify import skops_files as classification_skops

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+
 from seqlm.similarity import neighbours
 from seqlm.similarity.scaffolds import nearest as tanimoto
 from seqlm.similarity.scaffolds import read_molecules

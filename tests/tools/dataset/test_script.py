@@ -10,10 +10,12 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from conftest import DATA
 from scipy.stats import chi2_contingency
+
+from makers.scripts import DATA
 from seqlm.data.labels import read_examples
-from seqlm.data.sequences import PROTEIN, Rules, read_records
+from seqlm.data.records import PROTEIN, Rules
+from seqlm.data.sequences import read_records
 from seqlm.report.report import GAP
 from seqlm.tools.dataset.figures import _differences
 

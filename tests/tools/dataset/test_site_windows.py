@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+
 from seqlm.cli.errors import InputError
 from seqlm.data.site_sources import Protein, Source
 from seqlm.data.site_tables import Site

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
+
 from seqlm.cli.errors import InputError
 from seqlm.tools.dataset.splitting import (
     given_split,

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from pyarrow import parquet
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs
 from seqlm.embeddings.tables import read_embeddings

@@ -5,17 +5,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel
+
 from makers.models import MAKERS, make, sequences
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.inference import inference
 from seqlm.inference.batching import Batch
 from seqlm.inference.inference import pooled_vectors, residue_values, token_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.embed.inputs import layers_of
-from transformers import AutoModel
 
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "M", "GAVLIPFWMSTCYNQDEKRH" * 3, "WWWWWWW"]
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

@@ -9,18 +9,19 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import mistake
-from makers.models import make
-from makers.scripts import one_line, run_batch, run_mistakes, table
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel, T5EncoderModel
+
+from makers.models import make
+from makers.scripts import mistake, one_line, run_batch, run_mistakes, table
 from seqlm.checkpoints.folder import read_model_folder
-from seqlm.data.sequences import Rules, read_records
+from seqlm.data.records import Rules
+from seqlm.data.sequences import read_records
 from seqlm.embeddings.tables import read_embeddings
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.embed.summary import Summary
-from transformers import AutoModel, T5EncoderModel
 
 PROTEINS = {
     "b": "MKTAYIAKQRQISFVKSHFSRQ",

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics as reference
+
 from makers.predictions import options, residues, two_classes, write
 from seqlm.cli.errors import InputError
 from seqlm.tools.evaluate.inputs import gather
 from seqlm.tools.evaluate.run import evaluate
-from sklearn import metrics as reference
 
 
 def test_models_are_scored_on_the_same_rows_whatever_their_order(tmp_path):

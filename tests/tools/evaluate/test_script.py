@@ -7,15 +7,16 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, mistake
-from makers.predictions import options, residues, two_classes, write
 from scipy import stats
+from sklearn import metrics as reference
+
+from makers.predictions import options, residues, two_classes, write
+from makers.scripts import ROOT, mistake
 from seqlm.cli.errors import InputError
 from seqlm.metrics import comparisons
 from seqlm.tools.evaluate.inputs import gather
 from seqlm.tools.evaluate.run import distinct, evaluate, of_proteins
 from seqlm.tools.evaluate.verdict import headline, warnings
-from sklearn import metrics as reference
 
 
 def test_a_threshold_moves_the_calls_of_all_models(tmp_path):

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from conftest import DATA
-from makers.scripts import manifest, one_line, run_batch, run_mistakes, shown_by_card, table
+
+from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, shown_by_card, table
 
 ESM, ROBERTA = DATA / "models" / "tiny-esm", DATA / "models" / "tiny-roberta"
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"

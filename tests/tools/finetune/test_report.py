@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+
 from makers.summaries import SIZES, make_summary
 from seqlm.data.datasets import Example, make_splits
 from seqlm.metrics.metrics import Score
 from seqlm.report.report import GAP, MARKDOWN_BYTES, Figure, Heading, Note
+from seqlm.report.words import number, with_interval
 from seqlm.tools.finetune.report import finetune_report, save_figures
-from seqlm.tools.finetune.verdict import comparisons, explanation, headline, number, warnings, with_interval
+from seqlm.tools.finetune.verdict import comparisons, explanation, headline, warnings
 
 
 def text_of_warnings(**changes) -> str:

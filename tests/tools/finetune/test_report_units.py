@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics as reference
+
 from makers.summaries import SIZES, make_summary
 from seqlm.metrics.label_scores import label_scores
 from seqlm.metrics.metrics import Score
@@ -10,7 +12,6 @@ from seqlm.report.report import GAP, MARKDOWN_BYTES, Figure, Heading
 from seqlm.tools.finetune import figures as finetune_figures
 from seqlm.tools.finetune.report import finetune_report, save_figures
 from seqlm.tools.finetune.verdict import comparisons, explanation, headline, warnings
-from sklearn import metrics as reference
 
 OPEN = Score(0.1, -0.1, 0.3)
 LARGE = SIZES | {"test": 600}

@@ -8,8 +8,8 @@ import zipfile
 import gffutils
 import numpy as np
 import pytest
-from conftest import DATA
-from makers.scripts import manifest, one_line, run_batch, run_mistakes, shown_by_card, table
+
+from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, shown_by_card, table
 
 ESM = DATA / "models" / "tiny-esm"
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"

@@ -11,7 +11,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import DATA, ROOT
+
+from makers.scripts import DATA, ROOT
 
 T5 = DATA / "models" / "tiny-t5"
 ESM = DATA / "models" / "tiny-esm"

@@ -5,17 +5,17 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from Bio.SeqUtils import gc_fraction
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
 from rdkit import Chem
 from rdkit.Chem import QED, Crippen, Descriptors
-from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
+
+from makers.scripts import SCRIPTS
+from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
 from seqlm.tools.generate.properties import columns, describe, dusty, low_entropy, meanings
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 REPEATS = "MASYQNRPGGQATDEYGNPIQQQYDEYGNPMGGGGYGTGGGGGATGGQGYGTGGQGYGSGGQGYGTGGQGYGTGTGTEGFGTGGGARHHGQEQLHKESGGGLGGMLHR"
 

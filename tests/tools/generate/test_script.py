@@ -9,9 +9,10 @@ import pytest
 import torch
 from Bio import SeqIO
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
-from makers.scripts import one_line, run_batch, run_mistakes, table
 from rdkit import Chem, RDLogger
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
+
+from makers.scripts import one_line, run_batch, run_mistakes, table
 
 RDLogger.DisableLog("rdApp.*")
 LINED = re.compile("(.{60})")

@@ -7,6 +7,12 @@ import os
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
+from sklearn.manifold import trustworthiness
+from sklearn.metrics import pairwise_distances, silhouette_samples, silhouette_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
 from seqlm.tools.plot.run import prepared, project, spread_of
 from seqlm.tools.plot.scores import (
     nearest,
@@ -17,11 +23,6 @@ from seqlm.tools.plot.scores import (
     stratified,
     trust,
 )
-from sklearn.decomposition import PCA
-from sklearn.manifold import trustworthiness
-from sklearn.metrics import pairwise_distances, silhouette_samples, silhouette_score
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from argparse import Namespace
 
 import numpy as np
 import pytest
-from conftest import DATA, mistake
-from makers.scripts import one_line, run_batch, run_mistakes, table
+from sklearn.decomposition import PCA
+
+from makers.scripts import DATA, mistake, one_line, run_batch, run_mistakes, table
 from seqlm.report.report import MARKDOWN_BYTES
 from seqlm.tools.plot.figures import class_groups, grouped, valued
 from seqlm.tools.plot.inputs import gather
-from sklearn.decomposition import PCA
 
 BEFORE, AFTER = DATA / "embeddings_before.tsv", DATA / "embeddings_after.tsv"
 LABELS, PREDICTIONS = DATA / "embedding_labels.tsv", DATA / "embedding_predictions.tsv"

@@ -4,6 +4,7 @@ import re
 
 import gffutils
 import pytest
+
 from seqlm.tools.predict.gff3 import FEATURES, Site, SiteWriter
 
 HOSTILE = [

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+
 from seqlm.report.figure_style import CLASS_COLOURS, save
 from seqlm.tools.predict.site_figures import MOST_NAMED, MOST_PANELS, Track, tracks
 

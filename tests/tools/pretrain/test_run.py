@@ -7,9 +7,10 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
+
 from seqlm.baselines.language_baselines import Letters
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN
+from seqlm.data.records import DNA, PROTEIN
 from seqlm.inference.batching import Row
 from seqlm.inference.language_rows import Text
 from seqlm.tokenization.corpus import Corpus, reverse_complement

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
-from makers.scripts import SCRIPTS, manifest, one_line, run_batch, run_mistakes, table
 
-DATA = Path(__file__).parents[1] / "test-data"
+from makers.scripts import DATA, SCRIPTS, manifest, one_line, run_batch, run_mistakes, table
+
 FAMILY = DATA / "protein_family.fasta"
 GENOME = DATA / "made_up_genome.fasta"
 SMALL = ("--layers", 1, "--width", 16, "--heads", 2, "--context", 64, "--threads", 1)
@@ -103,9 +102,10 @@ def test_the_perplexity_is_that_of_transformers_on_the_sequences_held_out(runs, 
     from argparse import Namespace
 
     import torch
+    from transformers import AutoModelForCausalLM
+
     from seqlm.tokenization.corpus import read_corpus
     from seqlm.tools.pretrain.split import TEST, split_corpus
-    from transformers import AutoModelForCausalLM
 
     folder, _ = runs
     zipfile.ZipFile(folder / "whole.zip").extractall(tmp_path / "model")

@@ -1,19 +1,20 @@
 """Scores against transformers' own classes, one position a pass, and against SciPy and Biopython."""
 
 import math
-import shutil
 
 import numpy as np
 import pytest
 import torch
 from Bio.Align import substitution_matrices
 from Bio.SeqUtils.ProtParamData import kd
-from makers.models import make, sequences
 from safetensors.torch import load_file, save_file
 from scipy import stats
+from transformers import AutoModelForMaskedLM
+
+from makers.models import make, sequences, with_head
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
+from seqlm.families.recognition import recognise
 from seqlm.inference.batching import Row, collate
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.inference.loading import load_weights
@@ -24,7 +25,6 @@ from seqlm.tools.score.effects import Scanned
 from seqlm.tools.score.masked_scoring import MaskedModel, MaskedReader
 from seqlm.tools.score.summary import mean
 from seqlm.tools.score.variants import Variant
-from transformers import AutoModelForMaskedLM
 
 CPU = torch.device("cpu")
 MASKED_FAMILIES = ("grover", "nucleotide-transformer", "modernbert", "esmc", "albert")
@@ -33,21 +33,6 @@ MASKED_FAMILIES = ("grover", "nucleotide-transformer", "modernbert", "esmc", "al
 def opened(folder):
     base = read_model_folder(folder)
     return Opened(None, base, recognise(folder, base.config), folder.name)
-
-
-def with_head(folder, target):
-    """The tiny DNABERT-2, whose file has no more than the names of a head, with a whole one."""
-    shutil.copytree(folder, target)
-    weights = load_file(folder / "model.safetensors")
-    torch.manual_seed(2)
-    width, words = (weights[f"bert.embeddings.{name}.weight"].shape for name in ("LayerNorm", "word_embeddings"))
-    weights["cls.predictions.transform.dense.weight"] = torch.randn(width[0], width[0]) / 7
-    weights["cls.predictions.transform.dense.bias"] = torch.randn(width[0])
-    weights["cls.predictions.transform.LayerNorm.weight"] = torch.rand(width[0]) + 0.5
-    weights["cls.predictions.transform.LayerNorm.bias"] = torch.randn(width[0])
-    weights["cls.predictions.decoder.bias"] = torch.randn(words[0])
-    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
-    return target
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import mistake
-from makers.models import make
-from makers.scripts import one_line, run_batch, run_mistakes, table
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from seqlm.data.sequences import read_records
-from test_score import with_head
 from transformers import AutoTokenizer, EsmForMaskedLM, GPT2LMHeadModel, LlamaForCausalLM
+
+from makers.models import make, with_head
+from makers.scripts import mistake, one_line, run_batch, run_mistakes, table
+from seqlm.data.sequences import read_records
 
 AMINO = "ACDEFGHIKLMNPQRSTVWY"
 REPORT = ["--output-report", "report.md", "--output-html", "report.html", "--output-figures", "figures"]

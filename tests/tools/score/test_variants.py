@@ -4,8 +4,9 @@ import math
 
 import pytest
 from Bio.Data.IUPACData import protein_letters_1to3
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN, Rules
+from seqlm.data.records import DNA, PROTEIN, Rules
 from seqlm.tools.score.variants import Columns, WildTypes, parsed, read_variants
 
 WILD = "MKTAYIAKQR"

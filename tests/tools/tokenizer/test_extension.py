@@ -7,12 +7,7 @@ import zipfile
 
 import pytest
 import torch
-from makers.scripts import manifest, one_line, run_batch, run_mistakes, table
 from safetensors.torch import load_file, save_file
-from seqlm.checkpoints.bundle import open_bundle
-from seqlm.families import recognise
-from seqlm.tokenization.encoder import Encoder
-from seqlm.tools.tokenizer.extension import TEXTS
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (  # fmt: skip
     AutoModel,
@@ -24,6 +19,12 @@ from transformers import (  # fmt: skip
     LlamaConfig,
     LlamaForCausalLM,
 )
+
+from makers.scripts import manifest, one_line, run_batch, run_mistakes, table
+from seqlm.checkpoints.bundle import open_bundle
+from seqlm.families.recognition import recognise
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.tokenizer.extension import TEXTS
 
 ENGLISH = [*TEXTS, "a cat sat on a mat and that was that", "CATEGORY: TAGGED DATA AT GATES", "the end"] * 4
 
@@ -89,7 +90,7 @@ MODELS = {  # name -> (corpus, new tokens, way, class of transformers)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Folder of each model, and what the tool made of it."""
-    from conftest import DATA
+    from makers.scripts import DATA
 
     folder = tmp_path_factory.mktemp("extend")
     rng = random.Random(11)

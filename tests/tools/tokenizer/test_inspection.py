@@ -10,9 +10,10 @@ import tarfile
 import zipfile
 
 import pytest
-from makers.scripts import run_batch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer
+
+from makers.scripts import run_batch
 
 # As DNABERT-2's own tokenizer reads this sequence: the split, and the ids of these tokens
 PUBLISHED = "ACGTAGCATCGGATCTATCTATCGACACTTGGTTATCGATCTACGAGCATCTCGTTAGC"
@@ -62,7 +63,7 @@ def example(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, example):
     """What the tool wrote in one run after the other, by name."""
-    from conftest import DATA
+    from makers.scripts import DATA
 
     folder = tmp_path_factory.mktemp("tokens")
     rng = random.Random(8)

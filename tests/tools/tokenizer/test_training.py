@@ -13,6 +13,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
 from makers.scripts import one_line, run_batch, run_mistakes, table
 from seqlm.checkpoints.tokenizer_bundle import open_trained_tokenizer
 from seqlm.metrics.resampling import resample_weights
@@ -24,8 +27,6 @@ from seqlm.tokenization.special_tokens import STYLES
 from seqlm.tools.tokenizer.inputs import TokenizerAlone, family_of
 from seqlm.tools.tokenizer.training import repeats
 from seqlm.tools.tokenizer.unigram_training import train_unigram
-from tokenizers import Tokenizer, models, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 LONG = "ACGTAGCATCGACTACGACTAGCATCAGCAGCATCAGCATTTAGGAC" * 5
 ODD = "ACNNGTACGTTGCAACGRACC"  # runs of all lengths, N, and a code that no vocabulary has
@@ -90,7 +91,7 @@ def ran(tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def data():
-    from conftest import DATA
+    from makers.scripts import DATA
 
     return DATA
 

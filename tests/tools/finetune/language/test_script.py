@@ -9,17 +9,17 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from conftest import mistake
-from makers.scripts import manifest as manifest_of
-from makers.scripts import one_line, run_batch, run_mistakes, table
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, GPT2Model
+
+from makers.scripts import manifest as manifest_of
+from makers.scripts import mistake, one_line, run_batch, run_mistakes, table
 from seqlm.cli.errors import InputError
 from seqlm.data.sequences import read_records
 from seqlm.embeddings.tables import read_embeddings
 from seqlm.inference.language_models import load_language_model, open_language_model
 from seqlm.tokenization.language_text import LanguageText
-from transformers import AutoModelForCausalLM, GPT2Model
 
 MODELS = ["fine-tuned", "not fine-tuned", "uniform letters", "letter frequencies", "3-mers"]
 REPORT = ["--output-report", "report.md", "--output-html", "report.html", "--output-figures", "figures"]
@@ -182,7 +182,7 @@ def test_peft_reads_the_adapter_and_gives_the_perplexities_of_the_table(done, mo
 
 def text_of(folder):
     from seqlm.checkpoints.folder import read_model_folder
-    from seqlm.families import recognise
+    from seqlm.families.recognition import recognise
 
     return LanguageText(recognise(folder, read_model_folder(folder).config), folder)
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from seqlm.data.sequences import DNA, PROTEIN
+
+from seqlm.data.records import DNA, PROTEIN
 from seqlm.inference.language_rows import Text
 
 UNIFORM, FREQUENCIES, TRIPLES = "uniform letters", "letter frequencies", "3-mers"

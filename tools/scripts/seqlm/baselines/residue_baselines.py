@@ -65,7 +65,8 @@ def fit_residue_baselines(
         others: split name -> its part; ``validation`` chooses the penalty, the rest is only predicted.
         regression: values, else classes.
         alphabet: ``protein``, ``DNA`` or ``RNA``, where small letters mean the same as large ones, or else text.
-        classes, metric, class_weights, positive, threshold_by, seed: as for :func:`seqlm.baselines.baselines.fit_baselines`.
+        classes, metric, class_weights, positive, threshold_by, seed: as for
+            :func:`seqlm.baselines.baselines.fit_baselines`.
 
     Returns:
         baseline -> split -> predictions: (residues, classes) probabilities or (residues,) values, of the residues that

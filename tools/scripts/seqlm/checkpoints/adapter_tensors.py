@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 
 from seqlm.cli.errors import InputError
-from seqlm.report.report import shown
+from seqlm.cli.text import shown
 
 from .folder import ModelFolder
 from .safetensors_header import Tensors

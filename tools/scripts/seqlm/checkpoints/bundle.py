@@ -1,8 +1,9 @@
 """Model bundles: the archives that carry a model from one Galaxy step to the next, and from one person to another.
 
-A bundle is a plain Hugging Face folder in a zip, plus seqlm.json (see :mod:`seqlm.checkpoints.manifest`). Whoever opens one treats
-it as hostile: only files of known names are unpacked (:mod:`seqlm.archives.unpacking`), each is checked without torch, and the
-configurations that transformers and peft will read are written anew from the entries that are understood.
+A bundle is a plain Hugging Face folder in a zip, plus seqlm.json (see :mod:`seqlm.checkpoints.manifest`). Whoever
+opens one treats it as hostile: only files of known names are unpacked (:mod:`seqlm.archives.unpacking`), each is
+checked without torch, and the configurations that transformers and peft will read are written anew from the entries
+that are understood.
 """
 
 from __future__ import annotations

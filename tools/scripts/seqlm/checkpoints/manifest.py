@@ -29,25 +29,14 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.data.tasks import TASKS, WITHOUT_HEAD, level_of
 
 FILE = "seqlm.json"
 FORMAT = 1
 LARGEST = 1 << 20  # bytes
 MOST_LABELS = 10_000
-TASKS = (
-    "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
-    "pair-classification", "pair-regression", "causal-lm", "masked-lm",
-)  # fmt: skip
-_LEVELS = ("residue", "pair")
-WITHOUT_HEAD = ("causal-lm", "masked-lm")  # they use the head that transformers gives the model
 ALPHABETS = ("protein", "DNA", "text", "canonical SMILES")
 METHODS = ("lora", "dora", "full", "head", "pretrain")
-
-
-def level_of(task: str) -> str:
-    """What one prediction of a task is about: ``sequence``, ``residue`` or ``pair``."""
-    start = task.split("-")[0]
-    return start if start in _LEVELS else "sequence"
 
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")

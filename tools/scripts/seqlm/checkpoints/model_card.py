@@ -10,9 +10,8 @@ import json
 import re
 from collections.abc import Iterable
 
-from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT
-
-from .manifest import level_of
+from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.data.tasks import level_of
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
 TITLES = {

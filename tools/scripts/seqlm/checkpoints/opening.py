@@ -9,7 +9,6 @@ from argparse import Namespace
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
-from seqlm.tools.finetune.inputs import open_base_model
 
 from .bundle import ADAPTER_CONFIG, Bundle, open_bundle, read_bundle_folder
 from .folder import ModelFolder, read_model_folder
@@ -47,3 +46,21 @@ def open_model(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, Mode
 def _no_base(arguments: Namespace, what: str) -> None:
     if arguments.base_model:
         raise InputError(f"{Path(arguments.model).name} holds {what}; leave the base model empty (--base-model)")
+
+
+def open_base_model(path: str, scratch: Path) -> ModelFolder:
+    """A base model from a Hugging Face folder or a bundle that holds whole weights.
+
+    Raises:
+        InputError: a bundle that holds an adapter only.
+    """
+    if Path(path).is_dir():
+        return read_model_folder(path)
+    scratch.mkdir()
+    bundle = open_bundle(path, scratch)
+    if bundle.model is None:
+        raise InputError(
+            f"{Path(path).name} holds only an adapter or a head, not a whole model; start from its base model, "
+            "or from a bundle made with the method 'full'"
+        )
+    return bundle.model

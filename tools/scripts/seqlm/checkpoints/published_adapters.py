@@ -1,21 +1,19 @@
 """LoRA adapters that others trained and published, with the classification head that peft saved beside them.
 
 Such an adapter was put onto a class of transformers that holds an encoder and a head. Here the encoder stands alone and
-the head is a :class:`seqlm.inference.tasks.Head`. Whether adapter, head and base model fit each other is told before torch is
-imported.
+the head is a :class:`seqlm.inference.tasks.Head`. Whether adapter, head and base model fit each other is told
+without torch; :mod:`seqlm.inference.published_adapters` puts them together.
 """
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqlm.cli.errors import InputError
-from seqlm.families import recognise
-from seqlm.report.report import shown
-from seqlm.tokenization.encoder import Encoder, require_letter_tokens
+from seqlm.cli.text import shown
+from seqlm.families.recognition import recognise
+from seqlm.tokenization.encoder import require_letter_tokens
 
 from .adapter_tensors import (
     ENCODERS,
@@ -31,8 +29,7 @@ from .manifest import check_labels
 from .safetensors_header import read_tensors
 
 if TYPE_CHECKING:
-    import torch
-    from seqlm.inference.loading import Finetuned
+    pass
 
 TASKS = {"TOKEN_CLS": "residue-classification", "SEQ_CLS": "sequence-classification"}
 # parts of a head in the file -> in seqlm.inference.tasks.Head
@@ -164,69 +161,6 @@ def inspect_published(bundle: Bundle, base: ModelFolder, labels: tuple[str, ...]
     if task == "residue-classification":
         require_letter_tokens(family)
     return found
-
-
-def load_published(
-    bundle: Bundle,
-    base: ModelFolder,
-    device: torch.device,
-    precision: str,
-    labels: tuple[str, ...] | None = None,
-) -> Finetuned:
-    """Put base model, published adapter and its head together.
-
-    Args:
-        labels: see :func:`inspect_published`.
-
-    Raises:
-        InputError: as :func:`inspect_published`, or for weights that are no numbers.
-    """
-    from safetensors.torch import load_file
-    from seqlm.inference.loading import Finetuned, SequenceModel
-    from seqlm.inference.tasks import Head, Task
-
-    found = inspect_published(bundle, base, labels)
-    family = recognise(base.path, base.config)
-    backbone = load_published_encoder(bundle, base, device, precision, found.encoder)
-    tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
-    _check_numbers({source: tensors[source] for source in found.head_tensors.values()})
-    described = found.head
-    head = Head(described["inputs"], described["outputs"], kind=described["kind"], hidden=described["hidden"])
-    own = {"shift": head.shift, "scale": head.scale}
-    head.load_state_dict({name: tensors[source].float() for name, source in found.head_tensors.items()} | own)
-    task = Task(found.task, found.labels)
-    # its author trained it on whatever transformers makes of the tokenizer
-    encoder = Encoder(family, base.path, pooling=found.pooling, tokenizer="as-published")
-    return Finetuned(SequenceModel(backbone, family.hidden_size, head, task).to(device).eval(), encoder, task)
-
-
-def load_published_encoder(
-    bundle: Bundle, base: ModelFolder, device: torch.device, precision: str, found: PublishedEncoder
-) -> torch.nn.Module:
-    """The base model with the adapter on it, without the adapter's head.
-
-    Raises:
-        InputError: weights that are no numbers, or do not fit.
-    """
-    from safetensors.torch import load_file, save_file
-    from seqlm.inference.adapters import load_adapter
-    from seqlm.inference.loading import load_backbone, placed, precision_of
-
-    tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
-    renamed = {name: tensors[source] for name, source in found.tensors.items()}
-    _check_numbers({source: tensors[source] for source in found.tensors.values()})
-    family = recognise(base.path, base.config)
-    dtype = precision_of(precision, device, family)
-    backbone = load_backbone(base.path, family, dtype, device)
-    with tempfile.TemporaryDirectory(prefix="adapter_") as scratch:
-        save_file(renamed, Path(scratch) / ADAPTER_WEIGHTS)
-        return placed(load_adapter(backbone, Path(scratch), found.config), device, dtype)
-
-
-def _check_numbers(tensors: dict[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise InputError(f"the adapter is damaged: its tensor {shown(name, 120)} holds values that are no numbers")
 
 
 def _head(task: str, held: dict[str, tuple[str, tuple]]) -> tuple[dict, dict[str, str]]:

@@ -16,17 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqlm.archives import strict_json
-from seqlm.archives.entries import MIB
+from seqlm.archives.entries import MIB, Limits
+from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
-from seqlm.tokenization.encoder import TOKENIZER_FILES, read_vocabulary
+from seqlm.families.vocabulary import read_vocabulary
+from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tokenization.special_tokens import STYLES
 
-from .bundle import pack
+from .bundle import check_tokenizer_files, largest, pack, rewrite
+from .config import check_config
 from .manifest import ALPHABETS
 
 DESCRIPTION = "seqlm_tokenizer.json"
 FORMAT = 1
 LARGEST = MIB
+NEEDED = {*TOKENIZER_FILES, "config.json", DESCRIPTION}  # of all that an archive of a model may hold
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -72,7 +76,7 @@ def open_trained_tokenizer(path: str | Path, scratch: Path, name: str = "") -> T
     Raises:
         InputError: there is no tokenizer, or a file is damaged or holds what it must not.
     """
-    from seqlm.tools.tokenizer.inputs import open_tokenizer
+    pass
 
     name = name or Path(path).name
     folder, _ = open_tokenizer(Path(path), scratch)
@@ -134,3 +138,39 @@ def write_tokenizer_bundle(folder: Path, target: Path) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
+    """The folder with tokenizer files, and config.json if there is one, of a folder or of any archive.
+
+    Of an archive, a whole model or a bundle, nothing but these files is unpacked, and each is checked.
+
+    Raises:
+        InputError: there is no tokenizer, or a file is damaged or holds what it must not.
+    """
+    folder, name = path, path.name
+    if not path.is_dir():
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; give a model folder, an archive of one, or a bundle")
+        scratch.mkdir()
+        with emptied_on_failure(scratch):
+            unpack(path, scratch, _largest, lambda file: None, Limits())
+            check_tokenizer_files(scratch, {file.name for file in scratch.iterdir()}, name, rewrite)
+        folder = scratch
+    if not any((folder / file).is_file() for file in TOKENIZER_FILES if "config" not in file and "special" not in file):
+        raise InputError(
+            f"{name} holds no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model); give a model or the "
+            "files of its tokenizer"
+        )
+    if not (folder / "config.json").is_file():
+        return folder, None
+    config = strict_json.read_object(folder / "config.json", f"config.json in {name}")
+    if folder is scratch:
+        config = check_config(config, None, f"config.json in {name}")
+        rewrite(folder / "config.json", config)
+    return folder, config
+
+
+def _largest(file: str) -> int | None:
+    """Bytes that a file may have; None for one that is not needed."""
+    return LARGEST if file == DESCRIPTION else largest(file) if file in NEEDED else None

@@ -11,14 +11,14 @@ import os
 import shutil
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from seqlm.report.report import Report
+    pass
 
 
 class Outputs:
@@ -96,29 +96,6 @@ def write_table(path: str | Path, columns: list[str], rows: Iterable[Iterable]) 
         writer.writerow([cell(column) for column in columns])
         for row in rows:
             writer.writerow([cell(value) for value in row])
-
-
-def write_report(
-    arguments: Namespace, report: Report, draw: Callable[[Path, tuple[str, ...]], None], outputs: Outputs
-) -> None:
-    """A report in the forms that were asked for: tool markdown, figures, one HTML page.
-
-    Args:
-        draw: draws every figure of the report into a folder, once, in the formats that it is told.
-    """
-    formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
-    with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
-        folder = outputs.folder(arguments.output_figures) if arguments.output_figures else Path(scratch)
-        draw(folder, formats)
-        if arguments.output_report:
-            outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
-        if arguments.output_html:
-            outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
-
-
-def wants_report(arguments: Namespace) -> bool:
-    """Whether a report was asked for in any form."""
-    return bool(arguments.output_report or arguments.output_html or arguments.output_figures)
 
 
 def cell(value) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 
-from .sequences import Rules, quoted
+from .records import Rules, quoted
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {

@@ -11,16 +11,8 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 
 from .datasets import SPLIT_NAMES, Example
-from .sequences import (
-    Record,
-    Rules,
-    Strangers,
-    clean,
-    quoted,
-    read_records,
-    read_table,
-    sequence_format,
-)
+from .records import Record, Rules, quoted
+from .sequences import Strangers, clean, read_records, read_table, sequence_format
 
 LEFT_OUT = "left out"  # in a split column: a row that is in no split, such as a molecule that cannot be read
 MAX_LETTERS = 2_000_000_000  # letters of all examples together, which are held in memory while a model is trained

@@ -14,29 +14,14 @@ from typing import TYPE_CHECKING
 
 from seqlm.cli.errors import InputError
 
-from .sequences import CANONICAL, TEXT, Record, Rules, quoted
+from .records import Record, Rules, quoted
 
 if TYPE_CHECKING:
-    from seqlm.families import Family
+    pass
 
 LONGEST = 5_000  # letters; RDKit takes minutes for more, and no molecule of this kind of data has a tenth of it
 WRITTEN = "SMILES written in canonical form"
 SMILES = ("as-given", "canonical")
-
-
-def read_canonical(*families: Family) -> None:
-    """Let models of molecules read canonical SMILES, whatever is given.
-
-    Raises:
-        InputError: none of the models reads molecules.
-    """
-    of_molecules = [family for family in families if family.alphabet in (TEXT, CANONICAL)]
-    if not of_molecules:
-        raise InputError(
-            f"canonical SMILES are for models of molecules; this one reads {families[0].alphabet} sequences"
-        )
-    for family in of_molecules:
-        family.alphabet = CANONICAL
 
 
 def canonical(record: Record, rules: Rules, path: str | Path) -> str:

@@ -14,21 +14,13 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 
 from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
 from .labels import MAX_LETTERS, GivenSplit, class_name, number
-from .sequences import (
-    Record,
-    Rules,
-    Strangers,
-    Table,
-    clean,
-    quoted,
-    read_records,
-    read_table,
-    sequence_format,
-)
+from .records import Record, Rules, quoted
+from .sequences import Strangers, Table, clean, read_records, read_table, sequence_format
 
 
 @dataclass(frozen=True, slots=True)

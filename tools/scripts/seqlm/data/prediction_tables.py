@@ -19,9 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from seqlm.cli.errors import InputError
 
-from .sequences import Table, quoted, read_table
+from seqlm.cli.errors import InputError
+from seqlm.metrics.thresholds import called
+
+from .records import quoted
+from .sequences import Table, read_table
+from .tasks import level_of
+
+UNIT_COLUMNS = {"sequence": ["id"], "residue": ["id", "position", "residue"], "pair": ["first", "second"]}
 
 PROBABILITY = "probability_"
 SEVERAL = ";"  # between the labels of a sequence that has several
@@ -308,3 +314,25 @@ def _calls(path, predicted: Words, labels, numbers, lines, kind) -> tuple[str, n
 
 def _why(labels: list[str]) -> str:
     return "it has probabilities" if labels else f"it has no columns {PROBABILITY}…"
+
+
+def columns(task: str, labels: tuple[str, ...] | None) -> list[str]:
+    """Header of a prediction table: what names a unit, what is predicted, and one probability a class."""
+    return [*UNIT_COLUMNS[level_of(task)], "predicted", *(f"probability_{label}" for label in labels or ())]
+
+
+def cells(predictions: np.ndarray, labels: tuple[str, ...] | None, threshold) -> list[list]:
+    """What stands in a row after the name of the unit: what is called, and the probability of each class.
+
+    Args:
+        predictions: (units, classes) probabilities or (units,) values.
+        threshold: see :func:`seqlm.metrics.thresholds.called`.
+    """
+    if labels is None:
+        return [[value] for value in predictions.tolist()]
+    calls = called(predictions, threshold)
+    if calls.ndim == 2:
+        names = [";".join(name for name, on in zip(labels, row, strict=True) if on) for row in calls.tolist()]
+    else:
+        names = [labels[place] for place in calls.tolist()]
+    return [[name, *row] for name, row in zip(names, predictions.tolist(), strict=True)]

@@ -18,20 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 
 from .datasets import Example
 from .labels import MAX_LETTERS, GivenSplit, number
-from .sequences import (
-    Record,
-    Rules,
-    Strangers,
-    clean,
-    quoted,
-    read_records,
-    read_table,
-    sequence_format,
-)
+from .records import Record, Rules, quoted
+from .sequences import Strangers, clean, read_records, read_table, sequence_format
 
 NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
 UNKNOWN_VALUES = ("", "nan", "na", "none", "?")

@@ -15,19 +15,8 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 
 from .labels import MAX_LETTERS, GivenSplit
-from .sequences import (
-    DNA,
-    PROTEIN,
-    Record,
-    Rules,
-    clean,
-    looks_like_dna,
-    numbered_lines,
-    quoted,
-    read_records,
-    read_table,
-    sequence_format,
-)
+from .records import DNA, PROTEIN, Record, Rules, quoted
+from .sequences import clean, looks_like_dna, numbered_lines, read_records, read_table, sequence_format
 from .site_features import Annotation, choose_sites, read_gff, read_uniprot
 from .site_tables import Site, SiteColumns, protein_column, read_site_table
 

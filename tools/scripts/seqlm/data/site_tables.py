@@ -11,7 +11,8 @@ from pathlib import Path
 
 from seqlm.cli.errors import InputError
 
-from .sequences import Table, quoted, read_table
+from .records import quoted
+from .sequences import Table, read_table
 
 PROTEIN_COLUMNS = ("protein", "accession", "id")  # tried in this order where no column is named
 _LIST = re.compile(r"\s*(?:\d+\s*(?:[,;]\s*\d+\s*)*)?")

@@ -17,11 +17,13 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 
 from .labels import label_regex
 from .prediction_tables import Names, Words, position
-from .sequences import Record, quoted, read_records, read_table, sequence_format
+from .records import Record, quoted
+from .sequences import read_records, read_table, sequence_format
 
 SITE, NO_SITE = "\0site", "\0no site"  # stand for the positive and the negative class, whatever they are called
 LABEL_COLUMNS = ("label", "truth", "class", "value", "target")

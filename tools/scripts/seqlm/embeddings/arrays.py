@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives.entries import GIB, Entry, Limits, damage_named, listed
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 
 from .columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, check_room, roles
 

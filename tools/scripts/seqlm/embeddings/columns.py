@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Table, quoted
+from seqlm.data.records import quoted
+from seqlm.data.sequences import Table
 
 MOST_NUMBERS = 1 << 30  # in all vectors together: 4 GiB
 MOST_COLUMNS = 100_000

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.data import labels as labelled
 from seqlm.data.datasets import SPLIT_NAMES, natural
-from seqlm.data.sequences import Record, Table, quoted, read_records, read_table, sequence_format
+from seqlm.data.records import Record, quoted
+from seqlm.data.sequences import Table, read_records, read_table, sequence_format
 from seqlm.data.truth import LABEL_COLUMNS
 
 from .columns import Embeddings

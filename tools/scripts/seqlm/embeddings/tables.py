@@ -19,9 +19,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives.entries import MIB
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Table, quoted, read_table
+from seqlm.data.records import quoted
+from seqlm.data.sequences import Table, read_table
 
 from .arrays import read_npz, read_parquet
 from .columns import Embeddings, check_room, roles

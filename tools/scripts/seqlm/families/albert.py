@@ -9,7 +9,9 @@ U, Z, O and B are X. All layers share their weights, so an adapter that is put o
 
 from __future__ import annotations
 
-from . import PROTEIN, Family
+from seqlm.data.records import PROTEIN
+
+from .family import Family
 
 
 class Albert(Family):

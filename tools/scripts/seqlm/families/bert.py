@@ -8,8 +8,10 @@ Tokens of a sequence AA1 … AAn::
 
 from __future__ import annotations
 
-from . import PROTEIN, Family
+from seqlm.data.records import PROTEIN
+
 from .dnabert2 import has_alibi
+from .family import Family
 
 
 class Bert(Family):

@@ -10,7 +10,7 @@ token for N: it is read as [UNK].
 
 from __future__ import annotations
 
-from . import Family
+from .family import Family
 
 
 class DnaBert2(Family):

@@ -15,7 +15,9 @@ and so is every base of a run of six that holds an N. There is no <eos>::
 
 from __future__ import annotations
 
-from . import DNA, PROTEIN, Family
+from seqlm.data.records import DNA, PROTEIN
+
+from .family import Family
 
 
 class Esm(Family):

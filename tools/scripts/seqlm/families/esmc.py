@@ -9,7 +9,7 @@ Positions are rotary; 2,046 residues at once is what the model was trained on.
 
 from __future__ import annotations
 
-from . import Family
+from .family import Family
 
 
 class EsmC(Family):

@@ -9,7 +9,9 @@ A token sees only those before it, so its vector says nothing of what follows: t
 
 from __future__ import annotations
 
-from . import PROTEIN, Family
+from seqlm.data.records import PROTEIN
+
+from .family import Family
 
 
 class Gpt2(Family):

@@ -9,7 +9,7 @@ A token sees only those before it, so its vector says nothing of what follows: t
 
 from __future__ import annotations
 
-from . import Family
+from .family import Family
 
 
 class Llama(Family):

@@ -9,7 +9,7 @@ Positions are rotary, and most layers see only the tokens near each one.
 
 from __future__ import annotations
 
-from . import Family
+from .family import Family
 
 
 class ModernBert(Family):

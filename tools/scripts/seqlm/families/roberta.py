@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from . import Family
+from .family import Family
 
 
 class Roberta(Family):

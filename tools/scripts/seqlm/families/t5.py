@@ -9,7 +9,9 @@ There is no token in front. ``</s>`` and padding stay out of the mean. ProtT5 wa
 
 from __future__ import annotations
 
-from . import PROTEIN, Family
+from seqlm.data.records import PROTEIN
+
+from .family import Family
 
 
 class T5Encoder(Family):

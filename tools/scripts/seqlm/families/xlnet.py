@@ -10,7 +10,9 @@ U, Z, O and B are X. Positions are relative, so any length can be read; XLNet wa
 
 from __future__ import annotations
 
-from . import PROTEIN, Family
+from seqlm.data.records import PROTEIN
+
+from .family import Family
 
 
 class XLNet(Family):

@@ -1,4 +1,4 @@
 """Models at work: loading, batches under a token budget, vectors and heads, likelihood, sampling.
 
-    tokens -> batches -> model -> task -> predictions
+tokens -> batches -> model -> task -> predictions
 """

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from seqlm.cli.errors import InputError
-from seqlm.families import Family
 from torch import nn
+
+from seqlm.cli.errors import InputError
+from seqlm.families.family import Family
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     """Put a saved adapter onto its base model.
 
     Args:
-        config: adapter_config.json as :func:`seqlm.checkpoints.adapter_config.check_adapter_config` leaves it; the file itself is
-            not read again.
+        config: adapter_config.json as :func:`seqlm.checkpoints.adapter_config.check_adapter_config` leaves it;
+            the file itself is not read again.
 
     Raises:
         InputError: tensors that are missing, left over, or of another shape than the base model's.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from seqlm.tokenization.encoder import Encoded
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+
 from seqlm.cli.errors import InputError
 from seqlm.tokenization.encoder import Encoded, Encoder
 

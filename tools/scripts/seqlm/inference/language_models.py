@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
-from seqlm.checkpoints.manifest import WITHOUT_HEAD
 from seqlm.checkpoints.opening import open_model
 from seqlm.cli.errors import InputError
-from seqlm.families import Family, recognise
+from seqlm.data.tasks import WITHOUT_HEAD
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
 
 if TYPE_CHECKING:
     import torch

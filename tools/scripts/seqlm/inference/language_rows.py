@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Rules
+from seqlm.data.records import Rules
 from seqlm.tokenization.language_text import LanguageText
 
 from .batching import Row

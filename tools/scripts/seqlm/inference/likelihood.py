@@ -85,7 +85,8 @@ def likelihoods(
     """What the model says of each sequence, in the order given.
 
     Args:
-        ids: (tokens,) each, as :meth:`seqlm.tokenization.language_text.LanguageText.encode` gives them, of two tokens or more.
+        ids: (tokens,) each, as :meth:`seqlm.tokenization.language_text.LanguageText.encode` gives them, of two
+            tokens or more.
         budget: padded tokens computed at once.
         progress: told the share of the work that is done.
         limit: tokens that the model reads at once; what is longer is read in windows, each token in the one that shows

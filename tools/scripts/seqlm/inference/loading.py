@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.cli.errors import InputError
-from seqlm.families import Family, recognise
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
-from torch import nn
 
 from .adapters import load_adapter
 from .batching import Batch
@@ -35,7 +37,7 @@ class SequenceModel(nn.Module):
         head: maps vectors of units to outputs; None where only the vectors are wanted.
         layers: numbers of the layers whose mean is the vector of a token, 0 for the embedding of the tokens; empty for
             the last.
-        blocks, tokens_first: where the layers are and what they hand on, see :class:`seqlm.families.Family`.
+        blocks, tokens_first: where the layers are and what they hand on, see :class:`seqlm.families.family.Family`.
     """
 
     def __init__(

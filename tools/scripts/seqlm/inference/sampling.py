@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from seqlm.cli.errors import InputError
 from torch import nn
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+from seqlm.cli.errors import InputError
 
 from .drawing import Drawing
 from .inference import out_of_memory

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from seqlm.checkpoints.manifest import level_of
 from torch import nn
 from torch.nn import functional
+
+from seqlm.data.tasks import level_of
 
 
 class Head(nn.Module):
@@ -101,7 +102,7 @@ def pair_width(first: int, second: int, pairs: str) -> int:
 
 @dataclass(frozen=True)
 class Task:
-    """One of :data:`seqlm.checkpoints.manifest.TASKS`, with its class names, or None for numbers.
+    """One of :data:`seqlm.data.tasks.TASKS`, with its class names, or None for numbers.
 
     ``temperature`` divides the logits of classes (Guo et al. 2017, arXiv:1706.04599).
     """

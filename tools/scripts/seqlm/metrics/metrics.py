@@ -1,7 +1,8 @@
 """Scores of predictions for every task, each with a 95 % percentile bootstrap interval.
 
-How resamples are drawn is in :mod:`seqlm.metrics.resampling`, formulas and conventions are in :mod:`seqlm.metrics.class_metrics`,
-:mod:`seqlm.metrics.multilabel_metrics` and :mod:`seqlm.metrics.value_metrics`. A unit is a sequence, a residue or a pair.
+How resamples are drawn is in :mod:`seqlm.metrics.resampling`, formulas and conventions are in
+:mod:`seqlm.metrics.class_metrics`, :mod:`seqlm.metrics.multilabel_metrics` and :mod:`seqlm.metrics.value_metrics`. A
+unit is a sequence, a residue or a pair.
 """
 
 from __future__ import annotations

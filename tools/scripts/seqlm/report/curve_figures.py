@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
+
+from seqlm.cli.text import shown
 from seqlm.metrics import thresholds
 from seqlm.metrics.calibration import calibration
 from seqlm.metrics.metrics import Score
 
 from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREY, ORANGE, RED, SKY, styled
-from .report import shown
 
 MOST_POINTS = 2_000  # of a curve
 MOST_CURVES = 40  # beside their mean

@@ -6,17 +6,21 @@ Curves of classes are in :mod:`seqlm.report.curve_figures`, and the look of all 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
 
 from .curve_figures import precision_recall, reliability, roc, with_interval
 from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save, styled
-from .report import shown
+
+MARKERS = "osD^vPX"
 
 __all__ = [
     "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "ORANGE", "RED", "baselines", "confusion_matrix",
@@ -210,3 +214,47 @@ def measured_points(axes, x, y) -> None:
         x, y = x[drawn], y[drawn]
     many = len(x) > 500
     axes.scatter(x, y, s=6 if many else 16, color=BLUE, alpha=0.35 if many else 0.7, lw=0, rasterized=len(x) > 2000)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    caption: str
+    draw: Callable[[], Figure]
+
+
+def legend_below(figure, axes) -> None:
+    """Beneath the axes: inside, it would hide the curves of three models or more."""
+    handles, names = axes.get_legend_handles_labels()
+    lines = sum(name.count("\n") + 1 for name in names)
+    figure.set_figheight(figure.get_figheight() + 0.19 * lines)
+    figure.legend(handles, names, loc="outside lower center", handlelength=3.2)
+
+
+@styled
+def class_scores(scores: dict[str, dict[str, Score]], metric_label: str, counts: dict[str, int]) -> Figure:
+    """One score of each class, for several models, with intervals.
+
+    Args:
+        scores: model -> class -> score. counts: class -> units of it, for the axis.
+    """
+    classes, models = list(counts), list(scores)
+    figure = Figure(figsize=(5.6, 0.9 + max(0.28, 0.16 * len(models)) * len(classes)))
+    axes = figure.subplots()
+    for number, model in enumerate(models):
+        rows = np.arange(len(classes)) + 0.7 * ((number + 0.5) / len(models) - 0.5)
+        found = [scores[model][name] for name in classes]
+        value, low, high = (np.array([getattr(score, side) for score in found]) for side in ("value", "low", "high"))
+        bars = np.nan_to_num(np.maximum([value - low, high - value], 0))
+        axes.errorbar(
+            value, rows, xerr=bars, fmt=MARKERS[number], ms=4.5, color=CLASS_COLOURS[number], capsize=2, elinewidth=1,
+            label=f" {shown(model, 30)}",
+        )  # fmt: skip
+    axes.set_yticks(range(len(classes)), [f"{shown(name, 28)} ({counts[name]:,})" for name in classes])
+    some = any(np.isfinite(score.low) for found in scores.values() for score in found.values())
+    axes.set(xlim=(-0.02, 1.02), ylim=(len(classes) - 0.4, -0.6), xlabel=metric_label + " (95 % interval)" * some)
+    axes.grid(axis="y", visible=False)
+    for row in range(1, len(classes)):
+        axes.axhline(row - 0.5, color="#E5E5E5", lw=0.6)
+    if len(models) > 1:
+        legend_below(figure, axes)
+    return figure

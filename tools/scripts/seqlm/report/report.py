@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import html
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from seqlm.cli.text import _one_line, shown
 
 MARKDOWN_BYTES = 10_000  # Galaxy reads the first 10 KB of a tool_markdown output and drops the rest
 GAP = "&ensp;"  # after each cell of a table but the last: Galaxy's page sets columns side by side without any space
@@ -141,17 +142,6 @@ class Report:
         body = "\n".join(_html(block, figures) for block in self.blocks)
         title = html.escape(_one_line(self.title))
         return _PAGE.format(title=title, style=_STYLE, body=body)
-
-
-def shown(text: str, longest: int = 40) -> str:
-    """A user's text on one line and no longer than ``longest`` characters."""
-    text = _one_line(text)
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
-
-
-def _one_line(text: str) -> str:
-    """Without line ends, control characters and invisible marks that turn the direction of writing."""
-    return " ".join("".join(" " if unicodedata.category(c)[0] == "C" else c for c in str(text)).split())
 
 
 def _escape(text: str) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN
+from seqlm.data.records import DNA, PROTEIN
 from seqlm.metrics.resampling import Sample, Score, resample_weights
 
 LETTERS = {PROTEIN: "ACDEFGHIKLMNPQRSTVWY", DNA: "ACGT"}  # words with any other letter are not counted

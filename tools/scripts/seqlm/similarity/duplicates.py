@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
+from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
+from seqlm.data.sequences import Strangers, clean, read_records
 
 from . import fingerprints, homology
 

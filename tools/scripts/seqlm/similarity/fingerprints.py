@@ -25,6 +25,7 @@ def generator():
 def read_molecule(smiles: str) -> tuple[str, np.ndarray | None]:
     """(canonical SMILES, packed fingerprint (BITS / 8,)), or (the text, None) of what is no molecule."""
     from rdkit import Chem, DataStructs
+
     from seqlm.data.molecules import parsed
 
     molecule, _ = parsed(smiles)

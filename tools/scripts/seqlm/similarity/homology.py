@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 
 SENSITIVITY = 5.7  # MMseqs2's default of a search; its clustering takes 4

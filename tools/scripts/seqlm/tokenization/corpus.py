@@ -18,9 +18,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import CANONICAL, DNA, LETTERS, PROTEIN, TEXT, Record, Rules, Strangers, clean, read_records
+from seqlm.data.records import CANONICAL, DNA, LETTERS, PROTEIN, TEXT, Record, Rules
+from seqlm.data.sequences import Strangers, clean, read_records
 
 TOLD_FROM = 200_000  # letters at the beginning of a file from which its alphabet is told
 CERTAIN = 0.9  # share of letters that decides

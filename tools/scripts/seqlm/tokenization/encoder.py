@@ -5,22 +5,22 @@ Nothing here needs torch; how a sequence is split into tokens is :mod:`seqlm.tok
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, LETTERS, PROTEIN, TEXT
 
-from .readers import AtomReader, LetterReader, Reading, open_reader
+from seqlm.cli.errors import InputError
+from seqlm.data.records import CANONICAL, DNA, LETTERS, TEXT
+
+from .readers import AtomReader, LetterReader, open_reader
+from .reading import Reading
 
 if TYPE_CHECKING:
-    from seqlm.families import Family
+    from seqlm.families.family import Family
 
-AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 AMBIGUOUS = set(LETTERS[DNA]) - set("ACGT")  # more than one base each
 # what can happen to a sequence on the way to tokens, as reports say it
 UNKNOWN = "letters without a token of their own read as unknown"
@@ -37,54 +37,6 @@ TOKENIZER_FILES = (
     "spiece.model",
     "tokenizer.model",
 )
-
-
-def read_vocabulary(folder: Path) -> dict[str, int]:
-    """Token -> id from whichever tokenizer file the folder has, without loading a tokenizer."""
-    try:
-        if (folder / "tokenizer.json").is_file():
-            content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-            vocabulary = content["model"]["vocab"]
-            if isinstance(vocabulary, list):  # a unigram model: pieces with their scores, the place is the id
-                vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
-            added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
-            return {**vocabulary, **added}
-        if (folder / "vocab.json").is_file():
-            return dict(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
-        if (folder / "vocab.txt").is_file():
-            lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-            return {token: number for number, token in enumerate(lines) if token}
-        for name in ("spiece.model", "tokenizer.model"):
-            if (folder / name).is_file():
-                import sentencepiece
-
-                pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
-                return {pieces.id_to_piece(number): number for number in range(pieces.get_piece_size())}
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as problem:
-        raise InputError(f"the tokenizer of the model in {folder.name} cannot be read ({problem})") from None
-    raise InputError(
-        f"the model folder {folder.name} has no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model)"
-    )
-
-
-def alphabet_of(vocabulary: dict[str, int]) -> str:
-    """Whether a vocabulary is made for proteins, DNA or other text, judged from its tokens.
-
-    Every base is also the letter of an amino acid, so the tokens of several letters decide where there are any.
-    """
-    plain = {token.lstrip("▁Ġ").removeprefix("##") for token in vocabulary if token[:1] not in "<["}
-    single = {token for token in plain if len(token) == 1 and token.isalpha()}
-    several = [token for token in plain if len(token) > 1 and token.isalpha()]
-    for alphabet, letters in ((DNA, set("ACGTUN")), (PROTEIN, set(LETTERS[PROTEIN]))):
-        if several and sum(letters.issuperset(token) for token in several) >= 0.9 * len(several):
-            return alphabet
-    if {"=", "("} & plain and "c" in single:
-        return TEXT  # SMILES
-    if single >= AMINO_ACIDS:
-        return PROTEIN
-    if set("ACGT") <= single <= set(LETTERS[DNA] + "U"):
-        return DNA
-    return TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,3 +253,18 @@ class Encoder:
             unread=len(reading.unread),
             repaired=reading.repaired,
         )
+
+
+def read_canonical(*families: Family) -> None:
+    """Let models of molecules read canonical SMILES, whatever is given.
+
+    Raises:
+        InputError: none of the models reads molecules.
+    """
+    of_molecules = [family for family in families if family.alphabet in (TEXT, CANONICAL)]
+    if not of_molecules:
+        raise InputError(
+            f"canonical SMILES are for models of molecules; this one reads {families[0].alphabet} sequences"
+        )
+    for family in of_molecules:
+        family.alphabet = CANONICAL

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .readers import Reading
+from .reading import Reading
 
 MARK = "|"  # stands in no sequence of DNA or proteins
 LETTERS = ("ACGT", "ACDEFGHIKLMNPQRSTVWY")  # what words are made of

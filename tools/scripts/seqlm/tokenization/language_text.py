@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.families import Family
+from seqlm.families.family import Family
 
 from .encoder import reader_of
 from .readers import AtomReader

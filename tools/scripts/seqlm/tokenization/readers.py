@@ -9,38 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.families.vocabulary import SPECIAL
+
+from .reading import Reading
 
 TOKENIZERS = ("repaired", "as-published")
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
-# what stands for a place or a purpose, and for no part of any sequence
-SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
 ATOMS = r"\[.*?\]|%\d\d|>>|Br|Cl|."
 _ATOMS = re.compile(ATOMS, re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One sequence as tokens, special tokens not among them.
-
-    Attributes:
-        ids: (tokens,) int32.
-        lengths: (tokens,) int32, letters that each token stands for; None where every token is one letter.
-        unknown: the letters that were read as the unknown token, one after the other.
-        unread: the letters that no token stands for.
-        repaired: the tokenizer as it was published gives other tokens.
-    """
-
-    ids: np.ndarray
-    lengths: np.ndarray | None = None
-    unknown: str = ""
-    unread: str = ""
-    repaired: bool = False
 
 
 class LetterReader:

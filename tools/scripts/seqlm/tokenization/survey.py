@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Record, Rules, Strangers, clean, read_records
-from seqlm.families import Family
+from seqlm.data.records import Record, Rules
+from seqlm.data.sequences import Strangers, clean, read_records
+from seqlm.families.family import Family
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
+
 from seqlm.inference.batching import Batch, Row, collate, group_by_length
 from seqlm.inference.inference import passes
 from seqlm.inference.likelihood import TokenModel
-from torch import nn
-from torch.nn import functional
 
 from .loop import Loop, Validate
 from .processes import ALONE, Group

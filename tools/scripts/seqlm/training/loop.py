@@ -24,11 +24,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import nn
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.inference.batching import Batch, updates
 from seqlm.inference.inference import out_of_memory
-from torch import nn
 
 from .deepspeed_engine import configuration, start_engine
 from .processes import ALONE, Group, full

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+
 from seqlm.cli.errors import InputError, launched_as
 from seqlm.inference import loading
-from torch import nn
 
 from .launching import launched, others
 

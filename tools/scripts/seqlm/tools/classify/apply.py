@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.cli.versions import versions
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 from seqlm.embeddings.columns import Embeddings
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
 from seqlm.embeddings.tables import read_embeddings
+from seqlm.report.outputs import wants_report, write_report
 
-from .archive import Classifier, open_archive, read_manifest, table_sha256
+from .apply_summary import Applied
+from .archive import open_archive, read_manifest, table_sha256
 
 TASK = "sequence-classification"
 # A mean of new embeddings this many training deviations away is another model's, or another way of pooling.
@@ -27,34 +29,6 @@ OF_TRAINING = (  # options that only training knows, and their defaults
     ("cross_validation", 0), ("split_column", None), ("split_pattern", None), ("positive_label", None),
     ("output_model", None),
 )  # fmt: skip
-
-
-@dataclass
-class Applied:
-    """What came out of applying a classifier.
-
-    Attributes:
-        predictions: (n, classes) probabilities of all embeddings.
-        truth: (m,) class indices of the rows ``labels.rows``; None without labels.
-        scores: of the classifier and of the class shares of its training set: name -> metric -> score.
-    """
-
-    classifier: Classifier
-    embeddings: Embeddings
-    predictions: np.ndarray
-    labels: Labels | None = None
-    truth: np.ndarray | None = None
-    scores: dict[str, dict] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def classes(self) -> list[str]:
-        return self.classifier.classes
-
-    @property
-    def judged(self) -> np.ndarray:
-        """(m, classes) probabilities of the rows whose label is known."""
-        return self.predictions[self.labels.rows]
 
 
 def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
@@ -163,9 +137,9 @@ def _score(applied: Applied, seed: int) -> None:
 
 
 def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
-    from seqlm.tools.predict.run import cells, columns
+    from seqlm.data.prediction_tables import cells, columns
 
-    from .outputs import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
+    from .tables import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
 
     classes, truth = tuple(applied.classes), {}
     if applied.labels:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line
 from seqlm.metrics import metrics
 from seqlm.report import figures
-from seqlm.report.report import Bullets, Figure, Heading, JobParameters, Paragraph, References, Report, Table, shown
-from seqlm.tools.finetune.verdict import FEW_UNITS, with_interval
+from seqlm.report.report import Bullets, Figure, Heading, JobParameters, Paragraph, References, Report, Table
+from seqlm.report.words import FEW_UNITS, with_interval
 
-from .apply import Applied
+from .apply_summary import Applied
 from .methods import METHODS, settings_in_words
 from .report import BOOTSTRAP, SKLEARN, judged_figures, reading, score_table
 

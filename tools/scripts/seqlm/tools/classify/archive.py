@@ -24,6 +24,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives import strict_json
 from seqlm.archives.entries import GIB, MIB, Limits
 from seqlm.archives.unpacking import emptied_on_failure, unpack

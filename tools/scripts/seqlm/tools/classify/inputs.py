@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 from seqlm.embeddings.columns import Embeddings
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
 from seqlm.embeddings.tables import read_embeddings

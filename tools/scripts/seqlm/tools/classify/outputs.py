@@ -10,19 +10,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.cli.versions import versions
+from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
-from seqlm.tools.predict.run import cells, columns
+from seqlm.report.outputs import wants_report, write_report
 
 from .archive import KIND, table_sha256, write_archive
 from .inputs import SETTINGS
 from .methods import METHODS, settings_in_words
 from .run import TASK, Result
-
-PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
-METRIC_COLUMNS = ["classifier", "split", "metric", "value", "low", "high", "units"]
-REPORT_COLUMNS = ["split", "class", "precision", "recall", "f1", "support"]
+from .tables import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
 
 
 def write(result: Result, outputs: Outputs) -> None:
@@ -101,20 +100,6 @@ def _metrics(result: Result) -> Iterator[list]:
         for split, scores in result.scores[name.removeprefix("baseline: ")].items():
             for metric, score in scores.items():
                 yield [name, split, metric, score.value, score.low, score.high, len(result.truth[split])]
-
-
-def report_rows(split: str, truth: np.ndarray, called: np.ndarray, classes: list[str]) -> Iterator[list]:
-    """scikit-learn's classification report as rows of a table."""
-    from sklearn.metrics import classification_report
-
-    found = classification_report(truth, called, output_dict=True, zero_division=0)
-    for name, row in found.items():
-        if name == "accuracy":
-            yield [split, "accuracy", None, None, float(row), len(truth)]
-        else:
-            shown = classes[int(name)] if name.isdecimal() else name
-            values = [float(row[key]) for key in ("precision", "recall", "f1-score")]
-            yield [split, shown, *values, int(row["support"])]
 
 
 def _manifest(result: Result) -> dict:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line
 from seqlm.metrics import metrics
 from seqlm.report import figures
@@ -23,13 +25,12 @@ from seqlm.report.report import (
     References,
     Report,
     Table,
-    shown,
 )
-from seqlm.tools.finetune.verdict import number, with_interval
+from seqlm.report.words import number, with_interval
 
 from .methods import METHODS, settings_in_words
-from .outputs import report_rows
 from .run import CHOSEN, Result
+from .tables import report_rows
 from .verdict import (
     SPLIT_WORDS,
     choice_in_words,

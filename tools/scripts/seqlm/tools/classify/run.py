@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.baselines.baselines import KMER, MAJORITY, Part, constant, fit_baselines
 from seqlm.baselines.linear_models import Goal
 from seqlm.cli.progress import Progress

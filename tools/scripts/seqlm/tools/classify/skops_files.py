@@ -16,10 +16,11 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives import strict_json
 from seqlm.archives.entries import GIB, MIB, Limits, damage_named, listed
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 
 from .checks import CLASSES, check_branches, check_pipeline
 

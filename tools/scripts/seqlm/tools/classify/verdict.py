@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from seqlm.baselines.baselines import KMER, MAJORITY
+from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
-from seqlm.report.report import shown
-from seqlm.tools.finetune.verdict import FEW_OF_A_CLASS, FEW_UNITS, UNBALANCED, WIDE_INTERVAL, with_interval
+from seqlm.report.words import FEW_OF_A_CLASS, FEW_UNITS, UNBALANCED, WIDE_INTERVAL, with_interval
 
 from .inputs import CROSS_VALIDATION
 from .methods import METHODS, settings_in_words

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from seqlm.data.sequences import DNA
+
+from seqlm.cli.text import shown
+from seqlm.data.records import DNA
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
-from seqlm.report.report import shown
 
 from .leakage import Likeness
 

@@ -11,17 +11,8 @@ from pathlib import Path
 
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
-from seqlm.data.sequences import (
-    LETTERS,
-    TEXT,
-    Record,
-    Rules,
-    clean,
-    quoted,
-    read_records,
-    read_table,
-    sequence_format,
-)
+from seqlm.data.records import LETTERS, TEXT, Record, Rules, quoted
+from seqlm.data.sequences import clean, read_records, read_table, sequence_format
 from seqlm.data.site_sources import NONE, Protein, SourceOptions, read_source, site_format, told_alphabet
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues

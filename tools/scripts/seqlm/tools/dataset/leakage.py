@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.data.datasets import SPLITS
-from seqlm.data.sequences import DNA, PROTEIN, TEXT
+from seqlm.data.records import DNA, PROTEIN, TEXT
 from seqlm.similarity import homology, neighbours
 from seqlm.similarity.homology import Hits
 

@@ -7,9 +7,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.data.datasets import SPLITS
 from seqlm.data.labels import LEFT_OUT
+from seqlm.report.outputs import wants_report, write_report
 
 from .report import dataset_report, save_figures
 from .run import Made

@@ -12,22 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
 from seqlm.data.datasets import SPLITS
-from seqlm.data.sequences import DNA, TEXT
+from seqlm.data.records import DNA, TEXT
 from seqlm.report import figures
 from seqlm.report.figure_style import save
-from seqlm.report.report import (
-    Block,
-    Bullets,
-    Figure,
-    JobParameters,
-    Paragraph,
-    References,
-    Report,
-    Table,
-    shown,
-)
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table
 from seqlm.similarity.homology import EXPECTED, HALF, SENSITIVITY
 
 from . import figures as dataset_figures

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS
-from seqlm.data.sequences import DNA, TEXT
+from seqlm.data.records import DNA, TEXT
 from seqlm.similarity.homology import clusters
 
 from .inputs import Plan

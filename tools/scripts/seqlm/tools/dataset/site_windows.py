@@ -12,8 +12,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 from seqlm.data.site_sources import Protein, Source
 from seqlm.data.sites import window_around
 

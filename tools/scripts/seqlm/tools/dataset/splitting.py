@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS
 

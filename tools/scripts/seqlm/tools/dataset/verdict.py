@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+
+from seqlm.cli.text import shown
 from seqlm.data.datasets import SPLITS
-from seqlm.data.sequences import DNA, TEXT
-from seqlm.report.report import shown
+from seqlm.data.records import DNA, TEXT
 from seqlm.similarity.homology import HALF, LONGEST_ALIGNED
 
 from .leakage import Measure

@@ -1,4 +1,4 @@
 """Sequences to vectors.
 
-    file -> tokens -> batches -> model -> vectors -> table, npz, h5, parquet, report
+file -> tokens -> batches -> model -> vectors -> table, npz, h5, parquet, report
 """

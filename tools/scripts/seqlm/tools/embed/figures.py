@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
 
 from .summary import Spread

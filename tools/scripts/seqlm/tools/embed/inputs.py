@@ -10,10 +10,10 @@ from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.opening import open_model
 from seqlm.cli.errors import InputError
-from seqlm.data.molecules import read_canonical
-from seqlm.data.sequences import CANONICAL, TEXT
-from seqlm.families import Family, recognise
-from seqlm.tokenization.encoder import Encoder
+from seqlm.data.records import CANONICAL, TEXT
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
+from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.survey import Survey, survey
 
 AUTO = "auto"

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.outputs import Outputs, cell
 
 ROWS = 1024  # of a table that are turned into text together

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from seqlm.cli.outputs import Outputs, wants_report, write_report
+
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
-from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.report.outputs import wants_report, write_report
+from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table
 from seqlm.tokenization.encoder import UNREAD
 
 from .inputs import Plan

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+
 from seqlm import __version__
-from seqlm.checkpoints.manifest import WITHOUT_HEAD
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs
-from seqlm.data.sequences import Rules, clean
+from seqlm.data.records import Rules
+from seqlm.data.sequences import clean
+from seqlm.data.tasks import WITHOUT_HEAD
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.tokenization.survey import records
 
@@ -83,7 +85,8 @@ def _backbone(plan: Plan, device):
 
     arguments, bundle = plan.arguments, plan.bundle
     if bundle and bundle.kind == "peft":
-        from seqlm.checkpoints.published_adapters import inspect_encoder, load_published_encoder
+        from seqlm.checkpoints.published_adapters import inspect_encoder
+        from seqlm.inference.published_adapters import load_published_encoder
 
         found = inspect_encoder(bundle, plan.base)
         return load_published_encoder(bundle, plan.base, device, arguments.precision, found)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from seqlm.data.sequences import Rules
+
+from seqlm.data.records import Rules
 from seqlm.tokenization.encoder import Encoded
 
 SAMPLE = 1000  # vectors

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from seqlm.cli.text import shown
 from seqlm.metrics.calibration import Calibration
 from seqlm.metrics.curves import Curve
-from seqlm.metrics.metrics import Score
 from seqlm.report.curve_figures import square
 from seqlm.report.figure_style import styled
-from seqlm.report.figures import CLASS_COLOURS, DASHES, GREY
-from seqlm.report.report import shown
+from seqlm.report.figures import CLASS_COLOURS, DASHES, GREY, MARKERS, legend_below
 
 MOST_MODELS = len(CLASS_COLOURS)  # that can be told apart in one figure
 MOST_CLASSES = 24  # rows of the figure of classes
 MOST_BARS = 3  # models whose calibration has bars
 POINTS = 1_000  # of a curve
-MARKERS = "osD^vPX"
 
 
 def roc_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,15 +89,7 @@ def _overlay(figure, axes, curves, labels, drawstyle) -> None:
     for number, (name, (x, y)) in enumerate(curves.items()):
         look = {"color": CLASS_COLOURS[number], "ls": DASHES[number], "drawstyle": drawstyle}
         axes.plot(x, y, label=f" {shown(name, 30)}\n {labels[name]}", zorder=3, **look)
-    _legend_below(figure, axes)
-
-
-def _legend_below(figure, axes) -> None:
-    """Beneath the axes: inside, it would hide the curves of three models or more."""
-    handles, names = axes.get_legend_handles_labels()
-    lines = sum(name.count("\n") + 1 for name in names)
-    figure.set_figheight(figure.get_figheight() + 0.19 * lines)
-    figure.legend(handles, names, loc="outside lower center", handlelength=3.2)
+    legend_below(figure, axes)
 
 
 @styled
@@ -113,37 +104,7 @@ def reliability_overlaid(bins: dict[str, Calibration], stated: str, observed: st
             found.stated, found.observed, bars, color=CLASS_COLOURS[number], ls=DASHES[number], lw=1.3,
             marker=MARKERS[number], ms=4, capsize=2, elinewidth=0.8, label=f" {shown(name, 30)} (ECE {found.ece:.3f})",
         )  # fmt: skip
-    _legend_below(figure, axes)
-    return figure
-
-
-@styled
-def class_scores(scores: dict[str, dict[str, Score]], metric_label: str, counts: dict[str, int]) -> Figure:
-    """One score of each class, for several models, with intervals.
-
-    Args:
-        scores: model -> class -> score. counts: class -> units of it, for the axis.
-    """
-    classes, models = list(counts), list(scores)
-    figure = Figure(figsize=(5.6, 0.9 + max(0.28, 0.16 * len(models)) * len(classes)))
-    axes = figure.subplots()
-    for number, model in enumerate(models):
-        rows = np.arange(len(classes)) + 0.7 * ((number + 0.5) / len(models) - 0.5)
-        found = [scores[model][name] for name in classes]
-        value, low, high = (np.array([getattr(score, side) for score in found]) for side in ("value", "low", "high"))
-        bars = np.nan_to_num(np.maximum([value - low, high - value], 0))
-        axes.errorbar(
-            value, rows, xerr=bars, fmt=MARKERS[number], ms=4.5, color=CLASS_COLOURS[number], capsize=2, elinewidth=1,
-            label=f" {shown(model, 30)}",
-        )  # fmt: skip
-    axes.set_yticks(range(len(classes)), [f"{shown(name, 28)} ({counts[name]:,})" for name in classes])
-    some = any(np.isfinite(score.low) for found in scores.values() for score in found.values())
-    axes.set(xlim=(-0.02, 1.02), ylim=(len(classes) - 0.4, -0.6), xlabel=metric_label + " (95 % interval)" * some)
-    axes.grid(axis="y", visible=False)
-    for row in range(1, len(classes)):
-        axes.axhline(row - 0.5, color="#E5E5E5", lw=0.6)
-    if len(models) > 1:
-        _legend_below(figure, axes)
+    legend_below(figure, axes)
     return figure
 
 

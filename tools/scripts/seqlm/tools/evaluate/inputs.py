@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.data.prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 from seqlm.data.truth import NO_SITE, SITE, Truth, read_mask, read_truth
 from seqlm.metrics import metrics, thresholds
 

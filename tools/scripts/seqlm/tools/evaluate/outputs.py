@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.cli.versions import versions
 from seqlm.metrics import metrics
+from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import Cases
 from .run import Evaluation, by_quarter, evaluate, of_proteins

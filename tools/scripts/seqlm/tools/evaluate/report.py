@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line
 from seqlm.metrics import metrics
 from seqlm.metrics.calibration import Calibration, calibration
@@ -26,12 +28,12 @@ from seqlm.report.report import (
     References,
     Report,
     Table,
-    shown,
 )
+from seqlm.report.words import score_text
 
 from . import figures as evaluate_figures
 from .run import MOST_CLASSES, Evaluation, of_proteins
-from .verdict import explanation, headline, in_sentence, p_text, paired, score_text, warnings
+from .verdict import explanation, headline, in_sentence, p_text, paired, warnings
 
 DOI = "https://doi.org/"
 CITATIONS = {

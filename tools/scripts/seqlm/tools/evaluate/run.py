@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+
+from seqlm.cli.text import shown
 from seqlm.metrics import comparisons, metrics, thresholds
 from seqlm.metrics.class_metrics import from_counts
 from seqlm.metrics.curves import Curve
 from seqlm.metrics.metrics import Score
 from seqlm.metrics.resampling import Sample, counters, samples
-from seqlm.report.report import shown
 
 from .inputs import Cases
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+
+from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
-from seqlm.report.report import shown
-from seqlm.tools.finetune.verdict import with_interval
+from seqlm.report.words import with_interval
 
 from .run import Evaluation
 
@@ -159,15 +160,6 @@ def in_sentence(name: str) -> str:
     """The name of a score as it stands inside a sentence."""
     is_name = name.isupper() or name.startswith(("Spearman", "Pearson", "Fmax"))
     return name if is_name else name[0].lower() + name[1:]
-
-
-def score_text(score: Score, metric: str) -> str:
-    """A score and its interval with two digits, so that several columns stand side by side in Galaxy's page."""
-    if np.isnan(score.value):
-        return "undefined"
-    digits = ".3g" if metric == "rmse" else ".2f"
-    value, low, high = (f"{side:{digits}}".replace("-0.00", "0.00") for side in (score.value, score.low, score.high))
-    return value if np.isnan(score.low) else f"{value} ({low}, {high})"
 
 
 def p_text(value: float) -> str:

@@ -1,4 +1,4 @@
 """Fine-tuning on labels: classes, several labels or numbers of sequences, residues and pairs.
 
-    files -> examples -> tokens -> batches -> model -> task -> bundle -> scores -> tables, report
+files -> examples -> tokens -> batches -> model -> task -> bundle -> scores -> tables, report
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from seqlm.baselines.baselines import Part, fit_baselines
 from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
 from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines

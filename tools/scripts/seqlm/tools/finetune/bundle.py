@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import torch
+
 from seqlm.checkpoints.bundle import open_bundle, write_bundle
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.cli.versions import versions
-from seqlm.data.sequences import CANONICAL
+from seqlm.data.records import CANONICAL
 from seqlm.inference import loading
 from seqlm.inference.adapters import save_adapter
 from seqlm.inference.tasks import Head

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+
 from seqlm.inference.batching import Batch, collate, group_by_length, rows_of
 from seqlm.inference.inference import residue_starts
 from seqlm.inference.tasks import Task
@@ -24,8 +25,8 @@ class Examples:
     Attributes:
         task: what is learnt.
         encoded: all sequences; of pairs each one once.
-        truth: (units,) or (units, labels), as :meth:`seqlm.inference.tasks.Task.truth` gives it. A residue whose truth is not
-            known (-1 or NaN) counts nowhere.
+        truth: (units,) or (units, labels), as :meth:`seqlm.inference.tasks.Task.truth` gives it. A residue whose truth
+            is not known (-1 or NaN) counts nowhere.
         pooled: vectors where the encoder is frozen: (sequences, hidden), of residues (residues, hidden).
         pairs: (pairs, 2) places in ``encoded``; the second is a place in ``second`` where that is given.
         second: (other sequences, hidden), the vectors of second members that another model has read.

@@ -5,27 +5,21 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.figure import Figure
+
 from seqlm.baselines.linear_models import MOST_UNITS
+from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.calibration import calibration
 from seqlm.metrics.label_scores import label_scores
 from seqlm.report import figures
-from seqlm.report.report import shown
+from seqlm.report.figures import Drawn
+from seqlm.report.words import SPLIT_NAMES
 
-from .summary import FINE_TUNED, SPLIT_NAMES, FinetuneSummary
+from .summary import FINE_TUNED, FinetuneSummary
 
 MOST_LABELS = 40  # in the figure of labels
-
-
-@dataclass(frozen=True)
-class Drawn:
-    caption: str
-    draw: Callable[[], Figure]
 
 
 def figures_of(summary: FinetuneSummary) -> dict[str, Drawn]:

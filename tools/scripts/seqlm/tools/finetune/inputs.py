@@ -11,26 +11,25 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from seqlm.checkpoints.bundle import check_tokenizer_files, open_bundle
-from seqlm.checkpoints.folder import ModelFolder, check_config, read_model_folder
-from seqlm.checkpoints.manifest import alphabet_in, check_labels, level_of
+
+from seqlm.checkpoints.bundle import check_tokenizer_files
+from seqlm.checkpoints.folder import ModelFolder, check_config
+from seqlm.checkpoints.manifest import alphabet_in, check_labels
+from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from seqlm.data.labels import GivenSplit, read_examples
-from seqlm.data.molecules import read_canonical
 from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_members
+from seqlm.data.records import PROTEIN, Rules
 from seqlm.data.residue_labels import ResidueReader, merging
-from seqlm.data.sequences import PROTEIN, Rules
 from seqlm.data.sites import windows_of
-from seqlm.families import Family, recognise
+from seqlm.data.tasks import level_of
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
 from seqlm.metrics import metrics
-from seqlm.tokenization.encoder import Encoder, require_letter_tokens
+from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
 from seqlm.training.launching import check_processes
 
-TASKS = (
-    "sequence-classification", "multi-label", "sequence-regression", "residue-classification", "residue-regression",
-    "pair-classification", "pair-regression",
-)  # fmt: skip
 # arguments that decide what is learnt; the bundle and the report list them
 SETTINGS = (
     "method", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_last_layers", "lora_scaling",
@@ -132,24 +131,6 @@ def default_metric(task: str, labels: tuple[str, ...] | None) -> str:
     if task == "multi-label":
         return "fmax"
     return "auprc" if task == "residue-classification" and len(labels) == 2 else "mcc"
-
-
-def open_base_model(path: str, scratch: Path) -> ModelFolder:
-    """A base model from a Hugging Face folder or a bundle that holds whole weights.
-
-    Raises:
-        InputError: a bundle that holds an adapter only.
-    """
-    if Path(path).is_dir():
-        return read_model_folder(path)
-    scratch.mkdir()
-    bundle = open_bundle(path, scratch)
-    if bundle.model is None:
-        raise InputError(
-            f"{Path(path).name} holds only an adapter or a head, not a whole model; start from its base model, "
-            "or from a bundle made with the method 'full'"
-        )
-    return bundle.model
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:

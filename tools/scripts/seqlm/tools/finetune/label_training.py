@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+
 from seqlm.inference.batching import Batch
 from seqlm.inference.inference import pair_outputs, pooled_vectors, residue_values
 from seqlm.inference.loading import SequenceModel

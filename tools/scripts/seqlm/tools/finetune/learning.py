@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from seqlm.cli.progress import Progress
 from seqlm.inference import loading
 from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start

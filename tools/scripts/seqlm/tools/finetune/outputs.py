@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+
 from seqlm.checkpoints.bundle import write_bundle
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
+from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
-from seqlm.tools.predict.run import cells, columns
+from seqlm.report.citations import CITATIONS
+from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import SETTINGS, Plan
-from .report import CITATIONS, finetune_report, save_figures
+from .report import finetune_report, save_figures
 from .run import FINE_TUNED, Result
 from .verdict import FinetuneSummary
 

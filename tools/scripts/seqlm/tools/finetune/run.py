@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from seqlm.data.sequences import Rules
+
+from seqlm.data.records import Rules
 from seqlm.inference import loading
 from seqlm.inference.inference import batch_tokens, pair_outputs, pooled_vectors, predict
 from seqlm.inference.tasks import Task

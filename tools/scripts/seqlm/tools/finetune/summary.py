@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from seqlm.checkpoints.manifest import level_of
+
+from seqlm.data.tasks import level_of
 from seqlm.metrics import metrics, thresholds
 from seqlm.metrics.metrics import Score
+from seqlm.report.words import SPLIT_NAMES
 
 FINE_TUNED = "fine-tuned"
-SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
 
 Threshold = float | np.ndarray | None
 
@@ -22,7 +23,7 @@ class FinetuneSummary:
     A *unit* is what one prediction is about: a sequence, a residue or a pair.
 
     Attributes:
-        task: one of :data:`seqlm.checkpoints.manifest.TASKS` with a head.
+        task: one of :data:`seqlm.data.tasks.TASKS` with a head.
         metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics.metrics`).
         classes: class names in the order of their indices; empty for a regression.
         truth: split -> (units,) class indices or values, or (units, labels) 0 or 1.
@@ -47,7 +48,7 @@ class FinetuneSummary:
         demonstration: the base model is a tiny one made to show the tools, not to be right.
         seed: of everything drawn at random.
         data_sha256: of ids, sequences and labels of all splits.
-        citations: keys of :data:`seqlm.tools.finetune.report.CITATIONS`.
+        citations: keys of :data:`seqlm.report.citations.CITATIONS`.
         unit: ``sequence``, ``residue`` or ``pair``; what the task says unless given.
         alphabet: ``protein``, ``DNA`` or else; it decides between residues and bases.
         symmetric: of pairs: both orders are the same pair.

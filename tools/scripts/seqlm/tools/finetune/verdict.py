@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from seqlm.baselines.pair_baselines import FREQUENCY
+from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
-from seqlm.report.report import shown
+from seqlm.report.words import FEW_OF_A_CLASS, FEW_UNITS, SPLIT_NAMES, UNBALANCED, WIDE_INTERVAL, with_interval
 
-from .summary import SPLIT_NAMES, FinetuneSummary
+from .summary import FinetuneSummary
 
 BASELINE_NAMES = {
     "majority": "always the class shares of the training set",
@@ -30,26 +32,7 @@ _OF_VALUES = {
     "them",
 }
 
-# Beyond these the report warns. Few: an accuracy has a 95 % interval of about 0.2 with 100 sequences.
-FEW_UNITS = 100
 FEW_PROTEINS = 30  # of residues: their proteins are what tells something of its own
-FEW_OF_A_CLASS = 20
-WIDE_INTERVAL = 0.2
-UNBALANCED = 4  # times as many training examples of the largest class as of the smallest
-
-
-def number(value: float, metric: str = "") -> str:
-    if math.isnan(value):
-        return "undefined"
-    if metric == "rmse":  # it has the unit of the values, which may be large or small
-        return f"{value:.4g}"
-    return f"{round(value, 3) + 0:.3f}"  # + 0 turns -0.0 into 0.0
-
-
-def with_interval(score: Score, metric: str = "") -> str:
-    if math.isnan(score.low):
-        return number(score.value, metric)
-    return f"{number(score.value, metric)} ({number(score.low, metric)} to {number(score.high, metric)})"
 
 
 def headline(summary: FinetuneSummary) -> str:

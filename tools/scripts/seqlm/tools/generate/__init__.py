@@ -1,4 +1,4 @@
 """New sequences.
 
-    prompts -> slots of a model -> sequences -> perplexities, properties, copies -> FASTA, table, report
+prompts -> slots of a model -> sequences -> perplexities, properties, copies -> FASTA, table, report
 """

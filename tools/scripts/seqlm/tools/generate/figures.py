@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
-from seqlm.data.sequences import LETTERS
+
+from seqlm.data.records import LETTERS
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
 
 from .inputs import Plan

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, LETTERS, PROTEIN, Record, Rules, Strangers, clean, read_records
-from seqlm.families import Family
+from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
+from seqlm.data.sequences import Strangers, clean, read_records
+from seqlm.families.family import Family
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.similarity import homology
 from seqlm.similarity.duplicates import Reference

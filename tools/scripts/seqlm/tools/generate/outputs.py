@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqlm.cli.outputs import Outputs, cell, wants_report, write_report, write_table
-from seqlm.data.sequences import LETTERS
+from seqlm.cli.outputs import Outputs, cell, write_table
+from seqlm.data.records import LETTERS
+from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import Plan
 from .properties import columns

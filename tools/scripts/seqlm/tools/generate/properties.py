@@ -17,7 +17,8 @@ import math
 import re
 
 import numpy as np
-from seqlm.data.sequences import DNA, PROTEIN
+
+from seqlm.data.records import DNA, PROTEIN
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 BASES = "ACGT"

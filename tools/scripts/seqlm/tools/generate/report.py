@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
-from seqlm.data.sequences import DNA, LETTERS, PROTEIN
+from seqlm.data.records import DNA, LETTERS, PROTEIN
 from seqlm.metrics.resampling import Score
-from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table
 from seqlm.similarity.duplicates import Duplicate
 
 from .inputs import Plan

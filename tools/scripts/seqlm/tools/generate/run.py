@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import CANONICAL, TEXT, Rules, clean
+from seqlm.data.records import CANONICAL, TEXT, Rules
+from seqlm.data.sequences import clean
 from seqlm.inference import inference, loading
 from seqlm.inference.language_models import load_language_model
 from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods

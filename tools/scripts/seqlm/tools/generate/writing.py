@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import Rules
+from seqlm.data.records import Rules
 from seqlm.inference.drawing import Drawing
 from seqlm.inference.inference import out_of_memory
 from seqlm.inference.likelihood import Likelihood

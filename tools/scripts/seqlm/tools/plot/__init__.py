@@ -1,4 +1,4 @@
 """Embeddings in two dimensions.
 
-    one or two files of vectors + labels -> one projection -> scores -> picture, report
+one or two files of vectors + labels -> one projection -> scores -> picture, report
 """

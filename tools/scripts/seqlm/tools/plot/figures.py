@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+
+from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PINK, styled
-from seqlm.report.report import shown
 
 from .inputs import OUTCOMES
 

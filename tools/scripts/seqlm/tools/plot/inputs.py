@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import quoted
+from seqlm.data.records import quoted
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
 from seqlm.embeddings.tables import Embeddings, read_embeddings
 
@@ -79,8 +80,9 @@ def gather(arguments: Namespace) -> Points:
     """Read everything, and bring it into one order.
 
     Raises:
-        InputError: for every mistake in the files, see :mod:`seqlm.embeddings.tables` and :mod:`seqlm.embeddings.labels`;
-            tables of other sequences or another space; too few points; vectors that are all the same; one class.
+        InputError: for every mistake in the files, see :mod:`seqlm.embeddings.tables` and
+            :mod:`seqlm.embeddings.labels`; tables of other sequences or another space; too few points; vectors that are
+            all the same; one class.
     """
     _check_options(arguments)
     names = _names(arguments)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.cli.versions import versions
+from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import OUTCOMES, Points
 from .run import METHODS, prepared, project, spread_of

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line
 from seqlm.report.figure_style import BLUE, save
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
-from seqlm.tools.evaluate.figures import class_scores
-from seqlm.tools.evaluate.verdict import score_text
+from seqlm.report.figures import class_scores
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table
+from seqlm.report.words import score_text
 
 from . import figures as plot_figures
 from .inputs import OUTCOMES

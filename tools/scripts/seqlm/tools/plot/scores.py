@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.metrics.resampling import Sample, Score, Scorer, counters, mean_defined, ratio, samples
 from seqlm.metrics.value_metrics import Values
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from seqlm.report.report import shown
-from seqlm.tools.finetune.verdict import with_interval
+
+from seqlm.cli.text import shown
+from seqlm.report.words import with_interval
 
 from .inputs import Points
 from .run import METHODS, OFFSET_SHARE, Projection

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from seqlm.checkpoints.bundle import Bundle, open_bundle, read_bundle_folder
 from seqlm.checkpoints.folder import ModelFolder
-from seqlm.checkpoints.manifest import WITHOUT_HEAD, level_of
+from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.pairs import Pair, PairReader, names_in, read_members
-from seqlm.data.sequences import LETTERS, Record, Rules
+from seqlm.data.records import LETTERS, Record, Rules
 from seqlm.data.sites import check_residues, site_positions
-from seqlm.families import Family, recognise
+from seqlm.data.tasks import WITH_HEAD, WITHOUT_HEAD, level_of
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import require_letter_tokens
 from seqlm.tokenization.survey import survey
-from seqlm.tools.finetune.inputs import TASKS, open_base_model
 
 OWN = "model"  # for --sites and --threshold: what the model itself says
 
@@ -85,7 +86,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
         raise InputError(
             f"{path.name} is not a fine-tuned model of this tool suite; give the bundle that the fine-tuning tool made"
         )
-    if manifest["task"] not in TASKS:
+    if manifest["task"] not in WITH_HEAD:
         raise InputError(f"{path.name} was made for the task '{manifest['task']}', which this version cannot predict")
     if arguments.labels:
         raise InputError(f"{path.name} knows the names of its labels; leave the label names empty")

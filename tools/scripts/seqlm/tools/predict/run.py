@@ -11,40 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from seqlm.checkpoints.manifest import level_of
+
 from seqlm.cli.outputs import Outputs, write_table
-from seqlm.data.sequences import PROTEIN, Rules, clean
+from seqlm.data.prediction_tables import UNIT_COLUMNS, cells, columns
+from seqlm.data.records import PROTEIN, Rules
+from seqlm.data.sequences import clean
 from seqlm.data.sites import site_positions, window_around
-from seqlm.metrics.thresholds import called
 from seqlm.tokenization.survey import records
 
 from .inputs import Plan
 from .site_outputs import SiteOutputs
 
-UNIT_COLUMNS = {"sequence": ["id"], "residue": ["id", "position", "residue"], "pair": ["first", "second"]}
 ROWS_AT_ONCE = 4096  # predictions that are turned into rows together
-
-
-def columns(task: str, labels: tuple[str, ...] | None) -> list[str]:
-    """Header of a prediction table: what names a unit, what is predicted, and one probability a class."""
-    return [*UNIT_COLUMNS[level_of(task)], "predicted", *(f"probability_{label}" for label in labels or ())]
-
-
-def cells(predictions: np.ndarray, labels: tuple[str, ...] | None, threshold) -> list[list]:
-    """What stands in a row after the name of the unit: what is called, and the probability of each class.
-
-    Args:
-        predictions: (units, classes) probabilities or (units,) values.
-        threshold: see :func:`seqlm.metrics.thresholds.called`.
-    """
-    if labels is None:
-        return [[value] for value in predictions.tolist()]
-    calls = called(predictions, threshold)
-    if calls.ndim == 2:
-        names = [";".join(name for name, on in zip(labels, row, strict=True) if on) for row in calls.tolist()]
-    else:
-        names = [labels[place] for place in calls.tolist()]
-    return [[name, *row] for name, row in zip(names, predictions.tolist(), strict=True)]
 
 
 @dataclass
@@ -93,7 +71,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     if plan.published:
-        from seqlm.checkpoints.published_adapters import load_published
+        from seqlm.inference.published_adapters import load_published
 
         restored = load_published(plan.bundle, plan.base, device, arguments.precision, plan.labels)
     else:

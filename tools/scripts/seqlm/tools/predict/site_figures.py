@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+
+from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREY, RED, styled
-from seqlm.report.report import shown
 
 MOST_PANELS = 12
 MOST_NAMED = 10  # sites of a panel that are named

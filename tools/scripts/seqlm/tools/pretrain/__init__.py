@@ -1,4 +1,4 @@
 """A language model, new or gone on with, learns from a corpus.
 
-    corpus -> tokens on disk -> rows -> model -> bundle -> scores beside models of letters -> tables, report
+corpus -> tokens on disk -> rows -> model -> bundle -> scores beside models of letters -> tables, report
 """

@@ -6,10 +6,11 @@ adapter on attention alone cannot tell it. The embeddings and the head of a mode
 
 from __future__ import annotations
 
-from seqlm.cli.errors import InputError
 from torch import nn
 
-from .inputs import Plan
+from seqlm.cli.errors import InputError
+
+from .plan import Plan
 
 # modules that hold the embeddings of tokens and the head, as they end in transformers' classes
 WHOLE = {

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.inference.drawing import Drawing
 from seqlm.inference.sampling import Job, Limits, sample
 from seqlm.metrics.resampling import Score, resample_weights
 from seqlm.tokenization.language_text import LanguageText
-from torch import nn
 
-from .inputs import Plan
+from .plan import Plan
 
 MOST_LABELS = 20  # different outputs of the training set that are taken for labels
 SLOTS = 32

@@ -1,7 +1,7 @@
 """What a new language model is to be compared with: models of letters, counted from the training part of a corpus.
 
-They are those of :mod:`seqlm.baselines.language_baselines`, counted as a stream, so that the corpus may be larger than the
-memory. Where tokens are hidden, a chain of order 2 knows the letters on both sides, as the masked model does:
+They are those of :mod:`seqlm.baselines.language_baselines`, counted as a stream, so that the corpus may be larger than
+the memory. Where tokens are hidden, a chain of order 2 knows the letters on both sides, as the masked model does:
 
     p(x | ab _ cd) = p(x|ab) p(c|bx) p(d|xc) / Σ_y p(y|ab) p(c|by) p(d|yc)
 
@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from seqlm.baselines.language_baselines import ADDED, FREQUENCIES, TRIPLES, UNCHOSEN, UNIFORM, USUAL
-from seqlm.data.sequences import DNA
+from seqlm.data.records import DNA
 from seqlm.tokenization.corpus import Corpus, reverse_complement
 
 from .split import TRAIN, Documents

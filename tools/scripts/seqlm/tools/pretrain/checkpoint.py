@@ -29,6 +29,7 @@ from seqlm.cli.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
     from seqlm.training.state import State
 
 DESCRIPTION, WEIGHTS, BEST, MOMENTS = (
@@ -194,6 +195,7 @@ def check_tensors(checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]]) ->
 def state_of(checkpoint: Checkpoint) -> tuple[State, dict[str, torch.Tensor]]:
     """Where training was, and the weights that it had."""
     from safetensors.torch import load_file
+
     from seqlm.training.state import History, State
 
     content = checkpoint.content

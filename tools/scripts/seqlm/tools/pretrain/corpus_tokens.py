@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import DNA, Rules
+from seqlm.data.records import DNA, Rules
 from seqlm.inference.batching import Row
 from seqlm.tokenization.corpus import Corpus, reverse_complement
 from seqlm.tokenization.encoder import UNKNOWN, UNREAD, Encoder

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from argparse import Namespace
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import FILE as MANIFEST
-from seqlm.checkpoints.manifest import WITHOUT_HEAD, read_manifest
+from seqlm.checkpoints.manifest import read_manifest
+from seqlm.checkpoints.opening import open_base_model
 from seqlm.checkpoints.tokenizer_bundle import TrainedTokenizer, open_trained_tokenizer
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, TEXT, Rules
-from seqlm.families import Family, recognise
+from seqlm.data.records import DNA, TEXT
+from seqlm.data.tasks import WITHOUT_HEAD
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
+from seqlm.families.vocabulary import alphabet_of
 from seqlm.tokenization.corpus import Corpus, read_corpus
-from seqlm.tokenization.encoder import Encoder, alphabet_of
+from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.kmer_overlaps import KmerReader
-from seqlm.tools.finetune.inputs import open_base_model
 from seqlm.training.launching import check_processes
 
-from .checkpoint import Checkpoint, check_parameters, open_checkpoint
+from .checkpoint import check_parameters, open_checkpoint
 from .models import (
     ARCHITECTURES,
     CAUSAL,
@@ -31,111 +31,11 @@ from .models import (
     config_of,
     write_model_folder,
 )
-from .split import SPLITS, TRAIN, Documents, split_corpus
+from .plan import Plan
+from .split import TRAIN, Documents, split_corpus
 
 CONTEXT = 512
 SHORTEST = 8  # tokens of a context
-# arguments that decide what is learnt: bundle, report and checkpoint hold them
-SETTINGS = (
-    "architecture", "objective", "method", "context", "overlap", "both_strands", "split", "gap",
-    "validation_fraction", "test_fraction", "validation_pattern", "test_pattern", "held_out_letters", "masked_share",
-    "masking", "span", "dropout", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_embeddings",
-    "lora_output", "epochs", "max_steps", "batch_size", "learning_rate", "weight_decay", "warmup", "schedule", "clip",
-    "patience", "evaluate_every", "template", "precision", "seed",
-)  # fmt: skip
-OF_MASKING = ("masked_share", "masking", "span")
-OF_LORA = ("lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_embeddings", "lora_output")
-OF_CORPUS = (
-    "overlap", "both_strands", "split", "gap", "held_out_letters", "validation_pattern", "test_pattern",
-)  # fmt: skip
-
-
-@dataclass
-class Plan:
-    """Checked inputs.
-
-    Attributes:
-        folder: with config.json and tokenizer files; and weights, where a model is gone on with.
-        base: the model that is gone on with; None for a new one.
-        context: tokens of a row, special ones among them.
-        examples: of instruction tuning: split -> examples; None otherwise.
-        sha256: of the data.
-    """
-
-    arguments: Namespace
-    scratch: Path
-    folder: Path
-    family: Family
-    encoder: Encoder
-    name: str
-    context: int
-    corpus: Corpus | None
-    documents: Documents | None
-    base: ModelFolder | None = None
-    examples: dict[str, list] | None = None
-    checkpoint: Checkpoint | None = None
-    sha256: str = ""
-    rules: Rules = field(default_factory=Rules)
-
-    @property
-    def new(self) -> bool:
-        return self.base is None
-
-    @property
-    def causal(self) -> bool:
-        return self.family.causal
-
-    @property
-    def adapted(self) -> bool:
-        return self.arguments.method == "lora"
-
-    @property
-    def gives_adapter(self) -> bool:
-        """Whether the bundle holds an adapter, and not a whole model."""
-        return self.adapted and self.arguments.lora_output == "adapter"
-
-    @cached_property
-    def splits(self) -> list[str]:
-        if self.examples is not None:
-            return [name for name in SPLITS if self.examples.get(name)]
-        return [name for number, name in enumerate(SPLITS) if self.documents.letters(number)]
-
-    @property
-    def prefix(self) -> list[int]:
-        """Ids that begin a sequence."""
-        if not self.causal:
-            return self.encoder.prefix
-        return [self.family.start_token] if self.family.start_token is not None else []
-
-    @property
-    def suffix(self) -> list[int]:
-        """Ids that end one."""
-        return list(self.family.end_tokens[:1]) if self.causal else self.encoder.suffix
-
-    def parameters(self) -> dict:
-        """All that a checkpoint must agree with."""
-        asked = {name: getattr(self.arguments, name) for name in used_settings(self)}
-        config = (self.folder / "config.json").read_bytes()
-        tokenizer = hashlib.sha256()
-        for file in sorted(self.folder.glob("*token*.json")) + sorted(self.folder.glob("vocab*")):
-            tokenizer.update(file.read_bytes())
-        asked |= {
-            "corpus": self.sha256,
-            "model": self.base.sha256 if self.base else hashlib.sha256(config).hexdigest(),
-            "tokenizer": tokenizer.hexdigest(),
-            "smiles": self.arguments.smiles,
-        }
-        return asked
-
-
-def used_settings(plan: Plan) -> list[str]:
-    """Names of the arguments that mean something in this training."""
-    objective = plan.arguments.objective
-    left_out = set() if objective == MASKED else set(OF_MASKING)
-    left_out |= set() if plan.adapted else set(OF_LORA)
-    left_out |= {"architecture", "dropout"} if not plan.new else set()
-    left_out |= set(OF_CORPUS) if objective == INSTRUCTION else {"template"}
-    return [name for name in SETTINGS if name not in left_out]
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:

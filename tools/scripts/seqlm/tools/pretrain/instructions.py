@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import numbered_lines, quoted, read_table
+from seqlm.data.records import quoted
+from seqlm.data.sequences import numbered_lines, read_table
 from seqlm.inference.batching import Row
 
-from .inputs import Plan
+from .plan import Plan
 
 PLAIN = r"{instruction}\n{input}\n"
 MOST = 1_000_000  # examples
@@ -215,8 +217,7 @@ class Rows:
 
 def rows_of_examples(plan: Plan):
     """What is learnt from and judged on, as :func:`seqlm.tools.pretrain.run.read_data` gives it."""
-    from .run import Data
-    from .scores import HeldOut
+    from .plan import Data, HeldOut
 
     held = {}
     for split in ("validation", "test"):

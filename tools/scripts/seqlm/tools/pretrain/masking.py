@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from seqlm.inference.batching import Batch, Row, collate
 from seqlm.training.language_training import IGNORED, PADDING
 
@@ -58,8 +59,8 @@ class Masking:
         return places[hidden], rng
 
     def __call__(self, rows: Sequence[Row], epoch: int = JUDGED) -> Batch:
-        """The objective of :func:`seqlm.training.language_training.train_language_model`; of what is held out, every chosen
-        token becomes the mask token."""
+        """The objective of :func:`seqlm.training.language_training.train_language_model`; of what is held
+        out, every chosen token becomes the mask token."""
         batch = collate(rows, PADDING)
         ids, targets = batch.ids.numpy(), np.full(tuple(batch.ids.shape), IGNORED, np.int64)
         for number, row in enumerate(rows):

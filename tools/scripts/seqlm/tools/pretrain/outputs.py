@@ -9,8 +9,9 @@ from functools import partial
 from seqlm.checkpoints.bundle import write_bundle
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
+from seqlm.report.outputs import wants_report, write_report
 
 from .report import pretraining_report, save_figures
 from .run import AFTER, Result

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line
 from seqlm.metrics.language_scores import BITS, LABELS
 from seqlm.metrics.resampling import Score
 from seqlm.report import figures
+from seqlm.report.citations import CITATIONS
+from seqlm.report.figures import Drawn
 from seqlm.report.report import (
     Block,
     Bullets,
@@ -22,14 +25,10 @@ from seqlm.report.report import (
     References,
     Report,
     Table,
-    shown,
 )
-from seqlm.tools.finetune.figures import Drawn
-from seqlm.tools.finetune.language.verdict import number
-from seqlm.tools.finetune.report import CITATIONS
-from seqlm.tools.finetune.summary import SPLIT_NAMES
+from seqlm.report.words import SPLIT_NAMES, quantity
 
-from .inputs import used_settings
+from .plan import used_settings
 from .run import AFTER, Result
 from .verdict import comparisons, deciding, explanation, going_on, headline, reading, warnings
 
@@ -133,7 +132,7 @@ def _scores(result: Result, metrics_output: str | None) -> list[Block]:
     ]
     if len(result.scores[AFTER]) > 1:
         every = [
-            [label, *(number(by[metric].value) for by in result.scores[AFTER].values())]
+            [label, *(quantity(by[metric].value) for by in result.scores[AFTER].values())]
             for metric, label in LABELS.items()
         ]
         blocks += [

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+
 from seqlm.checkpoints.bundle import open_bundle, write_bundle
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.cli.errors import InputError
@@ -34,14 +36,14 @@ from seqlm.training.language_training import TokenLesson
 from seqlm.training.loop import Loop
 from seqlm.training.processes import Group, taking_part
 from seqlm.training.state import History, Settings, Spent, State
-from torch import nn
 
 from .adapter import add_whole_adapter, merged
 from .baselines import LetterModels
 from .checkpoint import check_tensors, state_of, write_checkpoint
 from .corpus_tokens import Contexts, Store, TokenFile, kind_of, tokenise
-from .inputs import INSTRUCTION, Plan, used_settings
-from .scores import HeldOut, held_out, losses, masking_of, objective_of
+from .inputs import INSTRUCTION
+from .plan import Data, HeldOut, Plan, used_settings
+from .scores import held_out, losses, masking_of, objective_of
 from .split import SPLITS, TRAIN
 
 AFTER, BEFORE = "trained", "before training"
@@ -79,21 +81,6 @@ class Result:
     spent: Spent
     answers: object = None
     lost: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-
-
-@dataclass
-class Data:
-    """What is learnt from and what is judged on.
-
-    Attributes:
-        train: rows by number, with ``lengths``.
-        held: split -> its rows.
-    """
-
-    train: object
-    held: dict[str, HeldOut]
-    masking: object
-    tokens: int
 
 
 def pretrain(plan: Plan) -> Result | None:

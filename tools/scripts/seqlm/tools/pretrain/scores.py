@@ -7,36 +7,21 @@ seed, from all others: the pseudo-perplexity of hidden tokens. Rows do not overl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
+
 from seqlm.cli.errors import InputError
 from seqlm.inference.batching import Batch, Row, group_by_length
 from seqlm.inference.inference import out_of_memory
 from seqlm.training.language_training import IGNORED, next_tokens
-from torch import nn
-from torch.nn import functional
 
 from .baselines import Judged
 from .corpus_tokens import Contexts, Store
-from .inputs import Plan
 from .masking import JUDGED, Masking
-
-
-@dataclass
-class HeldOut:
-    """Rows of one split, and how they are judged.
-
-    Attributes:
-        tokens, letters: (rows,) how many count.
-        judged: the letters of each row; empty for the training set, whose letters are what the baselines count.
-    """
-
-    rows: list[Row]
-    tokens: np.ndarray
-    letters: np.ndarray
-    judged: list[Judged]
+from .plan import HeldOut, Plan
 
 
 def held_out(plan: Plan, store: Store, split: int, masking: Masking | None) -> HeldOut:

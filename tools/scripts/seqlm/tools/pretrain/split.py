@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, Rules
+from seqlm.data.records import DNA, Rules
 from seqlm.tokenization.corpus import Corpus, records_of, reverse_complement
 
 SPLITS = ("train", "validation", "test")

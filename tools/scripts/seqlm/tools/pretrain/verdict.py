@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
 from seqlm.metrics.resampling import Score
+from seqlm.report.words import SPLIT_NAMES, quantity, quantity_with_interval
 from seqlm.tokenization.language_text import line_length_of
-from seqlm.tools.finetune.language.verdict import number, with_interval
-from seqlm.tools.finetune.summary import SPLIT_NAMES
 from seqlm.training.loop import PAUSED
 
 if TYPE_CHECKING:
@@ -90,7 +89,8 @@ def explanation(result: Result) -> str:
         )
         of = "pseudo-perplexity per hidden token"
     return (
-        f"The {of} of {result.rows[split]:,} rows of the {SPLIT_NAMES[split]} is {with_interval(score)}. {what}: 1 is "
+        f"The {of} of {result.rows[split]:,} rows of the {SPLIT_NAMES[split]} is "
+        f"{quantity_with_interval(score)}. {what}: 1 is "
         "certainty, and less is better. Ranges are 95 % intervals: how far a number could move with other rows of the "
         "same kind. A difference counts when its whole interval is on one side of zero."
     )
@@ -106,14 +106,14 @@ def comparisons(result: Result) -> list[str]:
         "worse": "the trained model is worse, by {}",
         "open": "no clear difference, {}",
     }
-    lines = [f"{AFTER}: {with_interval(result.scores[AFTER][split][BITS])} bits per letter."]
+    lines = [f"{AFTER}: {quantity_with_interval(result.scores[AFTER][split][BITS])} bits per letter."]
     for name in (one for one in result.scores if one != AFTER):
         meaning = HIDDEN if name == TRIPLES and not result.plan.causal else MEANINGS[name]
         gain = result.differences[name][split][BITS]
         if outcome(result, name) == "better":
             gain = Score(-gain.value, -gain.high, -gain.low)
-        told = words[outcome(result, name)].format(with_interval(gain))
-        lines.append(f"{name} ({meaning}): {with_interval(result.scores[name][split][BITS])}; {told}.")
+        told = words[outcome(result, name)].format(quantity_with_interval(gain))
+        lines.append(f"{name} ({meaning}): {quantity_with_interval(result.scores[name][split][BITS])}; {told}.")
     return lines
 
 
@@ -194,4 +194,4 @@ def reading(result: Result) -> str:
     if not plan.family.one_letter_tokens:
         text += "A token can stand for several letters. "
     chosen = "which the validation set chose" if "validation" in plan.splits else "as nothing could choose it"
-    return text + f"The 3-mer model adds {number(result.smoothing)} to every count, {chosen}."
+    return text + f"The 3-mer model adds {quantity(result.smoothing)} to every count, {chosen}."

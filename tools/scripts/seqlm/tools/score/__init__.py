@@ -1,4 +1,4 @@
 """How probable a model finds sequences, and what variants change.
 
-    sequences or variants -> tokens -> batches -> model -> probabilities -> tables, heat map, report
+sequences or variants -> tokens -> batches -> model -> probabilities -> tables, heat map, report
 """

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from seqlm.data.sequences import DNA
+
+from seqlm.data.records import DNA
 from seqlm.metrics.resampling import Score, samples
 from seqlm.metrics.value_metrics import Values
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
 from seqlm.cli.progress import Progress
 
 from .inputs import MASKED, RATIO, Plan

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from seqlm.data.sequences import DNA
+
+from seqlm.data.records import DNA
 from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
 from seqlm.report.figures import measured_points
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Record, quoted
-from seqlm.families import Family
+from seqlm.data.records import Record, quoted
+from seqlm.families.family import Family
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText

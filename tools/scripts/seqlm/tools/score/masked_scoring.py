@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
+
 from seqlm.cli.errors import InputError
 from seqlm.inference.batching import Batch, Row
 from seqlm.inference.inference import passes
 from seqlm.inference.loading import copied_on_cpu
 from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
-from torch import nn
 
 CHUNK_TOKENS = 1 << 20  # of rows that are made at once
 

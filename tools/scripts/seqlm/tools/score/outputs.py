@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.outputs import Outputs, cell, write_table
 
 from .baselines import NUMBER

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from seqlm.cli.outputs import Outputs, wants_report, write_report
+
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
-from seqlm.data.sequences import PROTEIN
-from seqlm.report.report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table, shown
+from seqlm.data.records import PROTEIN
+from seqlm.report.outputs import wants_report, write_report
+from seqlm.report.report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table
 
 from .baselines import MEANINGS, Correlation, Correlations
 from .inputs import MASKED, ONE_PASS, PSEUDO, RATIO, SEQUENCES, WILD_TYPE, Plan

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import Rules
+from seqlm.data.records import Rules
 from seqlm.inference.inference import batch_tokens
 from seqlm.inference.language_models import load_language_model
 from seqlm.inference.language_rows import windows

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.outputs import cell, write_table
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import Record, Rules, clean
+from seqlm.data.records import Record, Rules
+from seqlm.data.sequences import clean
 from seqlm.inference.likelihood import Likelihood
 from seqlm.tokenization.survey import records
 

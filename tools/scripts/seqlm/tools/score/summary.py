@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from seqlm.data.sequences import PROTEIN, Rules
+
+from seqlm.data.records import PROTEIN, Rules
 from seqlm.metrics.resampling import Score, resample_weights
 
 from .baselines import Correlations, correlations, of_change, of_variants

@@ -21,7 +21,8 @@ from itertools import chain
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN, Record, Rules, Table, clean, quoted, read_table
+from seqlm.data.records import DNA, PROTEIN, Record, Rules, quoted
+from seqlm.data.sequences import Table, clean, read_table
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan

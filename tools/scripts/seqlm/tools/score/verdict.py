@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
+from seqlm.cli.text import shown
 from seqlm.metrics.resampling import Score
-from seqlm.report.report import shown
 
 from .baselines import MEANINGS, Correlations
 from .inputs import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE, Plan

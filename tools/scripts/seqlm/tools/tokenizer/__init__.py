@@ -1,6 +1,6 @@
 """Tokenizers: shown, trained, extended.
 
-    file -> tokens -> table, usage, report
-    corpus -> units -> pieces -> vocabulary -> tokenizer, comparison, report
-    model + corpus -> new tokens -> new rows -> model, report
+file -> tokens -> table, usage, report
+corpus -> units -> pieces -> vocabulary -> tokenizer, comparison, report
+model + corpus -> new tokens -> new rows -> model, report
 """

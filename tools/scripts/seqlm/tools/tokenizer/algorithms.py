@@ -17,12 +17,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from seqlm.data.sequences import CANONICAL, DNA, LETTERS, PROTEIN, TEXT
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from seqlm.data.records import CANONICAL, DNA, LETTERS, PROTEIN, TEXT
 from seqlm.tokenization.corpus import CANONICAL_LETTERS
 from seqlm.tokenization.kmer_overlaps import MARK, overlaps
 from seqlm.tokenization.readers import ATOMS
 from seqlm.tokenization.special_tokens import Style, post_processor
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from .unigram_training import train_unigram
 

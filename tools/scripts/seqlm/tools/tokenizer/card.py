@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqlm.data.sequences import CANONICAL, DNA, PROTEIN
+from seqlm.data.records import CANONICAL, DNA, PROTEIN
 from seqlm.tokenization.special_tokens import STYLES
 
 NAMES = {

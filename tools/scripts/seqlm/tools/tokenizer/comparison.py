@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import CANONICAL, LETTERS, TEXT
-from seqlm.families import Family
+from seqlm.data.records import CANONICAL, LETTERS, TEXT
+from seqlm.families.family import Family
+from seqlm.families.vocabulary import SPECIAL
 from seqlm.metrics.resampling import Score, resample_weights
 from seqlm.tokenization.encoder import reader_of
-from seqlm.tokenization.readers import SPECIAL
 
 RESAMPLES = 1000
 EVALUATED = 2_000_000  # letters that are looked at, at most
@@ -50,7 +51,9 @@ def open_reader_of(path: Path, scratch: Path, name: str, alphabet: str) -> Reade
     Raises:
         InputError: naming it, if there is none that can be read.
     """
-    from .inputs import TokenizerAlone, family_of, open_tokenizer
+    from seqlm.checkpoints.tokenizer_bundle import open_tokenizer
+
+    from .inputs import TokenizerAlone, family_of
 
     try:
         folder, config = open_tokenizer(path, scratch)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.archives import strict_json
 from seqlm.checkpoints.folder import INDEX, ModelFolder
 from seqlm.checkpoints.safetensors_header import BITS, Tensors

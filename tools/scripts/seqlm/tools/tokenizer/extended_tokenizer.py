@@ -22,15 +22,16 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from tokenizers import AddedToken, Tokenizer, models, trainers
+
 from seqlm.archives import strict_json
 from seqlm.checkpoints.tokenizer import check_tokenizer_config
 from seqlm.checkpoints.tokenizer_bundle import ROLES
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import LETTERS
-from seqlm.families import Family
+from seqlm.data.records import LETTERS
+from seqlm.families.family import Family
+from seqlm.families.vocabulary import SPECIAL
 from seqlm.tokenization.corpus import CANONICAL_LETTERS
-from seqlm.tokenization.readers import SPECIAL
-from tokenizers import AddedToken, Tokenizer, models, trainers
 
 MERGES, WORDS = "merges", "words"
 FIRST_CHARACTER = 0xF0000  # of the planes that Unicode leaves to everybody

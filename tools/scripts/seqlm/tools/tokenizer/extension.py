@@ -12,8 +12,8 @@ from seqlm.checkpoints.config import REASONS, check_config
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
 from seqlm.cli.versions import versions
-from seqlm.data.sequences import DNA, TEXT
-from seqlm.families import recognise
+from seqlm.data.records import DNA, TEXT
+from seqlm.families.recognition import recognise
 from seqlm.metrics.resampling import Score
 from seqlm.tokenization.corpus import pieces_of, reverse_complement
 from seqlm.tokenization.encoder import reader_of

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
-from seqlm.checkpoints.manifest import WITHOUT_HEAD
 from seqlm.checkpoints.opening import open_model
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import DNA, PROTEIN, Rules
-from seqlm.families import Family, recognise
+from seqlm.data.records import DNA, PROTEIN, Rules
+from seqlm.data.tasks import WITHOUT_HEAD
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
 from seqlm.tokenization.corpus import Corpus, Units, pieces_of, read_corpus, training_units, units_of
 from seqlm.tokenization.encoder import reader_of
 from seqlm.tokenization.readers import loses_atoms

@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+
+from seqlm.cli.outputs import Outputs, write_table
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
 from seqlm.report.figure_style import save
-from seqlm.report.report import Bullets, Figure, JobParameters, References, Report, Table, shown
+from seqlm.report.outputs import wants_report, write_report
+from seqlm.report.report import Bullets, Figure, JobParameters, References, Report, Table
 
 from . import training_figures as tokenizer_training_figures
 from .extended_tokenizer import MERGES

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, RED, SKY, styled
-from seqlm.report.report import shown
 from seqlm.tokenization.encoder import Piece
 
 from .inspection import Example

@@ -6,20 +6,14 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqlm.archives import strict_json
-from seqlm.archives.entries import Limits
-from seqlm.archives.unpacking import emptied_on_failure, unpack
-from seqlm.checkpoints.bundle import check_tokenizer_files, largest, rewrite
-from seqlm.checkpoints.config import check_config
-from seqlm.checkpoints.tokenizer_bundle import DESCRIPTION, LARGEST, read_description
+from seqlm.checkpoints.tokenizer_bundle import open_tokenizer, read_description
 from seqlm.cli.errors import InputError
-from seqlm.data.molecules import read_canonical
-from seqlm.families import Family, recognise
-from seqlm.tokenization.encoder import TOKENIZER_FILES, Encoder, read_vocabulary
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
+from seqlm.families.vocabulary import read_vocabulary
+from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.survey import Survey, survey
-
-NEEDED = {*TOKENIZER_FILES, "config.json", DESCRIPTION}  # of all that an archive of a model may hold
 
 
 class TokenizerAlone(Family):
@@ -101,37 +95,6 @@ def family_of(folder: Path, config: dict | None, alphabet: str) -> Family:
     return TokenizerAlone(folder, alphabet)
 
 
-def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
-    """The folder with tokenizer files, and config.json if there is one, of a folder or of any archive.
-
-    Of an archive, a whole model or a bundle, nothing but these files is unpacked, and each is checked.
-
-    Raises:
-        InputError: there is no tokenizer, or a file is damaged or holds what it must not.
-    """
-    folder, name = path, path.name
-    if not path.is_dir():
-        if not path.is_file():
-            raise InputError(f"{path} does not exist; give a model folder, an archive of one, or a bundle")
-        scratch.mkdir()
-        with emptied_on_failure(scratch):
-            unpack(path, scratch, _largest, lambda file: None, Limits())
-            check_tokenizer_files(scratch, {file.name for file in scratch.iterdir()}, name, rewrite)
-        folder = scratch
-    if not any((folder / file).is_file() for file in TOKENIZER_FILES if "config" not in file and "special" not in file):
-        raise InputError(
-            f"{name} holds no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model); give a model or the "
-            "files of its tokenizer"
-        )
-    if not (folder / "config.json").is_file():
-        return folder, None
-    config = strict_json.read_object(folder / "config.json", f"config.json in {name}")
-    if folder is scratch:
-        config = check_config(config, None, f"config.json in {name}")
-        rewrite(folder / "config.json", config)
-    return folder, config
-
-
 def _special_tokens(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the tokenizer itself puts before and after a sequence."""
     if not (folder / "tokenizer.json").is_file():
@@ -143,8 +106,3 @@ def _special_tokens(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     first = special.index(False) if False in special else len(special)
     last = len(special) - special[::-1].index(False) if False in special else len(special)
     return tuple(encoding.tokens[:first]), tuple(encoding.tokens[last:])
-
-
-def _largest(file: str) -> int | None:
-    """Bytes that a file may have; None for one that is not needed."""
-    return LARGEST if file == DESCRIPTION else largest(file) if file in NEEDED else None

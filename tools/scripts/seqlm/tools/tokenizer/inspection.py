@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import LETTERS, Rules, clean
+from seqlm.data.records import LETTERS, Rules
+from seqlm.data.sequences import clean
 from seqlm.tokenization.encoder import Piece
-from seqlm.tokenization.readers import Reading
+from seqlm.tokenization.reading import Reading
 from seqlm.tokenization.survey import records
 
 from .inputs import Plan

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
+from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import Plan
 from .inspection import SEQUENCE_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, Inspection, Inspector

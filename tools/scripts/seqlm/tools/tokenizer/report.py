@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
-from seqlm.data.sequences import CANONICAL, LETTERS
+from seqlm.data.records import CANONICAL, LETTERS
 from seqlm.report.figure_style import save
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, References, Report, Table, shown
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, References, Report, Table
 
 from . import figures as tokenizer_figures
 from .inspection import Inspection

@@ -9,10 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
 from seqlm import __version__
 from seqlm.checkpoints.tokenizer_bundle import FORMAT, write_tokenizer_folder
 from seqlm.cli.progress import Progress
-from seqlm.data.sequences import DNA, LETTERS, TEXT
+from seqlm.data.records import DNA, LETTERS, TEXT
 from seqlm.metrics.resampling import Score
 from seqlm.tokenization.corpus import AMBIGUOUS_LEFT_OUT, pieces_of, reverse_complement
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, SKY, styled
-from seqlm.report.report import shown
 
 from .comparison import Measured
 from .figures import LONGEST_BAR

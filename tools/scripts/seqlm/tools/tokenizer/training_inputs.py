@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
-from seqlm.data.sequences import CANONICAL, DNA, PROTEIN, TEXT, Rules
+from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT, Rules
 from seqlm.tokenization.corpus import CANONICAL_LETTERS, Corpus, Units, pieces_of, read_corpus, training_units, units_of
 from seqlm.tokenization.special_tokens import STYLES, Style
 

@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from seqlm.checkpoints.tokenizer_bundle import write_tokenizer_bundle
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
+from seqlm.cli.text import shown
 from seqlm.cli.versions import in_one_line, versions
 from seqlm.metrics.resampling import Score
 from seqlm.report.figure_style import save
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table, shown
+from seqlm.report.outputs import wants_report, write_report
+from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table
 from seqlm.tokenization.special_tokens import STYLES
 
 from . import training_figures as tokenizer_training_figures

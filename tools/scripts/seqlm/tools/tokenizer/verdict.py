@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqlm.data.sequences import DNA, LETTERS, PROTEIN, Rules
+from seqlm.data.records import DNA, LETTERS, PROTEIN, Rules
 from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD
 
 from .inspection import Inspection

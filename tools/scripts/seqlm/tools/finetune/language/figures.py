@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
 from seqlm.metrics.language_scores import BITS, LABELS
 from seqlm.report import figures
 from seqlm.report.figure_style import BLUE, GREY, styled
-from seqlm.tools.finetune.figures import Drawn
-from seqlm.tools.finetune.summary import SPLIT_NAMES
+from seqlm.report.figures import Drawn
+from seqlm.report.words import SPLIT_NAMES
 
 from .summary import AFTER, LanguageSummary
 

@@ -12,17 +12,21 @@ from pathlib import Path
 
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import FILE as MANIFEST
-from seqlm.checkpoints.manifest import WITHOUT_HEAD, alphabet_in, read_manifest
+from seqlm.checkpoints.manifest import alphabet_in, read_manifest
+from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS, Dataset, Example, make_splits
 from seqlm.data.labels import LEFT_OUT, MAX_LETTERS, GivenSplit
-from seqlm.data.molecules import read_canonical
-from seqlm.data.sequences import Rules, Strangers, clean, quoted, read_records, sequence_format
-from seqlm.families import Family, families, recognise
+from seqlm.data.records import Rules, quoted
+from seqlm.data.sequences import Strangers, clean, read_records, sequence_format
+from seqlm.data.tasks import WITHOUT_HEAD
+from seqlm.families.family import Family
+from seqlm.families.recognition import families, recognise
 from seqlm.inference.language_models import Opened
 from seqlm.inference.language_rows import SHORTEST, Text, read_texts
+from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
-from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, open_base_model, read_three
+from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, read_three
 from seqlm.training.launching import check_processes
 
 TASK = "causal-lm"

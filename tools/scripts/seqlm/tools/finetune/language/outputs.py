@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+
 from seqlm.checkpoints.bundle import write_bundle
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
-from seqlm.cli.outputs import Outputs, wants_report, write_report, write_table
+from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
-from seqlm.tools.finetune.report import CITATIONS
+from seqlm.report.citations import CITATIONS
+from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import SETTINGS
 from .report import language_report, save_figures

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from seqlm.metrics.language_scores import LABELS
 from seqlm.metrics.resampling import Score
 from seqlm.report import figures
@@ -21,12 +22,12 @@ from seqlm.report.report import (
     Report,
     Table,
 )
+from seqlm.report.words import SPLIT_NAMES, quantity
 from seqlm.tools.finetune.report import closing
-from seqlm.tools.finetune.summary import SPLIT_NAMES
 
 from .figures import figures_of
 from .summary import AFTER, LanguageSummary
-from .verdict import comparisons, explanation, going_on, headline, number, reading, warnings
+from .verdict import comparisons, explanation, going_on, headline, reading, warnings
 
 
 def language_report(summary: LanguageSummary, *, metrics_output: str | None = None) -> Report:
@@ -73,7 +74,7 @@ def _scores(summary: LanguageSummary, metrics_output: str | None) -> list[Block]
     ]
     if len(summary.splits) > 1:
         every = [
-            [label, *(number(summary.score(AFTER, metric, one).value) for one in summary.splits)]
+            [label, *(quantity(summary.score(AFTER, metric, one).value) for one in summary.splits)]
             for metric, label in LABELS.items()
         ]
         blocks.append(

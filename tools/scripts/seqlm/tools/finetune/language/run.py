@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from seqlm.baselines.language_baselines import Letters
 from seqlm.checkpoints.bundle import open_bundle, write_bundle
 from seqlm.checkpoints.manifest import write_manifest

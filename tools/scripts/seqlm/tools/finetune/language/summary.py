@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
 from seqlm.metrics.resampling import Score
-from seqlm.tools.finetune.summary import SPLIT_NAMES
+from seqlm.report.words import SPLIT_NAMES
 
 AFTER, BEFORE = "fine-tuned", "not fine-tuned"
 
@@ -33,7 +34,7 @@ class LanguageSummary:
         ends: the model has a token that ends one.
         adapted: an adapter was trained, not all weights.
         parameters: name -> value of what the user chose, as text.
-        citations: keys of :data:`seqlm.tools.finetune.report.CITATIONS`.
+        citations: keys of :data:`seqlm.report.citations.CITATIONS`.
     """
 
     scores: dict[str, dict[str, dict[str, Score]]]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
+from seqlm.cli.text import shown
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
 from seqlm.metrics.resampling import Score
-from seqlm.report.report import shown
-from seqlm.tools.finetune.summary import SPLIT_NAMES
+from seqlm.report.words import SPLIT_NAMES, quantity_with_interval
 
 from .summary import BEFORE, LanguageSummary
 
@@ -18,16 +18,6 @@ MEANINGS = {
 }
 FEW = 100  # sequences that decide; below, the report warns
 SMALL = 10_000_000  # weights; ProtGPT2 has 738 million
-
-
-def number(value: float) -> str:
-    return f"{value:.4g}" if value < 1e6 else f"{value:.3g}"
-
-
-def with_interval(score: Score) -> str:
-    if score.low != score.low:
-        return number(score.value)
-    return f"{number(score.value)} ({number(score.low)} to {number(score.high)})"
 
 
 def headline(summary: LanguageSummary) -> str:
@@ -54,9 +44,9 @@ def explanation(summary: LanguageSummary) -> str:
     better = int((summary.after < summary.before).sum())
     return (
         f"The perplexity per token of the {n:,} sequences of the {SPLIT_NAMES[summary.deciding]} was "
-        f"{with_interval(old)} and is {with_interval(new)}; the difference is "
-        f"{with_interval(summary.difference(BEFORE, PERPLEXITY))}. It says between how many tokens the model is "
-        "undecided when it goes on with a sequence: 1 is certainty, and less is better. It fell for "
+        f"{quantity_with_interval(old)} and is {quantity_with_interval(new)}; the difference is "
+        f"{quantity_with_interval(summary.difference(BEFORE, PERPLEXITY))}. It says between how many tokens the model "
+        "is undecided when it goes on with a sequence: 1 is certainty, and less is better. It fell for "
         f"{better:,} of the {n:,} sequences. Ranges are 95 % intervals: how far a number could move with other "
         "sequences of the same kind. A "
         "difference counts when its whole interval is on one side of zero."
@@ -70,10 +60,10 @@ def comparisons(summary: LanguageSummary) -> list[str]:
         "worse": "fine-tuning is worse, by {}",
         "open": "no clear difference, {}",
     }
-    own = f"fine-tuned: {with_interval(summary.score())} bits per letter."
+    own = f"fine-tuned: {quantity_with_interval(summary.score())} bits per letter."
     return [own] + [
-        f"{name} ({MEANINGS[name]}): {with_interval(summary.score(name))}; "
-        + words[summary.outcome(name)].format(with_interval(_gain(summary, name)))
+        f"{name} ({MEANINGS[name]}): {quantity_with_interval(summary.score(name))}; "
+        + words[summary.outcome(name)].format(quantity_with_interval(_gain(summary, name)))
         + "."
         for name in summary.models[1:]
     ]

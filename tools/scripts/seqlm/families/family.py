@@ -1,0 +1,185 @@
+"""What differs from one model family to the next: the class that every family fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from seqlm.cli.errors import InputError
+from seqlm.data.records import DNA, LETTERS, PROTEIN
+
+from .vocabulary import AMINO_ACIDS, SPECIAL, alphabet_of
+
+BASES = set("ACGT")
+
+
+class Family:
+    """One model family. Subclasses fill in the class variables and say how the encoder is loaded.
+
+    Attributes:
+        config: the model's config.json.
+        vocabulary: token -> id.
+        alphabet: ``protein``, ``DNA`` or ``text``.
+    """
+
+    name: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]]  # of config.json
+    prefix: ClassVar[tuple[str, ...]] = ()  # special tokens before the sequence
+    suffix: ClassVar[tuple[str, ...]] = ()  # and after it
+    citations: ClassVar[tuple[str, ...]] = ()
+    half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
+    hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
+    causal: ClassVar[bool] = False  # a decoder: each token sees only those before it
+    # a tensor that every checkpoint with the head for tokens has; empty where the embedding serves as one, None where
+    # the architecture has no such head
+    language_head: ClassVar[str | None] = "lm_head.dense.weight"
+    own_architecture: ClassVar[bool] = False  # written in seqlm.models, so code that config.json names is not missed
+
+    # Names of the modules that LoRA may adapt, of the layer norms and of the list of layers, as they end in the
+    # transformers class; these are BERT's, which most encoders share
+    lora_modules: ClassVar[dict[str, list[str]]] = {
+        "query-value": ["query", "value"],
+        "attention": ["query", "key", "value", "attention.output.dense"],
+        "all-linear": ["query", "key", "value", "dense"],
+    }
+    layer_norms: ClassVar[list[str]] = ["LayerNorm"]
+    layers: ClassVar[str] = "layer"
+    checkpointing: ClassVar[bool] = True  # whether activations can be computed again instead of being kept
+    tokens_first: ClassVar[bool] = False  # whether layers hand on (tokens, rows, hidden)
+
+    @classmethod
+    def fits(cls, config: dict) -> bool:
+        """Whether a model of this config.json is of the family."""
+        return config.get("model_type") in cls.model_types
+
+    def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
+        self.config, self.vocabulary = config, vocabulary
+        self.alphabet = alphabet_of(vocabulary) if alphabet == "auto" else alphabet
+
+    @property
+    def letters(self) -> str:
+        """Letters that reach the tokenizer once the replacements are done."""
+        known = LETTERS.get(self.alphabet, "")
+        return "".join(letter for letter in known if letter not in self.replacements)
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        """Letters of the alphabet that the model has no token for -> what it reads in their place."""
+        if not self.one_letter_tokens:
+            return {}
+        unknown = "X" if self.alphabet == PROTEIN else "N"
+        return {
+            letter: unknown
+            for letter in LETTERS[self.alphabet]
+            if self.token(letter) not in self.vocabulary and self.token(unknown) in self.vocabulary
+        }
+
+    @cached_property
+    def one_letter_tokens(self) -> bool:
+        """Whether each letter of a sequence is one token: all are there, and no piece of several."""
+        letters = {PROTEIN: AMINO_ACIDS, DNA: BASES}.get(self.alphabet)
+        if not letters or not all(self.token(letter) in self.vocabulary for letter in letters):
+            return False
+        pieces = (token.lstrip("▁Ġ").removeprefix("##") for token in self.vocabulary)
+        return not any(len(piece) > 1 and letters.issuperset(piece) for piece in pieces)
+
+    def token_of(self, number: int | None) -> str | None:
+        """The token of this id; None where there is none."""
+        return next((token for token, known in self.vocabulary.items() if known == number), None)
+
+    def token(self, letter: str) -> str:
+        """How the vocabulary writes one letter."""
+        return letter
+
+    @property
+    def window(self) -> int:
+        """Tokens, specials not counted, that the model reads at once."""
+        return int(self.config["max_position_embeddings"]) - len(self.prefix) - len(self.suffix)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens that the model has an embedding for."""
+        return int(self.config["vocab_size"])
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.config["hidden_size"])
+
+    @property
+    def depth(self) -> int:
+        """Layers of the encoder; the names are BERT's, T5's and GPT-2's."""
+        for name in ("num_hidden_layers", "num_layers", "n_layer"):
+            if name in self.config:
+                return int(self.config[name])
+        raise InputError("the config.json of the model does not say how many layers it has; fetch the model again")
+
+    def check_training(self, adapted: str | None = None, checkpointing: bool = False) -> None:
+        """Refuse a way of training that the architecture does not allow.
+
+        Args:
+            adapted: a key of ``lora_modules``; None without an adapter.
+        """
+        if adapted is not None and adapted not in self.lora_modules:
+            raise InputError(
+                f"{self.name} models take no adapter on '{adapted}'; choose {' or '.join(self.lora_modules)}"
+            )
+        if checkpointing and not self.checkpointing:
+            raise InputError(f"{self.name} models cannot be trained with gradient checkpointing; leave it out")
+
+    def load(self, folder: Path, **options):
+        """The encoder as transformers' own class, without any head."""
+        raise NotImplementedError
+
+    def load_language_model(self, folder: Path, **options):
+        """The whole model as transformers' own class, with the head that gives a number for every token.
+
+        Raises:
+            InputError: an architecture that has no such head.
+        """
+        from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+        return (AutoModelForCausalLM if self.causal else AutoModelForMaskedLM).from_pretrained(folder, **options)
+
+    def check_language_model(self, tensors: Container[str], name: str) -> None:
+        """Refuse a model that gives no probability to tokens. Needs no torch.
+
+        Args:
+            tensors: names of those in its weights.
+        """
+        if self.language_head is None:
+            raise InputError(
+                f"{name} is a {self.name} model, an encoder that gives no probability to tokens; take a model of type "
+                "fill-mask (such as ESM-2) or text-generation (such as ProtGPT2)"
+            )
+        if self.language_head and self.language_head not in tensors:
+            raise InputError(
+                f"{name} holds the encoder of a {self.name} model without the head that gives probabilities to tokens; "
+                "fetch the whole model (of type fill-mask)"
+            )
+
+    @property
+    def mask_token(self) -> int | None:
+        """Id of the token that stands for what is to be guessed; None where there is none."""
+        named = self.config.get("mask_token_id")
+        if self.token_of(named) is not None:
+            return named
+        return next((self.vocabulary[token] for token in ("<mask>", "[MASK]") if token in self.vocabulary), None)
+
+    @property
+    def start_token(self) -> int | None:
+        """Id of the token that begins a text; of a model without one, of the token that ends a text."""
+        begins = self.config.get("bos_token_id")
+        return begins if self.token_of(begins) is not None else next(iter(self.end_tokens), None)
+
+    @property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Ids of the tokens that end a text."""
+        ends = self.config.get("eos_token_id")
+        return tuple(end for end in (ends if isinstance(ends, list) else [ends]) if self.token_of(end) is not None)
+
+    @staticmethod
+    def is_special(token: str) -> bool:
+        """Whether a token stands for a place or a purpose, and for no part of a sequence."""
+        return bool(SPECIAL.fullmatch(token))

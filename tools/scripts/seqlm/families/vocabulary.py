@@ -1,0 +1,63 @@
+"""What a vocabulary holds, read from whichever tokenizer file a model has, without loading a tokenizer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from seqlm.cli.errors import InputError
+from seqlm.data.records import DNA, LETTERS, PROTEIN, TEXT
+
+# what stands for a place or a purpose, and for no part of any sequence
+SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
+
+AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
+
+
+def read_vocabulary(folder: Path) -> dict[str, int]:
+    """Token -> id from whichever tokenizer file the folder has, without loading a tokenizer."""
+    try:
+        if (folder / "tokenizer.json").is_file():
+            content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+            vocabulary = content["model"]["vocab"]
+            if isinstance(vocabulary, list):  # a unigram model: pieces with their scores, the place is the id
+                vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
+            added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+            return {**vocabulary, **added}
+        if (folder / "vocab.json").is_file():
+            return dict(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
+        if (folder / "vocab.txt").is_file():
+            lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+            return {token: number for number, token in enumerate(lines) if token}
+        for name in ("spiece.model", "tokenizer.model"):
+            if (folder / name).is_file():
+                import sentencepiece
+
+                pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
+                return {pieces.id_to_piece(number): number for number in range(pieces.get_piece_size())}
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as problem:
+        raise InputError(f"the tokenizer of the model in {folder.name} cannot be read ({problem})") from None
+    raise InputError(
+        f"the model folder {folder.name} has no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model)"
+    )
+
+
+def alphabet_of(vocabulary: dict[str, int]) -> str:
+    """Whether a vocabulary is made for proteins, DNA or other text, judged from its tokens.
+
+    Every base is also the letter of an amino acid, so the tokens of several letters decide where there are any.
+    """
+    plain = {token.lstrip("▁Ġ").removeprefix("##") for token in vocabulary if token[:1] not in "<["}
+    single = {token for token in plain if len(token) == 1 and token.isalpha()}
+    several = [token for token in plain if len(token) > 1 and token.isalpha()]
+    for alphabet, letters in ((DNA, set("ACGTUN")), (PROTEIN, set(LETTERS[PROTEIN]))):
+        if several and sum(letters.issuperset(token) for token in several) >= 0.9 * len(several):
+            return alphabet
+    if {"=", "("} & plain and "c" in single:
+        return TEXT  # SMILES
+    if single >= AMINO_ACIDS:
+        return PROTEIN
+    if set("ACGT") <= single <= set(LETTERS[DNA] + "U"):
+        return DNA
+    return TEXT

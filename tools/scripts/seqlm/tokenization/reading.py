@@ -1,0 +1,26 @@
+"""One sequence as tokens, whatever split it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sequence as tokens, special tokens not among them.
+
+    Attributes:
+        ids: (tokens,) int32.
+        lengths: (tokens,) int32, letters that each token stands for; None where every token is one letter.
+        unknown: the letters that were read as the unknown token, one after the other.
+        unread: the letters that no token stands for.
+        repaired: the tokenizer as it was published gives other tokens.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray | None = None
+    unknown: str = ""
+    unread: str = ""
+    repaired: bool = False

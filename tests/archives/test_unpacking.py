@@ -244,7 +244,7 @@ def test_a_folder_that_is_not_empty_is_never_unpacked_into(tmp_path):
 
 
 def test_a_full_disk_is_reported_as_such_and_leaves_nothing(tmp_path, monkeypatch):
-    import seqlm.archive
+    import seqlm.archives.unpacking
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
@@ -267,9 +267,8 @@ def test_refusals_come_without_torch(tmp_path):
         "except InputError: print('refused')\n"
         "print(*({'torch', 'transformers', 'peft', 'numpy'} & set(sys.modules)))"
     )
-    scripts = SCRIPTS
     out = subprocess.run(
-        [sys.executable, "-c", check], capture_output=True, text=True, env={"PYTHONPATH": str(scripts)}
+        [sys.executable, "-c", check], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
     )
     assert out.stdout.split() == ["refused"], out.stderr
 

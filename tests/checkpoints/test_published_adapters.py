@@ -147,9 +147,9 @@ def test_an_adapter_without_a_task_type_has_the_task_of_its_class(tmp_path, mode
 def test_adapters_are_looked_at_without_torch(tmp_path, data):
     code = f"""
 import sys
-from seqlm.bundle import open_bundle
-from seqlm.model_files import read_model_folder
-from seqlm.published_adapters import inspect_published
+from seqlm.checkpoints.bundle import open_bundle
+from seqlm.checkpoints.folder import read_model_folder
+from seqlm.checkpoints.published_adapters import inspect_published
 bundle = open_bundle({str(data / "published_adapter.zip")!r}, {str(tmp_path)!r})
 found = inspect_published(bundle, read_model_folder({str(data / "models" / "tiny-esm")!r}))
 print(found.task, "torch" in sys.modules)

@@ -62,7 +62,8 @@ def test_an_empty_molecule_is_refused_whichever_way_it_is_to_be_written():
 
 def test_as_given_needs_no_rdkit():
     code = (
-        "import sys; sys.modules['rdkit'] = None; from seqlm.data.sequences import *; from seqlm import molecules; "
+        "import sys; sys.modules['rdkit'] = None; from seqlm.data import molecules; from seqlm.data.records import *; "
+        "from seqlm.data.sequences import clean; "
         "print(clean(Record('m', 'OCC'), TEXT, {}, Rules(), 'x'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS, check=True)

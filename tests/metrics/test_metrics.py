@@ -208,7 +208,7 @@ def test_residues_that_go_together_have_wider_intervals():
 def few_are_many(monkeypatch):
     """What is done for more than 20,000 units is done for 200."""
     for module in ("resampling", "curves", "value_metrics"):
-        monkeypatch.setattr(f"seqlm.{module}.EXACT", 200)
+        monkeypatch.setattr(f"seqlm.metrics.{module}.EXACT", 200)
     monkeypatch.setattr("seqlm.metrics.curves.BINS", 60)
     monkeypatch.setattr("seqlm.metrics.value_metrics.BINS", 40)
 

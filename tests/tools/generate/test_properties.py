@@ -161,8 +161,8 @@ def test_every_column_has_its_meaning():
 
 def test_neither_biopython_nor_rdkit_is_imported_before_it_is_needed():
     code = (
-        "import sys; sys.modules['rdkit'] = sys.modules['Bio'] = None; from seqlm import properties, sequences; "
-        "print(properties.describe('ACGT', sequences.DNA)[1])"
+        "import sys; sys.modules['rdkit'] = sys.modules['Bio'] = None; from seqlm.tools.generate import properties; "
+        "print(properties.describe('ACGT', 'DNA')[1])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS, check=True)
     assert done.stdout == "0.5\n"

@@ -94,9 +94,10 @@ test: lint unit reference browser ## everything: lint, pytest, tools and workflo
 	@echo 'make test: lint, pytest, planemo in Galaxy and browser all passed'
 
 .PHONY: lint
-lint: envs ## ruff, planemo lint, planemo workflow_lint
+lint: envs ## ruff, the arrows between rooms, planemo lint, planemo workflow_lint
 	@$(TOOLS)/ruff check .
 	@$(TOOLS)/ruff format --check .
+	@PYTHONPATH=scripts $(TOOLS)/lint-imports --no-cache --no-logo
 	@PLANEMO=$(PLANEMO)/planemo deploy/lint.sh
 
 .PHONY: unit

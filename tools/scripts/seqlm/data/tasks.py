@@ -9,6 +9,7 @@ TASKS = (
 _LEVELS = ("residue", "pair")
 WITHOUT_HEAD = ("causal-lm", "masked-lm")  # they use the head that transformers gives the model
 WITH_HEAD = tuple(task for task in TASKS if task not in WITHOUT_HEAD)
+FINE_TUNED = (*WITH_HEAD, "causal-lm")  # masked-lm is only pre-trained for
 
 
 def level_of(task: str) -> str:

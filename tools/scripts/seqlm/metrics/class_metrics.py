@@ -16,19 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from .curves import Curve
+from .names import CLASSIFICATION
 from .resampling import Scorer, counters, mean_defined, ratio
 
-CLASSIFICATION = (
-    "accuracy",
-    "balanced_accuracy",
-    "mcc",
-    "sensitivity",
-    "specificity",
-    "precision",
-    "f1",
-    "auroc",
-    "auprc",
-)
 MACRO = ("sensitivity", "specificity", "precision", "f1", "auroc", "auprc")
 
 

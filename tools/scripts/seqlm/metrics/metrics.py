@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from . import thresholds
-from .class_metrics import CLASSIFICATION, MACRO, Classes
-from .multilabel_metrics import MULTILABEL, Labels
+from .class_metrics import MACRO, Classes
+from .multilabel_metrics import Labels
+from .names import CLASSIFICATION, MULTILABEL, REGRESSION
 from .resampling import Score, Scorer, bootstrap, resample_weights, samples
-from .value_metrics import REGRESSION, Values
+from .value_metrics import Values
 
 __all__ = ["CLASSIFICATION", "MULTILABEL", "REGRESSION", "Score", "resample_weights"]
 

@@ -14,18 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from .curves import Curve
+from .names import MULTILABEL
 from .resampling import Scorer, counters, mean_defined, ratio
 
-MULTILABEL = (
-    "macro_f1",
-    "micro_f1",
-    "fmax",
-    "macro_auroc",
-    "macro_auprc",
-    "micro_auprc",
-    "subset_accuracy",
-    "hamming_accuracy",
-)
 THRESHOLDS = np.arange(101) / 100  # of fmax
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .names import REGRESSION
 from .resampling import EXACT, Scorer, counters, ratio, tie_groups
 
-REGRESSION = ("spearman", "pearson", "rmse", "r2")
 BINS = 256  # of ranks, each way, for Spearman's correlation of resamples of more units than EXACT
 
 

@@ -1,6 +1,6 @@
 """The classifiers: what each is, whether it wants scaled features, and the few settings that a search tries.
 
-Only :func:`pipeline` and :func:`fit` import scikit-learn.
+Only functions import numpy and scikit-learn.
 """
 
 from __future__ import annotations
@@ -8,8 +8,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+
 
 CALIBRATION_FOLDS = 5  # of a support vector machine, which has no probabilities of its own
 MOST_NEIGHBOURS = 5
@@ -67,6 +70,7 @@ def pipeline(method: str, settings: dict, counts: np.ndarray, *, balanced: bool,
 
 
 def _naive_bayes(settings, counts, weight, seed):
+    import numpy as np
     from sklearn.naive_bayes import GaussianNB
 
     return GaussianNB(priors=np.full(len(counts), 1 / len(counts)) if weight else None, **settings)
@@ -142,6 +146,7 @@ def fit(method: str, settings: dict, features: np.ndarray, truth: np.ndarray, *,
     Args:
         features: (n, D). truth: (n,) class indices, of two classes at least.
     """
+    import numpy as np
     from sklearn.exceptions import ConvergenceWarning
 
     counts = np.bincount(truth)
@@ -154,6 +159,8 @@ def fit(method: str, settings: dict, features: np.ndarray, truth: np.ndarray, *,
 
 def probabilities(made, features: np.ndarray, classes: int) -> np.ndarray:
     """(n, classes) probabilities; a class that the training part lacked has 0. Asked in parts, to save memory."""
+    import numpy as np
+
     found = np.zeros((len(features), classes))
     for at in range(0, len(features), 8192):
         found[at : at + 8192, made.classes_] = made.predict_proba(features[at : at + 8192])

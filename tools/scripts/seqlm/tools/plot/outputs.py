@@ -15,7 +15,8 @@ from seqlm.cli.versions import versions
 from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import OUTCOMES, Points
-from .run import METHODS, prepared, project, spread_of
+from .methods import METHODS
+from .run import prepared, project, spread_of
 from .scores import score_classes, score_pictures, score_values
 from .verdict import Plot, headline
 

@@ -21,7 +21,7 @@ from seqlm.report.words import score_text
 
 from . import figures as plot_figures
 from .inputs import OUTCOMES
-from .run import METHODS
+from .methods import METHODS
 from .scores import LABELS, PICTURE_METRICS, Scores
 from .verdict import Plot, differences, explanation, headline, warnings
 

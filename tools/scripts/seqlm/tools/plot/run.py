@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-METHODS = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 FEWEST = 5  # points, of all tables, that a projection is made of
 TSNE_DIMENSIONS = 50  # kept by the PCA that goes before t-SNE
 PERPLEXITY_SHARE = 3  # a perplexity takes about three times as many neighbours, so n - 1 over this is the highest

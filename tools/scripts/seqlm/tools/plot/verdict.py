@@ -10,7 +10,8 @@ from seqlm.cli.text import shown
 from seqlm.report.words import with_interval
 
 from .inputs import Points
-from .run import METHODS, OFFSET_SHARE, Projection
+from .methods import METHODS
+from .run import OFFSET_SHARE, Projection
 from .scores import LABELS, Judged, Scores
 
 LITTLE_VARIANCE = 0.5  # of all, on the two axes of a PCA

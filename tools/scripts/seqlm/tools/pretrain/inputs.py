@@ -21,16 +21,9 @@ from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.kmer_overlaps import KmerReader
 from seqlm.training.launching import check_processes
 
+from .architectures import ARCHITECTURES, CAUSAL, INSTRUCTION, MASKED
 from .checkpoint import check_parameters, open_checkpoint
-from .models import (
-    ARCHITECTURES,
-    CAUSAL,
-    INSTRUCTION,
-    MASKED,
-    check_tokenizer,
-    config_of,
-    write_model_folder,
-)
+from .models import check_tokenizer, config_of, write_model_folder
 from .plan import Plan
 from .split import TRAIN, Documents, split_corpus
 

@@ -17,9 +17,9 @@ from seqlm.inference.batching import Row
 from seqlm.tokenization.corpus import Corpus
 from seqlm.tokenization.encoder import Encoder
 
+from .architectures import INSTRUCTION, MASKED
 from .baselines import Judged
 from .checkpoint import Checkpoint
-from .models import INSTRUCTION, MASKED
 from .split import SPLITS, Documents
 
 # arguments that decide what is learnt: bundle, report and checkpoint hold them

@@ -38,10 +38,10 @@ from seqlm.training.processes import Group, taking_part
 from seqlm.training.state import History, Settings, Spent, State
 
 from .adapter import add_whole_adapter, merged
+from .architectures import INSTRUCTION
 from .baselines import LetterModels
 from .checkpoint import check_tensors, state_of, write_checkpoint
 from .corpus_tokens import Contexts, Store, TokenFile, kind_of, tokenise
-from .inputs import INSTRUCTION
 from .plan import Data, HeldOut, Plan, used_settings
 from .scores import held_out, losses, masking_of, objective_of
 from .split import SPLITS, TRAIN

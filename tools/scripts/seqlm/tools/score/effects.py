@@ -20,7 +20,8 @@ import numpy as np
 
 from seqlm.cli.progress import Progress
 
-from .inputs import MASKED, RATIO, Plan
+from .inputs import Plan
+from .methods import MASKED, RATIO
 from .scoring import Engine
 from .sequences import cleaned
 

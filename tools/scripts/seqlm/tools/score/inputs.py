@@ -16,14 +16,9 @@ from seqlm.tokenization.language_text import LanguageText
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.survey import Survey, survey
 
+from .methods import AUTO, MASKED, OF_SEQUENCES, OF_SUBSTITUTIONS, PERPLEXITY, PSEUDO, RATIO, WILD_TYPE
 from .variants import Columns, Variants, WildTypes, letters_of, read_variants
 
-AUTO = "auto"
-PERPLEXITY, PSEUDO, ONE_PASS = "perplexity", "pseudo-perplexity", "pseudo-perplexity-one-pass"
-MASKED, WILD_TYPE, RATIO = "masked-marginals", "wild-type-marginals", "log-likelihood-ratio"
-OF_SEQUENCES = (PERPLEXITY, PSEUDO, ONE_PASS)
-OF_SUBSTITUTIONS = (MASKED, WILD_TYPE, RATIO)
-METHODS = (AUTO, *OF_SEQUENCES, *OF_SUBSTITUTIONS)
 SEQUENCES, VARIANTS, SCAN = "sequences", "variants", "scan"
 OUTPUTS = ("table", "matrix", "positions", "fasta", "report", "html", "figures")
 LONGEST_SCAN = 100_000  # letters of one sequence, 2 million substitutions

@@ -14,7 +14,8 @@ from seqlm.report.outputs import wants_report, write_report
 from seqlm.report.report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table
 
 from .baselines import MEANINGS, Correlation, Correlations
-from .inputs import MASKED, ONE_PASS, PSEUDO, RATIO, SEQUENCES, WILD_TYPE, Plan
+from .inputs import SEQUENCES, Plan
+from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from .sequences import SequenceScores
 from .summary import Effects, Position, ScanSummary, Summary, mean
 from .verdict import explanation, headline, less_bits, number, trust, with_interval

@@ -23,8 +23,9 @@ from seqlm.inference.language_rows import windows
 from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
 from seqlm.inference.loading import prepare
 
-from .inputs import MASKED, ONE_PASS, Plan
+from .inputs import Plan
 from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
+from .methods import MASKED, ONE_PASS
 
 Told = Callable[[float], None]
 

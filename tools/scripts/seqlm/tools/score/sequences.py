@@ -22,7 +22,8 @@ from seqlm.data.sequences import clean
 from seqlm.inference.likelihood import Likelihood
 from seqlm.tokenization.survey import records
 
-from .inputs import ONE_PASS, Plan
+from .inputs import Plan
+from .methods import ONE_PASS
 from .scoring import Engine
 
 CHUNK_SEQUENCES, CHUNK_LETTERS = 1024, 500_000

@@ -10,7 +10,8 @@ from seqlm.cli.text import shown
 from seqlm.metrics.resampling import Score
 
 from .baselines import MEANINGS, Correlations
-from .inputs import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE, Plan
+from .inputs import Plan
+from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from .sequences import Check, SequenceScores, filtered
 from .summary import Effects, ScanSummary, Summary, mean
 

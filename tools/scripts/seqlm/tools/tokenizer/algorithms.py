@@ -27,8 +27,6 @@ from seqlm.tokenization.special_tokens import Style, post_processor
 
 from .unigram_training import train_unigram
 
-ALGORITHMS = ("bpe", "byte-bpe", "unigram", "wordpiece", "kmer", "character")
-LEARNT = ("bpe", "byte-bpe", "unigram", "wordpiece")  # the others follow from the alphabet
 WORD = 64  # letters of a word of WordPiece: it looks for the longest token from every letter to the end of the word
 LINE_BREAK = "Ċ"  # as bytes are written; no part of any sequence, and what ProtGPT2 is known by
 

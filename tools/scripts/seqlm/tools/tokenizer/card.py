@@ -5,14 +5,8 @@ from __future__ import annotations
 from seqlm.data.records import CANONICAL, DNA, PROTEIN
 from seqlm.tokenization.special_tokens import STYLES
 
-NAMES = {
-    "bpe": "byte pairs of letters",
-    "byte-bpe": "byte pairs of bytes",
-    "unigram": "a unigram model",
-    "wordpiece": "WordPiece",
-    "kmer": "k-mers",
-    "character": "single letters (of molecules, single atoms)",
-}
+from .names import ALGORITHMS
+
 EXAMPLES = {DNA: "ACGTACGTTAGC", PROTEIN: "MKTAYIAKQR"}
 
 
@@ -20,7 +14,7 @@ def tokenizer_card(description: dict) -> str:
     """The card, from what seqlm_tokenizer.json says."""
     settings = description["settings"]
     kinds = ", ".join(description["alphabets"])
-    name = NAMES[description["algorithm"]]
+    name = ALGORITHMS[description["algorithm"]]
     if description["algorithm"] == "kmer":
         name = f"{settings['kmer']}-mers, " + ("overlapping" if settings.get("overlapping") else "one after the other")
     lines = [

@@ -18,7 +18,6 @@ from seqlm.metrics.resampling import Score
 from seqlm.tokenization.corpus import AMBIGUOUS_LEFT_OUT, pieces_of, reverse_complement
 
 from .algorithms import (
-    LEARNT,
     learn_pairs,
     learn_unigram,
     learn_wordpiece,
@@ -35,6 +34,7 @@ from .comparison import (
     read_units,
     shuffled,
 )
+from .names import LEARNT
 from .training_inputs import TrainingPlan
 
 SETTINGS = (

@@ -14,8 +14,9 @@ from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT, Rules
 from seqlm.tokenization.corpus import CANONICAL_LETTERS, Corpus, Units, pieces_of, read_corpus, training_units, units_of
 from seqlm.tokenization.special_tokens import STYLES, Style
 
-from .algorithms import LEARNT, base_letters
+from .algorithms import base_letters
 from .comparison import Reader, open_reader_of
+from .names import LEARNT
 
 MOST_KMERS = 1 << 18  # 9 bases, 4 residues
 MOST_TOKENS = 1 << 20

@@ -21,9 +21,8 @@ from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph
 from seqlm.tokenization.special_tokens import STYLES
 
 from . import training_figures as tokenizer_training_figures
-from .algorithms import LEARNT
-from .card import NAMES
 from .comparison import Measured, kmers_of
+from .names import ALGORITHMS, LEARNT
 from .training import (
     COMPARISON_COLUMNS,
     NEW,
@@ -122,7 +121,7 @@ def headline(trained: Trained) -> str:
     where = "that it was learnt from" if trained.plan.units.shared else "that it was not learnt from"
     interval = f" (95 % interval {rate.low:.2f} to {rate.high:.2f})" if rate.low == rate.low else ""
     return (
-        f"A vocabulary of {len(trained.vocabulary):,} tokens, {NAMES[trained.plan.arguments.algorithm]}, reads "
+        f"A vocabulary of {len(trained.vocabulary):,} tokens, {ALGORITHMS[trained.plan.arguments.algorithm]}, reads "
         f"{rate.value:.2f} {letter}s per token{interval}, in {int(own.letters.sum()):,} {letter}s {where}."
     )
 

@@ -1,0 +1,10 @@
+"""The names of the ways to score sequences and substitutions."""
+
+from __future__ import annotations
+
+AUTO = "auto"
+PERPLEXITY, PSEUDO, ONE_PASS = "perplexity", "pseudo-perplexity", "pseudo-perplexity-one-pass"
+MASKED, WILD_TYPE, RATIO = "masked-marginals", "wild-type-marginals", "log-likelihood-ratio"
+OF_SEQUENCES = (PERPLEXITY, PSEUDO, ONE_PASS)
+OF_SUBSTITUTIONS = (MASKED, WILD_TYPE, RATIO)
+METHODS = (AUTO, *OF_SEQUENCES, *OF_SUBSTITUTIONS)

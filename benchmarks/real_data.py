@@ -51,7 +51,7 @@ RUNS: dict[str, list[tuple[Path, str]]] = {
             FINETUNE,
             "--train {secondary_structure_splits}/sampled.fasta "
             "--sequences {secondary_structure_splits}/sequences.fasta --mask {secondary_structure_splits}/mask.fasta "
-            f"{RESIDUES} --method head --head linear",
+            f"{RESIDUES} --method head --head linear --learning-rate 0.0003",
         )
     ],
     "localisation": [
@@ -65,7 +65,8 @@ RUNS: dict[str, list[tuple[Path, str]]] = {
         (
             FINETUNE,
             "--task pair-classification --train {data}/interactions/ecoli_pairs.tsv "
-            "--sequences {data}/interactions/ecoli_proteins.fasta.gz --test-fraction 0.2 --method head --epochs 10",
+            "--sequences {data}/interactions/ecoli_proteins.fasta.gz --test-fraction 0.2 --method head --epochs 10 "
+            "--learning-rate 0.0003",
         )
     ],
     "gb1_two_vs_rest": [(FINETUNE, f"--train {{gb1_splits}}/two_vs_rest.csv {GB1}")],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from seqlm.cli.options import FIGURE_FORMATS
 from seqlm.metrics import metrics
 from seqlm.metrics.calibration import calibration
 from seqlm.metrics.metrics import Score
@@ -273,8 +274,8 @@ def test_files_are_the_same_bytes_each_time_and_hold_no_date_or_version(tmp_path
     truth, probabilities = problem(2)
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        figures.save(figures.roc(truth, probabilities, ["no", "yes"]), tmp_path / folder, "roc", figures.FORMATS)
-    for ending in figures.FORMATS:
+        figures.save(figures.roc(truth, probabilities, ["no", "yes"]), tmp_path / folder, "roc", FIGURE_FORMATS)
+    for ending in FIGURE_FORMATS:
         content = (tmp_path / "a" / f"roc.{ending}").read_bytes()
         assert content == (tmp_path / "b" / f"roc.{ending}").read_bytes()
         assert b"Matplotlib v" not in content
@@ -299,7 +300,7 @@ def test_names_that_mean_something_to_matplotlib_are_drawn_as_they_are(tmp_path)
     ):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            figures.save(figure, tmp_path, name, figures.FORMATS)
+            figures.save(figure, tmp_path, name, FIGURE_FORMATS)
         assert said == []
     texts = (tmp_path / "roc.svg").read_text()
     assert "_hidden</text>" in texts

@@ -1,47 +1,40 @@
 #!/usr/bin/env python3
 """Train classical classifiers on embeddings of labelled sequences, or apply one that was trained."""
 
-import tempfile
+from argparse import Namespace
 from pathlib import Path
 
-from seqlm import __version__
-from seqlm.cli.arguments import add_report, number
-from seqlm.cli.errors import Parser, run
-
-CLASSIFIERS = (
-    "naive-bayes", "logistic-regression", "linear-svm", "rbf-svm", "random-forest", "gradient-boosting",
-    "k-nearest-neighbours", "mlp",
-)  # fmt: skip
-METRICS = ("mcc", "balanced_accuracy", "accuracy", "f1", "auroc", "auprc")
+from seqlm.cli.arguments import Number
+from seqlm.cli.errors import Parser
+from seqlm.cli.options import REPORT, add
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.running import run
+from seqlm.metrics.names import DECIDING_CLASSES
+from seqlm.tools.classify.methods import METHODS
 
 
-def options():
+def options() -> Parser:
     parser = Parser(description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "--embeddings", required=True, metavar="FILE", help="a vector for each sequence: table, npz or parquet"
     )
     parser.add_argument("--model", metavar="ZIP", help="apply this classifier; without it one is trained")
 
     labels = parser.add_argument_group("labels")
-    labels.add_argument("--labels", metavar="FILE", help="FASTA or table; else a column of the embeddings' own table")
-    labels.add_argument("--label-column", metavar="COLUMN", help="by name or number; 'label' if not given")
-    labels.add_argument("--label-pattern", default=r"LABEL=(\S+)", metavar="REGEX", help="finds it in a FASTA header")
+    add(labels, "--labels", "--label-column", "--label-pattern")
     labels.add_argument(
         "--id-column", metavar="COLUMN", help="of a table of labels; 'id' if there is one, or the first"
     )
     labels.add_argument("--sequence-column", metavar="COLUMN", help="of a table of labels; 'sequence' if there is one")
-    labels.add_argument(
-        "--positive-label", metavar="LABEL", help="of two classes; the one that sorts last if not given"
-    )
+    add(labels, "--positive-label")
 
     judging = parser.add_argument_group("what is learnt from, and what judges")
-    judging.add_argument("--test-fraction", default=0.3, type=number(float, 0, 0.9, above=True), metavar="SHARE")
+    add(judging, "--test-fraction", default=0.3, type=Number(float, 0, 0.9, above=True))
     judging.add_argument(
-        "--cross-validation", default=0, type=number(int, 0, 100), metavar="K", help="folds; 0: a test set is drawn"
+        "--cross-validation", default=0, type=Number(int, 0, 100), metavar="K", help="folds; 0: a test set is drawn"
     )
-    judging.add_argument("--split-column", metavar="COLUMN", help="says train, validation or test; then none is drawn")
-    judging.add_argument("--split-pattern", metavar="REGEX", help="the same in FASTA headers, such as SET=(\\w+)")
+    add(judging, "--split-column", help="says train, validation or test; then none is drawn")
+    add(judging, "--split-pattern")
     judging.add_argument(
         "--identical",
         default="together",
@@ -54,48 +47,41 @@ def options():
         "--classifier",
         default=["logistic-regression"],
         nargs="+",
-        choices=CLASSIFIERS,
+        choices=list(METHODS),
         help="of several, the training set chooses one",
     )
     learning.add_argument(
         "--grid-search", default="none", choices=["none", "small"], help="whether the training set chooses settings too"
     )
-    learning.add_argument("--class-weights", default="none", choices=["none", "balanced"])
+    add(learning, "--class-weights")
     learning.add_argument(
-        "--metric", default="mcc", choices=METRICS, help="that chooses, and that the verdict is about"
+        "--metric", default="mcc", choices=DECIDING_CLASSES, help="that chooses, and that the verdict is about"
     )
-    learning.add_argument("--seed", default=42, type=number(int, 0, 2**32 - 1), metavar="N")
+    add(learning, "--seed")
 
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-predictions", metavar="TSV", help="class and probabilities of every sequence")
-    outputs.add_argument("--output-metrics", metavar="TSV", help="scores with intervals, baselines beside them")
+    add(outputs, "--output-metrics")
     outputs.add_argument("--output-classification-report", metavar="TSV", help="precision, recall and F1 of each class")
     outputs.add_argument("--output-model", metavar="ZIP", help="the classifier, to be applied")
-    add_report(outputs)
-    return parser.parse_args()
+    add(outputs, *REPORT)
+    return parser
 
 
-def main():
-    arguments = options()
-    from seqlm.cli.isolation import isolate
-    from seqlm.cli.outputs import Outputs, check_targets
+def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
+    if arguments.model:
+        from seqlm.tools.classify.apply import apply
 
-    check_targets(arguments)
-    with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
-        isolate(Path(scratch))
-        if arguments.model:
-            from seqlm.tools.classify.apply import apply
+        apply(arguments, scratch, outputs)
+    else:
+        from seqlm.tools.classify.inputs import check
 
-            apply(arguments, Path(scratch), outputs)
-        else:
-            from seqlm.tools.classify.inputs import check
+        plan = check(arguments)
+        from seqlm.tools.classify.outputs import write
+        from seqlm.tools.classify.run import train
 
-            plan = check(arguments)
-            from seqlm.tools.classify.outputs import write
-            from seqlm.tools.classify.run import train
-
-            write(train(plan), outputs)
+        write(train(plan), outputs)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(options(), work)

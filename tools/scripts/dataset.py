@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
 """Make labelled windows around known sites, or take labelled sequences, and split them so that test scores hold."""
 
-import tempfile
+from argparse import Namespace
 from pathlib import Path
 
-from seqlm import __version__
-from seqlm.cli.arguments import add_columns, add_report, number
-from seqlm.cli.errors import Parser, run
+from seqlm.cli.arguments import Number
+from seqlm.cli.errors import Parser
+from seqlm.cli.options import COLUMNS, REPORT, add, add_group
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.running import run
 
 
-def options():
+def options() -> Parser:
     parser = Parser(description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument(
+    add(
+        parser,
         "--sequences",
-        metavar="FILE",
+        required=False,
         help="full-length proteins or DNA (FASTA, table), or labelled sequences, or SMILES; plain or gzipped",
     )
-    add_columns(parser)
-    parser.add_argument(
-        "--alphabet", default="auto", choices=["auto", "protein", "DNA", "SMILES"], help="auto: told from the content"
-    )
+    add_group(parser, COLUMNS)
+    add(parser, "--alphabet", choices=["auto", "protein", "DNA", "SMILES"], help="auto: told from the content")
 
     sites = parser.add_argument_group("known sites, to make windows around")
     sites.add_argument(
@@ -34,8 +34,8 @@ def options():
         choices=["auto", "none", "table", "annotated", "gff"],
         help="auto: by content; none: whole sequences with labels; gff: GFF3 or UniProt's text format",
     )
-    sites.add_argument("--protein-column", metavar="COLUMN", help="'protein', 'accession' or 'id' if not given")
-    sites.add_argument("--position-column", metavar="COLUMN", help="from 1; 'position' if not given")
+    add(sites, "--protein-column", help="'protein', 'accession' or 'id' if not given")
+    add(sites, "--position-column")
     sites.add_argument("--residue-column", metavar="COLUMN", help="checked against the sequence; 'residue' if there")
     sites.add_argument("--positive-column", metavar="COLUMN", help="lists of positions; 'positive_positions' if there")
     sites.add_argument("--negative-column", metavar="COLUMN", help="lists of positions; 'negative_positions' if there")
@@ -44,7 +44,9 @@ def options():
         metavar="TEXT",
         help="GFF3: kind of feature, or how a word of its note begins, such as phosphotyrosine; several by commas",
     )
-    sites.add_argument("--window", default=33, type=number(int, 1), metavar="N", help="odd; the site in the middle")
+    sites.add_argument(
+        "--window", default=33, type=Number(int, 3, 10_001), metavar="N", help="odd; the site in the middle"
+    )
     sites.add_argument("--padding", default="X", metavar="LETTER", help="fills windows up at the ends of a protein")
     sites.add_argument("--residues", default="", metavar="LETTERS", help="only sites on these, such as STY")
     sites.add_argument(
@@ -53,9 +55,9 @@ def options():
         choices=["same-protein", "given", "none"],
         help="drawn on the same letters of the same proteins, or as the table says",
     )
-    sites.add_argument("--ratio", default=1.0, type=number(float, 0, 1000, above=True), metavar="X",
+    sites.add_argument("--ratio", default=1.0, type=Number(float, 0, 1000, above=True), metavar="X",
                        help="negatives drawn for each positive")  # fmt: skip
-    sites.add_argument("--exclude-flank", default=0, type=number(int, 0, 10_000), metavar="N",
+    sites.add_argument("--exclude-flank", default=0, type=Number(int, 0, 10_000), metavar="N",
                        help="no negative within so many residues of a known site")  # fmt: skip
     sites.add_argument("--conflicts", default="drop", choices=["drop", "keep", "refuse"],
                        help="equal windows with different labels")  # fmt: skip
@@ -65,8 +67,7 @@ def options():
     labels = parser.add_argument_group("labels")
     labels.add_argument("--labels", default="auto", choices=["auto", "classes", "numbers", "none"],
                         help="auto: numbers if all are, and many")  # fmt: skip
-    labels.add_argument("--label-column", metavar="COLUMN", help="'label' if not given")
-    labels.add_argument("--label-pattern", default=r"LABEL=(\S+)", metavar="REGEX", help="for FASTA headers")
+    add(labels, "--label-column", "--label-pattern")
 
     split = parser.add_argument_group("split")
     split.add_argument(
@@ -76,20 +77,19 @@ def options():
         help="random tears windows of one protein apart, so that a test is about proteins that were learnt by heart; "
         "all others keep them together; homology keeps related proteins together",
     )
-    split.add_argument("--validation-fraction", default=0.1, type=number(float, 0, 0.9), metavar="SHARE")
-    split.add_argument("--test-fraction", default=0.2, type=number(float, 0, 0.9), metavar="SHARE")
+    add(split, "--validation-fraction", default=0.1)
+    add(split, "--test-fraction", default=0.2)
     split.add_argument("--group-column", metavar="COLUMN", help="what stays together, in a table of sequences")
     split.add_argument("--group-pattern", metavar="REGEX", help="the same in FASTA headers")
-    split.add_argument("--split-column", metavar="COLUMN", help="says train, validation or test, for --split given")
-    split.add_argument("--split-pattern", metavar="REGEX", help="the same in FASTA headers")
-    split.add_argument("--identity", default=0.3, type=number(float, 0, 1), metavar="SHARE",
+    add(split, "--split-column", help="says train, validation or test, for --split given")
+    add(split, "--split-pattern")
+    split.add_argument("--identity", default=0.3, type=Number(float, 0, 1), metavar="SHARE",
                        help="homology: from which two sequences are related")  # fmt: skip
-    split.add_argument("--coverage", default=0.5, type=number(float, 0, 1), metavar="SHARE",
+    split.add_argument("--coverage", default=0.5, type=Number(float, 0, 1), metavar="SHARE",
                        help="homology: of the shorter sequence that the alignment covers")  # fmt: skip
     split.add_argument("--neighbours", default="search", choices=["search", "skip"],
                        help="whether the report looks for relatives on both sides with MMseqs2")  # fmt: skip
-    split.add_argument("--threads", default=0, type=number(int, 0), metavar="N", help="0: all")
-    split.add_argument("--seed", default=42, type=number(int, 0, 2**32 - 1), metavar="N")
+    add(split, "--threads", "--seed")
 
     outputs = parser.add_argument_group("outputs")
     for name in ("train", "validation", "test"):
@@ -97,23 +97,17 @@ def options():
             f"--output-{name}", metavar="FILE", help="FASTA with LABEL=…; of a table its rows, by tabs"
         )
     outputs.add_argument("--output-table", metavar="TSV", help="all examples with their split and cluster")
-    add_report(outputs)
-    return parser.parse_args()
+    add(outputs, *REPORT)
+    return parser
 
 
-def main():
-    arguments = options()
-    from seqlm.cli.isolation import isolate
-    from seqlm.cli.outputs import Outputs, check_targets
+def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     from seqlm.tools.dataset.inputs import check
     from seqlm.tools.dataset.outputs import write
     from seqlm.tools.dataset.run import make
 
-    check_targets(arguments)
-    with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
-        isolate(Path(scratch))
-        write(make(check(arguments), Path(scratch)), outputs)
+    write(make(check(arguments), scratch), outputs)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(options(), work)

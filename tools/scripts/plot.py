@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Draw embeddings in two dimensions, one table or two in one projection, and say how well classes separate in them."""
 
-import tempfile
+from argparse import Namespace
 from pathlib import Path
 
-from seqlm import __version__
-from seqlm.cli.arguments import add_report, number
-from seqlm.cli.errors import Parser, run
+from seqlm.cli.arguments import Number
+from seqlm.cli.errors import Parser
+from seqlm.cli.options import REPORT, add
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.running import run
+from seqlm.tools.plot.methods import METHODS
 
 
-def options():
+def options() -> Parser:
     parser = Parser(description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "--embeddings",
         required=True,
@@ -19,25 +21,21 @@ def options():
         metavar="FILE",
         help="one table, npz or parquet file, or two of the same sequences by one model, as before and after training",
     )
-    parser.add_argument("--names", nargs="+", metavar="NAME", help="of the tables; the names of the files if not given")
-    parser.add_argument("--method", default="pca", choices=["pca", "umap", "tsne"], help="how the points are projected")
+    add(parser, "--names")
+    parser.add_argument("--method", default="pca", choices=list(METHODS), help="how the points are projected")
 
     colours = parser.add_argument_group("colours")
     colours.add_argument(
         "--colour-by", default="none", choices=["none", "label", "value", "outcome"], help="outcome: of predictions"
     )
-    colours.add_argument(
-        "--labels", metavar="FILE", help="labels or values by id: FASTA or table; else a column of the embeddings"
-    )
-    colours.add_argument("--label-column", metavar="COLUMN", help="by name or 1-based number; 'label' if there is one")
+    add(colours, "--labels", "--label-column")
     colours.add_argument("--label-id-column", metavar="COLUMN", help="'id' if there is one, else the first")
-    colours.add_argument("--label-pattern", default=r"LABEL=(\S+)", metavar="REGEX", help="finds the label in a header")
+    add(colours, "--label-pattern")
     colours.add_argument(
         "--predictions", nargs="+", metavar="FILE", help="for outcome: a table with id and predicted, for all or each"
     )
-    colours.add_argument("--positive-label", metavar="LABEL", help="that outcomes are about; of two the second")
-    colours.add_argument("--split-column", metavar="COLUMN", help="of the labels: train, validation or test")
-    colours.add_argument("--split-pattern", metavar="REGEX", help="finds the split in a FASTA header")
+    add(colours, "--positive-label", help="that outcomes are about; of two the second")
+    add(colours, "--split-column", "--split-pattern")
     colours.add_argument("--split", choices=["train", "validation", "test"], help="the only one drawn and scored")
 
     projection = parser.add_argument_group("projection")
@@ -51,44 +49,35 @@ def options():
     projection.add_argument(
         "--metric", default="euclidean", choices=["euclidean", "cosine"], help="distance of UMAP, t-SNE and all scores"
     )
-    projection.add_argument("--neighbours", default=15, type=number(int, 2, 1000), metavar="N", help="of UMAP")
-    projection.add_argument("--min-dist", default=0.1, type=number(float, 0, 1), metavar="X", help="of UMAP")
-    projection.add_argument("--perplexity", default=30.0, type=number(float, 1, 1000), metavar="X", help="of t-SNE")
+    projection.add_argument("--neighbours", default=15, type=Number(int, 2, 1000), metavar="N", help="of UMAP")
+    projection.add_argument("--min-dist", default=0.1, type=Number(float, 0, 1), metavar="X", help="of UMAP")
+    projection.add_argument("--perplexity", default=30.0, type=Number(float, 1, 1000), metavar="X", help="of t-SNE")
     projection.add_argument(
-        "--points", default=10_000, type=number(int, 5, 100_000), metavar="N", help="drawn and scored of each table"
+        "--points", default=10_000, type=Number(int, 5, 100_000), metavar="N", help="drawn and scored of each table"
     )
-    projection.add_argument("--seed", default=42, type=number(int, 0, 2**32 - 1), metavar="N")
+    add(projection, "--seed")
 
     scoring = parser.add_argument_group("scoring")
-    scoring.add_argument("--score-neighbours", default=10, type=number(int, 1, 1000), metavar="N", help="of the scores")
-    scoring.add_argument(
-        "--resamples", default=1000, type=number(int, 100, 100_000), metavar="N", help="of the bootstrap"
-    )
+    scoring.add_argument("--score-neighbours", default=10, type=Number(int, 1, 1000), metavar="N", help="of the scores")
+    add(scoring, "--resamples")
 
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-table", metavar="TSV", help="where each point lies in the picture")
-    outputs.add_argument("--output-metrics", metavar="TSV", help="scores with intervals, and what chance gives")
+    add(outputs, "--output-metrics", help="scores with intervals, and what chance gives")
     outputs.add_argument("--output-plot", metavar="PNG", help="the picture")
     outputs.add_argument("--output-svg", metavar="SVG", help="the picture, to be edited for a paper")
-    add_report(outputs)
-    return parser.parse_args()
+    add(outputs, *REPORT)
+    return parser
 
 
-def main():
-    arguments = options()
-    from seqlm.cli.isolation import isolate
-    from seqlm.cli.outputs import Outputs, check_targets
+def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
+    from seqlm.tools.plot.inputs import gather
 
-    check_targets(arguments)
-    with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
-        isolate(Path(scratch))
-        from seqlm.tools.plot.inputs import gather
+    points = gather(arguments)
+    from seqlm.tools.plot.outputs import write
 
-        points = gather(arguments)
-        from seqlm.tools.plot.outputs import write
-
-        write(arguments, points, outputs)
+    write(arguments, points, outputs)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(options(), work)

@@ -1,32 +1,22 @@
 #!/usr/bin/env python3
 """Score sequences by perplexity, or substitutions by effect, with a protein, DNA or molecule language model."""
 
-import tempfile
+from argparse import Namespace
 from pathlib import Path
 
-from seqlm import __version__
-from seqlm.cli.arguments import add_columns, add_computing, add_model, add_report, add_sequences, number
-from seqlm.cli.errors import Parser, run
-
-METHODS = (
-    "auto",
-    "perplexity",
-    "pseudo-perplexity",
-    "pseudo-perplexity-one-pass",
-    "masked-marginals",
-    "wild-type-marginals",
-    "log-likelihood-ratio",
-)
+from seqlm.cli.arguments import Number
+from seqlm.cli.errors import Parser
+from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, add, add_group
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.running import run
+from seqlm.tools.score.methods import METHODS
 
 
-def options():
+def options() -> Parser:
     parser = Parser(description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    add_model(parser, "Hugging Face folder or an archive of one, or a fine-tuned language model (bundle)")
-    parser.add_argument("--model-id", default="", metavar="TEXT", help="its name, as noted in the outputs")
-    parser.add_argument("--base-model", metavar="PATH", help="that an adapter was trained on")
-    add_sequences(parser)
-    add_columns(parser)
+    add(parser, "--model", help="Hugging Face folder or an archive of one, or a fine-tuned language model (bundle)")
+    add(parser, "--model-id", "--base-model", "--sequences")
+    add_group(parser, COLUMNS)
     parser.add_argument(
         "--method",
         default="auto",
@@ -41,9 +31,9 @@ def options():
     variants.add_argument(
         "--variant-sequence-column", metavar="COLUMN", help="whole variants, in place of a column of substitutions"
     )
-    variants.add_argument(
+    add(
+        variants,
         "--protein-column",
-        metavar="COLUMN",
         help="id of the sequence that each variant is of; needed where there are several ('protein' if not given)",
     )
     variants.add_argument("--measured-column", metavar="COLUMN", help="measured effects, to correlate scores with")
@@ -51,41 +41,34 @@ def options():
     variants.add_argument(
         "--first-position",
         default=1,
-        type=number(int, -1_000_000, 1_000_000),
+        type=Number(int, -1_000_000, 1_000_000),
         metavar="N",
         help="number of the first letter of the sequence",
     )
 
     kept = parser.add_argument_group("which sequences are kept")
-    kept.add_argument("--max-perplexity", type=number(float, 1), metavar="X", help="those of at most this perplexity")
-    kept.add_argument("--keep-best", type=number(int, 1), metavar="N", help="the N of the lowest perplexity")
-    add_computing(parser)
+    kept.add_argument("--max-perplexity", type=Number(float, 1), metavar="X", help="those of at most this perplexity")
+    kept.add_argument("--keep-best", type=Number(int, 1), metavar="N", help="the N of the lowest perplexity")
+    add_group(parser, COMPUTING)
 
     outputs = parser.add_argument_group("outputs, at least one of them")
     outputs.add_argument("--output-table", metavar="TSV", help="a row a sequence, variant or substitution")
     outputs.add_argument("--output-matrix", metavar="TSV", help="of a scan: a row a position, a column a letter")
     outputs.add_argument("--output-positions", metavar="TSV", help="of a scan: mean, extremes and entropy of positions")
     outputs.add_argument("--output-fasta", metavar="FASTA", help="the sequences kept, the lowest perplexity first")
-    add_report(parser.add_argument_group("report"))
-    return parser.parse_args()
+    add(parser.add_argument_group("report"), *REPORT)
+    return parser
 
 
-def main():
-    arguments = options()
-    from seqlm.cli.isolation import isolate
-    from seqlm.cli.outputs import Outputs, check_targets
+def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
+    from seqlm.tools.score.inputs import check
 
-    check_targets(arguments)
-    with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
-        isolate(Path(scratch))
-        from seqlm.tools.score.inputs import check
+    plan = check(arguments, scratch)
+    from seqlm.tools.score.report import write
+    from seqlm.tools.score.run import score
 
-        plan = check(arguments, Path(scratch))
-        from seqlm.tools.score.report import write
-        from seqlm.tools.score.run import score
-
-        write(plan, score(plan, outputs), outputs)
+    write(plan, score(plan, outputs), outputs)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(options(), work)

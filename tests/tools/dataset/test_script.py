@@ -319,7 +319,7 @@ def test_neither_torch_nor_scikit_learn_is_needed(dataset, no_torch):
 MISTAKES = {
     "no input": ([], "no input is given"),
     "even window": ([*SITES, "--window", 32], "a window of 32 has no residue in its middle"),
-    "long window": ([*SITES, "--window", 10_003], "a window of 10,003 is longer than 10,001"),
+    "long window": ([*SITES, "--window", 10_003], "10003 is out of range: at least 3 and at most 10001"),
     "no such residue": ([*SITES, "--residues", "W"], "no site is on W; the sites are on S, T, Y"),
     "no letter": ([*SITES, "--residues", "S1"], "'1' is not a residue to look for"),
     "padding": ([*SITES, "--padding", "XX"], "'XX' cannot fill up a window"),

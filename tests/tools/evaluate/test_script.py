@@ -211,7 +211,10 @@ def test_a_mistake_is_one_line_and_comes_before_anything_heavy_is_imported(scrip
     line = mistake(script, "evaluate", "--predictions", path, "--output-table", "t.tsv")
     assert line.startswith("error: a.tsv is no prediction table")
     assert not (tmp_path / "work" / "t.tsv").exists()
-    for metric, message in (("rmse", "error: rmse is no score for"), ("nonsense", "error: nonsense is no score")):
+    for metric, message in (
+        ("rmse", "error: rmse is no score for"),
+        ("nonsense", "error: argument --metric: invalid choice: 'nonsense' (choose from"),
+    ):
         paths, *_ = two_classes(tmp_path, n=20)
         done = script("evaluate", "--predictions", *paths, "--metric", metric, check=False)
         assert done.stderr.startswith(message)
@@ -219,7 +222,10 @@ def test_a_mistake_is_one_line_and_comes_before_anything_heavy_is_imported(scrip
 
 def test_no_heavy_library_is_imported(tmp_path):
     paths, *_ = two_classes(tmp_path, n=20)
-    code = "import sys, evaluate; evaluate.main(); print({'torch', 'sklearn', 'transformers'} & set(sys.modules))"
+    code = (
+        "import sys, evaluate; evaluate.run(evaluate.options(), evaluate.work); "
+        "print({'torch', 'sklearn', 'transformers'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "--predictions", paths[0], "--output-html", "t.html", "--resamples", "100"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")}, capture_output=True, text=True,

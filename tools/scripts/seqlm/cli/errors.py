@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stderr
 
+from seqlm import __version__
+
 
 class InputError(Exception):
     """Something the user can mend. The message says what is wrong, where, and what to do, in one line.
@@ -29,6 +31,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **keywords):
         super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **keywords)
+        self.add_argument("--version", action="version", version=__version__)
 
     def error(self, message: str):
         raise InputError(f"{message}; --help lists every option")

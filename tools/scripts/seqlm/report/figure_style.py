@@ -23,7 +23,6 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
 GREY = "#888888"
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, BLACK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
-FORMATS = ("png", "svg", "pdf")
 
 _STYLE = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same everywhere
@@ -66,7 +65,7 @@ def styled(draw):
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = ("png",)) -> None:
-    """Write ``folder/name.<format>`` for each of ``FORMATS`` asked for."""
+    """Write ``folder/name.<format>`` for each of the formats."""
     nothing = {
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},

@@ -18,12 +18,12 @@ from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
 
 from .curve_figures import precision_recall, reliability, roc, with_interval
-from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, FORMATS, GREEN, GREY, ORANGE, RED, SKY, save, styled
+from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREEN, GREY, ORANGE, RED, SKY, save, styled
 
 MARKERS = "osD^vPX"
 
 __all__ = [
-    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "FORMATS", "GREY", "ORANGE", "RED", "baselines", "confusion_matrix",
+    "BLACK", "BLUE", "CLASS_COLOURS", "DASHES", "GREY", "ORANGE", "RED", "baselines", "confusion_matrix",
     "labels", "learning_curves", "lengths", "precision_recall", "reliability", "residuals", "roc", "save", "scatter",
 ]  # fmt: skip
 

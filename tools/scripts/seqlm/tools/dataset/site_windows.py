@@ -18,7 +18,6 @@ from seqlm.data.records import quoted
 from seqlm.data.site_sources import Protein, Source
 from seqlm.data.sites import window_around
 
-LONGEST_WINDOW = 10_001
 MOST_LETTERS = 500_000_000  # of all windows together, which are held in memory
 NEGATIVES = ("same-protein", "given", "none")
 CONFLICTS = ("drop", "keep", "refuse")
@@ -65,11 +64,9 @@ class WindowOptions:
 
 
 def check_window(length: int) -> int:
-    """Refuse a window that has no middle, or is longer than any use of it."""
+    """Refuse a window that has no middle."""
     if length < 3 or length % 2 == 0:
         raise InputError(f"a window of {length} has no residue in its middle; give an odd number from 3, such as 33")
-    if length > LONGEST_WINDOW:
-        raise InputError(f"a window of {length:,} is longer than {LONGEST_WINDOW:,}; use the whole sequences instead")
     return length
 
 

@@ -355,8 +355,8 @@ def counted(n: int, unit: str) -> str:
     return f"{n:,} {unit[:-1] if n == 1 else unit}"
 
 
-def _apply_threshold(cases: Cases, threshold: float | None) -> None:
-    if threshold is None:
+def _apply_threshold(cases: Cases, threshold: float | str | None) -> None:
+    if threshold in (None, "auto"):
         return
     if not (cases.several or len(cases.classes) == 2):
         raise InputError("a threshold is for two classes or for several labels at once, which these tables do not have")

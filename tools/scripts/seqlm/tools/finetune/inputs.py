@@ -30,6 +30,8 @@ from seqlm.metrics import metrics
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
 from seqlm.training.launching import check_processes
 
+from .methods import LEARNING_RATES
+
 # arguments that decide what is learnt; the bundle and the report list them
 SETTINGS = (
     "method", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_last_layers", "lora_scaling",
@@ -137,6 +139,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     level = level_of(arguments.task)
     _check_options(arguments, level)
+    if arguments.learning_rate is None:
+        arguments.learning_rate = LEARNING_RATES[arguments.method]
     pooling = "none" if level == "residue" else arguments.pooling
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
     adapted = arguments.lora_modules if arguments.method in ("lora", "dora") else None

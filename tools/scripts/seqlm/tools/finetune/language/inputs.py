@@ -27,6 +27,7 @@ from seqlm.inference.language_rows import SHORTEST, Text, read_texts
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, read_three
+from seqlm.tools.finetune.methods import LEARNING_RATES
 from seqlm.training.launching import check_processes
 
 TASK = "causal-lm"
@@ -89,6 +90,8 @@ class Plan:
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     _check_options(arguments)
+    if arguments.learning_rate is None:
+        arguments.learning_rate = LEARNING_RATES[arguments.method]
     base = open_base_model(arguments.model, scratch / "base")
     alphabet = arguments.alphabet if arguments.alphabet != "auto" else alphabet_in(base.path)
     family = recognise(base.path, base.config, alphabet)

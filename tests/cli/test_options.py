@@ -2,9 +2,15 @@
 
 import re
 
+import pytest
+
 from makers.forms import TOOLS, options_of
 from makers.scripts import SCRIPTS
 from seqlm.cli.options import SHARED
+from seqlm.data.datasets import SPLITS
+from seqlm.data.prediction_tables import KINDS
+from seqlm.data.site_sources import ANNOTATED, GFF, NONE, TABLE
+from seqlm.families.family import Family
 
 # one word for several things
 NAMESAKES = {
@@ -47,3 +53,17 @@ def test_an_option_of_several_scripts_is_declared_once():
 def test_what_is_shared_is_used_by_two_scripts():
     for name in SHARED:
         assert sum(name in options_of(tool) for tool in TOOLS) > 1, name
+
+
+@pytest.mark.parametrize(
+    ("tool", "option", "known"),
+    [
+        ("evaluate", "--kind", ("auto", *KINDS)),
+        ("plot", "--split", SPLITS),
+        ("dataset", "--site-format", ("auto", NONE, TABLE, ANNOTATED, GFF)),
+        ("finetune", "--lora-modules", tuple(Family.lora_modules)),
+    ],
+)
+def test_choices_are_what_the_package_knows(tool, option, known):
+    """Of those that a script spells out because importing them takes longer than a mistake may."""
+    assert tuple(options_of(tool)[option].choices) == known

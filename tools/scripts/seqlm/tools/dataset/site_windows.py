@@ -19,8 +19,6 @@ from seqlm.data.site_sources import Protein, Source
 from seqlm.data.sites import window_around
 
 MOST_LETTERS = 500_000_000  # of all windows together, which are held in memory
-NEGATIVES = ("same-protein", "given", "none")
-CONFLICTS = ("drop", "keep", "refuse")
 
 
 @dataclass(slots=True)

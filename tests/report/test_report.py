@@ -2,16 +2,21 @@
 
 import base64
 import re
+from argparse import Namespace
 from html.parser import HTMLParser
 
 import pytest
+from matplotlib.figure import Figure as Drawing
 
 from seqlm.cli.text import shown
+from seqlm.report.citations import CITATIONS
+from seqlm.report.outputs import parameters, save_figures
 from seqlm.report.report import (
     GAP,
     MARKDOWN_BYTES,
     Bullets,
     DatasetTable,
+    Drawn,
     Figure,
     Heading,
     JobParameters,
@@ -199,3 +204,41 @@ def test_shown_text_is_short_and_on_one_line():
     assert shown("a\n b\tc") == "a b c"
     assert shown("x" * 50) == "x" * 39 + "…"
     assert shown("x" * 40) == "x" * 40
+
+
+def test_all_figures_are_saved_and_those_that_there_are_can_be_shown(tmp_path):
+    report = Report("T", drawn={"roc": Drawn("A curve", Drawing), "lengths": Drawn("Lengths", Drawing)})
+    assert report.pictures("roc", "labels") == [Figure("roc", "A curve")]
+    assert save_figures(report, tmp_path, ("png", "svg")) == ["roc", "lengths"]
+    assert {path.name for path in tmp_path.iterdir()} == {"roc.png", "roc.svg", "lengths.png", "lengths.svg"}
+
+
+def test_a_section_without_anything_to_say_is_left_out():
+    report = Report("T")
+    report.section("Changed on the way", Bullets([]))
+    report.section("Scores", Bullets([]), Paragraph("0.8"))
+    assert report.blocks == [Heading("Scores"), Paragraph("0.8")]
+
+
+def test_a_report_ends_with_what_it_was_run_with_and_cites_in_the_order_of_the_table():
+    report = Report("T")
+    report.closing({"rank": "8"}, {"seqlm": "1", "numpy": "2"}, {"lora", "esm2", "no such paper"})
+    assert report.blocks == [
+        Heading("Parameters"), JobParameters({"rank": "8"}), Heading("Versions"), Bullets(["seqlm 1, numpy 2"]),
+        Heading("How to cite"), References([CITATIONS["esm2"], CITATIONS["lora"]]),
+    ]  # fmt: skip
+
+
+def test_a_report_of_a_training_says_what_the_model_was_made_from():
+    report = Report("T")
+    report.closing({}, {"seqlm": "1"}, {"lora"}, {"Base model": "org/model", "Revision": ""}, trained=True)
+    assert Heading("Versions and model") in report.blocks
+    assert Bullets(["Base model: org/model", "Software: seqlm 1"]) in report.blocks
+
+
+def test_parameters_are_those_that_were_given_and_that_matter():
+    arguments = Namespace(lora_rank=8, lora_alpha=16, seed=0, split=None, label="")
+    names = ("lora_rank", "lora_alpha", "seed", "split", "label")
+    assert parameters(arguments, names) == {"lora rank": "8", "lora alpha": "16", "seed": "0"}
+    assert parameters(arguments, names, ["lora"]) == {"seed": "0"}
+    assert parameters(arguments, ("seed", "split"), unset=True) == {"seed": "0", "split": "None"}

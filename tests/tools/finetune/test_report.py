@@ -6,9 +6,10 @@ import pytest
 from makers.summaries import SIZES, make_summary
 from seqlm.data.datasets import Example, make_splits
 from seqlm.metrics.metrics import Score
+from seqlm.report.outputs import save_figures
 from seqlm.report.report import GAP, MARKDOWN_BYTES, Figure, Heading, Note
 from seqlm.report.words import number, with_interval
-from seqlm.tools.finetune.report import finetune_report, save_figures
+from seqlm.tools.finetune.report import finetune_report
 from seqlm.tools.finetune.verdict import comparisons, explanation, headline, warnings
 
 
@@ -137,8 +138,8 @@ def test_sections_are_in_the_order_of_a_readers_questions():
 @pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()])
 def test_every_figure_shown_is_drawn_and_the_other_way_round(classes, tmp_path):
     summary = make_summary(classes=classes, history=[{"epoch": 1, "train_loss": 0.5}])
-    names = save_figures(summary, tmp_path, ("png", "svg"))
     report = finetune_report(summary)
+    names = save_figures(report, tmp_path, ("png", "svg"))
     assert sorted(report.figures()) == sorted(names)
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{end}" for name in names for end in ("png", "svg")}
     assert report.html(tmp_path).count("<img ") == len(names)
@@ -147,7 +148,7 @@ def test_every_figure_shown_is_drawn_and_the_other_way_round(classes, tmp_path):
 def test_a_test_set_of_one_class_has_no_curves(tmp_path):
     summary = make_summary()
     summary.truth["test"][:] = 0
-    assert "roc" not in save_figures(summary, tmp_path)
+    assert "roc" not in finetune_report(summary).drawn
     assert "ROC and precision–recall" not in section_titles(finetune_report(summary))
 
 
@@ -222,8 +223,9 @@ def test_a_hundred_classes_with_endless_names_fit_into_what_galaxy_reads(tmp_pat
     assert len(markdown.encode()) <= MARKDOWN_BYTES
     assert "more rows are not shown here" in markdown
     assert "\n```galaxy\nhistory_link" not in markdown
-    save_figures(summary, tmp_path)
-    assert "<b>" not in finetune_report(summary).html(tmp_path)
+    report = finetune_report(summary)
+    save_figures(report, tmp_path)
+    assert "<b>" not in report.html(tmp_path)
 
 
 def test_warnings_are_notes_in_the_report():

@@ -8,9 +8,10 @@ from makers.summaries import SIZES, make_summary
 from seqlm.metrics.label_scores import label_scores
 from seqlm.metrics.metrics import Score
 from seqlm.metrics.thresholds import tempered
+from seqlm.report.outputs import save_figures
 from seqlm.report.report import GAP, MARKDOWN_BYTES, Figure, Heading
 from seqlm.tools.finetune import figures as finetune_figures
-from seqlm.tools.finetune.report import finetune_report, save_figures
+from seqlm.tools.finetune.report import finetune_report
 from seqlm.tools.finetune.verdict import comparisons, explanation, headline, warnings
 
 OPEN = Score(0.1, -0.1, 0.3)
@@ -223,7 +224,7 @@ def test_labels_take_the_place_of_the_confusion_matrix(tmp_path):
     summary = labelled()
     assert "Labels" in titles(summary)
     assert "Confusion matrix" not in titles(summary)
-    names = save_figures(summary, tmp_path)
+    names = save_figures(finetune_report(summary), tmp_path)
     assert "labels" in names
     assert "confusion-matrix" not in names
     assert sorted(names) == sorted(finetune_report(summary).figures())
@@ -314,8 +315,9 @@ def test_many_classes_with_endless_names_fit_into_what_galaxy_reads(unit, classe
     markdown = finetune_report(summary, metrics_output="metrics").galaxy_markdown().replace(GAP, "")
     assert len(markdown.encode()) <= MARKDOWN_BYTES
     assert "\n```galaxy\nhistory_link" not in markdown
-    save_figures(summary, tmp_path)
-    assert "<b>" not in finetune_report(summary).html(tmp_path)
+    report = finetune_report(summary)
+    save_figures(report, tmp_path)
+    assert "<b>" not in report.html(tmp_path)
 
 
 def test_hundreds_of_thousands_of_residues_make_figures_that_open_fast(tmp_path):
@@ -327,5 +329,5 @@ def test_hundreds_of_thousands_of_residues_make_figures_that_open_fast(tmp_path)
     summary.predictions["fine-tuned"]["test"] = np.column_stack([1 - positive, positive])
     summary.groups["test"] = np.arange(n) // 300
     assert "300,000 residues of 1,000 proteins" in explanation(summary)
-    names = save_figures(summary, tmp_path, ("svg",))
+    names = save_figures(finetune_report(summary), tmp_path, ("svg",))
     assert max((tmp_path / f"{name}.svg").stat().st_size for name in names) < 150_000

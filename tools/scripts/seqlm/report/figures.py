@@ -6,8 +6,7 @@ Curves of classes are in :mod:`seqlm.report.curve_figures`, and the look of all 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -214,12 +213,6 @@ def measured_points(axes, x, y) -> None:
         x, y = x[drawn], y[drawn]
     many = len(x) > 500
     axes.scatter(x, y, s=6 if many else 16, color=BLUE, alpha=0.35 if many else 0.7, lw=0, rasterized=len(x) > 2000)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    caption: str
-    draw: Callable[[], Figure]
 
 
 def legend_below(figure, axes) -> None:

@@ -10,11 +10,18 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqlm.cli.text import _one_line, shown
+from seqlm.cli.versions import in_one_line
+
+from .citations import CITATIONS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 MARKDOWN_BYTES = 10_000  # Galaxy reads the first 10 KB of a tool_markdown output and drops the rest
 GAP = "&ensp;"  # after each cell of a table but the last: Galaxy's page sets columns side by side without any space
@@ -84,12 +91,23 @@ class References:
     items: list[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What stands below a figure, and what draws it when it is written."""
+
+    caption: str
+    draw: Callable[[], Drawing]
+
+
 Block = Heading | Paragraph | Note | Bullets | Table | Figure | DatasetTable | JobParameters | References
 
 
 @dataclass
 class Report:
     """A title and blocks, in the order in which they are read.
+
+    Attributes:
+        drawn: name -> figure, of all that are written; :meth:`pictures` shows them.
 
     >>> report = Report("Fine-tuning", [Heading("Verdict"), Paragraph("It works.")])
     >>> report.galaxy_markdown()
@@ -98,13 +116,14 @@ class Report:
 
     title: str
     blocks: list[Block] = field(default_factory=list)
+    drawn: dict[str, Drawn] = field(default_factory=dict)
 
     def add(self, *blocks: Block) -> None:
         self.blocks.extend(blocks)
 
     def section(self, title: str, *blocks: Block) -> None:
-        """Blocks under a heading; nothing if there are none."""
-        if blocks:
+        """Blocks under a heading; nothing if there are none, and bullets only where they have items."""
+        if blocks := [block for block in blocks if block != Bullets([])]:
             self.add(Heading(title), *blocks)
 
     def verdict(self, headline: str, explanation: str, lines: Sequence[str] = (), notes: Iterable[str] = ()) -> None:
@@ -113,9 +132,38 @@ class Report:
             "Verdict",
             Paragraph(headline, strong=True),
             *([Paragraph(explanation)] if explanation else []),
-            *([Bullets(list(lines))] if lines else []),
+            Bullets(list(lines)),
             *(Note(text) for text in notes),
         )
+
+    def pictures(self, *names: str) -> list[Figure]:
+        """Those of these figures that there are, with their captions."""
+        return [Figure(name, self.drawn[name].caption) for name in names if name in self.drawn]
+
+    def closing(
+        self,
+        parameters: dict[str, str],
+        versions: dict[str, str],
+        cited: Collection[str],
+        about: dict[str, str] | None = None,
+        *,
+        trained: bool = False,
+    ) -> None:
+        """What every report ends with: what it was run with, and what to cite.
+
+        Args:
+            cited: keys of :data:`seqlm.report.citations.CITATIONS`; others are passed over.
+            about: name -> value of what else decided, before the versions; empty values are left out.
+            trained: a model came out, and what it was made from is told in ``about``.
+        """
+        software = in_one_line(versions)
+        lines = [f"{name}: {shown(value, 300)}" for name, value in (about or {}).items() if value]
+        lines += [f"Software: {shown(software, 300)}" if about else software]
+        please = [Paragraph("If these results go into a paper, please cite what made them.")] * trained
+        references = [CITATIONS[key] for key in CITATIONS if key in cited]
+        self.section("Parameters", JobParameters(parameters))
+        self.section("Versions and model" if trained else "Versions", Bullets(lines))
+        self.section("How to cite", *please, *([References(references)] if references else []))
 
     def figures(self) -> list[str]:
         """Names of the figures shown, without their ending."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs, write_table
-from seqlm.cli.versions import versions
 from seqlm.data.records import quoted
 from seqlm.embeddings.columns import Embeddings
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
@@ -139,7 +137,7 @@ def _score(applied: Applied, seed: int) -> None:
 def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
     from seqlm.data.prediction_tables import cells, columns
 
-    from .tables import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
+    from .tables import METRIC_COLUMNS, REPORT_COLUMNS, report_rows
 
     classes, truth = tuple(applied.classes), {}
     if applied.labels:
@@ -172,10 +170,9 @@ def _write(applied: Applied, arguments: Namespace, outputs: Outputs) -> None:
             report_rows("given", applied.truth, applied.judged.argmax(axis=1), applied.classes),
         )
     if wants_report(arguments):
-        from .apply_report import applied_report, save_figures
+        from .apply_report import applied_report
 
-        report = applied_report(applied, {"seed": str(arguments.seed)}, versions(PACKAGES))
-        write_report(arguments, report, partial(save_figures, applied), outputs)
+        write_report(arguments, applied_report(applied, arguments.seed), outputs)
     for note in applied.notes:
         print(f"note: {note}", file=sys.stderr)
 

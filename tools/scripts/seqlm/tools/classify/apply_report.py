@@ -2,71 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line
+from seqlm.cli.versions import versions
 from seqlm.metrics import metrics
-from seqlm.report import figures
-from seqlm.report.report import Bullets, Figure, Heading, JobParameters, Paragraph, References, Report, Table
+from seqlm.report.report import Bullets, Drawn, Paragraph, Report, Table
 from seqlm.report.words import FEW_UNITS, with_interval
 
 from .apply_summary import Applied
+from .figures import judged_figures
 from .methods import METHODS, settings_in_words
-from .report import BOOTSTRAP, SKLEARN, judged_figures, reading, score_table
+from .report import reading, score_table
+from .tables import PACKAGES
 
 MOST_ROWS = 24  # classes in the table of the report
 UNSURE = 0.6  # a largest probability below is called unsure
 
 
-def applied_report(applied: Applied, parameters: dict[str, str], versions: dict[str, str]) -> Report:
+def applied_report(applied: Applied, seed: int) -> Report:
     """The whole report, in the order in which a reader asks."""
-    report, manifest = Report("Classifier applied"), applied.classifier.manifest
-    n = len(applied.embeddings)
+    report = Report("Classifier applied", drawn=figures_of(applied))
     report.verdict(_headline(applied), _explanation(applied), notes=_warnings(applied))
     if applied.labels:
-        report.add(
-            Heading("Scores"),
+        report.section(
+            "Scores",
             Paragraph(
                 f"With 95 % bootstrap intervals in brackets. {reading(applied.classes)} The baseline is always "
-                "the class "
-                "shares of the training set."
+                "the class shares of the training set."
             ),
             score_table(applied.scores, len(applied.classes)),
-            *(Figure(name, caption) for name, (caption, _) in _figures(applied).items()),
+            *report.pictures(*report.drawn),
         )
-    called = applied.predictions.argmax(axis=1)
-    counts = np.bincount(called, minlength=len(applied.classes))
-    learnt = np.array(manifest["counts"], dtype=float)
-    order = np.argsort(-counts, kind="stable")
-    rows = [
-        [applied.classes[c], f"{counts[c]:,}", f"{counts[c] / n:.1%}", f"{learnt[c] / learnt.sum():.1%}"] for c in order
-    ]
-    report.add(
-        Heading("What was called"),
-        Table(["Class", "Sequences", "Share", "Share in training"], rows[:MOST_ROWS]),
-        *([Paragraph(f"{len(rows) - MOST_ROWS:,} more classes are in the table.")] if len(rows) > MOST_ROWS else []),
-        Heading("Classifier"),
-        Bullets(_classifier(applied)),
-        Heading("Parameters"),
-        JobParameters(parameters),
-        Heading("Versions"),
-        Bullets([in_one_line(versions)]),
-        Heading("How to cite"),
-        References([SKLEARN, *([BOOTSTRAP] if applied.labels else [])]),
-    )
+    rows = _called(applied)
+    more = [Paragraph(f"{len(rows) - MOST_ROWS:,} more classes are in the table.")] if len(rows) > MOST_ROWS else []
+    table = Table(["Class", "Sequences", "Share", "Share in training"], rows[:MOST_ROWS])
+    report.section("What was called", table, *more)
+    report.section("Classifier", Bullets(_classifier(applied)))
+    cited = ["classifiers", "bootstrap"] if applied.labels else ["classifiers"]
+    report.closing({"seed": str(seed)}, versions(PACKAGES), cited)
     return report
 
 
-def save_figures(applied: Applied, folder: Path, formats: Sequence[str] = ("png",)) -> None:
-    for name, (_, draw) in _figures(applied).items():
-        figures.save(draw(), folder, name, formats)
+def _called(applied: Applied) -> list[list[str]]:
+    """How often each class was called, the most frequent first."""
+    n = len(applied.embeddings)
+    counts = np.bincount(applied.predictions.argmax(axis=1), minlength=len(applied.classes))
+    learnt = np.array(applied.classifier.manifest["counts"], dtype=float)
+    return [
+        [applied.classes[c], f"{counts[c]:,}", f"{counts[c] / n:.1%}", f"{learnt[c] / learnt.sum():.1%}"]
+        for c in np.argsort(-counts, kind="stable")
+    ]
 
 
-def _figures(applied: Applied) -> dict:
+def figures_of(applied: Applied) -> dict[str, Drawn]:
     if not applied.labels:
         return {}
     scores = next(iter(applied.scores.values()))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from argparse import Namespace
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from seqlm.metrics import metrics
 from seqlm.report.outputs import wants_report, write_report
 
 from .archive import KIND, table_sha256, write_archive
-from .inputs import SETTINGS
 from .methods import METHODS, settings_in_words
 from .run import TASK, Result
 from .tables import METRIC_COLUMNS, PACKAGES, REPORT_COLUMNS, report_rows
@@ -51,10 +48,9 @@ def write(result: Result, outputs: Outputs) -> None:
             card = _card(result)
             write_archive(result.made, _manifest(result), card, Path(scratch), outputs.file(arguments.output_model))
     if wants_report(arguments):
-        from .report import save_figures, training_report
+        from .report import training_report
 
-        report = training_report(result, parameters(arguments), versions(PACKAGES), bool(arguments.output_metrics))
-        write_report(arguments, report, partial(save_figures, result), outputs)
+        write_report(arguments, training_report(result), outputs)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
     score = result.scores[result.judged][plan.deciding][arguments.metric]
@@ -63,22 +59,6 @@ def write(result: Result, outputs: Outputs) -> None:
         f"({score.low:.3f} to {score.high:.3f}) in {plan.deciding}, {len(result.truth[plan.deciding]):,} sequences",
         file=sys.stderr,
     )
-
-
-def parameters(arguments: Namespace) -> dict[str, str]:
-    """What the user chose and what matters."""
-    drawn = not (arguments.split_column or arguments.split_pattern)
-    without = {
-        "test_fraction": not drawn or bool(arguments.cross_validation),
-        "cross_validation": not arguments.cross_validation,
-        "identical": not drawn,
-    }
-    found = {}
-    for name in SETTINGS:
-        value = getattr(arguments, name)
-        if value not in (None, "") and not without.get(name):
-            found[name.replace("_", " ")] = ", ".join(value) if isinstance(value, list) else str(value)
-    return found
 
 
 def _predictions(result: Result) -> Iterator[list]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,15 +12,80 @@ from matplotlib.ticker import PercentFormatter
 
 from seqlm.cli.text import shown
 from seqlm.data.records import DNA
+from seqlm.report import figures
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.report.report import Drawn
+from seqlm.similarity.homology import EXPECTED, HALF, SENSITIVITY
 
 from .leakage import Likeness
+from .run import Made
+from .verdict import percent
 
 # By chemistry: small, hydrophobic, aromatic, polar, positive, negative; so that a preference is a band.
 RESIDUES = {"protein": "GAPCVILMFWYSTNQHKRDE", "DNA": "ACGT"}
 MOST_POSITIONS = 41
 MOST_CLASSES = 4
 ERROR = 0.05  # of one marked cell in the whole panel by chance (Bonferroni)
+
+
+def figures_of(made: Made) -> dict[str, Drawn]:
+    plan, split, drawn = made.plan, made.leakage.deciding, {}
+    for found in made.leakage.likeness:
+        values = found.by_split[split]
+        sampled = (
+            f" {len(values):,} of {found.total[split]:,} were compared." if len(values) < found.total[split] else ""
+        )
+        drawn[f"likeness-{found.of.replace(' ', '-')}"] = Drawn(
+            f"{_compared(found.of)} Further left is better; dotted lines are where neighbours are counted.{sampled}",
+            lambda found=found: likeness(found, split),
+        )
+    if plan.windows:
+        classes = _shown_classes(made)
+        if classes:
+            drawn["composition"] = Drawn(
+                "Purple residues stand there more often in windows of this label than in the others, orange ones less "
+                "often. Dots mark what chance does not explain. In the middle nothing may differ, or the letter alone "
+                "would tell the label.",
+                lambda: composition(
+                    [entry.sequence for entry in made.entries],
+                    [entry.label for entry in made.entries],
+                    classes,
+                    plan.alphabet,
+                ),
+            )
+    elif made.entries:
+        drawn["lengths"] = Drawn(
+            "Lengths of the sequences. Splits that differ much in length are not of the same kind.",
+            lambda: figures.lengths(
+                {name: np.asarray([len(entry.sequence) for entry in made.of(name)]) for name in made.splits}
+            ),
+        )
+    return drawn
+
+
+def _compared(of: str) -> str:
+    return {
+        "windows": "How many residues each window shares, place by place, with the nearest training window. Shuffled "
+        "windows show what equal composition gives.",
+        "short sequences": "How many letters each sequence shares, place by place, with the nearest training sequence.",
+        "proteins": f"Identity of the protein of each example to the nearest training protein (MMseqs2, sensitivity "
+        f"{SENSITIVITY}, E-value up to {EXPECTED}, over at least {percent(HALF)} of the protein; 0: none found).",
+        "sequences": f"Identity of each sequence to the nearest training sequence (MMseqs2, E-value up to {EXPECTED}, "
+        f"over at least {percent(HALF)} of it; 0: none found).",
+        "molecules": "Tanimoto similarity of each molecule to the nearest training molecule (Morgan fingerprints of "
+        "radius 2).",
+    }[of]
+
+
+def _shown_classes(made: Made) -> list[str]:
+    """Classes that have a panel: the positive one of two, or the most frequent ones."""
+    counts = Counter(entry.label for entry in made.entries)
+    if len(counts) < 2 or made.plan.numbers:
+        return []
+    if len(counts) == 2:
+        negative = made.plan.arguments.negative_label
+        return [next((name for name in sorted(counts, reverse=True) if name != negative), min(counts))]
+    return [name for name, _ in counts.most_common(MOST_CLASSES)]
 
 
 @styled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 from seqlm.cli.outputs import Outputs, write_table
@@ -12,7 +11,7 @@ from seqlm.data.datasets import SPLITS
 from seqlm.data.labels import LEFT_OUT
 from seqlm.report.outputs import wants_report, write_report
 
-from .report import dataset_report, save_figures
+from .report import dataset_report
 from .run import Made
 from .site_windows import Entry
 
@@ -29,7 +28,7 @@ def write(made: Made, outputs: Outputs) -> None:
     if arguments.output_table:
         _write_all(made, outputs.file(arguments.output_table))
     if wants_report(arguments):
-        _write_report(made, outputs)
+        write_report(arguments, dataset_report(made), outputs)
     counts = ", ".join(f"{name} {len(made.of(name)):,}" for name in made.splits)
     print(f"{len(made.entries):,} examples: {counts}", file=sys.stderr)
 
@@ -80,9 +79,3 @@ def _write_all(made: Made, path: Path) -> None:
             for entry, name, group in rows
         ),
     )
-
-
-def _write_report(made: Made, outputs: Outputs) -> None:
-    arguments = made.plan.arguments
-    report = dataset_report(made)
-    write_report(arguments, report, partial(save_figures, made), outputs)

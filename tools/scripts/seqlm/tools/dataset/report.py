@@ -6,34 +6,20 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
+from seqlm.cli.versions import versions
 from seqlm.data.datasets import SPLITS
 from seqlm.data.records import DNA, TEXT
-from seqlm.report import figures
-from seqlm.report.figure_style import save
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table
-from seqlm.similarity.homology import EXPECTED, HALF, SENSITIVITY
+from seqlm.report.outputs import parameters
+from seqlm.report.report import Block, Bullets, Figure, Paragraph, Report, Table
 
-from . import figures as dataset_figures
+from .figures import figures_of
 from .run import Made
 from .verdict import explanation, headline, percent, warnings
 
-DOI = "https://doi.org/"
-CITATIONS = {
-    "MMseqs2": ("MMseqs2 (related sequences): Steinegger & Söding 2017.", DOI + "10.1038/nbt.3988"),
-    "leakage": ("Leakage between related proteins: Bernett et al. 2024.", DOI + "10.1038/s41592-024-02362-y"),
-    "RDKit": ("RDKit (molecules).", "https://www.rdkit.org"),
-    "scaffold": ("Scaffolds: Bemis & Murcko 1996.", DOI + "10.1021/jm9602928"),
-    "moleculenet": ("Scaffold split: Wu et al. 2018.", DOI + "10.1039/C7SC02664A"),
-}
 SPLIT_WORDS = {
     "none": "not split",
     "random": "at random",
@@ -52,18 +38,12 @@ ONLY_WINDOWS = {"window", "padding", "residues", "feature", "negatives", "ratio"
 MOST_LABELS = 30
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    caption: str
-    draw: Callable[[], Drawing]
-
-
 def dataset_report(made: Made) -> Report:
     """The whole report, in the order in which a reader asks."""
-    report, drawn = Report("Dataset report"), _figures(made)
+    report, plan = Report("Dataset report", drawn=figures_of(made)), made.plan
 
     def pictures(start: str) -> list[Figure]:
-        return [Figure(name, drawing.caption) for name, drawing in drawn.items() if name.startswith(start)]
+        return report.pictures(*(name for name in report.drawn if name.startswith(start)))
 
     report.verdict(headline(made), explanation(made), notes=warnings(made))
     report.section("Sets", *_sets(made))
@@ -71,78 +51,11 @@ def dataset_report(made: Made) -> Report:
     report.section("Around the site", *pictures("composition"))
     report.section("Lengths", *pictures("lengths"))
     report.section("Changed or left out", Bullets(_changes(made)))
-    report.section("Parameters", JobParameters(_parameters(made)))
-    report.section("Versions", Bullets(_versions(made)))
-    report.section("How to cite", References(_citations(made)))
+    without = [] if plan.windows else [*ONLY_WINDOWS]
+    without += [] if plan.arguments.split == "homology" else ["identity", "coverage"]
+    used = versions(("numpy", "scipy", "matplotlib")) | made.tools
+    report.closing(parameters(plan.arguments, PARAMETERS, without), used, _cited(made), _about(made))
     return report
-
-
-def save_figures(made: Made, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    drawn = _figures(made)
-    for name, drawing in drawn.items():
-        save(drawing.draw(), folder, name, formats)
-    return list(drawn)
-
-
-def _figures(made: Made) -> dict[str, _Drawn]:
-    plan, split, drawn = made.plan, made.leakage.deciding, {}
-    for found in made.leakage.likeness:
-        values = found.by_split[split]
-        sampled = (
-            f" {len(values):,} of {found.total[split]:,} were compared." if len(values) < found.total[split] else ""
-        )
-        drawn[f"likeness-{found.of.replace(' ', '-')}"] = _Drawn(
-            f"{_compared(found.of)} Further left is better; dotted lines are where neighbours are counted.{sampled}",
-            lambda found=found: dataset_figures.likeness(found, split),
-        )
-    if plan.windows:
-        classes = _shown_classes(made)
-        if classes:
-            drawn["composition"] = _Drawn(
-                "Purple residues stand there more often in windows of this label than in the others, orange ones less "
-                "often. Dots mark what chance does not explain. In the middle nothing may differ, or the letter alone "
-                "would tell the label.",
-                lambda: dataset_figures.composition(
-                    [entry.sequence for entry in made.entries],
-                    [entry.label for entry in made.entries],
-                    classes,
-                    plan.alphabet,
-                ),
-            )
-    elif made.entries:
-        drawn["lengths"] = _Drawn(
-            "Lengths of the sequences. Splits that differ much in length are not of the same kind.",
-            lambda: figures.lengths(
-                {name: np.asarray([len(entry.sequence) for entry in made.of(name)]) for name in made.splits}
-            ),
-        )
-    return drawn
-
-
-def _compared(of: str) -> str:
-    return {
-        "windows": "How many residues each window shares, place by place, with the nearest training window. Shuffled "
-        "windows show what equal composition gives.",
-        "short sequences": "How many letters each sequence shares, place by place, with the nearest training sequence.",
-        "proteins": f"Identity of the protein of each example to the nearest training protein (MMseqs2, sensitivity "
-        f"{SENSITIVITY}, E-value up to {EXPECTED}, over at least {percent(HALF)} of the protein; 0: none found).",
-        "sequences": f"Identity of each sequence to the nearest training sequence (MMseqs2, E-value up to {EXPECTED}, "
-        f"over at least {percent(HALF)} of it; 0: none found).",
-        "molecules": "Tanimoto similarity of each molecule to the nearest training molecule (Morgan fingerprints of "
-        "radius 2).",
-    }[of]
-
-
-def _shown_classes(made: Made) -> list[str]:
-    """Classes that have a panel: the positive one of two, or the most frequent ones."""
-    counts = Counter(entry.label for entry in made.entries)
-    if len(counts) < 2 or made.plan.numbers:
-        return []
-    if len(counts) == 2:
-        negative = made.plan.arguments.negative_label
-        return [next((name for name in sorted(counts, reverse=True) if name != negative), min(counts))]
-    return [name for name, _ in counts.most_common(dataset_figures.MOST_CLASSES)]
 
 
 def _sets(made: Made) -> list[Block]:
@@ -238,26 +151,11 @@ def _changes(made: Made) -> list[str]:
     return lines or ["Nothing was changed or left out."]
 
 
-def _parameters(made: Made) -> dict[str, str]:
-    arguments, plan = made.plan.arguments, made.plan
-    return {
-        name.replace("_", " "): str(value)
-        for name in PARAMETERS
-        if (value := getattr(arguments, name)) not in (None, "")
-        and (plan.windows or name not in ONLY_WINDOWS)
-        and (arguments.split == "homology" or name not in ("identity", "coverage"))
-    }
+def _about(made: Made) -> dict[str, str]:
+    return {"Sequences read as": {DNA: "DNA", TEXT: "molecules (SMILES)"}.get(made.plan.alphabet, "protein")}
 
 
-def _versions(made: Made) -> list[str]:
-    used = versions(("numpy", "scipy", "matplotlib")) | made.tools
-    kind = {DNA: "DNA", TEXT: "molecules (SMILES)"}.get(made.plan.alphabet, "protein")
-    return [
-        f"Sequences read as: {kind}",
-        "Software: " + in_one_line(used),
-    ]
-
-
-def _citations(made: Made) -> list[tuple[str, str]]:
-    keys = [*made.tools, *(["scaffold", "moleculenet"] if made.plan.arguments.split == "scaffold" else []), "leakage"]
-    return [CITATIONS[key] for key in CITATIONS if key in keys]
+def _cited(made: Made) -> list[str]:
+    programs = {"MMseqs2": "related-sequences", "RDKit": "molecules"}
+    split = ["scaffolds", "moleculenet"] if made.plan.arguments.split == "scaffold" else []
+    return [*(programs[name] for name in made.tools), *split, "leakage"]

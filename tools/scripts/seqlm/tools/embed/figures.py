@@ -6,10 +6,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.report.report import Drawn
 
-from .summary import Spread
+from .summary import Spread, Summary
 
 BINS = 40
+
+
+def figures_of(summary: Summary, spread: Spread | None) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    if not spread:
+        return {}
+    caption = (
+        "Left: cosines of random pairs of vectors, as they are and with their mean taken off. Right: lengths of the "
+        "vectors before any scaling."
+    )
+    return {"alikeness": Drawn(caption, lambda: alikeness(spread, summary.sample()[1]))}
 
 
 @styled

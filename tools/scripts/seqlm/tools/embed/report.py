@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
-from seqlm.report.outputs import wants_report, write_report
-from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table
+from seqlm.cli.versions import versions
+from seqlm.report.outputs import parameters, wants_report, write_report
+from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.tokenization.encoder import UNREAD
 
 from .inputs import Plan
@@ -27,37 +25,23 @@ POOLING = {
     "last": "The vector of a sequence is that of its last {token}",
     "none": "Each {letter} has a vector of its own",
 }
-CITATIONS = {
-    "esm2": ("ESM-2: Lin et al. 2023, Science.", "https://doi.org/10.1126/science.ade2574"),
-    "prottrans": ("ProtT5 and its kind: Elnaggar et al. 2021.", "https://doi.org/10.1109/TPAMI.2021.3095381"),
-    "dnabert2": ("DNABERT-2: Zhou et al. 2023.", "https://doi.org/10.48550/arXiv.2306.15006"),
-}
-TRANSFORMERS = ("Transformers: Wolf et al. 2020.", "https://doi.org/10.18653/v1/2020.emnlp-demos.6")
+CITED = {"esm2": "esm2", "prottrans": "prott5", "dnabert2": "dnabert2"}  # by what the family of the model names
 
 
 def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
     """Fill what was asked for of report, figures and page."""
-    if not wants_report(plan.arguments):
-        return
-    from seqlm.report.figure_style import save
+    if wants_report(plan.arguments):
+        write_report(plan.arguments, embedding_report(plan, summary), outputs)
 
-    from .figures import alikeness
+
+def embedding_report(plan: Plan, summary: Summary) -> Report:
+    """The whole report, in the order in which a reader asks."""
+    from .figures import figures_of  # with matplotlib, which a run without a report does not need
 
     spread = summary.spread()
-
-    def draw(folder: Path, formats: tuple[str, ...]) -> None:
-        if spread:
-            save(alikeness(spread, summary.sample()[1]), folder, "alikeness", formats)
-
-    write_report(plan.arguments, embedding_report(plan, summary, spread), draw, outputs)
-
-
-def embedding_report(plan: Plan, summary: Summary, spread: Spread | None) -> Report:
-    """The whole report, in the order in which a reader asks."""
-    report = Report("Embedding report")
-
+    report = Report("Embedding report", drawn=figures_of(summary, spread))
     report.verdict(headline(plan, summary, spread), explanation(plan), notes=warnings(plan, summary, spread))
-    report.section("How the vectors differ", *_spread(summary, spread))
+    report.section("How the vectors differ", *_spread(summary, spread), *report.pictures("alikeness"))
     report.section("How to go on", Bullets(_next(plan)))
     report.section("Sequences", Bullets(_read(plan, summary)))
     described = about(plan)
@@ -65,11 +49,8 @@ def embedding_report(plan: Plan, summary: Summary, spread: Spread | None) -> Rep
     report.section(
         "Model", Table(["Property", "Value"], [[name.replace("_", " "), value] for name, value in described.items()])
     )
-    settings = {name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS}
-    report.section("Parameters", JobParameters(settings))
-    report.section("Versions", Bullets([in_one_line(versions(PACKAGES))]))
-    cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
-    report.section("How to cite", References([*cited, TRANSFORMERS]))
+    cited = [*(CITED.get(key, "") for key in plan.family.citations), "transformers"]
+    report.closing(parameters(plan.arguments, SETTINGS, unset=True), versions(PACKAGES), cited)
     return report
 
 
@@ -143,7 +124,7 @@ def warnings(plan: Plan, summary: Summary, spread: Spread | None) -> list[str]:
     return found
 
 
-def _spread(summary: Summary, spread: Spread | None) -> list:
+def _spread(summary: Summary, spread: Spread | None) -> list[Block]:
     if not spread:
         return []
     vectors, _ = summary.sample()
@@ -160,11 +141,7 @@ def _spread(summary: Summary, spread: Spread | None) -> list:
         "them, with the range of the middle 95 %. With the mean taken off, cosines are about 0 on average, and far "
         "above it for sequences that the model takes for relatives. Lengths are of all vectors, before any scaling."
     )
-    caption = (
-        "Left: cosines of random pairs of vectors, as they are and with their mean taken off. Right: lengths of the "
-        "vectors before any scaling."
-    )
-    return [Table(["Measure", "Value"], rows), Paragraph(text), Figure("alikeness", caption)]
+    return [Table(["Measure", "Value"], rows), Paragraph(text)]
 
 
 def _range(values: np.ndarray) -> str:

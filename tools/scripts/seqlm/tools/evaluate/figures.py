@@ -1,4 +1,7 @@
-"""Figures that set several models side by side. Each function takes data and returns a matplotlib figure."""
+"""Figures that set several models side by side: which there are, what stands below them, and how they are drawn.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,176 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seqlm.cli.text import shown
-from seqlm.metrics.calibration import Calibration
+from seqlm.metrics import metrics
+from seqlm.metrics.calibration import Calibration, calibration
 from seqlm.metrics.curves import Curve
+from seqlm.metrics.metrics import Score
+from seqlm.report import figures
 from seqlm.report.curve_figures import square
 from seqlm.report.figure_style import styled
 from seqlm.report.figures import CLASS_COLOURS, DASHES, GREY, MARKERS, legend_below
+from seqlm.report.report import Drawn
+
+from .run import Evaluation, of_proteins
 
 MOST_MODELS = len(CLASS_COLOURS)  # that can be told apart in one figure
 MOST_CLASSES = 24  # rows of the figure of classes
 MOST_BARS = 3  # models whose calibration has bars
 POINTS = 1_000  # of a curve
+
+
+def figures_of(found: Evaluation) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it, for what these results have data for."""
+    cases, label, short = found.cases, found.label(found.metric), found.names
+    models = found.ranked()[:MOST_MODELS]
+    more = len(cases.models) - len(models)
+    rest = f" The {more} models with the lowest {label} are left out." if more else ""
+    drawn = {
+        "scores": Drawn(
+            f"{label} with 95 % intervals. Intervals may overlap and the difference still be clear, as all models were "
+            "judged on the same cases: the tests compare them pair by pair.",
+            lambda: figures.baselines(
+                {short[name]: found.scores[name][found.metric] for name in [*found.ranked(), found.baseline]},
+                label,
+                short[found.ranked()[0]],
+            ),
+        )
+    }
+    if cases.regression:
+        drawn["predicted-measured"] = Drawn(
+            f"Predicted against measured values; on the dotted line they are equal.{rest}",
+            lambda: scatters(
+                cases.truth,
+                {short[name]: cases.predictions[name] for name in models},
+                [f"Spearman {found.scores[name]['spearman'].value:.3f}" for name in models],
+            ),
+        )
+    else:
+        drawn |= _curves(found, models, rest) | _matrices(found) | _class_figure(found, models, rest)
+        drawn["calibration"] = _calibration(found, models, rest)
+    if cases.groups is not None:
+        drawn["proteins"] = _protein_figure(found, models, rest)
+    return drawn
+
+
+def _curves(found: Evaluation, models: list[str], rest: str) -> dict[str, Drawn]:
+    cases, drawn = found.cases, {}
+    is_true, columns = _indicators(found)
+    if not any(0 < column.sum() < len(cases) for column in is_true.T):
+        return drawn
+    several = cases.positive is None
+    averaged = "Each curve is the mean of one for each class against the rest. " if several else ""
+
+    def areas(metric: str) -> dict[str, str]:
+        return {found.names[name]: _area(found.label(metric), found.scores[name][metric]) for name in models}
+
+    drawn["roc"] = Drawn(
+        f"ROC. {averaged}Up and to the left is better; the dotted diagonal is guessing.{rest}",
+        lambda: roc_overlaid(
+            {found.names[name]: roc_points(is_true, cases.predictions[name][:, columns]) for name in models},
+            areas("macro_auroc" if cases.several else "auroc"),
+        ),
+    )
+    pooled = "All labels are pooled. " if cases.several else averaged
+    flat = (-1, 1) if cases.several else is_true.shape
+    drawn["precision-recall"] = Drawn(
+        f"Precision–recall. {pooled}Up and to the right is better; with few positives this tells more than ROC.{rest}",
+        lambda: precision_recall_overlaid(
+            {
+                found.names[name]: precision_recall_points(
+                    is_true.reshape(flat), cases.predictions[name][:, columns].reshape(flat)
+                )
+                for name in models
+            },
+            areas("micro_auprc" if cases.several else "auprc"),
+            float(is_true.mean()) if cases.several or not several else None,
+        ),
+    )
+    return drawn
+
+
+def _indicators(found: Evaluation) -> tuple[np.ndarray, list[int]]:
+    """(n, columns) which classes are true, and which they are: the positive one of two, else all."""
+    cases = found.cases
+    if cases.several:
+        return cases.truth.astype(bool), list(range(len(cases.classes)))
+    columns = [cases.positive] if cases.positive is not None else list(range(len(cases.classes)))
+    return cases.truth[:, None] == np.array(columns), columns
+
+
+def _area(label: str, score: Score) -> str:
+    return f"{label} {score.value:.3f}" + ("" if np.isnan(score.low) else f" ({score.low:.3f} to {score.high:.3f})")
+
+
+def _matrices(found: Evaluation) -> dict[str, Drawn]:
+    cases = found.cases
+    if cases.several:
+        return {}
+    return {
+        f"confusion-matrix-{number}": Drawn(
+            f"{found.names[name]}: rows are true classes, columns what the model called them.",
+            lambda name=name: figures.confusion_matrix(cases.truth, cases.called[name], cases.classes),
+        )
+        for number, name in enumerate(found.ranked(), start=1)
+    }
+
+
+def _class_figure(found: Evaluation, models: list[str], rest: str) -> dict[str, Drawn]:
+    cases = found.cases
+    if len(cases.classes) == 2 and not cases.several:
+        return {}
+    counts = {name: found.class_counts[models[0]][name][0] for name in cases.classes}
+    largest = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
+    chosen = {name: counts[name] for name in largest[:MOST_CLASSES]}
+    if not chosen:
+        return {}
+    cut = f" The {len(chosen)} most frequent of {len(counts)} classes." if len(chosen) < len(counts) else ""
+    return {
+        "classes": Drawn(
+            f"F1 of each class against the rest; in brackets how many {cases.units} have it.{cut}{rest}",
+            lambda: figures.class_scores(
+                {found.names[name]: {c: found.classes[name][c]["f1"] for c in chosen} for name in models}, "F1", chosen
+            ),
+        )
+    }
+
+
+def _calibration(found: Evaluation, models: list[str], rest: str) -> Drawn:
+    cases = found.cases
+
+    def bins(name: str) -> Calibration:
+        if not cases.several:
+            return calibration(cases.truth, cases.predictions[name], positive=cases.positive)
+        chance = cases.predictions[name].ravel()
+        return calibration(cases.truth.ravel(), np.column_stack([1 - chance, chance]))
+
+    alone = " They take residues to be independent, so they are too short." if cases.groups is not None else ""
+    what = "a label" if cases.several else "the class called"
+    what = shown(cases.classes[1], 24) if cases.positive is not None else what
+    return Drawn(
+        "Whether probabilities can be taken at their word: of cases given 0.8, 8 in 10 should be right. Below the "
+        f"diagonal a model is too sure. ECE is the mean distance from it; bars, drawn for up to three models, are 95 % "
+        f"intervals.{alone}{rest}",
+        lambda: reliability_overlaid(
+            {found.names[name]: bins(name) for name in models},
+            what,
+            "Share that is right" if cases.positive is None else "Observed share",
+        ),
+    )
+
+
+def _protein_figure(found: Evaluation, models: list[str], rest: str) -> Drawn:
+    cases = found.cases
+    name = "spearman" if cases.regression else "mcc"
+    values = {found.names[model]: of_proteins(cases, model)[name] for model in models}
+    defined = int(np.isfinite(values[found.names[models[0]]]).sum())
+    total = len(np.unique(cases.groups))
+    return Drawn(
+        f"{metrics.label(name)} within each of {defined:,} proteins ({total - defined:,} more have one class only or a "
+        "single value). Boxes hold the middle half of the proteins, whiskers reach from 5 to 95 %, and the number is "
+        f"the median.{rest}",
+        lambda: protein_scores(values, metrics.label(name)),
+    )
 
 
 def roc_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs, write_table
-from seqlm.cli.versions import versions
 from seqlm.metrics import metrics
 from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import Cases
 from .run import Evaluation, by_quarter, evaluate, of_proteins
-
-PACKAGES = ("numpy", "scipy", "matplotlib")
-SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")
 
 
 def check(arguments: Namespace, cases: Cases) -> None:
@@ -52,7 +47,9 @@ def write(arguments: Namespace, cases: Cases, outputs: Outputs) -> None:
         if path:
             write_table(outputs.file(path), columns, rows)
     if wants_report(arguments):
-        _write_report(arguments, found, outputs)
+        from .report import evaluate_report
+
+        write_report(arguments, evaluate_report(found, arguments), outputs)
     for note in cases.notes:
         print(f"note: {note}", file=sys.stderr)
     best = found.ranked()[0]
@@ -104,20 +101,3 @@ def _proteins(found: Evaluation) -> Iterator[list]:
         columns = [column.tolist() for column in of_proteins(cases, model).values()]
         for name, *values in zip(names, *columns, strict=True):
             yield [model, name, *values]
-
-
-def _write_report(arguments: Namespace, found: Evaluation, outputs: Outputs) -> None:
-    from .report import Outline, evaluate_report, save_figures
-
-    outline = Outline(
-        parameters={
-            name.replace("_", " "): str(value)
-            for name in SETTINGS
-            if (value := getattr(arguments, name)) not in (None, "")
-        },
-        versions=versions(PACKAGES),
-        scores_output="scores" if arguments.output_table else None,
-        tests_output="comparisons" if arguments.output_comparisons else None,
-    )
-    report = evaluate_report(found, outline)
-    write_report(arguments, report, partial(save_figures, found), outputs)

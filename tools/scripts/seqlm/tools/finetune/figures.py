@@ -14,7 +14,7 @@ from seqlm.metrics import metrics
 from seqlm.metrics.calibration import calibration
 from seqlm.metrics.label_scores import label_scores
 from seqlm.report import figures
-from seqlm.report.figures import Drawn
+from seqlm.report.report import Drawn
 from seqlm.report.words import SPLIT_NAMES
 
 from .summary import FINE_TUNED, FinetuneSummary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -14,11 +13,10 @@ from seqlm.checkpoints.model_card import model_card
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
-from seqlm.report.citations import CITATIONS
-from seqlm.report.outputs import wants_report, write_report
+from seqlm.report.outputs import parameters, wants_report, write_report
 
 from .inputs import SETTINGS, Plan
-from .report import finetune_report, save_figures
+from .report import finetune_report
 from .run import FINE_TUNED, Result
 from .verdict import FinetuneSummary
 
@@ -63,7 +61,8 @@ def write(result: Result, outputs: Outputs) -> None:
             ),
         )
     if wants_report(arguments):
-        _write_report(result, outputs)
+        report = finetune_report(summarise(result), metrics_output="metrics" if arguments.output_metrics else None)
+        write_report(arguments, report, outputs)
     best = result.scores[FINE_TUNED][plan.deciding][plan.score]
     print(
         f"{plan.deciding}: {metrics.label(plan.score)} {best.value:.3f} ({best.low:.3f} to {best.high:.3f}), "
@@ -150,11 +149,10 @@ def summarise(result: Result) -> FinetuneSummary:
         sites=plan.window[1] if plan.window else "",
         data_sha256=", ".join(f"{name} {digest[:16]}…" for name, digest in plan.dataset.sha256.items()),
         citations=[
-            key
-            for key in CITATIONS
-            if key in plan.family.citations
-            or key in ("transformers", "scikit-learn")
-            or (key in ("lora", "peft") and arguments.method in ("lora", "dora"))
+            *plan.family.citations,
+            "transformers",
+            "scikit-learn",
+            *(("lora", "peft") if arguments.method in ("lora", "dora") else ()),
         ],
     )
 
@@ -175,12 +173,7 @@ def _parameters(plan: Plan) -> dict[str, str]:
         "calibration": not plan.labels,
         "class_weights": not plan.labels,
     }
-    left_out = tuple(start for start, applies in without.items() if applies)
-    return {
-        name.replace("_", " "): str(value)
-        for name in SETTINGS
-        if (value := getattr(arguments, name)) not in (None, "") and not name.startswith(left_out)
-    }
+    return parameters(arguments, SETTINGS, [start for start, applies in without.items() if applies])
 
 
 def _masked(result: Result) -> dict[str, int]:
@@ -207,11 +200,3 @@ def _lengths(plan: Plan) -> dict[str, np.ndarray]:
             firsts, seconds = firsts | seconds, {}
         lengths[name] = np.asarray([len(first[one]) for one in firsts] + [len(second[one]) for one in seconds])
     return lengths
-
-
-def _write_report(result: Result, outputs: Outputs) -> None:
-    """Write the report in the forms that were asked for. The figures are drawn once, as PNG and in the other format."""
-    arguments = result.plan.arguments
-    summary = summarise(result)
-    report = finetune_report(summary, metrics_output="metrics" if arguments.output_metrics else None)
-    write_report(arguments, report, partial(save_figures, summary), outputs)

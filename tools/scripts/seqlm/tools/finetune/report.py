@@ -5,29 +5,15 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line
 from seqlm.metrics import metrics
-from seqlm.report import figures
-from seqlm.report.citations import CITATIONS
-from seqlm.report.report import (
-    Block,
-    Bullets,
-    DatasetTable,
-    Figure,
-    JobParameters,
-    Paragraph,
-    References,
-    Report,
-    Table,
-)
-from seqlm.report.words import SPLIT_NAMES, number
+from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
+from seqlm.report.words import SPLIT_NAMES, number, score_text
 
 from .figures import figures_of, of_labels
 from .summary import FINE_TUNED, FinetuneSummary
@@ -45,12 +31,8 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     Args:
         metrics_output: name of the Galaxy output with all scores, to be shown as a table; None where there is none.
     """
-    report = Report("Fine-tuning report")
-    drawn = figures_of(summary)
-
-    def pictures(*names: str) -> list[Figure]:
-        return [Figure(name, drawn[name].caption) for name in names if name in drawn]
-
+    report = Report("Fine-tuning report", drawn=figures_of(summary))
+    pictures = report.pictures
     report.verdict(headline(summary), explanation(summary), comparisons(summary), notes=warnings(summary))
     report.section("Scores", *_scores(summary, metrics_output))
     report.section("Learning curves", *pictures("learning-curves"))
@@ -61,27 +43,10 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     report.section("Predicted and measured values", *pictures("predicted-measured", "residuals"))
     report.section("Baselines", *pictures("baselines"))
     report.section("Data", *_data(summary), *pictures("lengths"))
-    closing(report, summary, {*summary.citations, *_methods(summary)})
-    return report
-
-
-def closing(report: Report, summary: FinetuneSummary | LanguageSummary, citations: Collection[str]) -> None:
-    """What every report of fine-tuning ends with."""
-    report.section("Parameters", JobParameters(summary.parameters))
-    report.section("Versions and model", Bullets(_versions(summary)))
-    report.section(
-        "How to cite",
-        Paragraph("If these results go into a paper, please cite what made them."),
-        References([CITATIONS[key] for key in CITATIONS if key in citations]),
+    report.closing(
+        summary.parameters, summary.versions, {*summary.citations, *_methods(summary)}, about(summary), trained=True
     )
-
-
-def save_figures(summary: FinetuneSummary, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    drawn = figures_of(summary)
-    for name, figure in drawn.items():
-        figures.save(figure.draw(), folder, name, formats)
-    return list(drawn)
+    return report
 
 
 def _methods(summary: FinetuneSummary) -> list[str]:
@@ -96,7 +61,8 @@ def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]
     names = metrics.metrics_for(summary.task)
     split, scores = summary.deciding, summary.scores
     compared = [
-        [summary.label(name), *(_short(scores[model][split][name], name) for model in summary.models)] for name in names
+        [summary.label(name), *(score_text(scores[model][split][name], name) for model in summary.models)]
+        for name in names
     ]
     reading = f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals in brackets. {_reading(summary)}"
     blocks: list[Block] = [Paragraph(reading), Table(["Score", *summary.models], compared)]
@@ -166,8 +132,8 @@ def _labels(summary: FinetuneSummary) -> list[Block]:
             f"{one.size:,}",
             f"{one.called:,}",
             f"{one.threshold:#.2g}",
-            _short(one.f1, "f1"),
-            _short(one.auroc, "auroc"),
+            score_text(one.f1, "f1"),
+            score_text(one.auroc, "auroc"),
         ]
         for one in found
     ]
@@ -181,19 +147,6 @@ def _labels(summary: FinetuneSummary) -> list[Block]:
         "it, from which probability on, and how well that does."
     )
     return [Paragraph(text), Table(["Label", "Have it", "Called", "Threshold", "F1", "AUROC"], rows)]
-
-
-def _short(score: metrics.Score, metric: str) -> str:
-    """A score and its interval with two digits, so that five columns stand side by side in Galaxy's page."""
-    if np.isnan(score.value):
-        return "undefined"
-
-    def short(value: float) -> str:
-        return f"{value:.3g}" if metric == "rmse" else f"{round(value, 2) + 0:.2f}"  # + 0 turns -0.0 into 0.0
-
-    if np.isnan(score.low):
-        return short(score.value)
-    return f"{short(score.value)} ({short(score.low)}, {short(score.high)})"
 
 
 def _data(summary: FinetuneSummary) -> list[Block]:
@@ -274,16 +227,15 @@ def _class_counts(summary: FinetuneSummary) -> list[Block]:
     return [Table(["Label" if summary.several else "Class", *summary.splits], rows)]
 
 
-def _versions(summary: FinetuneSummary | LanguageSummary) -> list[str]:
+def about(summary: FinetuneSummary | LanguageSummary) -> dict[str, str]:
+    """What both kinds of fine-tuning started from and what they trained: name -> value."""
     share = summary.trained_weights / summary.total_weights if summary.total_weights else 0
-    lines = [
-        ("Base model", summary.base_model),
-        ("Revision", summary.revision),
-        ("SHA-256 of its weights", summary.sha256),
-        ("Model family", summary.family),
-        ("Weights trained", f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})"),
-        ("Seed", str(summary.seed)),
-        ("SHA-256 of the data", summary.data_sha256),
-        ("Software", in_one_line(summary.versions)),
-    ]
-    return [f"{name}: {shown(value, 300)}" for name, value in lines if value]
+    return {
+        "Base model": summary.base_model,
+        "Revision": summary.revision,
+        "SHA-256 of its weights": summary.sha256,
+        "Model family": summary.family,
+        "Weights trained": f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})",
+        "Seed": str(summary.seed),
+        "SHA-256 of the data": summary.data_sha256,
+    }

@@ -1,4 +1,6 @@
-"""Figures of the report on written sequences. Imports matplotlib: set ``MPLCONFIGDIR`` first."""
+"""Figures of the report on written sequences: which there are, what stands below them, and how they are drawn.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first."""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from seqlm.data.records import LETTERS
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.report.report import Drawn
 
 from .inputs import Plan
 from .run import REFERENCE, SHUFFLED, Result
@@ -16,13 +19,16 @@ FEWEST = 5  # sequences that are worth a histogram
 MOST_LETTERS = 30
 
 
-def figures(plan: Plan, result: Result) -> dict[str, Figure]:
-    """name -> figure, of those that there is enough for."""
+def figures_of(plan: Plan, result: Result) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it, of those that there is enough for."""
     drawn = {}
     if len(result.kept) >= FEWEST:
-        drawn["written"] = written(plan, result)
+        drawn["written"] = Drawn(
+            "Left: perplexities of the sequences; lines are those of the other sets. Right: lengths.",
+            lambda: written(plan, result),
+        )
     if result.own_letters:
-        drawn["letters"] = letters(plan, result)
+        drawn["letters"] = Drawn(f"How often each {plan.letter} is written.", lambda: letters(plan, result))
     return drawn
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
 from seqlm.cli.outputs import Outputs, cell, write_table
 from seqlm.data.records import LETTERS
@@ -29,18 +28,9 @@ def write(plan: Plan, result: Result, outputs: Outputs) -> None:
         names, rows = table_columns(plan), (_row(plan, one) for one in _ordered(result))
         write_table(outputs.file(arguments.output_table), names, rows)
     if wants_report(arguments):
-        from seqlm.report.figure_style import save
-
-        from .figures import figures
         from .report import generation_report
 
-        drawn = figures(plan, result)
-
-        def draw(folder: Path, formats: tuple[str, ...]) -> None:
-            for name, figure in drawn.items():
-                save(figure, folder, name, formats)
-
-        write_report(arguments, generation_report(plan, result, set(drawn)), draw, outputs)
+        write_report(arguments, generation_report(plan, result), outputs)
     for note in [*plan.notes, *result.rules.lines()]:
         print(f"note: {note}", file=sys.stderr)
     complete = sum(one.complete for one in result.sequences)

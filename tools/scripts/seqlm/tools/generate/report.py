@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
+from seqlm.cli.versions import versions
 from seqlm.data.records import DNA, LETTERS, PROTEIN
 from seqlm.metrics.resampling import Score
-from seqlm.report.report import Bullets, Figure, JobParameters, Paragraph, References, Report, Table
+from seqlm.report.outputs import parameters
+from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.similarity.duplicates import Duplicate
 
+from .figures import figures_of
 from .inputs import Plan
 from .properties import NO
 from .run import REFERENCE, SHUFFLED, WRITTEN, Result
@@ -20,39 +22,25 @@ SETTINGS = (
 )  # fmt: skip
 BEST = 10
 SMALL = 10_000_000  # weights; ProtGPT2 has 738 million
-TRANSFORMERS = ("Transformers: Wolf et al. 2020.", "https://doi.org/10.18653/v1/2020.emnlp-demos.6")
-CITATIONS = {
-    "protgpt2": ("ProtGPT2: Ferruz et al. 2022.", "https://doi.org/10.1038/s41467-022-32007-7"),
-    "llama": ("LLaMA: Touvron et al. 2023.", "https://doi.org/10.48550/arXiv.2302.13971"),
-}
-MMSEQS = ("MMseqs2: Steinegger & Söding 2017.", "https://doi.org/10.1038/nbt.3988")
-BIOPYTHON = ("Biopython: Cock et al. 2009.", "https://doi.org/10.1093/bioinformatics/btp163")
-RDKIT = ("RDKit: open-source cheminformatics.", "https://www.rdkit.org")
+CITED = {"protgpt2": "protgpt2-short", "llama": "llama"}  # by what the family of the model names
 
 
-def generation_report(plan: Plan, result: Result, drawn: set[str]) -> Report:
-    """The whole report, in the order in which a reader asks.
-
-    Args:
-        drawn: names of the figures that there are.
-    """
-    report = Report("Generation report")
-
+def generation_report(plan: Plan, result: Result) -> Report:
+    """The whole report, in the order in which a reader asks."""
+    report = Report("Generation report", drawn=figures_of(plan, result))
     report.verdict(headline(plan, result), explanation(plan, result), notes=warnings(plan, result))
     report.section("The best", _best(plan, result))
-    report.section("How probable they are to the model", *_probable(plan, result, drawn))
+    report.section("How probable they are to the model", *_probable(plan, result, report))
     report.section("How new they are", *_new(plan, result))
-    report.section("What they are like", *_like(plan, result, drawn))
+    report.section("What they are like", *report.pictures("letters"), *_like(plan, result))
     report.section("How to go on", Bullets(_next(plan)))
     report.section("How they were written", Bullets(_how(plan, result)))
-    report.section(
-        "Parameters", JobParameters({name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS})
-    )
-    programs = [result.found.method] if result.found.method else []
-    report.section("Versions", Bullets([", ".join([in_one_line(versions(PACKAGES)), *programs])]))
-    cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
-    cited += [MMSEQS, BIOPYTHON] if plan.alphabet in LETTERS else [RDKIT]
-    report.section("How to cite", References([*cited, TRANSFORMERS]))
+    used = versions(PACKAGES)
+    if result.found.method:  # a program and its version
+        used |= [result.found.method.split(" ", 1)]
+    cited = ["mmseqs2", "biopython"] if plan.alphabet in LETTERS else ["rdkit"]
+    cited += [*(CITED.get(key, "") for key in plan.family.citations), "transformers"]
+    report.closing(parameters(plan.arguments, SETTINGS, unset=True), used, cited)
     return report
 
 
@@ -166,7 +154,7 @@ def _plain(value) -> str:
     return value if isinstance(value, str) else "–" if value != value else f"{value:.4g}"
 
 
-def _probable(plan: Plan, result: Result, drawn: set[str]) -> list:
+def _probable(plan: Plan, result: Result, report: Report) -> list[Block]:
     words = {
         WRITTEN: "Written and kept",
         SHUFFLED: "The same letters in random order",
@@ -175,10 +163,7 @@ def _probable(plan: Plan, result: Result, drawn: set[str]) -> list:
     rows = [
         [words[name], f"{count:,}", _interval(score)] for name, (score, count) in result.perplexities.items() if count
     ]
-    blocks = [Table(["Sequences", "Number", f"Perplexity per {plan.letter} (95 % interval)"], rows)]
-    if "written" in drawn:
-        caption = "Left: perplexities of the sequences; lines are those of the other sets. Right: lengths."
-        blocks.append(Figure("written", caption))
+    table = Table(["Sequences", "Number", f"Perplexity per {plan.letter} (95 % interval)"], rows)
     text = (
         "The table of sequences has the perplexity per token too, by which they are ranked. It is that of the sequence "
         "read from its letters, as the scoring tool reads it, and equals the exponential of the model's loss. What a "
@@ -189,10 +174,10 @@ def _probable(plan: Plan, result: Result, drawn: set[str]) -> list:
             " Sequences of a perplexity far below the reference's are often repeats of what is most usual; far above "
             "it, strings that resemble nothing."
         )
-    return [*blocks, Paragraph(text)]
+    return [table, *report.pictures("written"), Paragraph(text)]
 
 
-def _new(plan: Plan, result: Result) -> list:
+def _new(plan: Plan, result: Result) -> list[Block]:
     found, total = result.found, len(result.sequences)
     lines = [f"{found.distinct:,} of {total:,} sequences differ from each other"]
     likeness = "identity" if plan.alphabet in LETTERS else "Tanimoto similarity"
@@ -219,10 +204,8 @@ def _new(plan: Plan, result: Result) -> list:
     return [Bullets(lines)]
 
 
-def _like(plan: Plan, result: Result, drawn: set[str]) -> list:
-    blocks = []
-    if "letters" in drawn:
-        blocks.append(Figure("letters", f"How often each {plan.letter} is written."))
+def _like(plan: Plan, result: Result) -> list[Block]:
+    blocks: list[Block] = []
     if result.distances:
         rows = [
             [

@@ -18,13 +18,18 @@ from matplotlib.ticker import MaxNLocator
 
 from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PINK, styled
+from seqlm.report.figures import class_scores
+from seqlm.report.report import Drawn
 
 from .inputs import OUTCOMES
+from .methods import METHODS
+from .verdict import Plot
 
 MARKERS = "os^DvPX"  # beside CLASS_COLOURS
 REST_COLOUR, REST_MARKER = "#B0B0B0", "."
 # Right calls are round; wrong ones have corners, are larger and lie on top, as they are few and what is looked for.
 OUTCOME_LOOKS = dict(zip(OUTCOMES, ((BLUE, "o"), (ORANGE, "o"), (PINK, "^"), (BLACK, "s")), strict=True))
+MOST_CLASSES = 16  # rows of the figure of classes, and of the report's table
 MOST_NAMED = len(CLASS_COLOURS)  # classes with a colour of their own
 MOST_VECTORS = 2_000  # points that an SVG holds as shapes; more of them as one picture inside it
 FEWEST_FOR_MEDIANS = (
@@ -32,6 +37,82 @@ FEWEST_FOR_MEDIANS = (
 )
 _SLICES = 24  # in which the points of all classes are drawn one after the other
 _BY_SIZE = ((300, 26.0, 0.85), (1_000, 16.0, 0.8), (3_000, 9.0, 0.7), (10_000, 5.0, 0.6), (math.inf, 3.0, 0.5))
+
+
+def figures_of(found: Plot) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    drawn = {"projection": Drawn(_caption(found), lambda: picture(found))}
+    counts = _largest_classes(found)
+    names = {c: shown(found.points.classes[c], 28) for c in counts}
+    if names and len(set(names.values())) == len(names):  # they may be the same once they are shortened
+        drawn["classes"] = Drawn(
+            "Purity of each class, with 95 % intervals; in brackets its sequences.",
+            lambda: class_scores(
+                {
+                    table: {name: purity[c] for c, name in names.items()}
+                    for table, purity in zip(found.names, found.separation.classes, strict=True)
+                },
+                "Purity",
+                {name: counts[c] for c, name in names.items()},
+            ),
+        )
+    return drawn
+
+
+def picture(found: Plot) -> Figure:
+    """The projection as a figure."""
+    points, projection = found.points, found.projection
+    titles = [shown(name, 34) for name in found.names]
+    if found.separation is not None:
+        name = "Purity" if found.deciding == "macro_purity" else "Spearman"
+        judged = [scores[found.deciding] for scores in found.separation.tables]
+        titles = [
+            f"{title}\n{name} {one.score.value:.2f} (chance {one.chance.value:.2f})".replace("-0.00", "0.00")
+            for title, one in zip(titles, judged, strict=True)
+        ]
+    if points.colour == "value":
+        return valued(projection.points, projection.axes, titles, points.values, points.column)
+    panels = len(titles)
+    if points.colour == "outcome":
+        groups = outcome_groups([points.outcomes(number) for number in range(panels)])
+        title = f"positive class: {shown(points.positive, 32)}"
+    elif points.colour == "label":
+        groups = class_groups(points.classes, points.codes, panels)
+        title = shown(points.column, 32)
+    else:
+        groups = [Group("", BLUE, "o", [np.arange(len(points))] * panels)]
+        title = ""
+    return grouped(projection.points, projection.axes, titles, groups, title)
+
+
+def _caption(found: Plot) -> str:
+    points = found.points
+    two = len(points.names) == 2
+    text = f"{METHODS[found.method]} of {len(points):,} sequences"
+    text += ", both tables in one projection and on the same axes." if two else "."
+    if points.colour == "outcome":
+        text += " Wrong calls are drawn larger and on top."
+        if two and points.predicted[0] == points.predicted[1]:
+            text += " Both panels are coloured by the same predictions."
+    elif points.colour == "label":
+        if len(points) >= FEWEST_FOR_MEDIANS:
+            text += " Large markers stand at the median of each class."
+        if len(set(points.codes.tolist())) > MOST_NAMED + 1:
+            text += " The most frequent classes have a colour, the others are grey."
+    elif points.colour == "value":
+        text += " Values beyond the ends of the colour bar, one in a hundred on either side, have its end colours."
+    return text
+
+
+def _largest_classes(found: Plot) -> dict[int, int]:
+    """Class -> how many points it has, of the largest classes, where there are more than two."""
+    if found.points.codes is None:
+        return {}
+    counts = np.bincount(found.points.codes, minlength=len(found.points.classes))
+    if np.count_nonzero(counts) < 3:
+        return {}
+    largest = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+    return {int(c): int(counts[c]) for c in largest if counts[c]}
 
 
 @dataclass(frozen=True)

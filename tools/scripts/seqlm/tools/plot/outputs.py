@@ -7,11 +7,9 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from seqlm.cli.outputs import Outputs, write_table
-from seqlm.cli.versions import versions
 from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import OUTCOMES, Points
@@ -19,13 +17,6 @@ from .methods import METHODS
 from .run import prepared, project, spread_of
 from .scores import score_classes, score_pictures, score_values
 from .verdict import Plot, headline
-
-PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
-SETTINGS = (
-    "method", "colour_by", "scale", "centre", "metric", "neighbours", "min_dist", "perplexity", "score_neighbours",
-    "positive_label", "split", "points", "resamples", "seed",
-)  # fmt: skip
-OF_METHOD = {"neighbours": "umap", "min_dist": "umap", "perplexity": "tsne"}
 
 
 def write(arguments: Namespace, points: Points, outputs: Outputs) -> None:
@@ -124,23 +115,12 @@ def _scores(found: Plot) -> Iterator[list]:
 def _draw(arguments: Namespace, found: Plot, scratch: Path, outputs: Outputs) -> None:
     from seqlm.report.figure_style import save
 
-    from . import report as plot_report
+    from .figures import picture
+    from .report import plot_report
 
     for path, format in ((arguments.output_plot, "png"), (arguments.output_svg, "svg")):
         if path:
-            save(plot_report.picture(found), scratch, "plot", (format,))
+            save(picture(found), scratch, "plot", (format,))
             shutil.copyfile(scratch / f"plot.{format}", outputs.file(path))
-    if not wants_report(arguments):
-        return
-    used = ("umap-learn",) if arguments.method == "umap" else ()
-    outline = plot_report.Outline(
-        parameters={
-            name.replace("_", " "): str(value)
-            for name in SETTINGS
-            if (value := getattr(arguments, name)) not in (None, "")
-            and OF_METHOD.get(name, arguments.method) == arguments.method
-        },
-        versions=versions((*PACKAGES, *used)),
-    )
-    report = plot_report.plot_report(found, outline)
-    write_report(arguments, report, partial(plot_report.save_figures, found), outputs)
+    if wants_report(arguments):
+        write_report(arguments, plot_report(found, arguments), outputs)

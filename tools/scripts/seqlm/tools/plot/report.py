@@ -5,119 +5,46 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line
-from seqlm.report.figure_style import BLUE, save
-from seqlm.report.figures import class_scores
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table
+from seqlm.cli.versions import versions
+from seqlm.report.outputs import parameters
+from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.report.words import score_text
 
-from . import figures as plot_figures
+from .figures import MOST_CLASSES, figures_of
 from .inputs import OUTCOMES
 from .methods import METHODS
 from .scores import LABELS, PICTURE_METRICS, Scores
 from .verdict import Plot, differences, explanation, headline, warnings
 
-DOI = "https://doi.org/"
-CITATIONS = {
-    "pca": ("PCA: Jolliffe & Cadima 2016, Phil. Trans. R. Soc. A.", DOI + "10.1098/rsta.2015.0202"),
-    "umap": ("UMAP: McInnes et al. 2018, J. Open Source Softw.", DOI + "10.21105/joss.00861"),
-    "tsne": ("t-SNE, and how to use it: Kobak & Berens 2019, Nat. Commun.", DOI + "10.1038/s41467-019-13056-x"),
-    "silhouette": ("Silhouette: Rousseeuw 1987, J. Comput. Appl. Math.", DOI + "10.1016/0377-0427(87)90125-7"),
-    "trust": ("Trustworthiness: Venna & Kaski 2001, ICANN.", DOI + "10.1007/3-540-44668-0_68"),
-    "bootstrap": ("Bootstrap intervals: Efron & Tibshirani 1993.", DOI + "10.1201/9780429246593"),
-}
-MOST_CLASSES = 16  # rows of the table of classes, and of its figure
+PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
+SETTINGS = (
+    "method", "colour_by", "scale", "centre", "metric", "neighbours", "min_dist", "perplexity", "score_neighbours",
+    "positive_label", "split", "points", "resamples", "seed",
+)  # fmt: skip
+OF_METHOD = {"neighbours": "umap", "min_dist": "umap", "perplexity": "tsne"}
 
 
-@dataclass
-class Outline:
-    """What the report needs beside the results: parameters and versions by name."""
-
-    parameters: dict[str, str]
-    versions: dict[str, str]
-
-
-def picture(found: Plot) -> Drawing:
-    """The projection as a figure."""
-    points, projection = found.points, found.projection
-    titles = [shown(name, 34) for name in found.names]
-    if found.separation is not None:
-        name = "Purity" if found.deciding == "macro_purity" else "Spearman"
-        judged = [scores[found.deciding] for scores in found.separation.tables]
-        titles = [
-            f"{title}\n{name} {one.score.value:.2f} (chance {one.chance.value:.2f})".replace("-0.00", "0.00")
-            for title, one in zip(titles, judged, strict=True)
-        ]
-    if points.colour == "value":
-        return plot_figures.valued(projection.points, projection.axes, titles, points.values, points.column)
-    panels = len(titles)
-    if points.colour == "outcome":
-        groups = plot_figures.outcome_groups([points.outcomes(number) for number in range(panels)])
-        title = f"positive class: {shown(points.positive, 32)}"
-    elif points.colour == "label":
-        groups = plot_figures.class_groups(points.classes, points.codes, panels)
-        title = shown(points.column, 32)
-    else:
-        groups = [plot_figures.Group("", BLUE, "o", [np.arange(len(points))] * panels)]
-        title = ""
-    return plot_figures.grouped(projection.points, projection.axes, titles, groups, title)
-
-
-def plot_report(found: Plot, outline: Outline) -> Report:
+def plot_report(found: Plot, arguments: Namespace) -> Report:
     """The whole report, in the order in which a reader asks."""
-    report = Report("Plot of embeddings")
+    report = Report("Plot of embeddings", drawn=figures_of(found))
 
     report.verdict(headline(found), explanation(found), differences(found), notes=warnings(found))
-    report.section("Picture", Figure("projection", _caption(found)))
+    report.section("Picture", *report.pictures("projection"))
     report.section("Scores", *_scores(found))
-    report.section("Classes", *_classes(found))
+    report.section("Classes", *_classes(found), *report.pictures("classes"))
     report.section("How the picture was made", Bullets(_making(found)), *_kept(found))
     report.section("Data", Bullets(_data(found)))
-    report.section("Parameters", JobParameters(outline.parameters))
-    report.section("Versions", Bullets([in_one_line(outline.versions)]))
+    without = [name for name, method in OF_METHOD.items() if method != arguments.method]
+    packages = (*PACKAGES, "umap-learn") if arguments.method == "umap" else PACKAGES
     cited = [found.method, *(["silhouette"] if found.points.codes is not None else []), "trust", "bootstrap"]
-    report.section("How to cite", References([CITATIONS[key] for key in cited]))
+    report.closing(parameters(arguments, SETTINGS, without), versions(packages), cited)
     return report
-
-
-def save_figures(found: Plot, folder: Path, formats: Sequence[str] = ("png",)) -> None:
-    """Draw every figure of the report into ``folder``."""
-    save(picture(found), folder, "projection", formats)
-    if rows := _shown_classes(found):
-        scores = {
-            name: {shown(found.points.classes[c], 28): purity[c] for c in rows}
-            for name, purity in zip(found.names, found.separation.classes, strict=True)
-        }
-        counts = {shown(found.points.classes[c], 28): count for c, count in rows.items()}
-        if len(counts) == len(rows):  # names may be the same once they are shortened
-            save(class_scores(scores, "Purity", counts), folder, "classes", formats)
-
-
-def _caption(found: Plot) -> str:
-    points = found.points
-    two = len(points.names) == 2
-    text = f"{METHODS[found.method]} of {len(points):,} sequences"
-    text += ", both tables in one projection and on the same axes." if two else "."
-    if points.colour == "outcome":
-        text += " Wrong calls are drawn larger and on top."
-        if two and points.predicted[0] == points.predicted[1]:
-            text += " Both panels are coloured by the same predictions."
-    elif points.colour == "label":
-        if len(points) >= plot_figures.FEWEST_FOR_MEDIANS:
-            text += " Large markers stand at the median of each class."
-        if len(set(points.codes.tolist())) > plot_figures.MOST_NAMED + 1:
-            text += " The most frequent classes have a colour, the others are grey."
-    elif points.colour == "value":
-        text += " Values beyond the ends of the colour bar, one in a hundred on either side, have its end colours."
-    return text
 
 
 def _scores(found: Plot) -> list[Block]:
@@ -166,17 +93,6 @@ def _sampled(scores: Scores) -> list[Block]:
     return [Paragraph(f"Measured on a random part of the {most:,} sequences: {', '.join(fewer)}.")] if fewer else []
 
 
-def _shown_classes(found: Plot) -> dict[int, int]:
-    """Class -> how many points it has, of the largest classes, where there are more than two."""
-    if found.points.codes is None:
-        return {}
-    counts = np.bincount(found.points.codes, minlength=len(found.points.classes))
-    if np.count_nonzero(counts) < 3:
-        return {}
-    largest = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
-    return {int(c): int(counts[c]) for c in largest if counts[c]}
-
-
 def _classes(found: Plot) -> list[Block]:
     if found.points.codes is None:
         return []
@@ -195,14 +111,8 @@ def _classes(found: Plot) -> list[Block]:
     text = "Purity of each class."
     if len(largest) < len(present):
         text += f" The {len(largest)} largest of {len(present):,}."
-    blocks: list[Block] = [
-        Paragraph(text),
-        Table(["Class", "Sequences", *(f"Purity in {name}" for name in found.names), "Chance"], rows),
-    ]
-    names = [shown(found.points.classes[c], 28) for c in _shown_classes(found)]
-    if names and len(set(names)) == len(names):
-        blocks.append(Figure("classes", "Purity of each class, with 95 % intervals; in brackets its sequences."))
-    return blocks
+    columns = ["Class", "Sequences", *(f"Purity in {name}" for name in found.names), "Chance"]
+    return [Paragraph(text), Table(columns, rows)]
 
 
 def _making(found: Plot) -> list[str]:

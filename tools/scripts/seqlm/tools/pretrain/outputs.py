@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import partial
 
 from seqlm.checkpoints.bundle import write_bundle
 from seqlm.checkpoints.manifest import write_manifest
@@ -13,7 +12,7 @@ from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
 from seqlm.report.outputs import wants_report, write_report
 
-from .report import pretraining_report, save_figures
+from .report import pretraining_report
 from .run import AFTER, Result
 from .verdict import headline
 
@@ -52,7 +51,7 @@ def write(result: Result, outputs: Outputs) -> None:
         write_table(outputs.file(arguments.output_predictions), columns, result.answers.rows if result.answers else [])
     if wants_report(arguments):
         report = pretraining_report(result, metrics_output="metrics" if arguments.output_metrics else None)
-        write_report(arguments, report, partial(save_figures, result), outputs)
+        write_report(arguments, report, outputs)
     for split, scores in result.scores[AFTER].items():
         print(f"{split}: perplexity {scores[PERPLEXITY].value:.4g}", file=sys.stderr)
     print(headline(result), file=sys.stderr)

@@ -5,41 +5,17 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line
-from seqlm.metrics.language_scores import BITS, LABELS
+from seqlm.metrics.language_scores import LABELS
 from seqlm.metrics.resampling import Score
-from seqlm.report import figures
-from seqlm.report.citations import CITATIONS
-from seqlm.report.figures import Drawn
-from seqlm.report.report import (
-    Block,
-    Bullets,
-    DatasetTable,
-    Figure,
-    JobParameters,
-    Paragraph,
-    References,
-    Report,
-    Table,
-)
+from seqlm.report.outputs import parameters
+from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
 from seqlm.report.words import SPLIT_NAMES, quantity
 
+from .figures import figures_of
 from .plan import used_settings
 from .run import AFTER, Result
 from .verdict import comparisons, deciding, explanation, going_on, headline, reading, warnings
-
-DOI = "https://doi.org/"
-METHODS = {
-    "adamw": ("AdamW: Loshchilov & Hutter 2019.", DOI + "10.48550/arXiv.1711.05101"),
-    "bert": ("Masked language models: Devlin et al. 2019.", DOI + "10.18653/v1/N19-1423"),
-    "gpt2": ("GPT-2: Radford et al. 2019.", "https://openai.com/index/better-language-models/"),
-    "roberta": ("RoBERTa: Liu et al. 2019.", DOI + "10.48550/arXiv.1907.11692"),
-    "span": ("Masked spans: Joshi et al. 2020.", DOI + "10.1162/tacl_a_00300"),
-}
 
 
 def pretraining_report(result: Result, *, metrics_output: str | None = None) -> Report:
@@ -52,70 +28,17 @@ def pretraining_report(result: Result, *, metrics_output: str | None = None) -> 
         "instruction": "Report: a model that follows instructions",
         "causal": "Report: a model that writes sequences",
     }
-    report = Report(titles.get(result.plan.arguments.objective, "Report: a model of masked sequences"))
-    drawn = figures_of(result)
-
-    def pictures(*names: str) -> list[Figure]:
-        return [Figure(name, drawn[name].caption) for name in names if name in drawn]
-
+    arguments = result.plan.arguments
+    report = Report(titles.get(arguments.objective, "Report: a model of masked sequences"), drawn=figures_of(result))
     report.verdict(headline(result), explanation(result), comparisons(result), notes=warnings(result))
     report.section("Answers", *_answers(result))
-    report.section("Scores", *_scores(result, metrics_output), *pictures("baselines"))
-    report.section("Learning curves", *pictures("learning-curves"))
+    report.section("Scores", *_scores(result, metrics_output), *report.pictures("baselines"))
+    report.section("Learning curves", *report.pictures("learning-curves"))
     report.section("How to go on", Bullets(going_on(result)))
     report.section("Data", *_data(result))
-    report.section("Parameters", JobParameters(_parameters(result)))
-    report.section("Versions and model", Bullets(_versions(result)))
-    report.section(
-        "How to cite",
-        Paragraph("If these results go into a paper, please cite what made them."),
-        References(_citations(result)),
-    )
+    used = parameters(arguments, used_settings(result.plan))
+    report.closing(used, result.manifest["versions"], _cited(result), _about(result), trained=True)
     return report
-
-
-def figures_of(result: Result) -> dict[str, Drawn]:
-    """Name -> caption and how to draw it."""
-    drawn, history = {}, result.history
-    if history.epochs:
-        best = history.epochs[history.best_epoch - 1]["epoch"] if history.best_epoch else 0
-        drawn["learning-curves"] = Drawn(
-            _learning_caption(result), lambda: figures.learning_curves(history.epochs, "perplexity", "perplexity", best)
-        )
-    split = deciding(result)
-    if split and result.plan.examples is None:
-        scores = {name: by[split][BITS] for name, by in result.scores.items()}
-        drawn["baselines"] = Drawn(
-            f"Bits per letter of each model with its 95 % interval ({SPLIT_NAMES[split]}), less is better. All models "
-            "were judged on the same letters: the verdict compares them directly.",
-            lambda: figures.baselines(scores, LABELS[BITS], AFTER),
-        )
-    return drawn
-
-
-def save_figures(result: Result, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    drawn = figures_of(result)
-    for name, figure in drawn.items():
-        figures.save(figure.draw(), folder, name, formats)
-    return list(drawn)
-
-
-def _learning_caption(result: Result) -> str:
-    history = result.history
-    text = "Loss of a token at each look at the validation set, the training loss that of the updates before it."
-    if not history.best_epoch:
-        return text + " Without a validation set the last weights were kept."
-    best = history.epochs[history.best_epoch - 1]["epoch"]
-    text += (
-        f" Validation loss that rises while training loss falls is learning by heart. The weights of epoch {best} were "
-        "kept."
-    )
-    if history.stopped_early:
-        return text + " Training stopped there, as it got no better."
-    if history.best_epoch == len(history.epochs):
-        text += " It was the last look, so more epochs may help."
-    return text
 
 
 def _scores(result: Result, metrics_output: str | None) -> list[Block]:
@@ -198,42 +121,25 @@ def _letters(result: Result, split: str) -> str:
     return f"{result.plan.documents.letters(['train', 'validation', 'test'].index(split)):,}"
 
 
-def _parameters(result: Result) -> dict[str, str]:
-    arguments = result.plan.arguments
+def _about(result: Result) -> dict[str, str]:
+    plan, share = result.plan, result.trained / max(result.total, 1)
+    config, arguments = plan.family, plan.arguments
     return {
-        name.replace("_", " "): str(value)
-        for name in used_settings(result.plan)
-        if (value := getattr(arguments, name)) not in (None, "")
+        "Base model": plan.name if not plan.new else "",
+        "SHA-256 of its weights": plan.base.sha256 if plan.base else "",
+        "Model": f"{config.name}, {config.depth} layers, width {config.hidden_size}, {config.vocabulary_size:,} tokens",
+        "Weights trained": f"{result.trained:,} of {result.total:,} ({share:.2%})",
+        "Updates": f"{result.step:,} of {result.steps:,}",
+        "Processes": f"{arguments.processes} ({arguments.strategy})" if arguments.processes > 1 else "",
+        "Seed": str(arguments.seed),
+        "SHA-256 of the data": plan.sha256[:16] + "…",
     }
 
 
-def _versions(result: Result) -> list[str]:
-    plan, share = result.plan, result.trained / max(result.total, 1)
-    config = plan.family
-    lines = [
-        ("Base model", plan.name if not plan.new else ""),
-        ("SHA-256 of its weights", plan.base.sha256 if plan.base else ""),
-        (
-            "Model",
-            f"{config.name}, {config.depth} layers, width {config.hidden_size}, {config.vocabulary_size:,} tokens",
-        ),
-        ("Weights trained", f"{result.trained:,} of {result.total:,} ({share:.2%})"),
-        ("Updates", f"{result.step:,} of {result.steps:,}"),
-        (
-            "Processes",
-            f"{plan.arguments.processes} ({plan.arguments.strategy})" if plan.arguments.processes > 1 else "",
-        ),
-        ("Seed", str(plan.arguments.seed)),
-        ("SHA-256 of the data", plan.sha256[:16] + "…"),
-        ("Software", in_one_line(result.manifest["versions"])),
-    ]
-    return [f"{name}: {shown(value, 300)}" for name, value in lines if value]
-
-
-def _citations(result: Result) -> list[tuple[str, str]]:
+def _cited(result: Result) -> set[str]:
     plan = result.plan
-    keys = {*plan.family.citations, "transformers", "smoothing"} | ({"lora", "peft"} if plan.adapted else set())
-    own = {"adamw", plan.arguments.architecture} | (set() if plan.causal else {"bert"})
-    if plan.arguments.masking == "span" and not plan.causal:
-        own.add("span")
-    return [CITATIONS[key] for key in CITATIONS if key in keys] + [METHODS[key] for key in METHODS if key in own]
+    keys = {*plan.family.citations, "transformers", "smoothing", "adamw", plan.arguments.architecture}
+    keys |= {"lora", "peft"} if plan.adapted else set()
+    if not plan.causal:
+        keys |= {"bert", "span"} if plan.arguments.masking == "span" else {"bert"}
+    return keys

@@ -1,4 +1,6 @@
-"""Figures of the report on scores. Imports matplotlib: set ``MPLCONFIGDIR`` first."""
+"""Figures of the report on scores: which there are, what stands below them, and how they are drawn.
+
+Imports matplotlib: set ``MPLCONFIGDIR`` first."""
 
 from __future__ import annotations
 
@@ -9,18 +11,75 @@ from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from seqlm.cli.text import shown
 from seqlm.data.records import DNA
 from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
-from seqlm.report.figures import measured_points
+from seqlm.report.figures import baselines, measured_points
+from seqlm.report.report import Drawn
 
+from .baselines import MEANINGS
 from .effects import Scanned
+from .inputs import Plan
 from .sequences import SequenceScores
+from .summary import Effects, Summary
+from .verdict import with_interval
 
 ORDER = {"protein": "GAVLIMCPFWYSTNQHKRDE", DNA: "AGCT"}  # like letters beside each other
 PANEL = 100  # positions in a row of the heat map
 MOST_PANELS = 5
 SHOWN = PANEL * MOST_PANELS
 BINS = 40
+
+
+def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    drawn = {}
+    if (scores := summary.sequences) is not None and int(np.isfinite(scores.perplexity).sum()) > 1:
+        drawn["perplexities"] = Drawn(
+            "Left: perplexities. Right: bits a letter, of the model and of letters drawn by their frequencies.",
+            lambda: perplexities(scores, plan.arguments.max_perplexity),
+        )
+    if summary.scan:
+        drawn |= _scan_figures(plan, summary.scan.first)
+    if summary.effects:
+        drawn |= _effect_figures(plan, summary.effects)
+    return drawn
+
+
+def _scan_figures(plan: Plan, one: Scanned) -> dict[str, Drawn]:
+    count, length, first = plan.survey.sequences, len(one.sequence), plan.arguments.first_position
+    which = f" of {shown(one.id, 40)}, the first of {count:,} sequences" if count > 1 else ""
+    cut = f" Only the first {SHOWN:,} of {length:,} positions are drawn." if length > SHOWN else ""
+    return {
+        "heat_map": Drawn(
+            f"Scores of all single substitutions{which}; the wild type is a black dot.{cut}",
+            lambda: heat_map(one, first, plan.family.alphabet),
+        ),
+        "positions": Drawn(
+            f"Mean score and entropy of the letters at each position{which}.", lambda: positions(one, first)
+        ),
+    }
+
+
+def _effect_figures(plan: Plan, found: Effects) -> dict[str, Drawn]:
+    correlations = found.measured
+    if correlations is None or correlations.undefined:
+        return {"effects": Drawn("How the scores are distributed.", lambda: effects(found.scores))}
+    names = {"the model": correlations.model} | {MEANINGS[name]: one for name, one in correlations.baselines.items()}
+    spearman = {name: one.spearman for name, one in names.items()}
+    values = np.asarray([each.measured for each in plan.variants.all])
+    known = np.isfinite(values)
+    title = f"Spearman {with_interval(correlations.model.spearman)}, {known.sum():,} variants"
+    return {
+        "correlations": Drawn(
+            "Spearman correlation with the measured values, of the model and of baselines.",
+            lambda: baselines(spearman, "Spearman correlation", "the model"),
+        ),
+        "effects": Drawn(
+            "Scores of the model against the measured values.",
+            lambda: measured(values[known], found.scores[known], shown(plan.variants.measured, 40), title),
+        ),
+    }
 
 
 @styled

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
+from seqlm.cli.versions import versions
 from seqlm.data.records import PROTEIN
-from seqlm.report.outputs import wants_report, write_report
-from seqlm.report.report import Bullets, Figure, JobParameters, Note, Paragraph, References, Report, Table
+from seqlm.report.outputs import parameters, wants_report, write_report
+from seqlm.report.report import Block, Bullets, Note, Paragraph, Report, Table
 
-from .baselines import MEANINGS, Correlation, Correlations
+from .baselines import MEANINGS, Correlation
 from .inputs import SEQUENCES, Plan
 from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from .sequences import SequenceScores
@@ -23,99 +21,49 @@ from .verdict import explanation, headline, less_bits, number, trust, with_inter
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("method", "first_position", "max_perplexity", "keep_best", "precision", "seed")
 LISTED = 5  # sequences of the lowest and of the highest perplexity
-CITATIONS = {
-    "esm2": ("ESM-2: Lin et al. 2023, Science.", "https://doi.org/10.1126/science.ade2574"),
-    "prottrans": ("ProtTrans: Elnaggar et al. 2021.", "https://doi.org/10.1109/TPAMI.2021.3095381"),
-    "dnabert2": ("DNABERT-2: Zhou et al. 2023.", "https://doi.org/10.48550/arXiv.2306.15006"),
-    "protgpt2": ("ProtGPT2: Ferruz et al. 2022.", "https://doi.org/10.1038/s41467-022-32007-7"),
+CITED = {  # by what the family of the model names, and by the method
+    "esm2": "esm2",
+    "prottrans": "prottrans-short",
+    "dnabert2": "dnabert2",
+    "protgpt2": "protgpt2-short",
+    PSEUDO: "pseudo-likelihood",
+    ONE_PASS: "pseudo-likelihood",
+    MASKED: "zero-shot",
+    WILD_TYPE: "zero-shot",
 }
-OF_METHODS = {
-    PSEUDO: ("Pseudo-log-likelihoods: Salazar et al. 2020.", "https://doi.org/10.18653/v1/2020.acl-main.240"),
-    MASKED: ("Zero-shot effects: Meier et al. 2021.", "https://doi.org/10.1101/2021.07.09.450648"),
-}
-OF_METHODS |= {ONE_PASS: OF_METHODS[PSEUDO], WILD_TYPE: OF_METHODS[MASKED]}
-BLOSUM = ("BLOSUM62: Henikoff & Henikoff 1992.", "https://doi.org/10.1073/pnas.89.22.10915")
-TRANSFORMERS = ("Transformers: Wolf et al. 2020.", "https://doi.org/10.18653/v1/2020.emnlp-demos.6")
 
 
 def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
     """Fill what was asked for of report, figures and page."""
-    if not wants_report(plan.arguments):
-        return
-    from seqlm.report.figure_style import save
-
-    from . import figures
-
-    first = plan.arguments.first_position
-
-    def draw(folder: Path, formats: tuple[str, ...]) -> None:
-        if has_perplexities(summary.sequences):
-            limit = plan.arguments.max_perplexity
-            save(figures.perplexities(summary.sequences, limit), folder, "perplexities", formats)
-        if summary.scan:
-            one = summary.scan.first
-            save(figures.heat_map(one, first, plan.family.alphabet), folder, "heat_map", formats)
-            save(figures.positions(one, first), folder, "positions", formats)
-        if summary.effects:
-            save(_effects_figure(plan, summary.effects, figures), folder, "effects", formats)
-            if shows_correlations(summary.effects.measured):
-                from seqlm.report.figures import baselines
-
-                save(baselines(_by_name(summary.effects.measured), "Spearman correlation", "the model"), folder,
-                     "correlations", formats)  # fmt: skip
-
-    write_report(plan.arguments, score_report(plan, summary), draw, outputs)
-
-
-def has_perplexities(scores: SequenceScores | None) -> bool:
-    return scores is not None and int(np.isfinite(scores.perplexity).sum()) > 1
-
-
-def shows_correlations(found: Correlations | None) -> bool:
-    return found is not None and not found.undefined
-
-
-def _effects_figure(plan: Plan, effects: Effects, figures):
-    if not shows_correlations(effects.measured):
-        return figures.effects(effects.scores)
-    values = np.asarray([each.measured for each in plan.variants.all])
-    known = np.isfinite(values)
-    title = f"Spearman {with_interval(effects.measured.model.spearman)}, {known.sum():,} variants"
-    return figures.measured(values[known], effects.scores[known], shown(plan.variants.measured, 40), title)
-
-
-def _by_name(found: Correlations) -> dict:
-    names = {"the model": found.model} | {MEANINGS[name]: one for name, one in found.baselines.items()}
-    return {name: one.spearman for name, one in names.items()}
+    if wants_report(plan.arguments):
+        write_report(plan.arguments, score_report(plan, summary), outputs)
 
 
 def score_report(plan: Plan, summary: Summary) -> Report:
     """The whole report, in the order in which a reader asks."""
-    report = Report("Score report")
+    from .figures import figures_of  # with matplotlib, which a run without a report does not need
 
+    report = Report("Score report", drawn=figures_of(plan, summary))
+    pictures = report.pictures
     report.verdict(headline(plan, summary), explanation(plan))
     notes = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
     report.section("What can be trusted", *(Note(text) for text in (*trust(plan, summary), *notes)))
     if summary.sequences:
-        report.section("Perplexities", *_perplexities(plan, summary.sequences))
+        report.section("Perplexities", *_perplexities(plan, summary.sequences), *pictures("perplexities"))
     if summary.scan:
-        report.section("Substitutions", *_scan(plan, summary.scan))
+        report.section("Substitutions", *pictures("heat_map", "positions"), *_scan(plan, summary.scan))
     if summary.effects:
-        report.section("Variants", *_variants(plan, summary.effects))
+        report.section("Variants", *_variants(plan, summary.effects), *pictures("correlations", "effects"))
     report.section("How it was computed", Bullets(_computed(plan, summary)))
     report.section("Model", Table(["Property", "Value"], _model(plan)))
-    settings = {name.replace("_", " "): str(getattr(plan.arguments, name)) for name in SETTINGS}
-    report.section("Parameters", JobParameters(settings))
-    report.section("Versions", Bullets([in_one_line(versions(PACKAGES))]))
-    report.section("How to cite", References(_cited(plan)))
+    report.closing(parameters(plan.arguments, SETTINGS, unset=True), versions(PACKAGES), _cited(plan))
     return report
 
 
-def _cited(plan: Plan) -> list[tuple[str, str]]:
-    cited = [CITATIONS[key] for key in plan.family.citations if key in CITATIONS]
+def _cited(plan: Plan) -> list[str]:
     method = PSEUDO if plan.method == RATIO and not plan.text else plan.method
-    cited += [OF_METHODS[method]] if method in OF_METHODS else []
-    return [*cited, *[BLOSUM] * (plan.mode != SEQUENCES and plan.family.alphabet == PROTEIN), TRANSFORMERS]
+    blosum = ["blosum62"] if plan.mode != SEQUENCES and plan.family.alphabet == PROTEIN else []
+    return [*(CITED.get(key, "") for key in (*plan.family.citations, method)), *blosum, "transformers"]
 
 
 def _model(plan: Plan) -> list[list[str]]:
@@ -126,7 +74,7 @@ def _model(plan: Plan) -> list[list[str]]:
     return rows
 
 
-def _perplexities(plan: Plan, scores: SequenceScores) -> list:
+def _perplexities(plan: Plan, scores: SequenceScores) -> list[Block]:
     known = np.isfinite(scores.perplexity)
     seed, bits = plan.arguments.seed, scores.bits
     rows = [
@@ -139,11 +87,7 @@ def _perplexities(plan: Plan, scores: SequenceScores) -> list:
         "Means over the sequences, with 95 % intervals of resampled sequences. The frequencies were counted in these "
         "very sequences, which favours them."
     )
-    blocks = [Table(["Measure", "Value"], rows), Paragraph(text)]
-    if has_perplexities(scores):
-        caption = "Left: perplexities. Right: bits a letter, of the model and of letters drawn by their frequencies."
-        blocks.append(Figure("perplexities", caption))
-    return blocks
+    return [Table(["Measure", "Value"], rows), Paragraph(text)]
 
 
 def _spread(values: np.ndarray) -> str:
@@ -152,15 +96,8 @@ def _spread(values: np.ndarray) -> str:
     return f"{number(float(np.median(values)))} ({number(float(values.min()))} to {number(float(values.max()))})"
 
 
-def _scan(plan: Plan, scan: ScanSummary) -> list:
-    from .figures import SHOWN
-
-    one = scan.first
+def _scan(plan: Plan, scan: ScanSummary) -> list[Block]:
     several = plan.survey.sequences > 1
-    which = f" of {shown(one.id, 40)}, the first of {plan.survey.sequences:,} sequences" if several else ""
-    cut = (
-        f" Only the first {SHOWN:,} of {len(one.sequence):,} positions are drawn." if len(one.sequence) > SHOWN else ""
-    )
     rows = [
         ["Positions whose mean score is below 0", f"{scan.damaging:,} of {scan.known:,}"],
         ["Positions where the wild type is the most probable letter", f"{scan.guessed:,} of {scan.known:,}"],
@@ -170,9 +107,7 @@ def _scan(plan: Plan, scan: ScanSummary) -> list:
     blosum = scan.blosum
     if blosum and not blosum.undefined:
         rows.append([f"Spearman with BLOSUM62 ({blosum.n:,} substitutions)", with_interval(blosum.model.spearman)])
-    blocks = [
-        Figure("heat_map", f"Scores of all single substitutions{which}; the wild type is a black dot.{cut}"),
-        Figure("positions", f"Mean score and entropy of the letters at each position{which}."),
+    blocks: list[Block] = [
         Table(["Measure", "Value"], rows),
         Paragraph(
             "Intervals are 95 %, of resampled positions. The frequencies were counted in the same sequences. At a "
@@ -197,7 +132,7 @@ def _extremes(listed: list[Position], several: bool) -> list[list[str]]:
     ]
 
 
-def _variants(plan: Plan, effects: Effects) -> list:
+def _variants(plan: Plan, effects: Effects) -> list[Block]:
     scores, found = effects.scores, effects.measured
     middle = f"{np.median(scores):.2f} ({scores.min():.2f} to {scores.max():.2f})"
     lines = [f"{len(scores):,} variants, median score {middle}, lowest and highest in brackets"]
@@ -210,11 +145,11 @@ def _variants(plan: Plan, effects: Effects) -> list:
         lines.append(f"of another length than their wild type: {longer:,}")
     if plan.variants.missing:
         lines.append(f"without a measured value, and so no part of the correlation: {plan.variants.missing:,}")
-    blocks: list = [Bullets(lines)]
+    blocks: list[Block] = [Bullets(lines)]
     if effects.blosum and not effects.blosum.undefined:
         blocks.append(Paragraph(f"Spearman with BLOSUM62: {with_interval(effects.blosum.model.spearman)}."))
-    if not shows_correlations(found):
-        return [*blocks, Figure("effects", "How the scores are distributed.")]
+    if found is None or found.undefined:
+        return blocks
     rows = [_row("the model", found.model)]
     rows += [_row(MEANINGS[name], one) for name, one in found.baselines.items()]
     text = (
@@ -225,8 +160,6 @@ def _variants(plan: Plan, effects: Effects) -> list:
         *blocks,
         Table(["Scores by", "Spearman", "Pearson", "Model better by"], rows),
         Paragraph(text),
-        Figure("correlations", "Spearman correlation with the measured values, of the model and of baselines."),
-        Figure("effects", "Scores of the model against the measured values."),
     ]
 
 

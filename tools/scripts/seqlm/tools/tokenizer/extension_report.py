@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
-from seqlm.report.figure_style import save
+from seqlm.cli.versions import versions
 from seqlm.report.outputs import wants_report, write_report
-from seqlm.report.report import Bullets, Figure, JobParameters, References, Report, Table
+from seqlm.report.report import Bullets, Drawn, Report, Table
 
-from . import training_figures as tokenizer_training_figures
 from .extended_tokenizer import MERGES
 from .extension import COLUMNS, SETTINGS, Extended, notes, token_rows
+from .training_figures import token_lengths
 from .training_report import comparison_table
-from .verdict import WORDS
+from .verdict import words
 
 SHOWN = 10
 
@@ -37,44 +33,36 @@ def write(found: Extended, outputs: Outputs) -> None:
     if arguments.output_vocabulary:
         write_table(outputs.file(arguments.output_vocabulary), COLUMNS, token_rows(found))
     if wants_report(arguments):
-        write_report(arguments, extension_report(found), partial(save_figures, found), outputs)
+        write_report(arguments, extension_report(found), outputs)
     for line in (*notes(found), *_changes(found)):
         print(f"note: {line}", file=sys.stderr)
     print(headline(found), file=sys.stderr)
 
 
 def extension_report(found: Extended) -> Report:
-    report = Report("Vocabulary report")
-
-    arguments, letter = found.plan.arguments, _letter(found)
+    report, arguments = Report("Vocabulary report", drawn=figures_of(found)), found.plan.arguments
     report.verdict(headline(found), _explanation(found), notes=notes(found))
     report.section(
         "Before and after, on the same sequences",
-        comparison_table(found.measured, found.scores, letter),
-        Figure("lengths", f"Left: new tokens of each length. Right: {letter}s of the tokens that were read."),
+        comparison_table(found.measured, found.scores, _letter(found)),
+        *report.pictures("lengths"),
     )
     report.section("What has changed", Table(["what", "number"], _numbers(found)))
     report.section("New tokens that are used most", _most_used(found))
     report.section("How to go on", Bullets(_next(found)))
-    report.section("Changed on the way", *([Bullets(lines)] if (lines := _changes(found)) else []))
+    report.section("Changed on the way", Bullets(_changes(found)))
     parameters = {"model": found.plan.name} | {name: str(getattr(arguments, name)) for name in (*SETTINGS, "seed")}
-    report.section("Parameters", JobParameters(parameters))
-    found_versions = versions(("tokenizers", "transformers", "numpy", "matplotlib"))
-    report.section("Versions", Bullets([in_one_line(found_versions)]))
-    report.section(
-        "How to cite",
-        References([("Byte-pair encoding of words: Sennrich et al. 2016.", "https://doi.org/10.18653/v1/P16-1162")]),
-    )
+    report.closing(parameters, versions(("tokenizers", "transformers", "numpy", "matplotlib")), ["bpe"])
     return report
 
 
-def save_figures(found: Extended, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    lengths = np.bincount([len(one.text) for one in found.extension.tokens], minlength=2)
+def figures_of(found: Extended) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    counts = np.bincount([len(one.text) for one in found.extension.tokens], minlength=2)
     before, after = found.measured
-    figure = tokenizer_training_figures.token_lengths(lengths, [("after", after), ("before", before)], "New tokens")
-    save(figure, folder, "lengths", formats)
-    return ["lengths"]
+    caption = f"Left: new tokens of each length. Right: {_letter(found)}s of the tokens that were read."
+    read = [("after", after), ("before", before)]
+    return {"lengths": Drawn(caption, lambda: token_lengths(counts, read, "New tokens"))}
 
 
 def headline(found: Extended) -> str:
@@ -107,7 +95,7 @@ def _explanation(found: Extended) -> str:
 
 
 def _letter(found: Extended) -> str:
-    return WORDS.get(found.plan.corpus.alphabet, ("", "letter"))[1]
+    return words(found.plan.corpus.alphabet)[1]
 
 
 def _numbers(found: Extended) -> list[list[str]]:

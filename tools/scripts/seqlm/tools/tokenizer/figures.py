@@ -12,14 +12,37 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, RED, SKY, styled
+from seqlm.report.report import Drawn
 from seqlm.tokenization.encoder import Piece
 
-from .inspection import Example
+from .inspection import Example, Inspection
 
 LINE = 48  # letters in a line of a drawn sequence
 LINES = 4  # drawn of one sequence
 FILLS = ("#DCEBF7", "#FBE9C6")  # pale sky and pale orange: two that differ for every kind of colour vision
 LONGEST_BAR = 20  # letters of a token; longer ones share a bar
+
+
+def figures_of(found: Inspection) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    return {
+        "tokens": Drawn(_caption(found), lambda: splits(found.differing or found.examples, found.plan.unknown)),
+        "lengths": Drawn(
+            "How long tokens and sequences are.",
+            lambda: lengths(found.usage, found.letters_of, found.counts, found.plan.limit),
+        ),
+    }
+
+
+def _caption(found: Inspection) -> str:
+    text = "Each box is one token."
+    if found.differing:
+        text = "Molecules that the tokenizer reads otherwise as published. Each box is one token."
+    if found.unknown:
+        text += " A red border: the tokenizer has no token of its own for these letters."
+    if found.unread or found.differing:
+        text += " Red letters, struck through, are not read at all."
+    return text
 
 
 @styled

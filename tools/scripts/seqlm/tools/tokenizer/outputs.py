@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.report.outputs import wants_report, write_report
 
 from .inputs import Plan
-from .inspection import SEQUENCE_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, Inspection, Inspector
+from .inspection import SEQUENCE_COLUMNS, TOKEN_COLUMNS, USAGE_COLUMNS, Inspector
 
 
 def write(plan: Plan, outputs: Outputs) -> None:
@@ -25,16 +24,11 @@ def write(plan: Plan, outputs: Outputs) -> None:
     if arguments.output_usage:
         write_table(outputs.file(arguments.output_usage), USAGE_COLUMNS, inspector.usage_rows())
     if wants_report(arguments):
-        _write_report(found, outputs)
+        from .report import tokenizer_report
+
+        write_report(arguments, tokenizer_report(found), outputs)
     from .verdict import changes, headline
 
     for line in changes(found):
         print(f"note: {line}", file=sys.stderr)
     print(headline(found), file=sys.stderr)
-
-
-def _write_report(found: Inspection, outputs: Outputs) -> None:
-    from .report import save_figures, tokenizer_report
-
-    arguments, report = found.plan.arguments, tokenizer_report(found)
-    write_report(arguments, report, partial(save_figures, found), outputs)

@@ -5,20 +5,15 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
+from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL, LETTERS
-from seqlm.report.figure_style import save
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, References, Report, Table
+from seqlm.report.report import Block, Bullets, Report, Table
 
-from . import figures as tokenizer_figures
+from .figures import figures_of
 from .inspection import Inspection
 from .verdict import changes, headline, notes, share, words
 
-DOI = "https://doi.org/"
 MOST_USED = 10
 PACKAGES = ("tokenizers", "numpy", "matplotlib", "rdkit")
 SETTINGS = ("alphabet", "smiles", "tokenizer", "rows", "shown")
@@ -26,40 +21,20 @@ SETTINGS = ("alphabet", "smiles", "tokenizer", "rows", "shown")
 
 def tokenizer_report(found: Inspection) -> Report:
     """The whole report, in the order in which a reader asks."""
-    report = Report("Tokens report")
-
-    arguments = found.plan.arguments
+    report, arguments = Report("Tokens report", drawn=figures_of(found)), found.plan.arguments
     report.verdict(headline(found), _explanation(found), notes=notes(found))
-    report.section("The first sequences, token by token", Figure("tokens", _caption(found)))
+    report.section("The first sequences, token by token", *report.pictures("tokens"))
     report.section("Repaired and as published", *_side_by_side(found))
-    report.section(
-        "In numbers",
-        Table(["what", "number"], _numbers(found)),
-        Figure("lengths", "How long tokens and sequences are."),
-    )
+    report.section("In numbers", Table(["what", "number"], _numbers(found)), *report.pictures("lengths"))
     report.section("Tokens used most", _most_used(found))
-    report.section("Changed on the way", *([Bullets(lines)] if (lines := changes(found)) else []))
+    report.section("Changed on the way", Bullets(changes(found)))
     parameters = {"model": found.plan.name} | {name: str(getattr(arguments, name)) for name in SETTINGS}
-    report.section("Parameters", JobParameters(parameters))
-    report.section("Versions", Bullets([in_one_line(_versions(found))]))
-    if citations := _citations(found):
-        report.section("How to cite", References(citations))
+    report.closing(parameters, _versions(found), _cited(found))
     return report
 
 
-def save_figures(found: Inspection, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    drawn = {
-        "tokens": tokenizer_figures.splits(found.differing or found.examples, found.plan.unknown),
-        "lengths": tokenizer_figures.lengths(found.usage, found.letters_of, found.counts, found.plan.limit),
-    }
-    for name, figure in drawn.items():
-        save(figure, folder, name, formats)
-    return list(drawn)
-
-
 def _explanation(found: Inspection) -> str:
-    _, letter = words(found)
+    _, letter = words(found.plan.family.alphabet)
     if found.plan.encoder.repairs:
         return (
             "The vocabulary has tokens for Cl, Br and bracket atoms, but the published files do not say how to put "
@@ -86,17 +61,6 @@ def _explanation(found: Inspection) -> str:
     return " ".join(texts)
 
 
-def _caption(found: Inspection) -> str:
-    text = "Each box is one token."
-    if found.differing:
-        text = "Molecules that the tokenizer reads otherwise as published. Each box is one token."
-    if found.unknown:
-        text += " A red border: the tokenizer has no token of its own for these letters."
-    if found.unread or found.differing:
-        text += " Red letters, struck through, are not read at all."
-    return text
-
-
 def _side_by_side(found: Inspection) -> list[Block]:
     rows = [
         [shown(one.id, 20), " ".join(piece.token for piece in pieces), str(len(pieces))]
@@ -109,7 +73,7 @@ def _side_by_side(found: Inspection) -> list[Block]:
 
 
 def _numbers(found: Inspection) -> list[list[str]]:
-    sequence, letter = words(found)
+    sequence, letter = words(found.plan.family.alphabet)
     fewest, median, most = found.tokens_quantiles()
     vocabulary = len(found.plan.family.vocabulary)
     rows = [
@@ -146,11 +110,8 @@ def _versions(found: Inspection) -> dict[str, str]:
     return versions(package for package in PACKAGES if package != "rdkit" or molecules)
 
 
-def _citations(found: Inspection) -> list[tuple[str, str]]:
-    several = found.tokens != found.letters and found.plan.family.alphabet in LETTERS
-    cited = [("Byte-pair encoding of words: Sennrich et al. 2016.", DOI + "10.18653/v1/P16-1162")] if several else []
-    if found.plan.encoder.repairs:
-        cited.append(("ChemBERTa-2: Ahmad et al. 2022.", DOI + "10.48550/arXiv.2209.01712"))
-    if found.plan.family.alphabet == CANONICAL:
-        cited.append(("RDKit (canonical SMILES).", "https://www.rdkit.org"))
-    return cited
+def _cited(found: Inspection) -> list[str]:
+    family = found.plan.family
+    keys = ["bpe"] if found.tokens != found.letters and family.alphabet in LETTERS else []
+    keys += ["chemberta2"] if found.plan.encoder.repairs else []
+    return keys + (["canonical-smiles"] if family.alphabet == CANONICAL else [])

@@ -10,11 +10,48 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, SKY, styled
+from seqlm.report.report import Drawn
 
-from .comparison import Measured
+from .comparison import Measured, kmers_of
 from .figures import LONGEST_BAR
+from .names import LEARNT
+from .training import NEW, Trained, vocabulary_facts
+from .verdict import words
 
+SHUFFLED = "letters in random order"
 MOST = 12  # tokenizers in the figure
+
+
+def figures_of(trained: Trained) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    letter = words(trained.plan.corpus.alphabet)[1]
+    rows = [
+        (one.name, rate.value, rate.low, rate.high)
+        for one, (rate, _) in zip(trained.measured, trained.scores, strict=True)
+    ]
+    read = [("in their order", trained.measured[0])]
+    read += [(SHUFFLED, one) for one in trained.measured if one.name == SHUFFLED]
+    return {
+        "compared": Drawn(_caption(trained, letter), lambda: compared(rows, letter, kmers(trained))),
+        "lengths": Drawn(
+            f"Left: tokens of each length in the vocabulary. Right: in the {letter}s that were read.",
+            lambda: token_lengths(vocabulary_facts(trained).lengths, read),
+        ),
+    }
+
+
+def kmers(trained: Trained) -> float | None:
+    """Letters of k-mers of which there are as many as tokens; None where the tokens were not learnt."""
+    if trained.plan.arguments.algorithm not in LEARNT:
+        return None
+    return kmers_of(trained.measured[0].vocabulary, trained.plan.corpus.alphabet)
+
+
+def _caption(trained: Trained, letter: str) -> str:
+    text = f"{letter.capitalize()}s per token, with 95 % intervals over sequences; {NEW} is this tokenizer."
+    if kmers(trained):
+        text += f" Dashed: {letter}s of a k-mer, if as many tokens were all k-mers."
+    return text
 
 
 @styled

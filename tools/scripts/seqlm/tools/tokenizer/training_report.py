@@ -6,26 +6,20 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
 from seqlm.checkpoints.tokenizer_bundle import write_tokenizer_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.cli.text import shown
-from seqlm.cli.versions import in_one_line, versions
+from seqlm.cli.versions import versions
 from seqlm.metrics.resampling import Score
-from seqlm.report.figure_style import save
 from seqlm.report.outputs import wants_report, write_report
-from seqlm.report.report import Block, Bullets, Figure, JobParameters, Paragraph, References, Report, Table
+from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.tokenization.special_tokens import STYLES
 
-from . import training_figures as tokenizer_training_figures
-from .comparison import Measured, kmers_of
+from .comparison import Measured
 from .names import ALGORITHMS, LEARNT
 from .training import (
     COMPARISON_COLUMNS,
-    NEW,
     SETTINGS,
     VOCABULARY_COLUMNS,
     Trained,
@@ -35,17 +29,9 @@ from .training import (
     vocabulary_facts,
     vocabulary_rows,
 )
-from .verdict import WORDS, share
+from .training_figures import SHUFFLED, figures_of, kmers
+from .verdict import share, words
 
-DOI = "https://doi.org/"
-CITED = {
-    "bpe": [("Byte-pair encoding of words: Sennrich et al. 2016.", DOI + "10.18653/v1/P16-1162")],
-    "unigram": [("Unigram models: Kudo 2018.", DOI + "10.18653/v1/P18-1007")],
-    "wordpiece": [("WordPiece: Schuster and Nakajima 2012.", DOI + "10.1109/ICASSP.2012.6289079")],
-    "kmer": [("K-mers as tokens: Ji et al. 2021.", DOI + "10.1093/bioinformatics/btab083")],
-}
-CITED["byte-bpe"] = CITED["bpe"]
-SHUFFLED = "letters in random order"
 ALIKE = 1.02  # a vocabulary that knows the sequences has tokens this much longer than for random order
 
 
@@ -60,63 +46,41 @@ def write(trained: Trained, outputs: Outputs) -> None:
         rows = comparison_rows(trained.measured, trained.scores)
         write_table(outputs.file(arguments.output_comparison), COMPARISON_COLUMNS, rows)
     if wants_report(arguments):
-        write_report(arguments, training_report(trained), partial(save_figures, trained), outputs)
+        write_report(arguments, training_report(trained), outputs)
     for line in (*notes(trained), *changes(trained)):
         print(f"note: {line}", file=sys.stderr)
     print(headline(trained), file=sys.stderr)
 
 
 def training_report(trained: Trained) -> Report:
-    report = Report("Tokenizer report")
-
-    arguments = trained.plan.arguments
+    report, arguments = Report("Tokenizer report", drawn=figures_of(trained)), trained.plan.arguments
     report.verdict(headline(trained), _explanation(trained), notes=notes(trained))
-    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
     report.section(
         "Beside others, on the same sequences",
-        comparison_table(trained.measured, trained.scores, letter),
-        Figure("compared", _caption(trained, letter)),
+        comparison_table(trained.measured, trained.scores, _letter(trained)),
+        *report.pictures("compared"),
     )
     report.section(
         "The vocabulary",
         Table(["what", "number"], _numbers(trained)),
-        Figure("lengths", f"Left: tokens of each length in the vocabulary. Right: in the {letter}s that were read."),
+        *report.pictures("lengths"),
         *_tokens(trained),
     )
     report.section("How to go on", Bullets(_next(trained)))
-    report.section("Changed on the way", *([Bullets(lines)] if (lines := changes(trained)) else []))
+    report.section("Changed on the way", Bullets(changes(trained)))
     parameters = {name: str(getattr(arguments, name)) for name in ("algorithm", "special_tokens", *SETTINGS, "seed")}
-    report.section("Parameters", JobParameters(parameters))
     used = versions(("tokenizers", "numpy", "scipy", "matplotlib"))
-    report.section("Versions", Bullets([in_one_line(used)]))
-    if cited := CITED.get(arguments.algorithm):
-        report.section("How to cite", References(cited))
+    report.closing(parameters, used, ["bpe" if arguments.algorithm == "byte-bpe" else arguments.algorithm])
     return report
 
 
-def save_figures(trained: Trained, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
-    rows = [
-        (one.name, rate.value, rate.low, rate.high)
-        for one, (rate, _) in zip(trained.measured, trained.scores, strict=True)
-    ]
-    mixed = next((one for one in trained.measured if one.name == SHUFFLED), None)
-    drawn = {
-        "compared": tokenizer_training_figures.compared(rows, letter, _kmers(trained)),
-        "lengths": tokenizer_training_figures.token_lengths(
-            vocabulary_facts(trained).lengths,
-            [("in their order", trained.measured[0]), *([(SHUFFLED, mixed)] if mixed else [])],
-        ),
-    }
-    for name, figure in drawn.items():
-        save(figure, folder, name, formats)
-    return list(drawn)
+def _letter(trained: Trained) -> str:
+    return words(trained.plan.corpus.alphabet)[1]
 
 
 def headline(trained: Trained) -> str:
     """One sentence for who reads no further."""
-    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    letter = _letter(trained)
     own, (rate, _) = trained.measured[0], trained.scores[0]
     where = "that it was learnt from" if trained.plan.units.shared else "that it was not learnt from"
     interval = f" (95 % interval {rate.low:.2f} to {rate.high:.2f})" if rate.low == rate.low else ""
@@ -127,8 +91,7 @@ def headline(trained: Trained) -> str:
 
 
 def _explanation(trained: Trained) -> str:
-    arguments = trained.plan.arguments
-    letter = WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    arguments, letter = trained.plan.arguments, _letter(trained)
     texts = []
     mixed = next((at for at, one in enumerate(trained.measured) if one.name == SHUFFLED), None)
     if arguments.algorithm in LEARNT and mixed is not None:
@@ -142,9 +105,9 @@ def _explanation(trained: Trained) -> str:
                 else "the vocabulary has learnt hardly more than how frequent each letter is."
             )
         )
-    if kmers := _kmers(trained):
+    if same := kmers(trained):
         texts.append(
-            f"As many tokens would be needed for every k-mer of {kmers:.2f} {letter}s, which is what any sequence at "
+            f"As many tokens would be needed for every k-mer of {same:.2f} {letter}s, which is what any sequence at "
             "all could be read with."
         )
     if arguments.algorithm == "kmer" and arguments.overlapping:
@@ -163,19 +126,6 @@ def _explanation(trained: Trained) -> str:
         "Whether a tokenizer is a good one, only a model that was trained with it can show."
     )
     return " ".join(texts)
-
-
-def _kmers(trained: Trained) -> float | None:
-    if trained.plan.arguments.algorithm not in LEARNT:
-        return None
-    return kmers_of(trained.measured[0].vocabulary, trained.plan.corpus.alphabet)
-
-
-def _caption(trained: Trained, letter: str) -> str:
-    text = f"{letter.capitalize()}s per token, with 95 % intervals over sequences; {NEW} is this tokenizer."
-    if _kmers(trained):
-        text += f" Dashed: {letter}s of a k-mer, if as many tokens were all k-mers."
-    return text
 
 
 def comparison_table(measured: list[Measured], scores: list[tuple[Score, Score]], letter: str) -> Table:
@@ -201,7 +151,7 @@ def _interval(score: Score) -> str:
 
 def _numbers(trained: Trained) -> list[list[str]]:
     plan, own, facts = trained.plan, trained.measured[0], vocabulary_facts(trained)
-    sequence, letter = WORDS.get(plan.corpus.alphabet, ("molecule", "letter"))
+    sequence, letter = words(plan.corpus.alphabet)
     rows = [
         [f"{sequence}s in the corpus", f"{plan.corpus.records:,}"],
         [f"{letter}s in the corpus", f"{plan.corpus.letters:,}"],
@@ -236,7 +186,7 @@ def _tokens(trained: Trained) -> list[Block]:
 
 
 def _next(trained: Trained) -> list[str]:
-    arguments, letter = trained.plan.arguments, WORDS.get(trained.plan.corpus.alphabet, ("", "letter"))[1]
+    arguments, letter = trained.plan.arguments, _letter(trained)
     told = [
         f"Train a model from scratch with this tokenizer: its special tokens are those of "
         f"{STYLES[arguments.special_tokens].made_for}. It fits no model that exists already, whose tokens have other "

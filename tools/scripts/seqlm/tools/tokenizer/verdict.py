@@ -12,9 +12,9 @@ LIKE_SHUFFLED = 1.02  # a vocabulary that fits has tokens this much longer than 
 WORDS = {PROTEIN: ("protein", "residue"), DNA: ("DNA sequence", "base")}
 
 
-def words(found: Inspection) -> tuple[str, str]:
+def words(alphabet: str) -> tuple[str, str]:
     """What a sequence and one of its letters are called."""
-    return WORDS.get(found.plan.family.alphabet, ("molecule", "letter"))
+    return WORDS.get(alphabet, ("molecule", "letter"))
 
 
 def share(part: float, whole: float) -> str:
@@ -27,7 +27,7 @@ def share(part: float, whole: float) -> str:
 
 def headline(found: Inspection) -> str:
     """One sentence for who reads no further."""
-    sequence, letter = words(found)
+    sequence, letter = words(found.plan.family.alphabet)
     many = f"{found.sequences:,} {sequence}{'s' * (found.sequences != 1)}"
     if found.unread and found.plan.family.alphabet not in LETTERS:
         return f"This tokenizer drops {found.unread:,} letters of {many}: the model reads something else."
@@ -50,7 +50,7 @@ def headline(found: Inspection) -> str:
 
 def notes(found: Inspection) -> list[str]:
     """What a reader must not overlook."""
-    _, letter = words(found)
+    _, letter = words(found.plan.family.alphabet)
     told = []
     if found.unread and found.plan.family.alphabet not in LETTERS:
         told.append(

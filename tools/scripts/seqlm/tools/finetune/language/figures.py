@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from seqlm.metrics.language_scores import BITS, LABELS
 from seqlm.report import figures
 from seqlm.report.figure_style import BLUE, GREY, styled
-from seqlm.report.figures import Drawn
+from seqlm.report.report import Drawn
 from seqlm.report.words import SPLIT_NAMES
 
 from .summary import AFTER, LanguageSummary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -13,11 +12,10 @@ from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
-from seqlm.report.citations import CITATIONS
-from seqlm.report.outputs import wants_report, write_report
+from seqlm.report.outputs import parameters, wants_report, write_report
 
 from .inputs import SETTINGS
-from .report import language_report, save_figures
+from .report import language_report
 from .run import Result
 from .summary import AFTER, BEFORE, LanguageSummary
 from .verdict import headline
@@ -51,7 +49,7 @@ def write(result: Result, outputs: Outputs) -> None:
     summary = summarise(result)
     if wants_report(arguments):
         report = language_report(summary, metrics_output="metrics" if arguments.output_metrics else None)
-        write_report(arguments, report, partial(save_figures, summary), outputs)
+        write_report(arguments, report, outputs)
     old, new = (summary.score(name, PERPLEXITY).value for name in (BEFORE, AFTER))
     print(f"{summary.deciding}: perplexity {old:.4g} before, {new:.4g} after. {headline(summary)}", file=sys.stderr)
 
@@ -103,11 +101,7 @@ def summarise(result: Result) -> LanguageSummary:
         starts=plan.text.start is not None,
         ends=bool(plan.text.ends),
         adapted=plan.adapted,
-        parameters={
-            name.replace("_", " "): str(value)
-            for name in SETTINGS
-            if (value := getattr(arguments, name)) not in (None, "") and not name.startswith(without)
-        },
+        parameters=parameters(arguments, SETTINGS, without),
         trained_weights=result.trained,
         total_weights=result.total,
         versions=result.manifest["versions"],
@@ -119,10 +113,9 @@ def summarise(result: Result) -> LanguageSummary:
         seed=arguments.seed,
         data_sha256=", ".join(f"{name} {digest[:16]}…" for name, digest in plan.dataset.sha256.items()),
         citations=[
-            key
-            for key in CITATIONS
-            if key in plan.family.citations
-            or key in ("transformers", "smoothing")
-            or (key in ("lora", "peft") and arguments.method != "full")
+            *plan.family.citations,
+            "transformers",
+            "smoothing",
+            *(("lora", "peft") if arguments.method != "full" else ()),
         ],
     )

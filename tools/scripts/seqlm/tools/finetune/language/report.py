@@ -5,25 +5,13 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 
 from seqlm.metrics.language_scores import LABELS
 from seqlm.metrics.resampling import Score
-from seqlm.report import figures
-from seqlm.report.report import (
-    Block,
-    Bullets,
-    DatasetTable,
-    Figure,
-    Paragraph,
-    Report,
-    Table,
-)
+from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
 from seqlm.report.words import SPLIT_NAMES, quantity
-from seqlm.tools.finetune.report import closing
+from seqlm.tools.finetune.report import about
 
 from .figures import figures_of
 from .summary import AFTER, LanguageSummary
@@ -36,28 +24,16 @@ def language_report(summary: LanguageSummary, *, metrics_output: str | None = No
     Args:
         metrics_output: name of the Galaxy output with all scores, to be shown as a table; None where there is none.
     """
-    report = Report("Fine-tuning report: a model that writes sequences")
-    drawn = figures_of(summary)
-
-    def pictures(*names: str) -> list[Figure]:
-        return [Figure(name, drawn[name].caption) for name in names if name in drawn]
-
+    report = Report("Fine-tuning report: a model that writes sequences", drawn=figures_of(summary))
+    pictures = report.pictures
     report.verdict(headline(summary), explanation(summary), comparisons(summary), notes=warnings(summary))
     report.section("Scores", *_scores(summary, metrics_output), *pictures("baselines"))
     report.section("Learning curves", *pictures("learning-curves"))
     report.section("Sequences before and after", *pictures("before-after"))
     report.section("How to go on", Bullets(going_on(summary)))
     report.section("Data", *_data(summary), *pictures("lengths"))
-    closing(report, summary, summary.citations)
+    report.closing(summary.parameters, summary.versions, summary.citations, about(summary), trained=True)
     return report
-
-
-def save_figures(summary: LanguageSummary, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:
-    """Draw every figure of the report into ``folder``; returns their names."""
-    drawn = figures_of(summary)
-    for name, figure in drawn.items():
-        figures.save(figure.draw(), folder, name, formats)
-    return list(drawn)
 
 
 def _scores(summary: LanguageSummary, metrics_output: str | None) -> list[Block]:

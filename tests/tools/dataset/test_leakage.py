@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from seqlm.metrics.comparisons import share_interval
 from seqlm.similarity import neighbours
 from seqlm.similarity.scaffolds import nearest as tanimoto
 from seqlm.similarity.scaffolds import read_molecules
 from seqlm.tools.dataset.leakage import Compared, measure_leakage
-from seqlm.tools.dataset.report import interval
 from seqlm.tools.dataset.site_windows import Entry
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -139,7 +139,7 @@ def test_one_set_alone_leaks_nowhere():
 @pytest.mark.parametrize(("found", "of"), [(0, 50), (7, 50), (50, 50), (1, 3)])
 def test_intervals_are_those_of_wilson(found, of):
     expected = binomtest(found, of).proportion_ci(method="wilson")
-    assert interval(found, of) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert share_interval(found, of) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def test_scaffolds_are_ring_systems_and_linkers():

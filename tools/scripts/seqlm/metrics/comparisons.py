@@ -186,3 +186,10 @@ def _normal_p(value: float, variance: float) -> float:
 def _chi_square_p(statistic: float) -> float:
     """Upper tail of chi-square with one degree of freedom."""
     return math.erfc(math.sqrt(statistic / 2))
+
+
+def share_interval(found: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    middle = (found + Z95**2 / 2) / (of + Z95**2)
+    half = Z95 / (of + Z95**2) * (found * (of - found) / of + Z95**2 / 4) ** 0.5
+    return (middle - half if found else 0.0), (middle + half if found < of else 1.0)

@@ -39,6 +39,14 @@ class Score:
     low: float
     high: float
 
+    def __neg__(self) -> Score:
+        """A difference as it is seen from the other side."""
+        return Score(-self.value, -self.high, -self.low)
+
+    def rounded(self) -> list[float | None]:
+        """Value, low and high, as a manifest holds them."""
+        return [None if math.isnan(value) else round(value, 6) for value in (self.value, self.low, self.high)]
+
 
 class Scorer:
     """Scores of one set of predictions. Subclasses know the formulas, :func:`samples` knows how to draw."""

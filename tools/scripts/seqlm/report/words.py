@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from seqlm.cli.text import shown
 from seqlm.metrics.metrics import Score
 
 SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
@@ -26,9 +28,18 @@ def number(value: float, metric: str = "") -> str:
 
 
 def with_interval(score: Score, metric: str = "") -> str:
+    return _ranged(score, lambda value: number(value, metric))
+
+
+def ranged(score: Score, digits: str = ".3g") -> str:
+    """A number and its interval; ``digits`` as in a format, such as ``.3g``."""
+    return _ranged(score, lambda value: f"{value:{digits}}")
+
+
+def _ranged(score: Score, write: Callable[[float], str]) -> str:
     if math.isnan(score.low):
-        return number(score.value, metric)
-    return f"{number(score.value, metric)} ({number(score.low, metric)} to {number(score.high, metric)})"
+        return write(score.value)
+    return f"{write(score.value)} ({write(score.low)} to {write(score.high)})"
 
 
 def score_text(score: Score, metric: str) -> str:
@@ -45,6 +56,47 @@ def quantity(value: float) -> str:
 
 
 def quantity_with_interval(score: Score) -> str:
-    if score.low != score.low:
-        return quantity(score.value)
-    return f"{quantity(score.value)} ({quantity(score.low)} to {quantity(score.high)})"
+    return _ranged(score, quantity)
+
+
+def quantity_text(score: Score | None) -> str:
+    """A quantity and its interval with three digits, so that several columns stand side by side in Galaxy's page."""
+    if score is None:
+        return "–"
+    if math.isnan(score.low):
+        return f"{score.value:.3g}"
+    return f"{score.value:.3g} ({score.low:.3g}, {score.high:.3g})"
+
+
+def outcome(gain: Score) -> str:
+    """``better``, ``worse``, ``open`` or ``undefined``: on which side of zero the whole interval is."""
+    if math.isnan(gain.low):
+        return "undefined"
+    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "open"
+
+
+def few(count: int, units: str, fewest: int = FEW_UNITS) -> list[str]:
+    """The warning of a verdict that rests on few units; none if there are enough."""
+    return [f"Only {count:,} {units} decide. Small differences mean nothing."] if count < fewest else []
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as they stand in a sentence: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def first_of(names: Sequence[str], most: int = 3) -> str:
+    """The first of some names that users gave, and how many more there are."""
+    more = [f"{len(names) - most:,} more"] if len(names) > most else []
+    return listed([*(shown(name) for name in names[:most]), *more])
+
+
+def in_sentence(metric: str) -> str:
+    """The name of a score as it stands inside a sentence."""
+    is_name = metric.isupper() or metric.startswith(("Spearman", "Pearson", "Fmax"))
+    return metric if is_name else metric[0].lower() + metric[1:]
+
+
+def sentence(note: str) -> str:
+    """A note of a run as a sentence of its report."""
+    return f"{note[0].upper()}{note[1:]}."

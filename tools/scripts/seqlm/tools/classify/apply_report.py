@@ -8,7 +8,7 @@ from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.metrics import metrics
 from seqlm.report.report import Bullets, Drawn, Paragraph, Report, Table
-from seqlm.report.words import FEW_UNITS, with_interval
+from seqlm.report.words import few, with_interval
 
 from .apply_summary import Applied
 from .figures import judged_figures
@@ -87,10 +87,7 @@ def _explanation(applied: Applied) -> str:
 
 
 def _warnings(applied: Applied) -> list[str]:
-    found = list(applied.notes)
-    if applied.labels and len(applied.truth) < FEW_UNITS:
-        found.append(f"Only {len(applied.truth):,} labelled sequences decide. Small differences mean nothing.")
-    return found
+    return [*applied.notes, *(few(len(applied.truth), "labelled sequences") if applied.labels else [])]
 
 
 def _classifier(applied: Applied) -> list[str]:

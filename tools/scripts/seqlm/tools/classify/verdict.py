@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from seqlm.baselines.baselines import KMER, MAJORITY
 from seqlm.cli.text import shown
 from seqlm.metrics import metrics
-from seqlm.metrics.metrics import Score
-from seqlm.report.words import FEW_OF_A_CLASS, FEW_UNITS, UNBALANCED, WIDE_INTERVAL, with_interval
+from seqlm.report.words import (
+    FEW_OF_A_CLASS,
+    FEW_UNITS,
+    UNBALANCED,
+    WIDE_INTERVAL,
+    first_of,
+    in_sentence,
+    listed,
+    outcome,
+    with_interval,
+)
 
 from .inputs import CROSS_VALIDATION
 from .methods import METHODS, settings_in_words
@@ -48,10 +55,10 @@ def headline(result: Result) -> str:
         return f"{name} beats every baseline {where}: the embeddings tell the classes apart."
     if len(rest) == len(outcomes):
         return f"{name} does not clearly beat any baseline {where}."
-    parts = [f"beats {_list(beaten)}"] if beaten else []
-    parts += [f"does not clearly beat {_list(rest)}"] if rest else []
-    parts += [f"is worse than {_list(lost)}"] if lost else []
-    return f"{name} {_list(parts).replace(' and does', ', but does').replace(' and is', ', and is')} {where}."
+    parts = [f"beats {listed(beaten)}"] if beaten else []
+    parts += [f"does not clearly beat {listed(rest)}"] if rest else []
+    parts += [f"is worse than {listed(lost)}"] if lost else []
+    return f"{name} {listed(parts).replace(' and does', ', but does').replace(' and is', ', and is')} {where}."
 
 
 def subject(result: Result) -> str:
@@ -95,7 +102,7 @@ def comparisons(result: Result) -> list[str]:
         difference = result.differences[name]
         what = outcome(difference)
         if what == "worse":
-            difference = Score(-difference.value, -difference.high, -difference.low)
+            difference = -difference
         sentences.append(
             f"{name} ({BASELINE_WORDS[name]}): {with_interval(result.scores[name][plan.deciding][metric], metric)}; "
             + words[what].format(with_interval(difference, metric))
@@ -159,10 +166,10 @@ def warnings(result: Result) -> list[str]:
             f"Only {n:,} sequences decide: each moves the accuracy by {1 / n:.1%}. Small differences mean nothing."
         )
     here = np.bincount(result.truth[split], minlength=len(plan.classes))
-    rare = [shown(plan.classes[c]) for c in np.flatnonzero(here < FEW_OF_A_CLASS)]
+    rare = [plan.classes[c] for c in np.flatnonzero(here < FEW_OF_A_CLASS)]
     if rare and n >= FEW_UNITS:
         found.append(
-            f"Fewer than {FEW_OF_A_CLASS} sequences of {_first(rare)} are in the {SPLIT_WORDS[split]}; how well "
+            f"Fewer than {FEW_OF_A_CLASS} sequences of {first_of(rare)} are in the {SPLIT_WORDS[split]}; how well "
             "the classifier "
             "does on so few is mostly luck."
         )
@@ -185,20 +192,5 @@ def warnings(result: Result) -> list[str]:
     return found
 
 
-def outcome(difference: Score) -> str:
-    if math.isnan(difference.low):
-        return "undefined"
-    return "better" if difference.low > 0 else "worse" if difference.high < 0 else "open"
-
-
 def _in_sentence(metric: str, plan) -> str:
-    name = metrics.label(metric, len(plan.classes))
-    return name if name.isupper() else name[0].lower() + name[1:]
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _first(names: list[str]) -> str:
-    return _list(names[:3] + ([f"{len(names) - 3:,} more"] if len(names) > 3 else []))
+    return in_sentence(metrics.label(metric, len(plan.classes)))

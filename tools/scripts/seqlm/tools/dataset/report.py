@@ -13,6 +13,7 @@ from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.data.datasets import SPLITS
 from seqlm.data.records import DNA, TEXT
+from seqlm.metrics.comparisons import share_interval
 from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, Figure, Paragraph, Report, Table
 
@@ -112,7 +113,7 @@ def _leakage(made: Made) -> list[Block]:
         row = [measure.what]
         for name in held_out:
             found, of = measure.found[name], max(measure.of[name], 1)
-            low, high = interval(found, of)
+            low, high = share_interval(found, of)
             row.append(f"{percent(found / of)} ({_digits(low)} to {_digits(high)})")
         row.append("" if measure.at_random is None else percent(measure.at_random))
         if chance:
@@ -132,14 +133,6 @@ def _leakage(made: Made) -> list[Block]:
 
 def _digits(share: float) -> str:
     return percent(share).removesuffix(" %")
-
-
-def interval(found: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
-    z = 1.959964
-    middle = (found + z * z / 2) / (of + z * z)
-    half = z / (of + z * z) * (found * (of - found) / of + z * z / 4) ** 0.5
-    return (middle - half if found else 0.0), (middle + half if found < of else 1.0)
 
 
 def _changes(made: Made) -> list[str]:

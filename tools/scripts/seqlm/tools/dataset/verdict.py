@@ -9,6 +9,7 @@ import numpy as np
 from seqlm.cli.text import shown
 from seqlm.data.datasets import SPLITS
 from seqlm.data.records import DNA, TEXT
+from seqlm.report.words import FEW_OF_A_CLASS, FEW_UNITS
 from seqlm.similarity.homology import HALF, LONGEST_ALIGNED
 
 from .leakage import Measure
@@ -16,7 +17,6 @@ from .run import Made
 
 # Shares of the test set. Up to A_FEW is luck of the draw; from MANY on they change a score visibly.
 A_FEW, MANY = 0.01, 0.1
-FEW_EXAMPLES, FEW_OF_A_CLASS = 100, 20  # as in the report of a fine-tuning
 SHORT_PROTEIN = 40  # residues: of unrelated shorter ones MMseqs2 cannot tell related ones well
 VAGUE_DNA = 0.75  # identity below which MMseqs2 misses many relatives of DNA of 200 bases, most of shorter ones
 
@@ -117,7 +117,7 @@ def warnings(made: Made) -> list[str]:
     deciding = made.leakage.deciding
     if deciding:
         test = [entry.label for entry in made.of(deciding)]
-        if len(test) < FEW_EXAMPLES:
+        if len(test) < FEW_UNITS:
             found.append(f"The {deciding} set has {len(test):,} examples; scores on it will have wide intervals.")
         if not plan.numbers and any(labels):
             counts = Counter(test)

@@ -9,6 +9,7 @@ from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
+from seqlm.report.words import sentence
 from seqlm.tokenization.encoder import UNREAD
 
 from .inputs import Plan
@@ -98,7 +99,7 @@ def _layer_text(plan: Plan) -> str:
 
 def warnings(plan: Plan, summary: Summary, spread: Spread | None) -> list[str]:
     """What a reader must not overlook."""
-    found = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+    found = [sentence(note) for note in plan.notes]
     if spread and spread.collapsed:
         found.append(
             "Vectors that hardly differ come from a model that was never trained, whose training failed, or that is "

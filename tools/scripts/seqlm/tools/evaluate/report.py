@@ -14,11 +14,11 @@ from seqlm.cli.versions import versions
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
-from seqlm.report.words import score_text
+from seqlm.report.words import in_sentence, score_text
 
 from .figures import figures_of
 from .run import MOST_CLASSES, Evaluation
-from .verdict import explanation, headline, in_sentence, p_text, paired, warnings
+from .verdict import explanation, headline, p_text, paired, warnings
 
 PACKAGES = ("numpy", "scipy", "matplotlib")
 SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")

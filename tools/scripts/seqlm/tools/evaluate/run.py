@@ -82,8 +82,7 @@ class Evaluation:
             if test.test == "bootstrap" and test.metric == self.metric and {first, second} == {test.first, test.second}:
                 if test.first == first:
                     return test
-                turned = Score(-test.difference.value, -test.difference.high, -test.difference.low)
-                return Compared(first, second, test.test, test.metric, turned, test.p, test.adjusted)
+                return Compared(first, second, test.test, test.metric, -test.difference, test.p, test.adjusted)
         raise KeyError((first, second))
 
     def outcome(self, first: str, second: str) -> str:

@@ -6,16 +6,20 @@ import numpy as np
 
 from seqlm.cli.text import shown
 from seqlm.metrics import metrics
-from seqlm.metrics.metrics import Score
-from seqlm.report.words import with_interval
+from seqlm.report.words import (
+    FEW_OF_A_CLASS,
+    UNBALANCED,
+    WIDE_INTERVAL,
+    few,
+    first_of,
+    in_sentence,
+    with_interval,
+)
 
 from .run import Evaluation
 
-FEW_UNITS = 100  # an accuracy then has a 95 % interval of about 0.2
 FEW_PROTEINS = 30
-FEW_OF_A_CLASS = 20
-WIDE_INTERVAL = 0.2
-UNBALANCED = 4  # times as many of the largest class as of the smallest
+NAMED = 4  # models or classes in a sentence
 MUCH_LEFT_OUT = 0.05
 
 
@@ -75,7 +79,7 @@ def paired(found: Evaluation) -> list[str]:
         test, outcome = found.difference(best, other), found.outcome(best, other)
         gain = test.difference
         if not metrics.HIGHER_IS_BETTER[found.metric]:
-            gain = Score(-gain.value, -gain.high, -gain.low)
+            gain = -gain
         reached = with_interval(found.scores[other][found.metric], found.metric)
         p = "" if np.isnan(test.adjusted) else f", p {p_text(test.adjusted)}"
         said = words[outcome].format(with_interval(gain, found.metric))
@@ -86,15 +90,13 @@ def paired(found: Evaluation) -> list[str]:
 def warnings(found: Evaluation) -> list[str]:
     """What makes the verdict weaker than it looks, the most serious first."""
     cases, lines = found.cases, []
-    n = len(cases)
     if cases.split == "train":
         lines.append(
             "These are training examples. Their scores say how well the models remember, nothing about new sequences."
         )
     if cases.split == "validation":
         lines.append("The validation set usually helped to choose the models, so its scores are too good.")
-    if n < FEW_UNITS:
-        lines.append(f"Only {n:,} {cases.units} decide. Small differences mean nothing.")
+    lines += few(len(cases), cases.units)
     if cases.groups is not None and (proteins := len(np.unique(cases.groups))) < FEW_PROTEINS:
         lines.append(
             f"The residues come from {proteins:,} proteins only. Intervals and tests from so few are rough themselves."
@@ -130,12 +132,14 @@ def _class_warnings(found: Evaluation) -> list[str]:
     counts = cases.truth.sum(axis=0) if cases.several else np.bincount(cases.truth, minlength=len(cases.classes))
     absent = [cases.classes[c] for c in np.flatnonzero(counts == 0)]
     if absent:
-        lines.append(f"No {cases.units[:-1]} is truly {_list(absent)}; how well that is found cannot be said.")
+        lines.append(
+            f"No {cases.units[:-1]} is truly {first_of(absent, NAMED)}; how well that is found cannot be said."
+        )
     rare = [cases.classes[c] for c in np.flatnonzero((counts < FEW_OF_A_CLASS) & (counts > 0))]
     if rare:
         lines.append(
-            f"Fewer than {FEW_OF_A_CLASS} {cases.units} are {_list(rare)}; how well a model does on so few is mostly "
-            "luck."
+            f"Fewer than {FEW_OF_A_CLASS} {cases.units} are {first_of(rare, NAMED)}; how well a model does on so few "
+            "is mostly luck."
         )
     most, least = int(counts.argmax()), int(counts.argmin())
     if not cases.several and counts[least] and counts[most] >= UNBALANCED * counts[least]:
@@ -156,22 +160,9 @@ def metric_name(found: Evaluation) -> str:
     return in_sentence(found.label(found.metric))
 
 
-def in_sentence(name: str) -> str:
-    """The name of a score as it stands inside a sentence."""
-    is_name = name.isupper() or name.startswith(("Spearman", "Pearson", "Fmax"))
-    return name if is_name else name[0].lower() + name[1:]
-
-
 def p_text(value: float) -> str:
     return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def _models(found: Evaluation, models: list[str]) -> str:
-    return _list([found.names[name] for name in models])
-
-
-def _list(names: list[str]) -> str:
-    shortened = [shown(name) for name in names[:4]]
-    if len(names) > 4:
-        shortened.append(f"{len(names) - 4:,} more")
-    return shortened[0] if len(shortened) == 1 else f"{', '.join(shortened[:-1])} and {shortened[-1]}"
+    return first_of([found.names[name] for name in models], NAMED)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from seqlm.baselines.pair_baselines import FREQUENCY
 from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
-from seqlm.report.words import FEW_OF_A_CLASS, FEW_UNITS, SPLIT_NAMES, UNBALANCED, WIDE_INTERVAL, with_interval
+from seqlm.report.words import (
+    FEW_OF_A_CLASS,
+    FEW_UNITS,
+    SPLIT_NAMES,
+    UNBALANCED,
+    WIDE_INTERVAL,
+    few,
+    first_of,
+    in_sentence,
+    listed,
+    outcome,
+    with_interval,
+)
 
 from .summary import FinetuneSummary
 
@@ -38,9 +48,9 @@ FEW_PROTEINS = 30  # of residues: their proteins are what tells something of its
 def headline(summary: FinetuneSummary) -> str:
     """The verdict in one sentence."""
     where = f"on the {SPLIT_NAMES[summary.deciding]}"
-    outcomes = {name: _outcome(summary, name) for name in summary.models[1:]}
-    beaten = [name for name, outcome in outcomes.items() if outcome == "better"]
-    worse = [name for name, outcome in outcomes.items() if outcome == "worse"]
+    outcomes = {name: outcome(_gain(summary, name)) for name in summary.models[1:]}
+    beaten = [name for name, found in outcomes.items() if found == "better"]
+    worse = [name for name, found in outcomes.items() if found == "worse"]
     rest = [name for name in outcomes if name not in beaten + worse]
     if not outcomes:
         return f"The fine-tuned model has {_name_of_score(summary)} {with_interval(summary.score())} {where}."
@@ -48,11 +58,11 @@ def headline(summary: FinetuneSummary) -> str:
         if len(names) == len(outcomes):
             return f"Fine-tuning {words} baseline {where}."
     lost = " and ".join(
-        f"{words} {_list(names)}"
+        f"{words} {listed(names)}"
         for names, words in ((rest, "did not clearly beat"), (worse, "was worse than"))
         if names
     )
-    return f"Fine-tuning beat {_list(beaten)}, but {lost}, {where}." if beaten else f"Fine-tuning {lost} {where}."
+    return f"Fine-tuning beat {listed(beaten)}, but {lost}, {where}." if beaten else f"Fine-tuning {lost} {where}."
 
 
 def explanation(summary: FinetuneSummary) -> str:
@@ -87,7 +97,7 @@ def comparisons(summary: FinetuneSummary) -> list[str]:
         what = f" ({meaning})" if (meaning := _baseline_in_words(summary, name)) else ""
         sentences.append(
             f"{name}{what}: {with_interval(summary.score(name), summary.metric)}; "
-            + words[_outcome(summary, name)].format(with_interval(_gain(summary, name), summary.metric))
+            + words[outcome(_gain(summary, name))].format(with_interval(_gain(summary, name), summary.metric))
             + "."
         )
     return sentences
@@ -126,7 +136,7 @@ def _split_warnings(summary: FinetuneSummary) -> list[str]:
         chosen += ["the threshold"] * (summary.chosen_threshold is not None)
         chosen += ["the temperature"] * (summary.temperature != 1)
         found.append(
-            f"There is no test set. The validation set also chose {_list(chosen)}, so its scores are too good. Keep "
+            f"There is no test set. The validation set also chose {listed(chosen)}, so its scores are too good. Keep "
             f"some {summary.wholes} apart as a test set before you rely on them."
         )
     if deciding == "train":
@@ -156,7 +166,7 @@ def _pair_warnings(summary: FinetuneSummary) -> list[str]:
             f"{summary.wholes} have many partners, and will do worse on new ones. Split by {summary.wholes[:-1]} to "
             "see how much worse."
         )
-    if FREQUENCY in summary.differences and _outcome(summary, FREQUENCY) != "better":
+    if FREQUENCY in summary.differences and outcome(_gain(summary, FREQUENCY)) != "better":
         found.append(
             f"Fine-tuning did not clearly beat {FREQUENCY}, which knows no sequence, only how often each one occurs in "
             "training pairs. Nothing shows that the model has learnt more than that."
@@ -173,7 +183,7 @@ def _size_warnings(summary: FinetuneSummary) -> list[str]:
     if n >= FEW_UNITS:
         return []
     if summary.regression or summary.several:
-        return [f"Only {n:,} {summary.many} decide. Small differences mean nothing."]
+        return few(n, summary.many)
     return [
         f"Only {n:,} {summary.many} decide: each moves the accuracy by {1 / n:.1%}. Small differences mean nothing."
     ]
@@ -185,7 +195,7 @@ def _class_warnings(summary: FinetuneSummary) -> list[str]:
     rare = [summary.classes[c] for c in np.flatnonzero(here < FEW_OF_A_CLASS)]
     if rare and len(summary.truth[summary.deciding]) >= FEW_UNITS:
         found.append(
-            f"Fewer than {FEW_OF_A_CLASS} {many} of {_first(rare)} are in the {SPLIT_NAMES[summary.deciding]}; how "
+            f"Fewer than {FEW_OF_A_CLASS} {many} of {first_of(rare)} are in the {SPLIT_NAMES[summary.deciding]}; how "
             "well the model does on so few is mostly luck."
         )
     counts = np.bincount(summary.truth["train"], minlength=len(summary.classes))
@@ -215,12 +225,12 @@ def _label_warnings(summary: FinetuneSummary) -> list[str]:
     here = summary.truth[summary.deciding].sum(axis=0)
     missing = [summary.classes[c] for c in np.flatnonzero(here == 0)]
     if missing:
-        found.append(f"No sequence of the {where} has {_first(missing)}: how well it is predicted is not known.")
+        found.append(f"No sequence of the {where} has {first_of(missing)}: how well it is predicted is not known.")
     rare = [summary.classes[c] for c in np.flatnonzero((here > 0) & (here < FEW_OF_A_CLASS))]
     if rare:
         found.append(
-            f"Fewer than {FEW_OF_A_CLASS} sequences of the {where} have {_first(rare)}; how well the model does on so "
-            "few is mostly luck. Macro scores count rare labels as much as frequent ones."
+            f"Fewer than {FEW_OF_A_CLASS} sequences of the {where} have {first_of(rare)}; how well the model does on "
+            "so few is mostly luck. Macro scores count rare labels as much as frequent ones."
         )
     nothing = int((summary.called.sum(axis=1) == 0).sum())
     without = int((summary.truth[summary.deciding].sum(axis=1) == 0).sum())
@@ -237,22 +247,10 @@ def _label_warnings(summary: FinetuneSummary) -> list[str]:
     return found
 
 
-def _first(names: list[str]) -> str:
-    """The first three names, and how many more there are."""
-    return _list([shown(name) for name in names[:3]] + ([f"{len(names) - 3:,} more"] if len(names) > 3 else []))
-
-
 def _baseline_in_words(summary: FinetuneSummary, name: str) -> str:
     special = _OF_VALUES if summary.regression else _OF_LABELS if summary.several else {}
     special = special | (_OF_PAIRS if summary.unit == "pair" else {})
     return special.get(name, BASELINE_NAMES.get(name, ""))
-
-
-def _outcome(summary: FinetuneSummary, baseline: str) -> str:
-    gain = _gain(summary, baseline)
-    if math.isnan(gain.low):
-        return "undefined"
-    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "open"
 
 
 def _gain(summary: FinetuneSummary, baseline: str) -> Score:
@@ -260,14 +258,8 @@ def _gain(summary: FinetuneSummary, baseline: str) -> Score:
     difference = summary.differences[baseline]
     if metrics.HIGHER_IS_BETTER[summary.metric]:
         return difference
-    return Score(-difference.value, -difference.high, -difference.low)
+    return -difference
 
 
 def _name_of_score(summary: FinetuneSummary) -> str:
-    name = summary.label(summary.metric)
-    is_name = name.isupper() or name.startswith(("Spearman", "Pearson", "Fmax"))
-    return name if is_name else name[0].lower() + name[1:]
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return in_sentence(summary.label(summary.metric))

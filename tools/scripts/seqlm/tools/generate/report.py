@@ -5,9 +5,10 @@ from __future__ import annotations
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.data.records import DNA, LETTERS, PROTEIN
-from seqlm.metrics.resampling import Score
+from seqlm.metrics.comparisons import share_interval
 from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
+from seqlm.report.words import ranged, sentence
 from seqlm.similarity.duplicates import Duplicate
 
 from .figures import figures_of
@@ -67,12 +68,12 @@ def _are(count: int) -> str:
 def explanation(plan: Plan, result: Result) -> str:
     score, _ = result.perplexities[WRITTEN]
     text = (
-        f"To {shown(plan.opened.name, 80)}, which wrote them, they have a perplexity of {_interval(score)} per "
+        f"To {shown(plan.opened.name, 80)}, which wrote them, they have a perplexity of {ranged(score, '.3g')} per "
         f"{plan.letter}: between so many {plan.letter}s the model is undecided at each place, on average. "
     )
     other, compared = result.perplexities[SHUFFLED]
     if compared:
-        text += f"The same letters in random order have {_interval(other)}. " + (
+        text += f"The same letters in random order have {ranged(other, '.3g')}. " + (
             "So the model knows more than how frequent letters are. "
             if other.low > score.high
             else "That is no clear difference: the model tells an order of letters hardly from any other. "
@@ -86,7 +87,7 @@ def explanation(plan: Plan, result: Result) -> str:
 
 def warnings(plan: Plan, result: Result) -> list[str]:
     """What a reader must not overlook."""
-    found = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+    found = [sentence(note) for note in plan.notes]
     parameters = plan.opened.base.parameters
     if parameters < SMALL:
         found.append(
@@ -160,9 +161,7 @@ def _probable(plan: Plan, result: Result, report: Report) -> list[Block]:
         SHUFFLED: "The same letters in random order",
         REFERENCE: "The reference set",
     }
-    rows = [
-        [words[name], f"{count:,}", _interval(score)] for name, (score, count) in result.perplexities.items() if count
-    ]
+    rows = [[words[name], f"{count:,}", ranged(score)] for name, (score, count) in result.perplexities.items() if count]
     table = Table(["Sequences", "Number", f"Perplexity per {plan.letter} (95 % interval)"], rows)
     text = (
         "The table of sequences has the perplexity per token too, by which they are ranked. It is that of the sequence "
@@ -210,8 +209,8 @@ def _like(plan: Plan, result: Result) -> list[Block]:
         rows = [
             [
                 f"{each.k}",
-                _interval(each.distance),
-                f"{_interval(each.floor)}, {each.floor_sequences:,} sequences" if each.floor_sequences else "–",
+                ranged(each.distance),
+                f"{ranged(each.floor, '.3g')}, {each.floor_sequences:,} sequences" if each.floor_sequences else "–",
             ]
             for each in result.distances
         ]
@@ -225,7 +224,7 @@ def _like(plan: Plan, result: Result) -> list[Block]:
         )
     if plan.alphabet not in LETTERS:
         valid = len(result.kept) - _invalid(plan, result)
-        low, high = _wilson(valid, len(result.kept))
+        low, high = share_interval(valid, len(result.kept))
         blocks.append(
             Paragraph(
                 f"RDKit reads {valid:,} of {len(result.kept):,} as molecules: {valid / len(result.kept):.1%} "
@@ -233,14 +232,6 @@ def _like(plan: Plan, result: Result) -> list[Block]:
             )
         )
     return blocks
-
-
-def _wilson(successes: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, of).proportion_ci(method="wilson")
-    return interval.low, interval.high
 
 
 def _next(plan: Plan) -> list[str]:
@@ -281,9 +272,3 @@ def _how(plan: Plan, result: Result) -> list[str]:
             "what it wrote, and put back where a sequence is scored"
         )
     return lines + result.rules.lines()
-
-
-def _interval(score: Score) -> str:
-    if score.low != score.low:
-        return f"{score.value:.3g}"
-    return f"{score.value:.3g} ({score.low:.3g} to {score.high:.3g})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlm.cli.text import shown
-from seqlm.report.words import with_interval
+from seqlm.report.words import FEW_UNITS, UNBALANCED, with_interval
 
 from .inputs import Points
 from .methods import METHODS
@@ -16,8 +16,6 @@ from .scores import LABELS, Judged, Scores
 
 LITTLE_VARIANCE = 0.5  # of all, on the two axes of a PCA
 FEW_KEPT = 0.3  # of the nearest neighbours
-FEW_POINTS = 100
-UNBALANCED = 4  # times as many points of the largest class as of the smallest
 NAMED = 4
 
 
@@ -160,7 +158,7 @@ def warnings(found: Plot) -> list[str]:
                 "will. Choose the test split to see how it does on new ones."
             )
     lines += _about_the_picture(found)
-    if len(points) < FEW_POINTS:
+    if len(points) < FEW_UNITS:
         lines.append(f"There are only {len(points):,} sequences; small differences mean nothing.")
     if points.codes is not None:
         lines += _about_classes(found)

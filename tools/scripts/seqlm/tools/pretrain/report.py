@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from seqlm.cli.text import shown
 from seqlm.metrics.language_scores import LABELS
-from seqlm.metrics.resampling import Score
 from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
-from seqlm.report.words import SPLIT_NAMES, quantity
+from seqlm.report.words import SPLIT_NAMES, quantity, quantity_text
 
 from .figures import figures_of
 from .plan import used_settings
@@ -45,7 +44,9 @@ def _scores(result: Result, metrics_output: str | None) -> list[Block]:
     split = deciding(result)
     if not split:
         return []
-    compared = [[name, *(_short(by[split].get(metric)) for metric in LABELS)] for name, by in result.scores.items()]
+    compared = [
+        [name, *(quantity_text(by[split].get(metric)) for metric in LABELS)] for name, by in result.scores.items()
+    ]
     blocks: list[Block] = [
         Paragraph(
             f"Scores on the {SPLIT_NAMES[split]} with 95 % bootstrap intervals in brackets; less is better. "
@@ -71,7 +72,9 @@ def _answers(result: Result) -> list[Block]:
     answers = result.answers
     if not answers:
         return []
-    rows = [[name, _short(score), _short(answers.beside.get(name))] for name, score in answers.scores.items()]
+    rows = [
+        [name, quantity_text(score), quantity_text(answers.beside.get(name))] for name, score in answers.scores.items()
+    ]
     # a sequence has no blank where a line could end, and a wide column pushes the answers off the page
     examples = [[row[1], shown(row[2], 24), row[3], row[4]] for row in answers.rows[:8]]
     return [
@@ -79,14 +82,6 @@ def _answers(result: Result) -> list[Block]:
         Table(["Score", "Model", answers.baseline], rows),
         Table(["Instruction", "Input", "Truth", "Answer"], examples),
     ]
-
-
-def _short(score: Score | None) -> str:
-    if score is None:
-        return "–"
-    if score.low != score.low:
-        return f"{score.value:.3g}"
-    return f"{score.value:.3g} ({score.low:.3g}, {score.high:.3g})"
 
 
 def _data(result: Result) -> list[Block]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
-from seqlm.metrics.resampling import Score
-from seqlm.report.words import SPLIT_NAMES, quantity, quantity_with_interval
+from seqlm.report.words import SPLIT_NAMES, few, quantity, quantity_with_interval
 from seqlm.tokenization.language_text import line_length_of
 from seqlm.training.loop import PAUSED
 
@@ -109,9 +108,8 @@ def comparisons(result: Result) -> list[str]:
     lines = [f"{AFTER}: {quantity_with_interval(result.scores[AFTER][split][BITS])} bits per letter."]
     for name in (one for one in result.scores if one != AFTER):
         meaning = HIDDEN if name == TRIPLES and not result.plan.causal else MEANINGS[name]
-        gain = result.differences[name][split][BITS]
-        if outcome(result, name) == "better":
-            gain = Score(-gain.value, -gain.high, -gain.low)
+        difference = result.differences[name][split][BITS]
+        gain = -difference if outcome(result, name) == "better" else difference
         told = words[outcome(result, name)].format(quantity_with_interval(gain))
         lines.append(f"{name} ({meaning}): {quantity_with_interval(result.scores[name][split][BITS])}; {told}.")
     return lines
@@ -142,8 +140,7 @@ def warnings(result: Result) -> list[str]:
             "set, so scores are better than for a new family. The tool that makes datasets (seqlm_dataset) splits by "
             "homology."
         )
-    if result.rows[split] < FEW_ROWS:
-        found.append(f"Only {result.rows[split]:,} rows decide. Small differences mean nothing.")
+    found += few(result.rows[split], "rows", FEW_ROWS)
     if result.total < SMALL:
         found.append(
             f"The model has {result.total:,} weights, thousands of times fewer than published models. It shows how "

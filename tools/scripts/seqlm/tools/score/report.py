@@ -10,6 +10,7 @@ from seqlm.cli.versions import versions
 from seqlm.data.records import PROTEIN
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.report import Block, Bullets, Note, Paragraph, Report, Table
+from seqlm.report.words import sentence
 
 from .baselines import MEANINGS, Correlation
 from .inputs import SEQUENCES, Plan
@@ -46,7 +47,7 @@ def score_report(plan: Plan, summary: Summary) -> Report:
     report = Report("Score report", drawn=figures_of(plan, summary))
     pictures = report.pictures
     report.verdict(headline(plan, summary), explanation(plan))
-    notes = [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+    notes = map(sentence, plan.notes)
     report.section("What can be trusted", *(Note(text) for text in (*trust(plan, summary), *notes)))
     if summary.sequences:
         report.section("Perplexities", *_perplexities(plan, summary.sequences), *pictures("perplexities"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from seqlm.cli.text import shown
 from seqlm.metrics.resampling import Score
+from seqlm.report.words import listed, ranged
 
 from .baselines import MEANINGS, Correlations
 from .inputs import Plan
@@ -43,8 +44,7 @@ def number(value: float) -> str:
 def with_interval(score: Score, digits: int = 2) -> str:
     if math.isnan(score.value):
         return "undefined"
-    value = f"{score.value:.{digits}f}"
-    return value if math.isnan(score.low) else f"{value} ({score.low:.{digits}f} to {score.high:.{digits}f})"
+    return ranged(score, f".{digits}f")
 
 
 def headline(plan: Plan, summary: Summary) -> str:
@@ -118,15 +118,11 @@ def _beside(found: Correlations) -> str:
         kind = next(iter(sides.values()))
         return f"{words[kind]} {'any' if kind == 'open' else 'every'} baseline without a model"
     parts = [
-        f"{word} {_list([MEANINGS[name] for name in sides if sides[name] == kind])}"
+        f"{word} {listed([MEANINGS[name] for name in sides if sides[name] == kind])}"
         for kind, word in words.items()
         if kind in sides.values()
     ]
-    return _list(parts)
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+    return listed(parts)
 
 
 def explanation(plan: Plan) -> str:

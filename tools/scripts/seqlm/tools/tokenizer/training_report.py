@@ -14,6 +14,7 @@ from seqlm.cli.versions import versions
 from seqlm.metrics.resampling import Score
 from seqlm.report.outputs import wants_report, write_report
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
+from seqlm.report.words import ranged
 from seqlm.tokenization.special_tokens import STYLES
 
 from .comparison import Measured
@@ -135,18 +136,14 @@ def comparison_table(measured: list[Measured], scores: list[tuple[Score, Score]]
         letters = int(one.letters.sum())
         lost = one.unknown + one.unread
         rows.append([
-            shown(one.name, 30), f"{one.vocabulary:,}", _interval(rate),
-            _interval(ratio) if one is not measured[0] else "1",
+            shown(one.name, 30), f"{one.vocabulary:,}", ranged(rate, ".2f"),
+            ranged(ratio, ".2f") if one is not measured[0] else "1",
             f"{lost:,} ({share(lost, letters)})" if lost else "none",
             f"{one.used:,} ({share(one.used, max(one.vocabulary, one.used))})",
         ])  # fmt: skip
     return Table(
         ["tokenizer", "tokens", f"{letter}s per token", f"ratio to {measured[0].name}", "unknown", "used"], rows
     )
-
-
-def _interval(score: Score) -> str:
-    return f"{score.value:.2f}" + (f" ({score.low:.2f} to {score.high:.2f})" if score.low == score.low else "")
 
 
 def _numbers(trained: Trained) -> list[list[str]]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from seqlm.metrics.language_scores import LABELS
-from seqlm.metrics.resampling import Score
 from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
-from seqlm.report.words import SPLIT_NAMES, quantity
+from seqlm.report.words import SPLIT_NAMES, quantity, quantity_text
 from seqlm.tools.finetune.report import about
 
 from .figures import figures_of
@@ -39,7 +38,8 @@ def language_report(summary: LanguageSummary, *, metrics_output: str | None = No
 def _scores(summary: LanguageSummary, metrics_output: str | None) -> list[Block]:
     split = summary.deciding
     compared = [
-        [name, *(_short(summary.scores[name][split].get(metric)) for metric in LABELS)] for name in summary.models
+        [name, *(quantity_text(summary.scores[name][split].get(metric)) for metric in LABELS)]
+        for name in summary.models
     ]
     blocks: list[Block] = [
         Paragraph(
@@ -63,13 +63,6 @@ def _scores(summary: LanguageSummary, metrics_output: str | None) -> list[Block]
     if metrics_output:
         blocks.append(DatasetTable(metrics_output, "All scores with their intervals"))
     return blocks
-
-
-def _short(score: Score | None) -> str:
-    """A score and its interval with three digits, so that columns stand side by side in Galaxy's page."""
-    if score is None:
-        return "–"
-    return f"{score.value:.3g} ({score.low:.3g}, {score.high:.3g})"
 
 
 def _data(summary: LanguageSummary) -> list[Block]:

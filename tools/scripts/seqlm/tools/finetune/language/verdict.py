@@ -6,7 +6,7 @@ from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
 from seqlm.cli.text import shown
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
 from seqlm.metrics.resampling import Score
-from seqlm.report.words import SPLIT_NAMES, quantity_with_interval
+from seqlm.report.words import SPLIT_NAMES, few, quantity_with_interval
 
 from .summary import BEFORE, LanguageSummary
 
@@ -16,7 +16,6 @@ MEANINGS = {
     FREQUENCIES: "how frequent each letter is in the training set, wherever it stands",
     TRIPLES: "each letter from the two before it, as counted in the training set",
 }
-FEW = 100  # sequences that decide; below, the report warns
 SMALL = 10_000_000  # weights; ProtGPT2 has 738 million
 
 
@@ -94,8 +93,7 @@ def warnings(summary: LanguageSummary) -> list[str]:
         )
     if deciding != "train":
         found.append(_leakage(summary))
-    if len(summary.after) < FEW:
-        found.append(f"Only {len(summary.after):,} sequences decide. Small differences mean nothing.")
+    found += few(len(summary.after), "sequences")
     if summary.outcome(TRIPLES) != "better":
         found.append(
             "Nothing shows that the model knows more of these sequences than which three letters follow each other, so "
@@ -158,4 +156,4 @@ def _gain(summary: LanguageSummary, name: str) -> Score:
     difference = summary.difference(name, BITS)
     if summary.outcome(name) != "better":
         return difference
-    return Score(-difference.value, -difference.high, -difference.low)
+    return -difference

@@ -20,6 +20,7 @@ from seqlm.archives import strict_json
 from seqlm.archives.entries import GIB, MIB, Limits
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
+from seqlm.metrics.resampling import Score
 
 from . import config as model_config
 from . import manifest as manifests
@@ -174,6 +175,30 @@ def write_bundle(folder: Path | str, target: Path | str) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def finish_bundle(folder: Path, manifest: dict, scores: dict[str, dict[str, Score]], target: Path) -> None:
+    """What a training ends with: scores into the manifest, the model card beside it, and all of it into ``target``.
+
+    Args:
+        scores: split -> metric -> score.
+    """
+    manifest["metrics"] = {
+        split: {name: score.rounded() for name, score in of_split.items()} for split, of_split in scores.items()
+    }
+    write_manifest(manifest, folder)
+    (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
+    write_bundle(folder, target)
+
+
+def reopened(folder: Path, scratch: Path) -> Bundle:
+    """The bundle that ``folder`` becomes, as whoever gets it will have it: packed, and unpacked into ``scratch``."""
+    archive, unpacked = scratch / "bundle.zip", scratch / "read_back"
+    unpacked.mkdir()
+    write_bundle(folder, archive)
+    bundle = open_bundle(archive, unpacked)
+    archive.unlink()
+    return bundle
 
 
 def pack(archive: zipfile.ZipFile, file: Path) -> None:

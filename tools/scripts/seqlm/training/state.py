@@ -44,6 +44,15 @@ class History:
     best_epoch: int = 0
     stopped_early: bool = False
 
+    def table(self) -> tuple[list[str], list[list]]:
+        """Columns and rows of the log: an epoch a row, with the one that was kept marked."""
+        names = list(dict.fromkeys(name for epoch in self.epochs for name in epoch if name != "step"))
+        rows = [
+            [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == self.best_epoch else ""]
+            for epoch in self.epochs
+        ]
+        return [*names, "kept"], rows
+
 
 @dataclass
 class State:

@@ -98,19 +98,13 @@ def _manifest(result: Result) -> dict:
         "deviations": [float(f"{value:.6g}") for value in learnt.std(axis=0, dtype=float)],
         "judged": result.judged,
         "metrics": {
-            split: {
-                name: [_plain(score.value), _plain(score.low), _plain(score.high)] for name, score in scores.items()
-            }
+            split: {name: score.rounded() for name, score in scores.items()}
             for split, scores in result.scores[result.judged].items()
         },
         "versions": versions(PACKAGES),
         "seed": arguments.seed,
         "data_sha256": table_sha256(plan.embeddings),
     }
-
-
-def _plain(value: float) -> float | None:
-    return None if value != value else round(value, 6)
 
 
 def _card(result: Result) -> str:

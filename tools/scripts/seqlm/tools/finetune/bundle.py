@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL
@@ -37,11 +37,7 @@ def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: P
 
 def read_back(plan: Plan, folder: Path, device: torch.device) -> loading.Finetuned:
     """The fine-tuned model as whoever gets the bundle will have it."""
-    archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
-    unpacked.mkdir()
-    write_bundle(folder, archive)
-    bundle = open_bundle(archive, unpacked)
-    archive.unlink()
+    bundle = reopened(folder, plan.scratch)
     second_width = plan.second.family.hidden_size if plan.second else 0
     return loading.load_finetuned(bundle, bundle.model or plan.base, device, plan.arguments.precision, second_width)
 

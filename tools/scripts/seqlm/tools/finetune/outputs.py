@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from seqlm.checkpoints.bundle import write_bundle
-from seqlm.checkpoints.manifest import write_manifest
-from seqlm.checkpoints.model_card import model_card
+from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
@@ -26,13 +24,7 @@ TINY = 2_000_000  # weights; no published model of biological sequences is small
 def write(result: Result, outputs: Outputs) -> None:
     """Fill every output that was asked for."""
     plan, arguments = result.plan, result.plan.arguments
-    result.manifest["metrics"] = {
-        split: {name: [_plain(score.value), _plain(score.low), _plain(score.high)] for name, score in scores.items()}
-        for split, scores in result.scores[FINE_TUNED].items()
-    }
-    write_manifest(result.manifest, result.bundle)
-    (result.bundle / "README.md").write_text(model_card(result.manifest), encoding="utf-8")
-    write_bundle(result.bundle, outputs.file(arguments.output_model))
+    finish_bundle(result.bundle, result.manifest, result.scores[FINE_TUNED], outputs.file(arguments.output_model))
     if arguments.output_metrics:
         write_table(
             outputs.file(arguments.output_metrics),
@@ -51,15 +43,7 @@ def write(result: Result, outputs: Outputs) -> None:
             _predictions(result),
         )
     if arguments.output_log:
-        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch if name != "step"))
-        write_table(
-            outputs.file(arguments.output_log),
-            [*names, "kept"],
-            (
-                [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == result.history.best_epoch else ""]
-                for epoch in result.history.epochs
-            ),
-        )
+        write_table(outputs.file(arguments.output_log), *result.history.table())
     if wants_report(arguments):
         report = finetune_report(summarise(result), metrics_output="metrics" if arguments.output_metrics else None)
         write_report(arguments, report, outputs)
@@ -88,10 +72,6 @@ def _predictions(result: Result) -> Iterator[list]:
         names = [example.first, example.second] if plan.level == "pair" else [example.id]
         true = ";".join(example.label) if isinstance(example.label, tuple) else example.label
         yield [*names, *row, true, split]
-
-
-def _plain(value: float) -> float | None:
-    return None if value != value else round(value, 6)
 
 
 def summarise(result: Result) -> FinetuneSummary:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from seqlm.checkpoints.bundle import write_bundle
-from seqlm.checkpoints.manifest import write_manifest
-from seqlm.checkpoints.model_card import model_card
+from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
 from seqlm.report.outputs import wants_report, write_report
@@ -22,20 +20,10 @@ LOG = ("epoch", "step", "learning_rate", "train_loss", "validation_loss", "valid
 def write(result: Result, outputs: Outputs) -> None:
     """Fill every output that was asked for."""
     arguments = result.plan.arguments
-    result.manifest["metrics"] = {
-        split: {
-            name: [round(number, 6) for number in (score.value, score.low, score.high)]
-            for name, score in scores.items()
-        }
-        for split, scores in result.scores[AFTER].items()
-    }
+    scores = {split: dict(found) for split, found in result.scores[AFTER].items()}
     if result.answers:
-        for name, score in result.answers.scores.items():
-            triple = [None if value != value else round(value, 6) for value in (score.value, score.low, score.high)]
-            result.manifest["metrics"].setdefault("test", {})[name] = triple
-    write_manifest(result.manifest, result.bundle)
-    (result.bundle / "README.md").write_text(model_card(result.manifest), encoding="utf-8")
-    write_bundle(result.bundle, outputs.file(arguments.output_model))
+        scores.setdefault("test", {}).update(result.answers.scores)
+    finish_bundle(result.bundle, result.manifest, scores, outputs.file(arguments.output_model))
     if arguments.output_metrics:
         columns = ["split", "model", "metric", "value", "low", "high", "rows"]
         write_table(outputs.file(arguments.output_metrics), columns, _scores(result))

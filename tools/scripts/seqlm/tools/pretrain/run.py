@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
@@ -351,10 +351,6 @@ def save_bundle(plan: Plan, model: nn.Module, folder: Path) -> dict:
 
 def read_back(plan: Plan, folder: Path, device: torch.device) -> nn.Module:
     """The model as whoever gets the bundle will have it."""
-    archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
-    unpacked.mkdir()
-    write_bundle(folder, archive)
-    bundle = open_bundle(archive, unpacked)
-    archive.unlink()
+    bundle = reopened(folder, plan.scratch)
     opened = Opened(bundle, bundle.model or plan.base, plan.family, plan.name)
     return load_language_model(opened, device, plan.arguments.precision)

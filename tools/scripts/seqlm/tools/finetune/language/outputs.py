@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from seqlm.checkpoints.bundle import write_bundle
-from seqlm.checkpoints.manifest import write_manifest
-from seqlm.checkpoints.model_card import model_card
+from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
 from seqlm.report.outputs import parameters, wants_report, write_report
@@ -24,14 +22,7 @@ from .verdict import headline
 def write(result: Result, outputs: Outputs) -> None:
     """Fill every output that was asked for."""
     arguments = result.plan.arguments
-    result.manifest["metrics"] = {
-        split: {name: [round(number, 6) for number in (score.value, score.low, score.high)]
-                for name, score in scores.items()}
-        for split, scores in result.scores[AFTER].items()
-    }  # fmt: skip
-    write_manifest(result.manifest, result.bundle)
-    (result.bundle / "README.md").write_text(model_card(result.manifest), encoding="utf-8")
-    write_bundle(result.bundle, outputs.file(arguments.output_model))
+    finish_bundle(result.bundle, result.manifest, result.scores[AFTER], outputs.file(arguments.output_model))
     if arguments.output_metrics:
         columns = ["split", "model", "metric", "value", "low", "high", "sequences"]
         write_table(outputs.file(arguments.output_metrics), columns, _scores(result))
@@ -40,12 +31,7 @@ def write(result: Result, outputs: Outputs) -> None:
                    "letters", "tokens", "split"]  # fmt: skip
         write_table(outputs.file(arguments.output_predictions), columns, _sequences(result))
     if arguments.output_log:
-        names = list(dict.fromkeys(name for epoch in result.history.epochs for name in epoch if name != "step"))
-        rows = (
-            [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == result.history.best_epoch else ""]
-            for epoch in result.history.epochs
-        )
-        write_table(outputs.file(arguments.output_log), [*names, "kept"], rows)
+        write_table(outputs.file(arguments.output_log), *result.history.table())
     summary = summarise(result)
     if wants_report(arguments):
         report = language_report(summary, metrics_output="metrics" if arguments.output_metrics else None)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from seqlm.baselines.language_baselines import Letters
-from seqlm.checkpoints.bundle import open_bundle, write_bundle
+from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
@@ -214,11 +214,7 @@ def save(plan: Plan, model, start: dict | None, folder: Path) -> dict:
 
 def _read_back(plan: Plan, folder: Path, device: torch.device):
     """The fine-tuned model as whoever gets the bundle will have it."""
-    archive, unpacked = plan.scratch / "bundle.zip", plan.scratch / "read_back"
-    unpacked.mkdir()
-    write_bundle(folder, archive)
-    bundle = open_bundle(archive, unpacked)
-    archive.unlink()
+    bundle = reopened(folder, plan.scratch)
     opened = Opened(bundle, bundle.model or plan.base, plan.family, plan.name)
     return load_language_model(opened, device, plan.arguments.precision)
 

@@ -6,7 +6,6 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from seqlm.report.words import SPLIT_NAMES, number, score_text
 from .figures import figures_of, of_labels
 from .summary import FINE_TUNED, FinetuneSummary
 from .verdict import comparisons, explanation, headline, warnings
-
-if TYPE_CHECKING:
-    from seqlm.tools.finetune.language.summary import LanguageSummary
 
 MOST_LABELS = 20  # rows of the table of labels
 
@@ -44,7 +40,7 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     report.section("Baselines", *pictures("baselines"))
     report.section("Data", *_data(summary), *pictures("lengths"))
     report.closing(
-        summary.parameters, summary.versions, {*summary.citations, *_methods(summary)}, about(summary), trained=True
+        summary.parameters, summary.versions, {*summary.citations, *_methods(summary)}, summary.about(), trained=True
     )
     return report
 
@@ -225,17 +221,3 @@ def _class_counts(summary: FinetuneSummary) -> list[Block]:
             cells.append(f"{count:,}{share}")
         rows.append([summary.classes[c], *cells])
     return [Table(["Label" if summary.several else "Class", *summary.splits], rows)]
-
-
-def about(summary: FinetuneSummary | LanguageSummary) -> dict[str, str]:
-    """What both kinds of fine-tuning started from and what they trained: name -> value."""
-    share = summary.trained_weights / summary.total_weights if summary.total_weights else 0
-    return {
-        "Base model": summary.base_model,
-        "Revision": summary.revision,
-        "SHA-256 of its weights": summary.sha256,
-        "Model family": summary.family,
-        "Weights trained": f"{summary.trained_weights:,} of {summary.total_weights:,} ({share:.2%})",
-        "Seed": str(summary.seed),
-        "SHA-256 of the data": summary.data_sha256,
-    }

@@ -16,8 +16,61 @@ FINE_TUNED = "fine-tuned"
 Threshold = float | np.ndarray | None
 
 
+@dataclass(kw_only=True)
+class TrainedSummary:
+    """What the report says of any fine-tuning.
+
+    Attributes:
+        origin: split -> where it comes from, in words.
+        duplicates: what is shared -> number of sequences, as :class:`seqlm.data.datasets.Dataset` counts them.
+        rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
+        history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
+            ``validation_<metric>`` where there is a validation set.
+        best_epoch: the epoch that was kept; 0 where all were trained.
+        parameters: name -> value of what the user chose, as text.
+        trained_weights, total_weights: numbers of trained and of all weights of the model.
+        versions: package -> version.
+        base_model, revision, sha256, family: of the base model; empty where unknown.
+        alphabet: ``protein``, ``DNA`` or else; it decides between residues and bases.
+        seed: of everything drawn at random.
+        data_sha256: of ids, sequences and labels of all splits.
+        citations: keys of :data:`seqlm.report.citations.CITATIONS`.
+    """
+
+    origin: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[str, int] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    parameters: dict[str, str] = field(default_factory=dict)
+    trained_weights: int = 0
+    total_weights: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    base_model: str = ""
+    revision: str = ""
+    sha256: str = ""
+    family: str = ""
+    alphabet: str = "protein"
+    seed: int = 0
+    data_sha256: str = ""
+    citations: list[str] = field(default_factory=list)
+
+    def about(self) -> dict[str, str]:
+        """What it started from and what was trained: name -> value."""
+        share = self.trained_weights / self.total_weights if self.total_weights else 0
+        return {
+            "Base model": self.base_model,
+            "Revision": self.revision,
+            "SHA-256 of its weights": self.sha256,
+            "Model family": self.family,
+            "Weights trained": f"{self.trained_weights:,} of {self.total_weights:,} ({share:.2%})",
+            "Seed": str(self.seed),
+            "SHA-256 of the data": self.data_sha256,
+        }
+
+
 @dataclass
-class FinetuneSummary:
+class FinetuneSummary(TrainedSummary):
     """Everything the report says. Splits are those that there are of ``train``, ``validation`` and ``test``.
 
     A *unit* is what one prediction is about: a sequence, a residue or a pair.
@@ -34,23 +87,9 @@ class FinetuneSummary:
             :func:`seqlm.metrics.metrics.paired_difference` gives it.
         lengths: split -> (sequences,) in residues or bases, as given; of pairs each sequence once a split.
         positive: index of the positive class of two.
-        origin: split -> where it comes from, in words.
-        duplicates: what is shared -> number of sequences, as :class:`seqlm.data.datasets.Dataset` counts them.
-        rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
-        history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
-            ``validation_<metric>`` where there is a validation set.
-        best_epoch: the epoch that was kept; 0 where all were trained.
         chosen_by: what the best epoch was chosen by: a metric or ``loss``.
-        parameters: name -> value of what the user chose, as text.
-        trained_weights, total_weights: numbers of trained and of all weights of the model.
-        versions: package -> version.
-        base_model, revision, sha256, family: of the base model; empty where unknown.
         demonstration: the base model is a tiny one made to show the tools, not to be right.
-        seed: of everything drawn at random.
-        data_sha256: of ids, sequences and labels of all splits.
-        citations: keys of :data:`seqlm.report.citations.CITATIONS`.
         unit: ``sequence``, ``residue`` or ``pair``; what the task says unless given.
-        alphabet: ``protein``, ``DNA`` or else; it decides between residues and bases.
         symmetric: of pairs: both orders are the same pair.
         groups: split -> (units,) number of the protein that each residue belongs to.
         thresholds: model -> probability from which the second of two classes, or each of several labels, is called;
@@ -75,26 +114,9 @@ class FinetuneSummary:
     differences: dict[str, Score]
     lengths: dict[str, np.ndarray]
     positive: int | None = None
-    origin: dict[str, str] = field(default_factory=dict)
-    duplicates: dict[str, int] = field(default_factory=dict)
-    rules: list[str] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
     chosen_by: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
-    trained_weights: int = 0
-    total_weights: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
-    base_model: str = ""
-    revision: str = ""
-    sha256: str = ""
-    family: str = ""
     demonstration: bool = False
-    seed: int = 0
-    data_sha256: str = ""
-    citations: list[str] = field(default_factory=list)
     unit: str = ""
-    alphabet: str = "protein"
     symmetric: bool = True
     groups: dict[str, np.ndarray] = field(default_factory=dict)
     thresholds: dict[str, Threshold] = field(default_factory=dict)

@@ -10,7 +10,6 @@ import numpy as np
 from seqlm.metrics.language_scores import LABELS
 from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
 from seqlm.report.words import SPLIT_NAMES, quantity, quantity_text
-from seqlm.tools.finetune.report import about
 
 from .figures import figures_of
 from .summary import AFTER, LanguageSummary
@@ -31,7 +30,7 @@ def language_report(summary: LanguageSummary, *, metrics_output: str | None = No
     report.section("Sequences before and after", *pictures("before-after"))
     report.section("How to go on", Bullets(going_on(summary)))
     report.section("Data", *_data(summary), *pictures("lengths"))
-    report.closing(summary.parameters, summary.versions, summary.citations, about(summary), trained=True)
+    report.closing(summary.parameters, summary.versions, summary.citations, summary.about(), trained=True)
     return report
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
 from seqlm.metrics.resampling import Score
 from seqlm.report.words import SPLIT_NAMES
+from seqlm.tools.finetune.summary import TrainedSummary
 
 AFTER, BEFORE = "fine-tuned", "not fine-tuned"
 
 
 @dataclass
-class LanguageSummary:
+class LanguageSummary(TrainedSummary):
     """Everything the report says.
 
     Attributes:
@@ -24,17 +25,11 @@ class LanguageSummary:
         before, after: (sequences,) perplexity per token of each sequence of the deciding split.
         lengths: split -> (sequences,) letters.
         tokens: split -> tokens that count, all together.
-        origin: split -> where it comes from, in words.
-        duplicates: what is shared -> number of sequences, as :class:`seqlm.data.datasets.Dataset` counts them.
-        rules: one sentence for each thing that was replaced, windowed or cut, with its count.
-        history: one dictionary an epoch; best_epoch: the one that was kept, 0 where all were trained.
         smoothing: the constant of the 3-mer model; ``chosen``: by the validation set.
         pieces: tokens may stand for several letters.
         starts: the model has a token that begins a sequence.
         ends: the model has a token that ends one.
         adapted: an adapter was trained, not all weights.
-        parameters: name -> value of what the user chose, as text.
-        citations: keys of :data:`seqlm.report.citations.CITATIONS`.
     """
 
     scores: dict[str, dict[str, dict[str, Score]]]
@@ -43,29 +38,12 @@ class LanguageSummary:
     after: np.ndarray
     lengths: dict[str, np.ndarray]
     tokens: dict[str, int]
-    origin: dict[str, str] = field(default_factory=dict)
-    duplicates: dict[str, int] = field(default_factory=dict)
-    rules: list[str] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
     stopped_early: bool = False
     smoothing: float = 1.0
     pieces: bool = False
     starts: bool = True
     ends: bool = True
     adapted: bool = True
-    parameters: dict[str, str] = field(default_factory=dict)
-    trained_weights: int = 0
-    total_weights: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
-    base_model: str = ""
-    revision: str = ""
-    sha256: str = ""
-    family: str = ""
-    alphabet: str = "protein"
-    seed: int = 0
-    data_sha256: str = ""
-    citations: list[str] = field(default_factory=list)
 
     @property
     def splits(self) -> list[str]:

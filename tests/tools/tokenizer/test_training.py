@@ -7,6 +7,8 @@ import json
 import math
 import random
 import re
+import subprocess
+import sys
 import zipfile
 from argparse import Namespace
 from collections import Counter
@@ -16,7 +18,7 @@ import pytest
 from tokenizers import Tokenizer, models, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from makers.scripts import one_line, run_batch, run_mistakes, table
+from makers.scripts import DATA, SCRIPTS, one_line, run_batch, run_mistakes, table
 from seqlm.checkpoints.tokenizer_bundle import open_trained_tokenizer
 from seqlm.metrics.resampling import resample_weights
 from seqlm.tokenization.corpus import pieces_of, read_corpus, reverse_complement, training_units, units_of
@@ -91,8 +93,6 @@ def ran(tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def data():
-    from makers.scripts import DATA
-
     return DATA
 
 
@@ -264,6 +264,20 @@ def test_reports_fit_into_galaxy_and_show_their_figures(ran):
         assert len(text.encode()) < 10_000
         assert {path.stem for path in (folder / "figures").iterdir()} == set(re.findall(r'path="(\w+)\.png"', text))
         assert "<script" not in (folder / "r.html").read_text()
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram", "wordpiece"])
+def test_every_process_gives_the_same_bytes(tmp_path, algorithm):
+    """The tokenizers library goes over its tables in another order in every process."""
+    options = ["--corpus", DATA / "protein_family.fasta", "--vocab-size", "250", "--output-tokenizer", "t.zip"]
+    made = set()
+    for number in range(4):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        command = [sys.executable, SCRIPTS / "tokenizer.py", "--train", "--algorithm", algorithm, *options]
+        subprocess.run(list(map(str, command)), cwd=folder, check=True, capture_output=True)
+        made.add((folder / "t.zip").read_bytes())
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("pair", [("bpe", "again"), ("unigram", "unigram again"), ("overlapping", "unpacked twice")])

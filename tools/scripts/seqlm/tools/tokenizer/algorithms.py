@@ -80,10 +80,13 @@ def learn_wordpiece(
     words = Regex(f"[{re.escape(''.join(sorted(known)))}]{{1,{WORD}}}|.")
     learner = Tokenizer(models.BPE(unk_token=style.unknown, continuing_subword_prefix="##"))
     learner.pre_tokenizer = pre_tokenizers.Split(words, "isolated")
+    first = [*style.tokens, *letters, *("##" + letter for letter in sorted(known))]
     trainer = trainers.BpeTrainer(
         vocab_size=2 * size,  # the first of a word may turn out to be too long, since it has no prefix
         min_frequency=least,
-        special_tokens=list(style.tokens),
+        # all first tokens are given: the trainer numbers those with ## in an order that differs with every process, and
+        # of pairs that come equally often the one with the lowest numbers goes first
+        special_tokens=first,
         initial_alphabet=letters,
         limit_alphabet=len(letters),
         continuing_subword_prefix="##",
@@ -92,7 +95,6 @@ def learn_wordpiece(
     )
     learner.train_from_iterator(pieces, trainer)
     learnt = sorted(learner.get_vocab(), key=learner.get_vocab().get)
-    first = [*style.tokens, *letters, *("##" + letter for letter in sorted(known))]
     others = [token for token in learnt if token not in first and len(token.removeprefix("##")) <= (longest or 1 << 30)]
     vocabulary = {token: number for number, token in enumerate([*first, *others][: max(size, len(first))])}
     model = models.WordPiece(vocabulary, unk_token=style.unknown, max_input_chars_per_word=WORD)

@@ -76,10 +76,11 @@ def ran(tmp_path_factory, example):
     dna.write_bytes(gzip.compress("".join(f">{name}\n{''.join(text)}\n" for name, text in records).encode()))
     halides = ["--sequences", DATA / "halides.tsv", "--id-column", "name", "--sequence-column", "smiles"]
     chemberta = ["--model", DATA / "models" / "tiny-chemberta", *halides]
+    each = ("--rows", "token")
     runs = {
-        "example": ["--model", example, "--sequences", dna, "--rows", "sequence"],
-        "tokens": ["--model", example, "--sequences", dna, "--shown", 2, "--model-id", "someone/model"],
-        "again": ["--model", example, "--sequences", dna, "--shown", 2, "--model-id", "someone/model"],
+        "example": ["--model", example, "--sequences", dna],
+        "tokens": ["--model", example, "--sequences", dna, "--shown", 2, "--model-id", "someone/model", *each],
+        "again": ["--model", example, "--sequences", dna, "--shown", 2, "--model-id", "someone/model", *each],
         "roberta": [
             "--model",
             DATA / "models" / "tiny-roberta",
@@ -88,9 +89,9 @@ def ran(tmp_path_factory, example):
             "--rows",
             "sequence",
         ],
-        "protein": ["--model", DATA / "tiny_esm_folder.tar.gz", "--sequences", DATA / "odd_proteins.fasta.gz"],
+        "protein": ["--model", DATA / "tiny_esm_folder.tar.gz", "--sequences", DATA / "odd_proteins.fasta.gz", *each],
         "t5": ["--model", DATA / "models" / "tiny-t5", "--sequences", DATA / "sites_test.fasta", "--rows", "sequence"],
-        "repaired": [*chemberta, "--rows", "sequence"],
+        "repaired": [*chemberta],
         "as published": [*chemberta, "--rows", "sequence", "--tokenizer", "as-published"],
         "canonical": [*chemberta, "--rows", "sequence", "--smiles", "canonical"],
     }

@@ -152,7 +152,7 @@ def test_every_tool_folder_and_page_that_is_named_exists(page):
 
 
 def test_every_test_that_is_named_exists(page):
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    named = re.findall(r"`([\w/]+/test_\w+\.py)::(test_\w+)`", page)
     assert len(named) > 10
     assert [one for one in named if f"def {one[1]}(" not in (ROOT / "tests" / one[0]).read_text()] == []
     in_forms = re.findall(r"`(seqlm_\w+): ([^`]+)`", page)

@@ -1,12 +1,10 @@
 """What the tests share: where the tiny models and the data are, and how a script is run as Galaxy runs it."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from makers.scripts import DATA, SCRIPTS
+from makers.scripts import DATA, run_script, start_script
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
@@ -24,18 +22,21 @@ def model_path():
 
 @pytest.fixture
 def script(tmp_path):
-    """Run one of the scripts in an empty folder; returns the finished process."""
+    """Run one of the scripts in an empty folder, as a fork of a process that has imported the libraries."""
+    return _runner(tmp_path, run_script)
 
+
+@pytest.fixture
+def new_process(tmp_path):
+    """Run one of the scripts in an empty folder, in a process that starts from nothing: for what imports do."""
+    return _runner(tmp_path, start_script)
+
+
+def _runner(tmp_path, how):
     def run(name, *arguments, check=True, **options):
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
-        done = subprocess.run(
-            [sys.executable, SCRIPTS / f"{name}.py", *map(str, arguments)],
-            cwd=work,
-            capture_output=True,
-            text=True,
-            **options,
-        )
+        done = how(work, name, *arguments, **options)
         assert not check or done.returncode == 0, done.stderr
         return done
 

@@ -1,4 +1,4 @@
-"""Several runs of the scripts in one Python process: libraries are imported once, whatever a run writes is its own."""
+"""Runs of the scripts, for which the libraries are imported once, and what the tests read of their outputs."""
 
 from __future__ import annotations
 
@@ -10,60 +10,92 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "test-data"
 SCRIPTS = ROOT / "scripts"
 
-_DRIVER = """
-import contextlib, io, json, os, runpy, sys, traceback
-scripts, calls = sys.argv[1], json.load(sys.stdin)
-sys.path.insert(0, scripts)
-done = []
-for folder, name, *arguments in calls:
-    os.chdir(folder)
-    sys.argv = [f"{name}.py", *arguments]
-    errors, status = io.StringIO(), 0
-    with contextlib.redirect_stderr(errors):
-        try:
-            runpy.run_path(f"{scripts}/{name}.py", run_name="__main__")
-        except SystemExit as stopped:
-            status = stopped.code or 0
-        except BaseException:
-            status = 1
-            traceback.print_exc()
-    done.append([status, errors.getvalue()])
-json.dump(done, sys.stdout)
-"""
+# What the scripts import of other people's, less UMAP, which compiles itself for long, and pyarrow, which starts a
+# thread that a fork would not have.
+PLAIN = (
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure", "rdkit.Chem",
+    "safetensors.numpy", "scipy.stats", "sklearn.ensemble", "sklearn.linear_model", "sklearn.manifold",
+    "sklearn.neural_network", "tokenizers",
+)  # fmt: skip
+LEARNING = (
+    "peft", "torch.distributed.fsdp", "transformers.modeling_utils",
+    *(f"transformers.models.{name}.modeling_{name}" for name in ("bert", "esm", "gpt2", "llama", "roberta", "t5")),
+)  # fmt: skip
 
 
 @dataclass
 class Done:
     returncode: int
+    stdout: str
     stderr: str
 
 
-def run_batch(calls: list[tuple], *, torch: bool = True) -> list[Done]:
+@cache
+def _forks(torch: bool) -> subprocess.Popen:
+    """The process of which the runs of this process of tests are forks; it ends with it."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, ROOT / "tests" / "makers" / "forks.py", SCRIPTS, *PLAIN, *(LEARNING if torch else ())]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def run_script(
+    folder: Path, name: str, *arguments, without: tuple = (), env: dict[str, str] | None = None, seconds: float = 600
+) -> Done:
+    """Run a script in a folder, as a fork of a process that has imported the libraries.
+
+    Args:
+        without: libraries whose import fails.
+        env: its variables, those of this process where none are given.
+        seconds: after which it is killed.
+    """
+    forks = _forks("torch" not in without)
+    with tempfile.TemporaryDirectory(prefix="seqlm_run_") as said:
+        files = {stream: f"{said}/{stream}" for stream in ("stdout", "stderr")}
+        request = {
+            "script": str(SCRIPTS / f"{name}.py"),
+            "arguments": [str(one) for one in arguments],
+            "folder": str(folder),
+            "environment": {"OMP_NUM_THREADS": "1", **(os.environ if env is None else env)},
+            "without": without,
+            "seconds": seconds,
+            **files,
+        }
+        print(json.dumps(request), file=forks.stdin, flush=True)
+        status = json.loads(forks.stdout.readline())
+        texts = {stream: Path(file).read_text() for stream, file in files.items()}
+    assert status is not None, f"{name} hangs: {texts['stderr']}"
+    return Done(status, **texts)
+
+
+def start_script(folder: Path, name: str, *arguments, env: dict[str, str] | None = None) -> Done:
+    """Run a script in a folder, in a process that starts from nothing."""
+    command = [sys.executable, SCRIPTS / f"{name}.py", *map(str, arguments)]
+    env = {"OMP_NUM_THREADS": "1", **(os.environ if env is None else env)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def run_batch(calls: list[tuple], *, torch: bool = True, new: int | None = None) -> list[Done]:
     """Run ``(folder, script, *arguments)`` one after the other, each in its folder.
 
     Args:
-        torch: False for a process in which whoever imports torch fails.
+        torch: False where whoever imports torch is to fail.
+        new: place of a call that gets a process that starts from nothing.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if not torch:
-        blocked = Path(calls[0][0]).parent / "no_torch" / "torch"
-        blocked.mkdir(parents=True, exist_ok=True)
-        (blocked / "__init__.py").write_text("raise RuntimeError('torch was imported')\n")
-        environment["PYTHONPATH"] = str(blocked.parent)
-    texts = json.dumps([[str(part) for part in call] for call in calls])
-    finished = subprocess.run(
-        [sys.executable, "-c", _DRIVER, SCRIPTS], input=texts, capture_output=True, text=True, env=environment
-    )
-    assert finished.returncode == 0, finished.stderr
-    return [Done(*one) for one in json.loads(finished.stdout)]
+    without = () if torch else ("torch",)
+    return [
+        start_script(*call) if place == new else run_script(*call, without=without) for place, call in enumerate(calls)
+    ]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -127,9 +159,9 @@ def run_mistakes(folder: Path, mistakes: dict[str, tuple], script: str, common: 
 HEAVY = {"accelerate", "matplotlib", "numba", "peft", "scipy", "sklearn", "torch", "transformers", "umap"}
 
 
-def mistake(script, *arguments):
+def mistake(new_process, *arguments):
     """The one line that a script ends with on a mistake, which must come before any library that takes a second."""
-    done = script(*arguments, check=False, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
+    done = new_process(*arguments, check=False, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines

@@ -51,7 +51,7 @@ def codon_places(folder):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Everything that the tests below look at, run once in one process."""
+    """Everything that the tests below look at, run once."""
     folder = tmp_path_factory.mktemp("course")
     codon_places(folder)
     both = ("--corpus", DNA, PROTEINS)

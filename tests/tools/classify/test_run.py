@@ -254,7 +254,8 @@ def runs(tmp_path_factory):
     }  # fmt: skip
     for name in calls:
         (root / name).mkdir()
-    done = run_batch([(root / name, *call) for name, call in calls.items()], torch=False)
+    given = [(root / name, *call) for name, call in calls.items()]
+    done = run_batch(given, torch=False, new=[*calls].index("again"))
     assert [one.returncode for one in done] == [0] * len(calls), [one.stderr for one in done]
     return root
 

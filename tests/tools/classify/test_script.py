@@ -202,8 +202,8 @@ def test_a_mistake_is_named_in_one_line_and_leaves_nothing(mistakes, name):
     one_line(mistakes[name][0], (TRAINING | APPLYING)[name][2], mistakes[name][1])
 
 
-def test_a_mistake_is_named_in_under_two_seconds_and_without_scikit_learn(script):
-    done = script(
+def test_a_mistake_is_named_in_under_two_seconds_and_without_scikit_learn(new_process):
+    done = new_process(
         "classify", "--embeddings", DATA / "embeddings_before.tsv", "--labels", DATA / "sites_test.fasta", check=False
     )
     assert done.returncode == 2 and "have no label in sites_test.fasta" in done.stderr

@@ -37,7 +37,7 @@ def fasta(records):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, request):
-    """Every run of this module, made in one process: name -> (what it printed, its folder)."""
+    """Every run of this module, made once: name -> (what it printed, its folder)."""
     folder = tmp_path_factory.mktemp("embed")
     data = request.config.rootpath / "test-data"
     models = data / "models"
@@ -82,7 +82,9 @@ def done(tmp_path_factory, request):
         (works[name], "embed", *call, *(part for option in outputs for part in (option, f"e.{option[9:]}")))
         for name, call in calls.items()
     ]
-    return {name: (one, works[name]) for name, one in zip(calls, run_batch(given), strict=True)}
+    return {
+        name: (one, works[name]) for name, one in zip(calls, run_batch(given, new=[*calls].index("again")), strict=True)
+    }
 
 
 def embedded(done, name, format="npz"):
@@ -290,10 +292,10 @@ def test_models_that_cannot_be_used_are_named_before_torch_is_imported(tmp_path,
         one_line(one, message, call[0])
 
 
-def test_a_mistake_is_found_before_anything_heavy_is_imported(script, model_path, tmp_path):
+def test_a_mistake_is_found_before_anything_heavy_is_imported(new_process, model_path, tmp_path):
     path = tmp_path / "twice.fasta"
     path.write_text(GOOD * 2)
-    line = mistake(script, "embed", "--model", model_path("esm"), "--sequences", path, "--output-npz", "e")
+    line = mistake(new_process, "embed", "--model", model_path("esm"), "--sequences", path, "--output-npz", "e")
     assert "same id" in line
 
 

@@ -126,10 +126,10 @@ def outputs(name):
     ]  # fmt: skip
 
 
-def test_a_run_writes_everything_twice_the_same(script, tmp_path):
+def test_a_run_writes_everything_twice_the_same(script, new_process, tmp_path):
     paths, *_ = two_classes(tmp_path, n=80)
-    for run in ("one", "two"):
-        script("evaluate", "--predictions", *paths, "--names", "big|model", "<b>small</b>", *outputs(run))
+    for run, how in (("one", script), ("two", new_process)):
+        how("evaluate", "--predictions", *paths, "--names", "big|model", "<b>small</b>", *outputs(run))
     work = tmp_path / "work"
     for ending in (".tsv", "_tests.tsv", "_classes.tsv", ".md", ".html"):
         assert (work / f"one{ending}").read_bytes() == (work / f"two{ending}").read_bytes(), ending
@@ -206,9 +206,9 @@ def test_every_kind_has_its_report(script, tmp_path, kind):
     assert "baseline: " in report
 
 
-def test_a_mistake_is_one_line_and_comes_before_anything_heavy_is_imported(script, tmp_path):
+def test_a_mistake_is_one_line_and_comes_before_anything_heavy_is_imported(script, new_process, tmp_path):
     path = write(tmp_path / "a.tsv", ["id", "score"], [("s", 1)])
-    line = mistake(script, "evaluate", "--predictions", path, "--output-table", "t.tsv")
+    line = mistake(new_process, "evaluate", "--predictions", path, "--output-table", "t.tsv")
     assert line.startswith("error: a.tsv is no prediction table")
     assert not (tmp_path / "work" / "t.tsv").exists()
     for metric, message in (

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, shown_by_card, table
+from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, shown_by_card, start_script, table
 
 ESM, ROBERTA = DATA / "models" / "tiny-esm", DATA / "models" / "tiny-roberta"
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -84,7 +84,7 @@ def runs(tmp_path_factory):
         assert run.returncode == 0, f"{name}: {run.stderr}"
     again = folder / "again"
     again.mkdir()
-    (second,) = run_batch([(again, *(folder / str(part) if str(part) in texts else part for part in one))])
+    second = start_script(again, *(folder / str(part) if str(part) in texts else part for part in one))
     assert second.returncode == 0, second.stderr
     return folder, {name: run.stderr for name, run in done.items()}
 

@@ -9,7 +9,7 @@ import gffutils
 import numpy as np
 import pytest
 
-from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, shown_by_card, table
+from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, shown_by_card, start_script, table
 
 ESM = DATA / "models" / "tiny-esm"
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -121,7 +121,7 @@ def runs(tmp_path_factory):
     here = [
         folder / part if (folder / str(part)).is_file() and str(part) in texts else part for part in calls["residues"]
     ]
-    (second,) = run_batch([(again, *here)])
+    second = start_script(again, *here)
     assert second.returncode == 0, second.stderr
     return folder, {name: one.stderr for name, one in done.items()}
 

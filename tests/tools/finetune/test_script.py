@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from makers.scripts import DATA, ROOT
+from makers.scripts import DATA, ROOT, run_script
 
 T5 = DATA / "models" / "tiny-t5"
 ESM = DATA / "models" / "tiny-esm"
@@ -24,11 +23,11 @@ def table(path):
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
-def test_prediction_equals_the_one_made_at_training_time(script, tmp_path):
+def test_prediction_equals_the_one_made_at_training_time(script, new_process, tmp_path):
     out = tmp_path / "work"
     script("finetune", "--model", T5, *SITES, "--learning-rate", 0.003, "--lora-start", "pissa",
            "--output-model", "m.zip", "--output-predictions", "p.tsv")  # fmt: skip
-    script("predict", "--model", "m.zip", "--base-model", T5, "--sequences", DATA / "sites_test.fasta",
+    new_process("predict", "--model", "m.zip", "--base-model", T5, "--sequences", DATA / "sites_test.fasta",
            "--output-table", "again.tsv")  # fmt: skip
     first, again = table(out / "p.tsv"), table(out / "again.tsv")
     assert len(first) == len(again) == 60
@@ -55,24 +54,32 @@ def test_the_model_card_s_own_code_gives_the_predicted_probability_with_plain_pe
     np.testing.assert_allclose(printed, [float(expected["probability_0"]), float(expected["probability_1"])], atol=2e-4)
 
 
-def test_the_same_seed_gives_the_same_bytes(script, tmp_path):
-    out = tmp_path / "work"
-    for run in ("one", "two"):
-        script("finetune", "--model", ESM, *SITES, "--output-model", f"{run}.zip", "--output-metrics", f"{run}.tsv",
-               "--output-report", f"{run}.md", "--output-figures", f"{run}_figures", "--figure-format", "svg",
-               "--output-html", f"{run}.html", "--output-log", f"{run}.log")  # fmt: skip
-    for ending in ("zip", "tsv", "md", "html", "log"):
-        assert (out / f"one.{ending}").read_bytes() == (out / f"two.{ending}").read_bytes(), ending
-    names = sorted(file.name for file in (out / "one_figures").iterdir())
-    assert {"roc.png", "roc.svg", "calibration.png", "learning-curves.svg"} <= set(names)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run with all its outputs, and how it was called."""
+    call = ("finetune", "--model", ESM, *SITES, "--output-model", "m.zip", "--output-metrics", "scores.tsv",
+            "--output-report", "report.md", "--output-figures", "figures", "--figure-format", "svg",
+            "--output-html", "report.html", "--output-log", "log.tsv")  # fmt: skip
+    folder = tmp_path_factory.mktemp("run")
+    done = run_script(folder, *call)
+    assert done.returncode == 0, done.stderr
+    return folder, call
+
+
+def test_the_same_seed_gives_the_same_bytes(run, new_process, tmp_path):
+    """Whichever process it is that runs: sets are in another order in each."""
+    first, call = run
+    new_process(*call)
+    names = {file.relative_to(first) for file in first.rglob("*") if file.is_file()}
+    assert {"roc.png", "roc.svg", "calibration.png", "learning-curves.svg"} <= {name.name for name in names}
+    assert {"m.zip", "scores.tsv", "report.md", "report.html", "log.tsv"} <= {str(name) for name in names}
     for name in names:
-        assert (out / "one_figures" / name).read_bytes() == (out / "two_figures" / name).read_bytes(), name
-    assert len((out / "one.md").read_bytes()) <= 10_000
+        assert (first / name).read_bytes() == (tmp_path / "work" / name).read_bytes(), name
+    assert len((first / "report.md").read_bytes()) <= 10_000
 
 
-def test_metrics_table_has_every_model_and_split_with_intervals_around_the_value(script, tmp_path):
-    script("finetune", "--model", ESM, *SITES, "--output-model", "m.zip", "--output-metrics", "scores.tsv")
-    rows = table(tmp_path / "work" / "scores.tsv")
+def test_metrics_table_has_every_model_and_split_with_intervals_around_the_value(run):
+    rows = table(run[0] / "scores.tsv")
     assert {(row["split"], row["model"]) for row in rows} == {
         (split, model)
         for split in ("train", "validation", "test")
@@ -100,14 +107,10 @@ def test_a_table_without_labels_and_one_sequence_are_enough_to_predict(script, t
     assert (row["id"], row["tokens"], row["windows"]) == ("only", "6", "1")
 
 
-# Mistakes. Each is noticed before torch is imported: a folder with a torch that refuses to be imported goes first.
+# Mistakes. Each is noticed before torch is imported, where the only torch is one that refuses to be imported.
 
 
-@pytest.fixture
-def no_torch(tmp_path):
-    (tmp_path / "no_torch" / "torch").mkdir(parents=True)
-    (tmp_path / "no_torch" / "torch" / "__init__.py").write_text("raise RuntimeError('torch was imported')\n")
-    return {**os.environ, "PYTHONPATH": str(tmp_path / "no_torch")}
+TORCH = ("torch",)
 
 
 def fasta(*records):
@@ -162,14 +165,16 @@ def one_line(done, message, folder):
 
 
 @pytest.mark.parametrize("mistake", FINETUNE_MISTAKES)
-def test_finetune_names_the_mistake_quickly_and_leaves_nothing(script, tmp_path, no_torch, mistake):
+def test_finetune_names_the_mistake_quickly_and_leaves_nothing(script, tmp_path, mistake):
     files, options, message = FINETUNE_MISTAKES[mistake]
     arguments = []
     for name, content in files.items():
         path = tmp_path / f"{name}.fasta"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         arguments += [f"--{name}", path]
-    done = script("finetune", "--model", T5, *arguments, "--output-model", "m.zip", *options, check=False, env=no_torch)
+    done = script(
+        "finetune", "--model", T5, *arguments, "--output-model", "m.zip", *options, check=False, without=TORCH
+    )
     one_line(done, message, tmp_path / "work")
 
 
@@ -181,11 +186,11 @@ MODEL_MISTAKES = {
 
 
 @pytest.mark.parametrize("missing", MODEL_MISTAKES)
-def test_an_incomplete_base_model_is_named(script, tmp_path, no_torch, missing):
+def test_an_incomplete_base_model_is_named(script, tmp_path, missing):
     folder = tmp_path / "incomplete"
     shutil.copytree(T5, folder)
     (folder / missing).unlink()
-    done = script("finetune", "--model", folder, *SITES, "--output-model", "m.zip", check=False, env=no_torch)
+    done = script("finetune", "--model", folder, *SITES, "--output-model", "m.zip", check=False, without=TORCH)
     one_line(done, "", tmp_path / "work")
     assert missing.split(".")[0] in done.stderr or MODEL_MISTAKES[missing] in done.stderr
 
@@ -223,7 +228,7 @@ PREDICT_MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", PREDICT_MISTAKES)
-def test_predict_names_the_mistake_and_leaves_nothing(script, tmp_path, no_torch, mistake):
+def test_predict_names_the_mistake_and_leaves_nothing(script, tmp_path, mistake):
     bundle, base, content, message = PREDICT_MISTAKES[mistake]
     if callable(bundle):
         bundle = bundle(tmp_path)
@@ -233,15 +238,15 @@ def test_predict_names_the_mistake_and_leaves_nothing(script, tmp_path, no_torch
         sequences.write_text(content)
     base = ["--base-model", base] if base else []
     done = script("predict", "--model", bundle, *base, "--sequences", sequences, "--output-table", "p.tsv",
-                  check=False, env=no_torch)  # fmt: skip
+                  check=False, without=TORCH)  # fmt: skip
     one_line(done, message, tmp_path / "work")
 
 
 @pytest.mark.parametrize("name", ["finetune", "predict"])
-def test_help_and_no_arguments(script, tmp_path, no_torch, name):
-    shown = script(name, "--help", env=no_torch)
+def test_help_and_no_arguments(script, tmp_path, name):
+    shown = script(name, "--help", without=TORCH)
     assert "--model" in shown.stdout
-    one_line(script(name, check=False, env=no_torch), "the following arguments are required", tmp_path / "work")
+    one_line(script(name, check=False, without=TORCH), "the following arguments are required", tmp_path / "work")
 
 
 def test_a_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch, capsys):

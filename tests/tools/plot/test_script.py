@@ -42,7 +42,8 @@ RUNS = {
 def runs(tmp_path_factory):
     """Folder and finished run of each of ``RUNS``; none of them may import torch."""
     folders = {name: tmp_path_factory.mktemp("plot") for name in RUNS}
-    done = run_batch([(folders[name], "plot", *options, *OUTPUTS) for name, options in RUNS.items()], torch=False)
+    calls = [(folders[name], "plot", *options, *OUTPUTS) for name, options in RUNS.items()]
+    done = run_batch(calls, torch=False, new=[*RUNS].index("label again"))
     for each in done:
         assert each.returncode == 0, each.stderr
     return {name: (folders[name], each) for name, each in zip(RUNS, done, strict=True)}
@@ -372,5 +373,5 @@ def test_two_tables_must_be_of_one_space_and_the_same_sequences(pairs, name):
     one_line(done, message, folder)
 
 
-def test_a_mistake_is_told_before_anything_heavy_is_imported(script):
-    mistake(script, "plot", "--embeddings", BEFORE, *BY_LABEL, "--method", "umap", "--output-table", "t.tsv")
+def test_a_mistake_is_told_before_anything_heavy_is_imported(new_process):
+    mistake(new_process, "plot", "--embeddings", BEFORE, *BY_LABEL, "--method", "umap", "--output-table", "t.tsv")

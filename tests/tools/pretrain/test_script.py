@@ -22,7 +22,7 @@ OF_GENOME = ("--corpus", GENOME, "--gap", 100, *SMALL, "--batch-size", 16, "--ep
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Everything that ends well, run once in one process."""
+    """Everything that ends well, run once."""
     folder = tmp_path_factory.mktemp("pretraining")
     calls, names = [], []
 
@@ -62,7 +62,7 @@ def runs(tmp_path_factory):
          "--learning-rate", 0.005, "--threads", 1, "--output-predictions", "answers.table")  # fmt: skip
     call("written", "generate", "--model", "whole.zip", "--num-sequences", 3, "--max-length", 40, "--output-fasta",
          "written.fasta", "--threads", 1)  # fmt: skip
-    done = dict(zip(names, run_batch(calls), strict=True))
+    done = dict(zip(names, run_batch(calls, new=names.index("resumed")), strict=True))
     wrong = {name: one.stderr[-1500:] for name, one in done.items() if one.returncode}
     assert not wrong, wrong
     return folder, done

@@ -34,7 +34,7 @@ def spread(folder, target, seed=3, widest=0.2):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, request):
-    """Every run of this module, made in one process: name -> (what it printed, its folder)."""
+    """Every run of this module, made once: name -> (what it printed, its folder)."""
     folder = tmp_path_factory.mktemp("score")
     data = request.config.rootpath / "test-data"
     models = data / "models"
@@ -102,7 +102,9 @@ def done(tmp_path_factory, request):
     for work in works.values():
         work.mkdir(parents=True)
     given = [(works[name], "score", *call, "--output-table", "t.tsv") for name, call in calls.items()]
-    return {name: (one, works[name]) for name, one in zip(calls, run_batch(given), strict=True)} | {"": (None, folder)}
+    return {
+        name: (one, works[name]) for name, one in zip(calls, run_batch(given, new=[*calls].index("again")), strict=True)
+    } | {"": (None, folder)}
 
 
 def rows_of(done, name, file="t.tsv"):
@@ -495,8 +497,8 @@ def test_models_that_cannot_be_used_are_named_before_torch_is_imported(tmp_path,
         one_line(one, message, call[0])
 
 
-def test_a_mistake_is_found_before_anything_heavy_is_imported(script, model_path, tmp_path):
+def test_a_mistake_is_found_before_anything_heavy_is_imported(new_process, model_path, tmp_path):
     (tmp_path / "p.fasta").write_text(GOOD)
     (tmp_path / "v.txt").write_text("K1V\n")
     files = ["--sequences", tmp_path / "p.fasta", "--variants", tmp_path / "v.txt", "--output-table", "t"]
-    assert "says K at position 1" in mistake(script, "score", "--model", model_path("esm-mlm"), *files)
+    assert "says K at position 1" in mistake(new_process, "score", "--model", model_path("esm-mlm"), *files)

@@ -38,7 +38,7 @@ MOLECULES = [
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, request):
-    """Every run of this module, made in one process: name -> (what it printed, its folder)."""
+    """Every run of this module, made once: name -> (what it printed, its folder)."""
     folder = tmp_path_factory.mktemp("language")
     data = request.config.rootpath / "test-data"
     models = data / "models"
@@ -395,9 +395,9 @@ def test_every_mistake_is_named_in_one_line_without_torch(tmp_path, model_path, 
         one_line(one, wanted[name][2], work)
 
 
-def test_a_mistake_is_said_before_any_library_is_imported(script, model_path, data):
+def test_a_mistake_is_said_before_any_library_is_imported(new_process, model_path, data):
     line = mistake(
-        script, "finetune", "--task", "causal-lm", "--model", model_path("esm-mlm"), "--train",
+        new_process, "finetune", "--task", "causal-lm", "--model", model_path("esm-mlm"), "--train",
         data / "protein_family.fasta", "--output-model", "m.zip",
     )  # fmt: skip
     assert "cannot write sequences" in line

@@ -93,17 +93,23 @@ test: lint unit reference browser ## everything: lint, pytest, tools and workflo
 	@$(GALAXY) --name test run -- $(PLANEMO)/python deploy/galaxy_tests.py
 	@echo 'make test: lint, pytest, planemo in Galaxy and browser all passed'
 
+.PHONY: check
+check: quick-lint unit ## what is quick enough between two changes: ruff, the arrows between rooms, pytest without Galaxy
+
 .PHONY: lint
-lint: envs ## ruff, the arrows between rooms, planemo lint, planemo workflow_lint
+lint: quick-lint envs ## ruff, the arrows between rooms, planemo lint, planemo workflow_lint
+	@PLANEMO=$(PLANEMO)/planemo deploy/lint.sh
+
+.PHONY: quick-lint
+quick-lint: .venvs/tools/.stamp
 	@$(TOOLS)/ruff check .
 	@$(TOOLS)/ruff format --check .
 	@PYTHONPATH=scripts $(TOOLS)/lint-imports --no-cache --no-logo
-	@PLANEMO=$(PLANEMO)/planemo deploy/lint.sh
 
 .PHONY: unit
 unit: envs mmseqs ## pytest without Galaxy
-	@OMP_NUM_THREADS=1 $(TOOLS)/python -m pytest --numprocesses auto --dist loadfile \
-	  --ignore tests/galaxy --ignore tests/reference
+	@OMP_NUM_THREADS=1 $(TOOLS)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+	  --durations 10 --durations-min 1 --ignore tests/galaxy --ignore tests/reference
 
 .PHONY: reference
 reference: .venvs/reference/.stamp ## DNABERT-2 against an independent implementation, in an environment of its own

@@ -106,17 +106,21 @@ def options() -> Parser:
 
 def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     if arguments.train:
-        from seqlm.tools.tokenizer.training import train
         from seqlm.tools.tokenizer.training_inputs import check
+
+        plan = check(arguments, scratch)
+        from seqlm.tools.tokenizer.training import train
         from seqlm.tools.tokenizer.training_report import write
 
-        write(train(check(arguments, scratch)), outputs)
+        write(train(plan), outputs)
     elif arguments.extend:
-        from seqlm.tools.tokenizer.extension import extend
         from seqlm.tools.tokenizer.extension_inputs import check
+
+        plan = check(arguments, scratch)
+        from seqlm.tools.tokenizer.extension import extend
         from seqlm.tools.tokenizer.extension_report import write
 
-        write(extend(check(arguments, scratch)), outputs)
+        write(extend(plan), outputs)
     else:
         from seqlm.tools.tokenizer.inputs import check
         from seqlm.tools.tokenizer.outputs import write

@@ -11,7 +11,6 @@ from seqlm.data.datasets import SPLITS
 from seqlm.data.labels import LEFT_OUT
 from seqlm.report.outputs import wants_report, write_report
 
-from .report import dataset_report
 from .run import Made
 from .site_windows import Entry
 
@@ -28,6 +27,8 @@ def write(made: Made, outputs: Outputs) -> None:
     if arguments.output_table:
         _write_all(made, outputs.file(arguments.output_table))
     if wants_report(arguments):
+        from .report import dataset_report
+
         write_report(arguments, dataset_report(made), outputs)
     counts = ", ".join(f"{name} {len(made.of(name)):,}" for name in made.splits)
     print(f"{len(made.entries):,} examples: {counts}", file=sys.stderr)

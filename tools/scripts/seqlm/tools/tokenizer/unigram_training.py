@@ -16,7 +16,6 @@ import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from scipy.special import digamma
 
 SEEDS = 12  # words to begin with for each token that is wanted
 SHRINK = 0.75  # of the vocabulary is kept at a time
@@ -78,6 +77,8 @@ def train_unigram(
         least: times that a longer token must occur.
         longest: letters of a token.
     """
+    from scipy.special import digamma
+
     batches = _coded(pieces, letters)
     words, lengths, counts = _seeds(batches, len(letters), SEEDS * size, least, longest)
     known = np.unique(np.concatenate([batch[batch >= 0] for batch in batches]))

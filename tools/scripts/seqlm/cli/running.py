@@ -11,6 +11,7 @@ from . import errors
 from .errors import Parser
 from .isolation import isolate
 from .outputs import Outputs, check_targets
+from .starting import start_and_end_fast
 
 
 def run(parser: Parser, work: Callable[[Namespace, Path, Outputs], None]) -> None:
@@ -28,4 +29,5 @@ def run(parser: Parser, work: Callable[[Namespace, Path, Outputs], None]) -> Non
             isolate(Path(scratch))
             work(arguments, Path(scratch), outputs)
 
+    start_and_end_fast()
     errors.run(job)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-import logging
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.cli.errors import InputError
+from seqlm.cli.text import shown
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
@@ -170,7 +172,8 @@ def prepare(threads: int, seed: int, device: str) -> torch.device:
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # torch.use_deterministic_algorithms does this and imports the compiler to tell it as well; nothing is compiled here
+    torch.set_deterministic_debug_mode("warn")
     for module in ("torch", "transformers", "peft", "accelerate"):  # notes to developers, nothing a user can act on
         warnings.filterwarnings("ignore", module=module)
     if device == "cuda" and not torch.cuda.is_available():
@@ -210,10 +213,10 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     Raises:
         InputError: weights that are missing or do not fit the configuration.
     """
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    from transformers.utils import logging as transformers_logging
+    from transformers.utils import logging
 
-    transformers_logging.disable_progress_bar()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # its table of what is missing and unused: both are said below, in a line each
     try:
         backbone, info = load(
             folder,
@@ -239,8 +242,18 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
             f"the model in {folder.name} is incomplete: {len(missing)} weights are missing and {len(mismatched)} have "
             f"another shape than its config.json says ({named}); fetch it again"
         )
+    prefix = f"{backbone.base_model_prefix}."
+    _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
     backbone.requires_grad_(False)
     return placed(backbone, device, dtype).eval()
+
+
+@cache  # training loads a model several times
+def _say_unused(model: str, names: tuple[str, ...]) -> None:
+    """A line on tensors of a file that are no part of what is loaded: most often the head for tokens."""
+    if names:
+        parts = ", ".join(sorted({name.split(".")[0] for name in names})[:3])
+        print(f"note: weights in {model} that are not used here: {len(names)} ({shown(parts, 80)})", file=sys.stderr)
 
 
 def placed(backbone: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -208,3 +208,16 @@ def test_impossible_adapters_are_refused(model_path):
         build(model_path("esm"), LoraSettings(last_layers=3))
     with pytest.raises(InputError, match="the LoRA rank 65 is above the width of the model, 64"):
         build(model_path("esm"), LoraSettings(rank=65))
+
+
+def test_names_in_a_saved_adapter_are_in_order(tmp_path):
+    """peft keeps them in sets, whose order is another one in every process."""
+    from peft import LoraConfig, get_peft_model
+
+    names = ["word", "place", "kind", "query", "pooler"]
+    config = LoraConfig(r=2, target_modules=["value", "key"], exclude_modules=names, modules_to_save=["pooler", "norm"])
+    parts = {name: torch.nn.Linear(4, 4) for name in (*names, "value", "key", "norm")}
+    save_adapter(get_peft_model(torch.nn.ModuleDict(parts), config), tmp_path)
+    saved = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert saved["exclude_modules"] == sorted(names)
+    assert (saved["target_modules"], saved["modules_to_save"]) == (["key", "value"], ["norm", "pooler"])

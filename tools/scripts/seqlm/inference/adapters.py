@@ -112,9 +112,9 @@ def save_adapter(model: nn.Module, folder: Path, start: dict[str, torch.Tensor] 
         config["r"] *= 2
         config["lora_alpha"] *= math.sqrt(2) if config["use_rslora"] else 2  # the scaling stays as it was
         config["init_lora_weights"] = True
-    for key in ("target_modules", "modules_to_save"):  # peft keeps sets, whose order changes from run to run
-        if isinstance(config.get(key), list):
-            config[key] = sorted(config[key])
+    for key, value in config.items():  # peft keeps names in sets, whose order changes from run to run
+        if isinstance(value, list):
+            config[key] = sorted(value)
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.cli.errors import InputError
+from seqlm.cli.starting import libraries_are_loaded
 from seqlm.cli.text import shown
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
@@ -215,6 +216,7 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     """
     from transformers.utils import logging
 
+    libraries_are_loaded()
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # its table of what is missing and unused: both are said below, in a line each
     try:

@@ -14,26 +14,36 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 from galaxy_config import REPOSITORY, tool_files
 
+# Runs of planemo beside each other: each waits for much of its time.
+RUNS = 3
+# planemo counts a quarter of a second for each of its questions, which are a second apart.
+TIMEOUT = 900 // 4
 
-def planemo_tests(name: str, paths: list[Path], folder: Path) -> tuple[int, int]:
-    """Run the tests of tools, or of workflows, and print one line a test. planemo cannot do both in one go.
+# The name of a test and how many seconds it took.
+Times = list[tuple[str, float]]
+
+
+def planemo_tests(name: str, paths: list[Path], folder: Path) -> tuple[Times, int]:
+    """Run the tests of a tool, or of workflows, and print one line a test. planemo cannot do both in one go.
 
     Args:
         name: what the logs of this run are called.
 
     Returns:
-        How many passed and how many did not.
+        The tests that were run, and how many of them failed.
     """
     if paths[0].suffix == ".ga":
         paths = [_copied(path, folder) for path in paths]
     results, page, log = (folder / f"planemo-{name}{suffix}" for suffix in (".json", ".html", ".log"))
     results.unlink(missing_ok=True)
     command = [
-        str(Path(sys.executable).with_name("planemo")),
+        # -P: what is beside that file, galaxy.py, is not the galaxy that planemo imports
+        *(sys.executable, "-P", str(Path(__file__).with_name("patient_planemo.py"))),
         *("--directory", str(folder / f"planemo-{name}")),
         "test",
         *("--engine", "external_galaxy"),
@@ -42,7 +52,7 @@ def planemo_tests(name: str, paths: list[Path], folder: Path) -> tuple[int, int]
         *("--galaxy_user_key", os.environ["GALAXY_KEY"]),
         *("--test_output", str(page)),
         *("--test_output_json", str(results)),
-        *("--test_timeout", "900"),
+        *("--test_timeout", str(TIMEOUT)),
         "--no_shed_install",
         *map(str, paths),
     ]
@@ -53,11 +63,10 @@ def planemo_tests(name: str, paths: list[Path], folder: Path) -> tuple[int, int]
     for test in tests:
         _print_test(test)
     failed = sum(test["data"]["status"] != "success" for test in tests)
-    passed = len(tests) - failed
     if not tests or (status and not failed):
         print(f"{log.read_text()[-4000:]}\nplanemo ended with status {status}; see {log}")
         failed += 1
-    return passed, failed
+    return [(test["id"], _seconds(test["data"])) for test in tests], failed
 
 
 def _copied(workflow: Path, folder: Path) -> Path:
@@ -70,14 +79,21 @@ def _copied(workflow: Path, folder: Path) -> Path:
     return folder / inside / workflow.name
 
 
+def _seconds(data: dict) -> float:
+    """How long a test took; of workflows planemo says only when they began and ended."""
+    if data.get("end_datetime"):
+        return (datetime.fromisoformat(data["end_datetime"]) - datetime.fromisoformat(data["start_datetime"])).seconds
+    return data.get("time_seconds") or 0
+
+
 def _print_test(test: dict) -> None:
     data = test["data"]
-    print(f"{data['status']:8} {test['id']}  {data.get('time_seconds') or 0:.0f} s", flush=True)
+    print(f"{data['status']:8} {test['id']}  {_seconds(data):.0f} s", flush=True)
     if data["status"] == "success":
         return
     job = data.get("job") or {}
     for problem in data.get("output_problems") or []:
-        print(f"    {problem}")
+        print(f"    {str(problem)[:3000]}")
     for name in ("execution_problem", "problem_log"):
         if data.get(name):
             print(f"    {str(data[name])[-3000:]}")
@@ -87,14 +103,41 @@ def _print_test(test: dict) -> None:
 
 
 def number_of_tests(tool: Path) -> int:
-    """How many tests a tool has, so that parts of about the same length can be made."""
+    """How many tests a tool has, so that the longest runs begin first."""
     return len(ElementTree.parse(tool).findall("tests/test"))
 
 
-def browser_test() -> int:
-    """Open form and report in a browser, as pytest; returns its exit status."""
-    folder = REPOSITORY / "tests" / "galaxy"
-    return subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder)]).returncode
+def browser_tests(folder: Path) -> tuple[Times, int]:
+    """Open forms and reports in a browser, as pytest.
+
+    Returns:
+        The tests that were run, and pytest's exit status.
+    """
+    results, log = folder / "browser.xml", folder / "browser.log"
+    results.unlink(missing_ok=True)
+    tests = REPOSITORY / "tests" / "galaxy"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", str(tests)]
+    with log.open("w") as output:
+        status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+    # In one piece, since planemo's tests of tools go on beside it and print their lines.
+    print(log.read_text(), flush=True)
+    cases = ElementTree.parse(results).iter("testcase") if results.exists() else []
+    return [(case.get("name"), float(case.get("time"))) for case in cases], status
+
+
+def workflow_and_browser_tests(workflows: list[Path], folder: Path, *, browser: bool) -> dict[str, tuple[Times, int]]:
+    """The tests of workflows, and then those in the browser, which open the reports that the workflows have written."""
+    parts = {"workflows": planemo_tests("workflows", workflows, folder)} if workflows else {}
+    if browser:
+        parts["browser"] = browser_tests(folder)
+    return parts
+
+
+def print_slowest(part: str, times: Times) -> None:
+    """The ten slowest tests of a part, in seconds."""
+    print(f"The slowest of {len(times)} tests ({part}):")
+    for name, seconds in sorted(times, key=lambda test: test[1], reverse=True)[:10]:
+        print(f"  {seconds:5.0f} s  {name}")
 
 
 def main() -> int:
@@ -104,18 +147,25 @@ def main() -> int:
     chosen = [Path(path) for path in sys.argv[1:]]
     paths = chosen or [*tool_files(REPOSITORY / "tools"), *sorted(REPOSITORY.glob("workflows/*/*/*.ga"))]
     tools = sorted((path for path in paths if path.suffix == ".xml"), key=number_of_tests, reverse=True)
-    parts = {"tools": tools[::2], "other-tools": tools[1::2], "workflows": [one for one in paths if one not in tools]}
-    # Side by side: much of a test is waiting.
-    with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(lambda part: planemo_tests(*part, folder), filter(lambda part: part[1], parts.items())))
-    passed, failed = map(sum, zip(*counts, strict=True))
-    browser = 0 if chosen else browser_test()
+    workflows = [path for path in paths if path not in tools]
+    # The workflows begin first and take the longest; the other places take one tool after the other.
+    with ThreadPoolExecutor(RUNS) as pool:
+        first = pool.submit(workflow_and_browser_tests, workflows, folder, browser=not chosen)
+        of_tools = list(pool.map(lambda tool: planemo_tests(tool.stem, [tool], folder), tools))
+        parts = first.result()
+    if tools:
+        parts["tools"] = [test for times, _ in of_tools for test in times], sum(failed for _, failed in of_tools)
+    for part, (times, _) in parts.items():
+        print_slowest(part, times)
+    failed = sum(failures for part, (_, failures) in parts.items() if part != "browser")
+    tests = sum(len(times) for part, (times, _) in parts.items() if part != "browser")
+    browser = parts.get("browser", ([], 0))[1]
     print(
-        f"In Galaxy: {passed} planemo tests passed, {failed} failed"
+        f"In Galaxy: {max(0, tests - failed)} planemo tests passed, {failed} failed"
         + ("" if chosen else f"; browser test {'failed' if browser else 'passed'}")
         + f"; {time.monotonic() - began:.0f} s; details in {folder}"
     )
-    return 1 if failed or browser or not passed else 0
+    return 1 if failed or browser or not tests else 0
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_code_is_refused_by_name_and_never_run(tmp_path):
         (partial(os.system, f"touch {marker}"), "functools.partial"),
         (methodcaller("touch", marker), "operator.methodcaller"),
         (attrgetter("__class__"), "operator.attrgetter"),
-        (Mine(), "test_classify_model.Mine"),
+        (Mine(), f"{__name__}.Mine"),
         (FunctionTransformer(os.system), "FunctionTransformer"),
         (KMeans(), "sklearn.cluster._kmeans.KMeans"),
     ):

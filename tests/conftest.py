@@ -8,6 +8,19 @@ from makers.scripts import DATA, run_script, start_script
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
+# Files of which each takes more than 3 % of the whole. They come first, so that no process of tests is left with one of
+# them when the others have ended.
+LONG = (
+    "classify/test_run.py", "pretrain/test_script.py", "plot/test_script.py", "finetune/test_script.py",
+    "training/test_processes.py", "plot/test_run.py", "dataset/test_script.py", "finetune/test_residue_script.py",
+    "families/test_families.py", "generate/test_script.py", "score/test_script.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get("/".join(item.path.parts[-2:]), len(LONG)))
+
 
 @pytest.fixture
 def data():

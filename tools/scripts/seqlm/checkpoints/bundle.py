@@ -15,12 +15,12 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqlm.archives import strict_json
 from seqlm.archives.entries import GIB, MIB, Limits
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
-from seqlm.metrics.resampling import Score
 
 from . import config as model_config
 from . import manifest as manifests
@@ -30,6 +30,9 @@ from .folder import SHARD, SINGLE, ModelFolder, read_model_folder
 from .manifest import write_manifest
 from .model_card import model_card
 from .safetensors_header import elements, read_tensors
+
+if TYPE_CHECKING:
+    from seqlm.metrics.resampling import Score
 
 __all__ = ["Bundle", "Limits", "model_card", "open_bundle", "read_bundle_folder", "write_bundle", "write_manifest"]
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from makers.scripts import DATA, run_script, start_script
+from seqlm.cli import noticing
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
@@ -20,6 +21,12 @@ LONG = (
 def pytest_collection_modifyitems(items):
     place = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get("/".join(item.path.parts[-2:]), len(LONG)))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noticed():
+    """What was noticed about the files of another test is not known."""
+    noticing.forget()
 
 
 @pytest.fixture

@@ -46,7 +46,6 @@ def test_labels_and_splits_come_from_columns(tmp_path):
     ("text", "options", "message"),
     [
         (">a LABEL=1\nMK\n>b\nMV\n", {}, "record 'b' (line 3) has no label: the pattern 'LABEL=(\\S+)' is not in its"),
-        (">a LABEL=1\nMK\n>a LABEL=0\nMV\n", {}, "record 'a' (line 3) has the same id as the record on line 1"),
         (">a LABEL=1\nMK\n", {"label_pattern": "LABEL=("}, "is not a regular expression"),
         (">a LABEL=1\nMK\n", {"label_pattern": "LABEL="}, "has no group"),
         (">a LABEL=1\nMK\n", {"label_column": "y"}, "is FASTA and has no label column"),
@@ -56,7 +55,7 @@ def test_labels_and_splits_come_from_columns(tmp_path):
         ("id,sequence,label\na,MK,\n", {}, "has no label in column 'label'"),
         ("id,sequence,label,s\na,MK,1,odd\n", {"given_split": GivenSplit("s")}, "has 'odd' as its split"),
         ("id,sequence,label\na,MK,1\n", {"label_column": "5"}, "no column '5' for the label column"),
-        (">a LABEL=1\n" + "ACGT" * 10 + "\n", {}, "holds DNA (1 of 1 sequences)"),
+        (">a LABEL=1\n" + "ACGT" * 10 + "\n", {}, "holds DNA or RNA (1 of 1 sequences)"),
         (f">a LABEL={'x' * 101}\nMK\n", {}, "a label is at most 100 printable characters"),
     ],
 )

@@ -126,7 +126,7 @@ MISTAKES = {
     "FASTA": (">a\nMK\n", {}, "pairs is FASTA; pairs are a table with two names in each row"),
     "no pair": ("first,second,label\n", {}, "pairs has a header but no pairs"),
     "empty": ("\n", {}, "pairs is empty"),
-    "a row too short": ("first,second,label\na,b\n", {}, "pairs: line 2 has 2 columns where the header has 3"),
+    "a row too short": ("first,second,label\na,b\n", {}, "pairs: line 2 has 2 columns where the first row has 3"),
     "split unknown": (
         "first,second,label,set\na,b,1,half\n",
         {"given_split": GivenSplit("set")},
@@ -157,7 +157,7 @@ def test_only_the_members_that_are_named_are_kept_in_the_order_of_the_file(tmp_p
     [
         (">a\nMK\n>b\nMV\n>a\nMK\n", "record 'a' (line 5) has the same id as the record on line 1"),
         (">a\nMK\n>b\nM?\n", "proteins.fasta: record 'b' (line 3) has '?' at position 2"),
-        (">a\n" + "ACGT" * 20 + "\n", "proteins.fasta holds DNA (1 of 1 sequences); the model reads proteins"),
+        (">a\n" + "ACGT" * 20 + "\n", "proteins.fasta holds DNA or RNA (1 of 1 sequences); the model reads proteins"),
         ("", "proteins.fasta is empty"),
         (gzip.compress(b">a\nMK\n", mtime=0)[:-4], "proteins.fasta: the gzip file is cut short or damaged"),
     ],

@@ -88,7 +88,7 @@ def test_names_have_the_same_number_in_all_tables(tmp_path):
         (TWO + "a 1 0.2 0.8\nb 1 0.2 0.9\n", r"line 3 sum to 1\.1; those of classes must sum to 1 \(1 of 2"),
         (TWO + "a 2 0.2 0.8\n", "line 2 predicts '2', but the columns are of the classes 0, 1"),
         (TWO + "a 1 0.2 0.8\nb 0 0.9 0.1\na 0 0.9 0.1\n", "line 4 predicts 'a' a second time, after line 2"),
-        (TWO + "a 1 0.2\n", "line 2 has 3 columns where the header has 4"),
+        (TWO + "a 1 0.2\n", "line 2 has 3 columns where the first row has 4"),
         ("id position predicted\nP 0 0.5\n", "line 2 has '0' as a position"),
         ("id position predicted\nP 1.5 0.5\n", r"line 2 has '1\.5' as a position"),
         ("id position predicted\nP 3 0.5\nP 3 0.5\n", "'P' position 3 a second time"),

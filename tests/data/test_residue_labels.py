@@ -251,7 +251,7 @@ MISTAKES = {
     "DNA": (
         ">p3\n" + "0" * 40 + "\n",
         {"sequences": ">p3\n" + "ACGT" * 10 + "\n"},
-        "sequences.fasta holds DNA (1 of 1",
+        "sequences.fasta holds DNA or RNA (1 of 1",
     ),
     "empty": ("", {}, "labels is empty"),
     "empty sequences": (">p3\n010\n", {"sequences": "\n"}, "sequences.fasta is empty"),

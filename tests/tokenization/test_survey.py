@@ -50,11 +50,11 @@ def test_a_survey_counts_sequences_letters_and_repeats(family, given):
     [
         ("", "proteins.fasta is empty"),
         (">a\nMK-T\n", "record 'a' (line 1) has '-' at position 3; remove the gaps"),
-        (">a\nMKT\n>b\nMKV\n>a\nMKL\n", "record 'a' (line 5) has the same id as the record on line 1"),
+        ("id,sequence\na,MKT\nb,MKV\na,MKL\n", "record 'a' (line 4) has the same id as the record on line 2"),
         (">a\nMKT\n>b\n\n", "record 'b' (line 3) has no sequence"),
-        (">a\n" + "ACGT" * 10 + "\n", "holds DNA (1 of 1 sequences); the model reads proteins"),
+        (">a\n" + "ACGT" * 10 + "\n", "holds DNA or RNA (1 of 1 sequences); the model reads proteins"),
         (gzip.compress(b">a\n" + PROTEIN.encode() * 100, mtime=0)[:-8], "cut short or damaged"),
-        ("id,sequence\na,MKT,1\n", "line 2 has 3 columns where the header has 2"),
+        ("id,sequence\na,MKT,1\n", "line 2 has 3 columns where the first row has 2"),
     ],
 )
 def test_what_no_model_can_read_is_named(family, given, content, message):

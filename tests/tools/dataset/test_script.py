@@ -364,7 +364,7 @@ def test_mistakes_in_files_are_one_line_too(script, tmp_path):
     files = {
         "empty.fasta": (b"", "empty.fasta is empty"),
         "cut.fasta.gz": (gzip.compress(b">a LABEL=1\nMKV\n" * 99)[:-9], "the gzip file is cut short"),
-        "twice.fasta": (b">a LABEL=1\nMKV\n>a LABEL=0\nMKL\n", "has the same id as the record on line 1"),
+        "twice.csv": (b"id,sequence,label\na,MKV,1\na,MKL,0\n", "has the same id as the record on line 2"),
         "no_molecules.csv": (b"id,sequence,label\na,c1cc(,1\nb,C(=,0\n", "none of the 2 sequences is a molecule"),
     }
     for name, (content, message) in files.items():

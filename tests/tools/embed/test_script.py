@@ -244,10 +244,9 @@ def test_equal_sequences_are_counted_in_the_report(done):
 GOOD = ">a\nMKTAYIAKQRQISFVKSHFSRQ\n"
 MISTAKES = {
     "empty": ({"sequences": ""}, [], "is empty"),
-    "no FASTA": ({"sequences": "MKT\n"}, [], "neither FASTA nor a table"),
+    "no FASTA": ({"sequences": "Two words\n"}, [], "neither FASTA nor a table"),
     "letters": ({"sequences": ">a\nMK1\n"}, [], "has '1' at position 3"),
     "DNA": ({"sequences": ">a\n" + "ACGT" * 20 + "\n"}, [], "holds DNA"),
-    "twice": ({"sequences": GOOD + GOOD}, [], "has the same id as the record on line 1"),
     "cut short": ({"sequences": gzip.compress(GOOD.encode() * 99)[:-9]}, [], "cut short or damaged"),
     "no column": ({"sequences": "id\tpeptide\na\tMKT\n"}, [], "no column 'sequence'"),
     "layer": ({"sequences": GOOD}, ["--layer", "3"], "the model has no layer 3: it has 2 layers"),

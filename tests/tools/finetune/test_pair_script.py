@@ -226,7 +226,7 @@ FINETUNE_MISTAKES = {
     "DNA": (
         GOOD | {"sequences": fasta(dict.fromkeys(PROTEINS, "ACGT" * 20))},
         CLASSES,
-        "sequences holds DNA (18 of 18 sequences); the model reads proteins",
+        "sequences holds DNA or RNA (18 of 18 sequences); the model reads proteins",
     ),
     "cut gz": (GOOD | {"train": gzip.compress(rows(PAIRS).encode())[:-9]}, CLASSES, "train: the gzip file is cut"),
     "empty": (GOOD | {"train": ""}, CLASSES, "train is empty"),

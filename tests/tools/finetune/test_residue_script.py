@@ -383,7 +383,7 @@ FINETUNE_MISTAKES = {
         RESIDUES,
         f"sequences: record '{ONE}' (line 1) has '1' at position 1",
     ),
-    "DNA": ({"train": ">a\n" + "ACGT#" * 20 + "\n"}, RESIDUES, "train holds DNA (1 of 1 sequences)"),
+    "DNA": ({"train": ">a\n" + "ACGT#" * 20 + "\n"}, RESIDUES, "train holds DNA or RNA (1 of 1 sequences)"),
     "cut gz": (
         {"train": GOOD, "sequences": gzip.compress(SEQUENCES.encode())[:-40]},
         RESIDUES,
@@ -545,7 +545,7 @@ PREDICT_MISTAKES = {
     "DNA": (
         {"sequences": ">a\n" + "ACGT" * 20 + "\n"},
         model("residues_esm"),
-        "sequences holds DNA (1 of 1 sequences)",
+        "sequences holds DNA or RNA (1 of 1 sequences)",
     ),
     "names of labels": (
         {"sequences": PREDICT},

@@ -120,11 +120,10 @@ def fasta(*records):
 GOOD = [(f"p{n} LABEL={n % 2}", "MKV" + "ACDEFGHIKLMNPQRSTVWY"[n % 20] * (1 + n // 20)) for n in range(60)]
 FINETUNE_MISTAKES = {
     "empty file": ({"train": ""}, [], "train.fasta is empty"),
-    "not FASTA": ({"train": "hello\n"}, [], "neither FASTA nor a table"),
+    "not FASTA": ({"train": "Two words\n"}, [], "neither FASTA nor a table"),
     "no label": ({"train": fasta(*GOOD, ("x", "MK"))}, [], "record 'x' (line 121) has no label"),
     "one class": ({"train": fasta(*GOOD[::2])}, [], "all training examples have the label '0'"),
     "one example of a class": ({"train": fasta(*GOOD, ("x LABEL=2", "MK"))}, [], "the class '2' has one example"),
-    "same id twice": ({"train": fasta(*GOOD, GOOD[0])}, [], "has the same id as the record on line 1"),
     "wrong letter": ({"train": fasta(*GOOD, ("x LABEL=1", "MK?"))}, [], "record 'x' (line 121) has '?' at position 3"),
     "NaN target": ({"train": fasta(*GOOD, ("x LABEL=nan", "MK"))}, ["--task", "sequence-regression"], "has nan as its"),
     "leak refused": (
@@ -221,9 +220,8 @@ PREDICT_MISTAKES = {
     "a plain model": (DATA / "tiny_esm_folder.tar.gz", None, None, "is not a fine-tuned model of this tool suite"),
     "no archive": (DATA / "sites_test.fasta", T5, None, "sites_test.fasta"),
     "empty file": (DATA / "bundle_lora_t5.zip", T5, "", "is empty"),
-    "same id twice": (DATA / "bundle_lora_t5.zip", T5, fasta(("a", "MK"), ("b", "MV"), ("a", "MY")), "the same id"),
     "wrong letter": (DATA / "bundle_lora_t5.zip", T5, fasta(("a", "MK"), ("b", "M-V")), "record 'b' (line 3) has '-'"),
-    "DNA": (DATA / "bundle_lora_t5.zip", T5, fasta(("a", "ACGT" * 20)), "holds DNA (1 of 1 sequences)"),
+    "DNA": (DATA / "bundle_lora_t5.zip", T5, fasta(("a", "ACGT" * 20)), "holds DNA or RNA (1 of 1 sequences)"),
 }
 
 

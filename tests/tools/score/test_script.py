@@ -420,7 +420,6 @@ MISTAKES = {
     "empty": ({"sequences": ""}, [], "is empty"),
     "letters": ({"sequences": ">a\nMK1\n"}, [], "has '1' at position 3"),
     "DNA": ({"sequences": ">a\n" + "ACGT" * 20 + "\n"}, [], "holds DNA"),
-    "twice": ({"sequences": GOOD + GOOD}, [], "has the same id as the record on line 1"),
     "method of causal": (ONE, ["--method", "perplexity"], "is a masked model, which gives no probability to a whole"),
     "method of variants": (ONE, ["--method", "masked-marginals"], "give --variants or --scan, or take pseudo-perplex"),
     "method of sequences": (

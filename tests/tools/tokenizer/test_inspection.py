@@ -246,14 +246,13 @@ def mistakes(models, example):
     table_of = "id,sequence\n"
     return {
         "empty": ({"model": dna, "sequences": ""}, [], "sequences is empty"),
-        "neither": ({"model": dna, "sequences": "ACGT\n"}, [], "neither FASTA nor a table"),
+        "neither": ({"model": dna, "sequences": "Two words\n"}, [], "neither FASTA nor a table"),
         "cut gzip": ({"model": dna, "sequences": gzip.compress(DNA_TEXT.encode())[:-9]}, [], "cut short or damaged"),
         "protein": ({"model": dna, "sequences": ">a\nMKVLE\n"}, [], "is this a protein?"),
         "arginines": ({"model": dna, "sequences": ">a\n" + "MARYRCCRSRSRSRCRRR" * 3}, [], "holds proteins (1 of 1"),
-        "dna": ({"model": esm, "sequences": ">a\n" + "ACGTTGCA" * 5}, [], "holds DNA (1 of 1"),
+        "dna": ({"model": esm, "sequences": ">a\n" + "ACGTTGCA" * 5}, [], "holds DNA or RNA (1 of 1"),
         "gaps": ({"model": dna, "sequences": ">a\nAC--GT\n"}, [], "remove the gaps"),
         "no sequence": ({"model": dna, "sequences": ">a\n>b\nACGT\n"}, [], "record 'a' (line 1) has no sequence"),
-        "twice": ({"model": dna, "sequences": DNA_TEXT * 2}, [], "same id as the record on line 1"),
         "no molecule": ({"model": chemberta, "sequences": table_of + "a,\n"}, [], "has no molecule"),
         "no smiles": (
             {"model": chemberta, "sequences": table_of + "a,c1cc\n"},

@@ -383,7 +383,7 @@ def test_expected_counts_are_the_mean_over_all_splits():
 SOME_DNA = ">a\n" + "ACGTTGCAAC" * 8 + "\n>b\n" + "GGATCCATTA" * 8 + "\n"
 MISTAKES = {
     "empty": ({"corpus": ""}, [], "corpus is empty"),
-    "neither": ({"corpus": "ACGT\n"}, [], "neither FASTA nor a table"),
+    "neither": ({"corpus": "Two words\n"}, [], "neither FASTA nor a table"),
     "all N": ({"corpus": ">a\n" + "N" * 50 + "\n"}, [], "no letter of the sequences is A, C, G or T"),
     "shorter than k": (
         {"corpus": ">a\nACGTA\n"}, ["--algorithm", "kmer", "--kmer", "6"], "has 6 known letters in a row",
@@ -392,7 +392,7 @@ MISTAKES = {
     "small vocabulary": ({"corpus": SOME_DNA}, ["--vocab-size", "10"], "choose 11 or more"),
     "few bytes": ({"corpus": SOME_DNA}, ["--vocab-size", "200", "--algorithm", "byte-bpe"], "255 bytes"),
     "protein as DNA": ({"corpus": ">a\nMKVLE\n"}, ["--alphabet", "DNA"], "is this a protein?"),
-    "DNA as protein": ({"corpus": SOME_DNA}, ["--alphabet", "protein"], "holds DNA (2 of 2"),
+    "DNA as protein": ({"corpus": SOME_DNA}, ["--alphabet", "protein"], "holds DNA or RNA (2 of 2"),
     "k too large": ({"corpus": SOME_DNA}, ["--algorithm", "kmer", "--kmer", "10"], "1,048,576 words of 10 letters"),
     "k of proteins": (
         {"corpus": ">a\nMKVLELLIRRPQWYTDE\n"}, ["--algorithm", "kmer", "--kmer", "5"], "3,200,000 words of 5 letters",

@@ -348,7 +348,6 @@ def mistakes(models, data):
         "all the same": (
             {"train": ">a\nMKT\n>b\nMKT\n", "validation": FAMILY}, llama, "all training sequences are the same",
         ),
-        "a name twice": ({"train": FAMILY + ">a\nMKK\n"}, llama, "has the same id as the record on line 1"),
         "wrong letter": ({"train": FAMILY + ">x\nMK1T\n"}, llama, "record 'x' (line 19) has '1' at position 3"),
         "DNA": ({"train": "".join(f">{n}\n{'ACGTTACG' * 5}{n * 'A'}\n" for n in range(9))}, llama, "holds DNA"),
         "a masked model": (

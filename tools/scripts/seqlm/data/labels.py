@@ -68,7 +68,7 @@ def read_examples(
     examples: list[Example] = []
     seen: dict[str, int] = {}
     letters, strangers = 0, Strangers(alphabet)
-    for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column):
+    for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column, rename=True):
         where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         if record.id in seen:
             raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")

@@ -10,17 +10,18 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from seqlm.cli.errors import InputError
 
+from . import tables
 from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
 from .labels import MAX_LETTERS, GivenSplit, class_name, number
 from .records import Record, Rules, quoted
-from .sequences import Strangers, Table, clean, read_records, read_table, sequence_format
+from .sequences import Strangers, clean, read_records, read_table, sequence_format
+from .tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,12 @@ class PairReader:
         if form == "fasta":
             raise InputError(f"{path.name} is FASTA; pairs are a table with two names in each row")
         table = read_table(path, form)
-        headless, first_at, second_at, label_at = self._places(table)
+        first_at, second_at, label_at = self._places(table)
         split_of = self.given_split.reader(path, form)
         seen: dict[tuple[str, str], tuple[int, str | float]] = {}
         listed: set[tuple[tuple[str, str], str]] = set()
         line = 0
-        for line, row in chain([(1, table.columns)] if headless else [], table.rows()):
+        for line, row in table.rows():
             where = f"{path.name}: line {line}"
             first, second = row[first_at], row[second_at]
             for name, known in ((first, self.first), (second, self.second)):
@@ -132,29 +133,29 @@ class PairReader:
         if not line:
             raise InputError(f"{path.name} has a header but no pairs")
 
-    def _places(self, table: Table) -> tuple[bool, int, int, int | None]:
-        """Whether the first row is a pair and no header; where first and second members and labels stand."""
-        headless = self._headless(table)
-        first = _place(table, self.first_column, "first", 1, headless)
-        second = _place(table, self.second_column, "second", 2, headless)
+    def _places(self, table: Table) -> tuple[int, int, int | None]:
+        """Where first and second members and labels stand; finds out whether the first row is a pair and no header."""
+        table.header = not self._headless(table)
+        first = _place(table, self.first_column, "first", 1, not table.header)
+        second = _place(table, self.second_column, "second", 2, not table.header)
         if first == second:
             raise InputError(f"{table.path.name}: first and second members cannot be in one column; name two of them")
-        label = _place(table, self.label_column, "label", 3, headless) if self.labelled else None
-        return headless, first, second, label
+        label = _place(table, self.label_column, "label", 3, not table.header) if self.labelled else None
+        return first, second, label
 
     def _headless(self, table: Table) -> bool:
         asked = (self.first_column, self.second_column)
         if _has_names(table, asked):
             return False
         places = [_number(column) if column else usual for column, usual in zip(asked, (1, 2), strict=True)]
-        cells = [table.columns[at - 1] if 0 < at <= len(table.columns) else "" for at in places]
+        cells = [table.first[at - 1] if 0 < at <= len(table.first) else "" for at in places]
         return cells[0] in self.first or cells[1] in self.second
 
 
 def _has_names(table: Table, asked: tuple[str | None, str | None]) -> bool:
     """Whether the columns of members go by their names, so that there is a header."""
     pairs = zip(asked, ("first", "second"), strict=True)
-    return any(_number(column) is None if column else name in table.columns for column, name in pairs)
+    return any(_number(column) is None if column else name in table.first for column, name in pairs)
 
 
 def _place(table: Table, asked: str | None, name: str, usual: int, headless: bool) -> int:
@@ -162,11 +163,11 @@ def _place(table: Table, asked: str | None, name: str, usual: int, headless: boo
     number = _number(asked) if asked else usual
     if asked and not (headless and number):
         return table.index(asked, f"{name} column")
-    if not headless and name in table.columns:
+    if not headless and name in table.first:
         return table.index(name, f"{name} column")
-    if not 0 < number <= len(table.columns):
+    if not 0 < number <= len(table.first):
         raise InputError(
-            f"{table.path.name}: no column {number} for the {name} column; a row has {len(table.columns)} columns"
+            f"{table.path.name}: no column {number} for the {name} column; a row has {len(table.first)} columns"
         )
     return number - 1
 
@@ -193,7 +194,7 @@ def names_in(paths: list[str], wanted: tuple[str | None, str | None]) -> tuple[s
             {_place(table, asked, name, usual, headless) for headless in {False, not _has_names(table, wanted)}}
             for asked, name, usual in zip(wanted, ("first", "second"), (1, 2), strict=True)
         ]
-        for row in chain([table.columns], (row for _, row in table.rows())):
+        for _, row in tables.rows(table.path, tables.SEPARATORS[table.format]):
             for names, at in zip(found, places, strict=True):
                 names.update(row[place] for place in at)
     return found

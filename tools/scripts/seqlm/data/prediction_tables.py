@@ -24,7 +24,8 @@ from seqlm.cli.errors import InputError
 from seqlm.metrics.thresholds import called
 
 from .records import quoted
-from .sequences import Table, read_table
+from .sequences import read_table
+from .tables import Table
 from .tasks import level_of
 
 UNIT_COLUMNS = {"sequence": ["id"], "residue": ["id", "position", "residue"], "pair": ["first", "second"]}

@@ -15,13 +15,19 @@ LETTERS = {PROTEIN: "ACDEFGHIKLMNPQRSTVWYBJOUXZ", DNA: "ACGTNRYSWKMBDHV"}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One sequence as given: ``header`` is the FASTA header without ``>``, ``fields`` the row of a table."""
+    """One sequence as given, without blanks.
+
+    ``header`` is the FASTA header without ``>``, ``fields`` the row of a table, ``words`` the sequence with its blanks
+    where it had some, and ``labels`` the third line of three-line FASTA, a letter for each residue.
+    """
 
     id: str
     sequence: str
     header: str = ""
     line: int = 0
     fields: tuple[str, ...] = ()
+    words: str = ""
+    labels: str = ""
 
 
 @dataclass
@@ -50,6 +56,11 @@ class Rules:
             + (f", {self.letters[rule]:,} letters" if self.letters[rule] != self.sequences[rule] else "")
             for rule in sorted(self.sequences)
         ]
+
+
+def identifier(text: str) -> str:
+    """An id as all files write it: on one line, with single blanks."""
+    return " ".join(text.split())
 
 
 def quoted(text: str, limit: int = 40) -> str:

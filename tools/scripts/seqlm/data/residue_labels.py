@@ -25,6 +25,7 @@ from .datasets import Example
 from .labels import MAX_LETTERS, GivenSplit, number
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
+from .tables import id_column
 
 NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
 UNKNOWN_VALUES = ("", "nan", "na", "none", "?")
@@ -147,7 +148,7 @@ class ResidueReader:
         if not self.sequences:
             raise InputError(f"{path.name} lists positions; give the file with the sequences of its proteins too")
         table = read_table(path, form)
-        id_at = table.index(self.id_column or ("id" if "id" in table.columns else "1"), "id column")
+        id_at = id_column(table, self.id_column)
         position_at = table.index(self.position_column or "position", "position column")
         residue_at = table.columns.index("residue") if "residue" in table.columns else None
         label_at = table.index(self.label_column, "label column") if self.label_column else None

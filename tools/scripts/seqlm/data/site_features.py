@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 from seqlm.cli.errors import InputError
 
+from .lines import MAX_SEQUENCE, numbered_lines
 from .records import Record, quoted
-from .sequences import MAX_SEQUENCE, numbered_lines
 from .site_tables import Site
 
 MOST_FEATURES = 20_000_000  # in one file; all of Swiss-Prot has a quarter of it

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
 
 from .labels import MAX_LETTERS, GivenSplit
+from .lines import numbered_lines
 from .records import DNA, PROTEIN, Record, Rules, quoted
-from .sequences import clean, looks_like_dna, numbered_lines, read_records, read_table, sequence_format
+from .sequences import clean, read_records, read_table, sequence_format, told_alphabet
 from .site_features import Annotation, choose_sites, read_gff, read_uniprot
 from .site_tables import Site, SiteColumns, protein_column, read_site_table
 
@@ -151,12 +152,6 @@ def unmark(record: Record, path: Path) -> tuple[str, list[int]]:
         length += len(part)
         marks.append(length)
     return "".join(parts), marks
-
-
-def told_alphabet(sequences: Iterable[str]) -> str:
-    """DNA where most of up to a thousand sequences look like it, else protein."""
-    looked = [looks_like_dna(sequence) for sequence, _ in zip(sequences, range(1000), strict=False)]
-    return DNA if sum(looked) > len(looked) / 2 else PROTEIN
 
 
 def _first(path: Path, count: int) -> list[str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 
 from .records import quoted
-from .sequences import Table, read_table
+from .sequences import read_table
+from .tables import Table
 
 PROTEIN_COLUMNS = ("protein", "accession", "id")  # tried in this order where no column is named
 _LIST = re.compile(r"\s*(?:\d+\s*(?:[,;]\s*\d+\s*)*)?")

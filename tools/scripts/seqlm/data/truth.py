@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from seqlm.cli.errors import InputError
 
+from . import tables
 from .labels import label_regex
 from .prediction_tables import Names, Words, position
 from .records import Record, quoted
@@ -111,7 +111,7 @@ def read_truth(
 def _headers(path: Path, names: Names, label_pattern: str) -> Truth:
     """A label in each FASTA header."""
     pattern, found = label_regex(label_pattern), _Collected()
-    for record in read_records(path, format="fasta"):
+    for record in read_records(path, format="fasta", rename=True):
         if (number := names.known(record.id)) is None:
             found.foreign += 1
             continue
@@ -128,7 +128,7 @@ def _headers(path: Path, names: Names, label_pattern: str) -> Truth:
 def _rows(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
     """A table with a label for each sequence."""
     table, found = read_table(path), _Collected()
-    id_at = _id_place(table, id_column)
+    id_at = tables.id_column(table, id_column)
     label_at = _label_place(table, label_column)
     for line, row in table.rows():
         if (number := names.known(row[id_at])) is None:
@@ -141,8 +141,8 @@ def _rows(path: Path, names: Names, label_column: str | None, id_column: str | N
 def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
     """A table with a label for each pair; without a header its columns are first, second and label."""
     table, found = read_table(path), _Collected()
-    headless = len(table.columns) > 2 and all(names.known(name) is not None for name in table.columns[:2])
-    if headless:
+    if len(table.first) > 2 and all(names.known(name) is not None for name in table.first[:2]):
+        table.header = False
         first_at, second_at, label_at = 0, 1, table.index(label_column or "3", "label column")
     else:
         first_at, second_at = (
@@ -150,7 +150,7 @@ def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | 
             for place, name in enumerate(("first", "second"))
         )
         label_at = _label_place(table, label_column)
-    for line, row in chain([(1, table.columns)] if headless else [], table.rows()):
+    for line, row in table.rows():
         first, second = names.known(row[first_at]), names.known(row[second_at])
         if first is None or second is None:
             found.foreign += 1
@@ -162,7 +162,7 @@ def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | 
 def _sites(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
     """A table with a row a residue: protein, position, and perhaps a label; without labels every row is a site."""
     table, found = read_table(path), _Collected()
-    id_at = _id_place(table, id_column)
+    id_at = tables.id_column(table, id_column)
     position_at = table.index("position", "position of a residue")
     label_at = _label_place(table, label_column, needed=label_column is not None)
     for line, row in table.rows():
@@ -234,10 +234,6 @@ def _marks(path: Path, record: Record) -> list[str]:
         else:
             letters.append(NO_SITE)
     return letters
-
-
-def _id_place(table, id_column: str | None) -> int:
-    return table.index(id_column or ("id" if "id" in table.columns else "1"), "id column")
 
 
 def _label_place(table, label_column: str | None, needed: bool = True) -> int | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.data.records import quoted
-from seqlm.data.sequences import Table
+from seqlm.data.tables import Table, id_column
 
 MOST_NUMBERS = 1 << 30  # in all vectors together: 4 GiB
 MOST_COLUMNS = 100_000
@@ -67,7 +67,7 @@ def roles(header: list[str], numeric: Callable[[str], bool], named: Sequence[str
         raise InputError(f"{file}: two columns are called '{quoted(twice)}'; give each its own name")
     if "position" in header and "letter" in header:
         raise InputError(f"{file} has an embedding for each position of the sequences; {ONE_EACH}")
-    identity = "id" if "id" in header else header[0]
+    identity = header[id_column(Table(Path(file), header, ""), None)]
     apart = {_column(header, one, "named column", file) for one in named} | {identity}
     features = [column for column in header if OWN_COLUMN.fullmatch(column) and column not in apart]
     if not features:

@@ -18,9 +18,11 @@ import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.data import labels as labelled
+from seqlm.data import tables
 from seqlm.data.datasets import SPLIT_NAMES, natural
-from seqlm.data.records import Record, quoted
-from seqlm.data.sequences import Table, read_records, read_table, sequence_format
+from seqlm.data.records import Record, identifier, quoted
+from seqlm.data.sequences import read_records, read_table, sequence_format
+from seqlm.data.tables import Table
 from seqlm.data.truth import LABEL_COLUMNS
 
 from .columns import Embeddings
@@ -163,7 +165,7 @@ def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: st
     """(line, id, label, split, sequence) of each record of a FASTA file."""
     pattern = labelled.label_regex(label_pattern)
     split_of = labelled.GivenSplit(pattern=split_pattern).reader(path, "fasta")
-    for record in read_records(path, format="fasta"):
+    for record in read_records(path, format="fasta", rename=True):
         where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         match = pattern.search(record.header)
         if not match or not match.group(1):
@@ -179,14 +181,12 @@ def _rows(
     label_at = table.index(label_column or _default(table.columns, table.path.name, what), f"{what} column")
     sequence_column = sequence_column or ("sequence" if "sequence" in table.columns else None)
     sequence_at = table.index(sequence_column, "sequence column") if sequence_column else None
-    if id_column or "id" in table.columns:
-        id_at = table.index(id_column or "id", "id column")
-    else:
-        id_at = None if numbered else 0
+    number_them = numbered and not id_column and "id" not in table.columns
+    id_at = None if number_them else tables.id_column(table, id_column)
     split_of = labelled.GivenSplit(column=split_column).reader(table.path, table.format, left_out=True)
     row = 0
     for row, (line, cells) in enumerate(table.rows(), start=1):
-        name = f"row_{row}" if id_at is None else cells[id_at]
+        name = f"row_{row}" if id_at is None else identifier(cells[id_at])
         where = f"{table.path.name}: line {line}"
         if not name:
             raise InputError(f"{where} has no id")

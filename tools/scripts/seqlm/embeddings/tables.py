@@ -23,7 +23,8 @@ import numpy as np
 from seqlm.archives.entries import MIB
 from seqlm.cli.errors import InputError
 from seqlm.data.records import quoted
-from seqlm.data.sequences import Table, read_table
+from seqlm.data.sequences import read_table
+from seqlm.data.tables import Table
 
 from .arrays import read_npz, read_parquet
 from .columns import Embeddings, check_room, roles
@@ -170,11 +171,6 @@ def _is_number(text: str) -> bool:
 def _check_header(table: Table, identity: str, probe: list[list[str]]) -> None:
     """Numbers where names should be: a table without a header, or without ids."""
     file = table.path.name
-    fractions = [cell for cell in table.columns if _is_number(cell) and not cell.isdecimal()]
-    if len(fractions) > 1 or fractions == table.columns[1:]:
-        raise InputError(
-            f"{file} has no header: its first line holds {quoted(fractions[0])}; name the columns, 'id' first"
-        )
     at = table.columns.index(identity)
     if identity != "id" and all(_is_number(row[at]) and not float(row[at]).is_integer() for row in probe):
         raise InputError(
@@ -207,12 +203,12 @@ def _batches(path: Path, table: Table, identity: str, features: list[str], other
 
 
 def _lines_to_skip(table: Table, packed: bool) -> int:
-    """Lines up to the header and with it: blank ones may stand before."""
+    """Lines up to the first row, and with it if it is a header: blank ones may stand before."""
     with (gzip.open if packed else open)(table.path, "rt", encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                return number
-    return 1
+                return number - (table.header is False)
+    return 0
 
 
 def _name_mistake(table: Table, features: list[str]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqlm.cli.noticing import noticed
 from seqlm.cli.text import _one_line, shown
 from seqlm.cli.versions import in_one_line
 
@@ -149,7 +150,7 @@ class Report:
         *,
         trained: bool = False,
     ) -> None:
-        """What every report ends with: what it was run with, and what to cite.
+        """What every report ends with: how files were read, what it was run with, and what to cite.
 
         Args:
             cited: keys of :data:`seqlm.report.citations.CITATIONS`; others are passed over.
@@ -161,6 +162,7 @@ class Report:
         lines += [f"Software: {shown(software, 300)}" if about else software]
         please = [Paragraph("If these results go into a paper, please cite what made them.")] * trained
         references = [CITATIONS[key] for key in CITATIONS if key in cited]
+        self.section("How the files were read", Bullets([f"{text}." for text in noticed()]))
         self.section("Parameters", JobParameters(parameters))
         self.section("Versions and model" if trained else "Versions", Bullets(lines))
         self.section("How to cite", *please, *([References(references)] if references else []))

@@ -45,6 +45,7 @@ def records(arguments: Namespace) -> Iterator[Record]:
         format=arguments.format,
         id_column=arguments.id_column,
         sequence_column=arguments.sequence_column,
+        rename=True,
     )
 
 

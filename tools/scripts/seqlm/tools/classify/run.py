@@ -17,7 +17,7 @@ import numpy as np
 from seqlm.baselines.baselines import KMER, MAJORITY, Part, constant, fit_baselines
 from seqlm.baselines.linear_models import Goal
 from seqlm.cli.progress import Progress
-from seqlm.data.site_sources import told_alphabet
+from seqlm.data.sequences import told_alphabet
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
 from seqlm.data.records import LETTERS, TEXT, Record, Rules, quoted
-from seqlm.data.sequences import clean, read_records, read_table, sequence_format
-from seqlm.data.site_sources import NONE, Protein, SourceOptions, read_source, site_format, told_alphabet
+from seqlm.data.sequences import clean, read_records, read_table, sequence_format, told_alphabet
+from seqlm.data.site_sources import NONE, Protein, SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues
 
@@ -157,7 +157,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     seen: dict[str, int] = {}
     total = 0
     for record in read_records(
-        path, format=format, id_column=arguments.id_column, sequence_column=arguments.sequence_column
+        path, format=format, id_column=arguments.id_column, sequence_column=arguments.sequence_column, rename=True
     ):
         if record.id in seen:
             raise InputError(

@@ -187,6 +187,7 @@ def _prompts(arguments: Namespace, family: Family, text: LanguageText, rules: Ru
                 format=arguments.format,
                 id_column=arguments.id_column,
                 sequence_column=arguments.sequence_column,
+                rename=True,
             )
         )
         source = arguments.prompts

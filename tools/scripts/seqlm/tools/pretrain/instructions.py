@@ -20,8 +20,9 @@ import numpy as np
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.data.lines import numbered_lines
 from seqlm.data.records import quoted
-from seqlm.data.sequences import numbered_lines, read_table
+from seqlm.data.sequences import read_table
 from seqlm.inference.batching import Row
 
 from .plan import Plan

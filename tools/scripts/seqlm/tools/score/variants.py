@@ -17,12 +17,12 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN, Record, Rules, quoted
-from seqlm.data.sequences import Table, clean, read_table
+from seqlm.data.sequences import clean, read_table
+from seqlm.data.tables import Table, rows
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan
@@ -324,23 +324,20 @@ def named(wild: str, changes: list[tuple[int, str]], first: int) -> str:
 
 def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, list[str]]]]:
     """The table, and the rows with variants: all of a list without a header."""
-    try:
-        table = read_table(path, "tabular")
-    except StopIteration:
-        raise InputError(f"{path.name} is empty; give a list with at least one variant") from None
-    first = table.columns[0]
+    table = read_table(path, "tabular")
+    first = table.first[0]
     if first.startswith(">"):
         raise InputError(
             f"{path.name} is FASTA; variants are a list of {FORMS.removeprefix('write ')}, a table, or a table with "
             "whole sequences in a column"
         )
-    if len(table.columns) > 1:
+    if len(table.first) > 1:
         return table, table.rows()
     if _readable(first):
         named = [each for each in (columns.sequence, columns.protein, columns.measured) if each is not None]
         if named:
             raise InputError(f"{path.name} is a list without columns; there is no column '{quoted(named[0])}'")
-        return Table(path, ["variant"], "tabular"), chain([(1, [first])], table.rows())
+        return Table(path, ["variant"], "tabular"), rows(path, "\t")
     if "," in first:
         table = read_table(path, "csv")
     return table, table.rows()

@@ -191,7 +191,7 @@ def read_sequences(
     split_of = given_split.reader(path, format, left_out=True)
     examples, seen, letters, strangers = [], {}, 0, Strangers(family.alphabet)
     columns = {"id_column": arguments.id_column, "sequence_column": arguments.sequence_column}
-    for record in read_records(path, format=format, **columns):
+    for record in read_records(path, format=format, rename=True, **columns):
         where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         if record.id in seen:
             raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")

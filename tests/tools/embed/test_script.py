@@ -248,7 +248,7 @@ MISTAKES = {
     "letters": ({"sequences": ">a\nMK1\n"}, [], "has '1' at position 3"),
     "DNA": ({"sequences": ">a\n" + "ACGT" * 20 + "\n"}, [], "holds DNA"),
     "cut short": ({"sequences": gzip.compress(GOOD.encode() * 99)[:-9]}, [], "cut short or damaged"),
-    "no column": ({"sequences": "id\tpeptide\na\tMKT\n"}, [], "no column 'sequence'"),
+    "no column": ({"sequences": "id\thelix\na\tMKT\n"}, [], "no column 'sequence'"),
     "layer": ({"sequences": GOOD}, ["--layer", "3"], "the model has no layer 3: it has 2 layers"),
     "pooling": ({"sequences": GOOD}, ["--pooling", "mode"], "invalid choice"),
     "too long": ({"sequences": GOOD}, ["--max-length", "20", "--long-sequences", "refuse"], "over the limit of 20"),
@@ -292,8 +292,8 @@ def test_models_that_cannot_be_used_are_named_before_torch_is_imported(tmp_path,
 
 
 def test_a_mistake_is_found_before_anything_heavy_is_imported(new_process, model_path, tmp_path):
-    path = tmp_path / "twice.fasta"
-    path.write_text(GOOD * 2)
+    path = tmp_path / "twice.csv"
+    path.write_text("id,sequence\na,MKT\na,MKV\n")
     line = mistake(new_process, "embed", "--model", model_path("esm"), "--sequences", path, "--output-npz", "e")
     assert "same id" in line
 

@@ -260,7 +260,7 @@ def mistakes(models, example):
             "unclosed ring",
         ),
         "canonical dna": ({"model": dna, "sequences": DNA_TEXT}, ["--smiles", "canonical"], "this one reads DNA"),
-        "no column": ({"model": dna, "sequences": "id,dna\na,ACGT\n"}, [], "no column 'sequence'"),
+        "no column": ({"model": dna, "sequences": "id,helix\na,ACGT\n"}, [], "no column 'sequence'"),
         "no archive": ({"model": b"hello", "sequences": DNA_TEXT}, [], "model"),
         "no tokenizer": ({"model": packed(dna, "config.json"), "sequences": DNA_TEXT}, [], "holds no tokenizer"),
         "broken": ({"model": packed(dna, more={"tokenizer.json": b"{"}), "sequences": DNA_TEXT}, [], "is not JSON"),

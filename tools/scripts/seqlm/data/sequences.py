@@ -6,7 +6,6 @@ refused with the file, the record and the line; what has to be changed is counte
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import re
 from collections import Counter
@@ -360,10 +359,8 @@ LONGEST_NAME = 500  # letters of a header that can be an id
 
 def _header_words(path: Path) -> Iterator[bytes]:
     """The first word of every FASTA header, at the speed of a search in bytes."""
-    with path.open("rb") as probe:
-        packed = probe.read(2) == b"\x1f\x8b"
     pattern = re.compile(rb"^>[ \t]*([^\s]*)", re.MULTILINE)
-    with (gzip.open if packed else open)(path, "rb") as stream:
+    with lines.opened(path, "rb") as stream:
         rest = b""
         while block := stream.read(1 << 22):
             block = (rest + block).replace(b"\r", b"\n")

@@ -1,7 +1,6 @@
 """Known sites and their proteins, from every form in which they come."""
 
 import gzip
-from collections import Counter
 
 import pytest
 from Bio import SwissProt
@@ -9,7 +8,7 @@ from Bio import SwissProt
 from makers.scripts import DATA
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import GivenSplit
-from seqlm.data.site_features import choose_sites, read_gff, read_uniprot
+from seqlm.data.site_features import is_bed, read_bed, read_uniprot
 from seqlm.data.site_sources import SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns, positions
 
@@ -49,7 +48,7 @@ def test_columns_have_any_name_positions_may_start_with_their_residue_and_no_lab
 def test_a_protein_is_found_by_the_accession_in_its_name(write):
     source = read_source(write(PROTEINS, "p.fasta"), write("protein\tposition\nP1\t6\n"), SourceOptions())
     assert found(source) == [("sp|P1|ONE_HUMAN", 6, "1")]
-    assert source.counted == {"sites whose protein was found by the accession in its name": 1}
+    assert source.counted == {"sites whose protein was found by a part of its name": 1}
 
 
 def test_lists_of_positions_stand_with_the_sequence_in_one_table(write):
@@ -78,36 +77,6 @@ def test_a_hash_marks_the_residue_before_it(write):
     assert [protein.sequence for protein in source.proteins] == ["MAYSTYK", "GGY"]
     assert found(source) == [("a", 3, "1"), ("a", 6, "1"), ("b", 3, "1")]
     assert source.rules.sequences == {"stop (*) at the end dropped": 1, "lower case read as upper case": 1}
-
-
-def test_gff_features_are_chosen_by_kind_or_by_a_word_of_their_note(write):
-    path = write(
-        "##gff-version 3\n"
-        "a\tx\tModified residue\t3\t3\t.\t.\t.\tNote=Phosphotyrosine%3B by A\n"
-        "a\tx\tModified residue\t5\t5\t.\t.\t.\tNote=N6-acetyllysine\n"
-        "a\tx\tDisulfide bond\t2\t9\t.\t.\t.\tNote=phospho-like\n"
-        "a\tx\tModified residue\t?7\t?7\t.\t.\t.\tNote=Phosphoserine\t\n",
-        "f.gff3",
-    )
-    features = read_gff(path).features
-
-    def chosen(wanted):
-        counted = Counter()
-        return [site.position for site in choose_sites(features, wanted, "1", counted, path)], counted
-
-    assert chosen("modified residue") == ([3, 5], {"features without an exact position, left out": 1})
-    assert chosen("acetyl") == ([5], {})
-    assert chosen("phosphotyrosine, ACETYLLYSINE") == ([3, 5], {})
-    assert chosen("phospho")[1] == {
-        "features without an exact position, left out": 1,
-        "features longer than one residue, left out": 1,
-    }
-    with pytest.raises(InputError, match=r"several kinds of feature; .* Modified residue \(3\), Disulfide bond \(1\)"):
-        chosen(None)
-    with pytest.raises(InputError, match="no feature of the kind 'methyl'"):
-        chosen("methyl")
-    with pytest.raises(InputError, match="no feature of the kind 'tyrosine'"):
-        chosen("tyrosine")  # a word has to begin so
 
 
 def test_gff_may_hold_its_sequences_and_ids_are_decoded(write):
@@ -147,11 +116,74 @@ def test_uniprot_text_of_before_2019_and_uncertain_positions(write):
     annotation = read_uniprot(path)
     assert [(f.protein, f.kind, f.start, f.end, f.note) for f in annotation.features] == [
         ("P9", "MOD_RES", 3, 3, "Phosphotyrosine (By similarity)."),
-        ("P9", "SIGNAL", None, None, ""),
+        ("P9", "SIGNAL", 1, 5, ""),
         ("P9", "MOD_RES", None, None, ""),
         ("P9", "MOD_RES", 6, 6, "Phospho serine"),
     ]
+    assert [f.exact for f in annotation.features] == [True, False, False, True]
     assert annotation.records[0].sequence == "MAYSTYSKK"
+
+
+WRAPPED = """\
+ID   X_HUMAN                 Reviewed;          10 AA.
+AC   P9;
+FT   CROSSLNK        9
+FT                   /note="Glycyl lysine isopeptide (Lys-Gly) (interchain with G-
+FT                   Cter in SUMO2); alternate"
+FT                   /evidence="ECO:0000269|PubMed:1, ECO:0000269|
+FT                   PubMed:2"
+FT   BINDING         5..7
+FT                   /ligand="pyridoxal 5'-
+FT                   phosphate"
+FT                   /ligand_id="ChEBI:CHEBI:597326"
+FT                   /note="in strain O15
+FT                   / 83"
+FT   DISULFID        ?2..10
+FT                   /note="Interchain"
+SQ   SEQUENCE   10 AA;  1164 MW;  0000000000000000 CRC64;
+     MAYSTYSKKC
+//
+"""
+
+
+def test_wrapped_texts_of_uniprot_are_joined_as_biopython_joins_them(write):
+    path = write(WRAPPED, "f.txt")
+    with open(path) as handle:
+        (entry,) = SwissProt.parse(handle)
+    ours = read_uniprot(path).features
+    assert [each.note for each in ours] == [each.qualifiers.get("note", "") for each in entry.features]
+    assert [each.ligand for each in ours] == [each.qualifiers.get("ligand", "") for each in entry.features]
+    assert ours[0].note == "Glycyl lysine isopeptide (Lys-Gly) (interchain with G-Cter in SUMO2); alternate"
+    assert [(each.start, each.end, each.exact) for each in ours] == [(9, 9, True), (5, 7, True), (2, 10, False)]
+
+
+BED = "track name=x\n# made up\nchr1\t7\t8\tt1\t0\t-\nchr1\t2\t5\tlong\t0\t+\nchr1\t29\t30\tt2\t0\t.\n"
+
+
+def test_bed_counts_from_0_and_its_end_lies_outside(write):
+    path = write(BED, "f.bed")
+    assert is_bed(path) and site_format(path) == "gff"
+    assert [(f.protein, f.start, f.end, f.note, f.strand) for f in read_bed(path).features] == [
+        ("chr1", 8, 8, "t1", "-"),
+        ("chr1", 3, 5, "long", ""),
+        ("chr1", 30, 30, "t2", ""),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["auto", "table", "gff"])
+def test_bed_is_known_for_what_it_is_among_tables_too(write, kind):
+    dna = write(">chr1\n" + "ACGTACGTAC" * 4 + "\n", "d.fasta")
+    source = read_source(dna, write(BED, "f.tabular"), SourceOptions(site_format=kind))
+    assert [(site.position, site.strand) for _, site in source.sites] == [(8, "-"), (30, "")]
+    assert source.blocked == {0: [(8, 8), (3, 5), (30, 30)]}
+    assert source.counted["intervals of BED, whose starts count from 0, read as positions from 1"] == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["P1\t5\tS\tx\n", "P1\t5\t1\nP2\t4\t0\n", "a\t1\t2\t.\t0\tforward\n", "id\t1\t2\n3\tx\t4\n"]
+)
+def test_other_tables_are_no_bed(write, text):
+    assert not is_bed(write(text))
 
 
 @pytest.mark.parametrize(
@@ -190,6 +222,106 @@ def test_groups_and_splits_of_proteins_come_along(write):
     table = write("id,sequence,position,set\nP1,MAYST,3,train\nP2,GGYAA,3,dev\n", "s.csv")
     source = read_source(table, None, SourceOptions(given_split=GivenSplit("set")))
     assert [protein.split for protein in source.proteins] == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "sites"),
+    [
+        ("P1\t3\tY\tkinase\nP2\t3\tY\tother\n", {}, [(3, "kinase"), (3, "other")]),
+        ("P1\t3\t1\nP2\t3\t0\n", {}, [(3, "1"), (3, "0")]),
+        ("P1,Y3\nP2,Y3\n", {}, [(3, "1"), (3, "1")]),
+        ("x\tP1\t3\t0\nx\tP2\t3\t1\n", {"protein": "2", "position": "3", "label": "4"}, [(3, "0"), (3, "1")]),
+        ("P1\tg\t3\nP2\tg\t3\n", {"position": "3"}, [(3, "1"), (3, "1")]),
+    ],
+)
+def test_a_table_without_a_header_keeps_its_first_row_and_says_so(write, text, columns, sites):
+    options = SourceOptions(columns=SiteColumns(**columns), site_format="table")
+    source = read_source(write(PROTEINS, "p.fasta"), write(text), options)
+    assert [(site.position, site.label) for _, site in source.sites] == sites
+    assert [rule for rule in source.rules.sequences if rule.startswith("first row read as data")]
+
+
+def test_a_header_is_no_data_also_where_columns_are_given_by_number(write):
+    options = SourceOptions(columns=SiteColumns(protein="1", position="2"))
+    source = read_source(write(PROTEINS, "p.fasta"), write("protein\tposition\nP2\t3\n"), options)
+    assert found(source) == [("P2", 3, "1")]
+
+
+PHOSPHOSITEPLUS = (
+    "052624\nData extracted from PhosphoSitePlus, a database of Tyr, Ser, and more\n\n"
+    "GENE\tPROTEIN\tACC_ID\tMOD_RSD\tORGANISM\n"
+    "ONE\tprotein one\tP1\tY3-p\thuman\nONE\tprotein one\tP1-2\tY6-p\thuman\nTWO\tprotein two\tQ7\tK3-ac\tmouse\n"
+)
+
+
+def test_a_file_of_phosphositeplus_is_read_and_what_has_no_sequence_can_be_left_out(write):
+    sequences, table = write(PROTEINS, "p.fasta"), write(PHOSPHOSITEPLUS)
+    assert site_format(table) == "table"
+    with pytest.raises(InputError, match=r"line 6 has a site on 'P1-2'.*it is an isoform of 'P1'"):
+        read_source(sequences, table, SourceOptions())
+    source = read_source(sequences, table, SourceOptions(misfits="leave-out"))
+    assert found(source) == [("sp|P1|ONE_HUMAN", 3, "1")]
+    assert [site.kind for _, site in source.sites] == ["p"]
+    assert source.rules.sequences == {
+        "column 'PROTEIN' not read": 3,
+        "left out, on isoforms without a sequence": 1,
+        "left out, on proteins without a sequence": 1,
+    }
+
+
+def test_a_protein_is_found_by_its_entry_name_too(write):
+    source = read_source(write(PROTEINS, "p.fasta"), write("protein\tposition\nONE_HUMAN\t6\n"), SourceOptions())
+    assert found(source) == [("sp|P1|ONE_HUMAN", 6, "1")]
+
+
+MISFITS = "protein\tposition\nP1\tY3\nP1\t6\nP2\tY3\nP1\t99\nP1\tS3\nP1\tx\nP3\t2\nQ7\t1\n"
+
+
+def test_sites_that_do_not_fit_are_left_out_where_that_is_wanted_and_counted(write):
+    source = read_source(write(PROTEINS, "p.fasta"), write(MISFITS), SourceOptions(misfits="leave-out"))
+    assert found(source) == [("sp|P1|ONE_HUMAN", 3, "1"), ("sp|P1|ONE_HUMAN", 6, "1"), ("P2", 3, "1")]
+    assert {rule: n for rule, n in source.rules.sequences.items() if "left out" in rule} == {
+        "left out, in rows that cannot be read": 1,
+        "left out, beyond the end of their protein": 1,
+        "left out, on another residue than their row says": 1,
+        "left out, on X, which stands for any residue": 1,
+        "left out, on proteins without a sequence": 1,
+    }
+    assert source.misfits.note().startswith("5 sites left out that cannot be read or do not fit, the first being: ")
+
+
+def test_sites_that_mostly_do_not_fit_belong_to_other_sequences(write):
+    table = write("protein\tposition\nP1\tY3\nP1\tY2\nP1\tY5\n")
+    with pytest.raises(InputError, match="2 of 3 sites do not fit their proteins"):
+        read_source(write(PROTEINS, "p.fasta"), table, SourceOptions(misfits="leave-out"))
+    with pytest.raises(InputError, match="no site is left; 1 site left out"):
+        read_source(write(PROTEINS, "p.fasta"), write("protein\tposition\nQ7\t3\n"), SourceOptions(misfits="leave-out"))
+
+
+def test_columns_with_a_meaning_that_are_not_read_are_named(write):
+    table = write("protein,sequence,positive_positions,label,aa\nP1,MAYSTYK,[3],0,Y\n", "s.csv")
+    source = read_source(table, None, SourceOptions(site_format="table", other_columns=("sequence",)))
+    assert source.rules.sequences == {"column 'label' not read": 1, "column 'aa' not read": 1}
+
+
+def test_a_row_for_each_site_is_not_read_as_lists_without_its_labels(write):
+    table = write("protein,sequence,position,label\nP1,MAYSTYK,3,1\nP1,MAYSTYK,6,0\n", "s.csv")
+    with pytest.raises(InputError, match=r"several rows for one protein and a column 'label'"):
+        read_source(table, None, SourceOptions(columns=SiteColumns(positive="position")))
+    named = read_source(table, None, SourceOptions(columns=SiteColumns(positive="position", label="label")))
+    assert found(named) == found(read_source(table, None, SourceOptions())) == [("P1", 3, "1"), ("P1", 6, "0")]
+
+
+def test_the_strand_of_a_site_comes_from_a_column_and_its_residue_is_read_there(write):
+    dna = write(">c\n" + "AACGTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT\n", "d.fasta")
+    table = write("id\tposition\tresidue\tstrand\nc\t3\tG\t-\nc\t3\tC\t+\nc\t1\tU\t-\n")
+    source = read_source(dna, table, SourceOptions())
+    assert [(site.position, site.strand) for _, site in source.sites] == [(3, "-"), (3, ""), (1, "-")]
+    with pytest.raises(InputError, match="position 3 of 'c' is G in the sequence and not C"):
+        read_source(dna, write("id\tposition\tresidue\tstrand\nc\t3\tC\t-\n"), SourceOptions())
+    protein = read_source(write(PROTEINS, "p.fasta"), write("id\tposition\tstrand\nP2\t3\t-\n"), SourceOptions())
+    assert protein.sites[0][1].strand == ""
+    assert protein.counted == {"strands of sites on proteins, which have none, not used": 1}
 
 
 @pytest.mark.parametrize(

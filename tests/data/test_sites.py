@@ -4,10 +4,11 @@ import random
 import re
 
 import pytest
+from Bio.Seq import Seq
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import LETTERS, PROTEIN
-from seqlm.data.sites import check_residues, site_positions, window_around, windows_of
+from seqlm.data.records import DNA, LETTERS, PROTEIN
+from seqlm.data.sites import check_residues, reverse_complement, site_positions, window_around, windows_of
 
 PROTEINS = ["".join(random.Random(number).choices("ACDEFGHIKLMNPQRSTVWY", k=number)) for number in range(1, 60, 4)]
 
@@ -30,6 +31,11 @@ def test_a_window_wider_than_the_protein_is_padded_on_both_sides_with_x():
 def test_a_window_without_a_middle_or_a_site_is_a_mistake_of_the_caller(position, length):
     with pytest.raises(ValueError, match=r"odd length|no position"):
         window_around("MYK", position, length)
+
+
+def test_the_reverse_complement_is_that_of_biopython_with_codes_for_several_bases():
+    dna = "".join(random.Random(1).choices(LETTERS[DNA], k=200))
+    assert reverse_complement(dna) == str(Seq(dna).reverse_complement())
 
 
 def test_sites_are_found_where_a_regular_expression_finds_them():

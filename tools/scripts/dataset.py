@@ -26,13 +26,14 @@ def options() -> Parser:
     sites.add_argument(
         "--sites",
         metavar="FILE",
-        help="table, FASTA with # after each site, GFF3 or UniProt's text format; left out if --sequences marks them",
+        help="table, FASTA with # after each site, GFF3, BED or UniProt's text format; left out if --sequences marks "
+        "them",
     )
     sites.add_argument(
         "--site-format",
         default="auto",
         choices=["auto", "none", "table", "annotated", "gff"],
-        help="auto: by content; none: whole sequences with labels; gff: GFF3 or UniProt's text format",
+        help="auto: by content; none: whole sequences with labels; gff: GFF3, BED or UniProt's text format",
     )
     add(sites, "--protein-column", help="'protein', 'accession' or 'id' if not given")
     add(sites, "--position-column")
@@ -42,12 +43,17 @@ def options() -> Parser:
     sites.add_argument(
         "--feature",
         metavar="TEXT",
-        help="GFF3: kind of feature, or how a word of its note begins, such as phosphotyrosine; several by commas",
+        help="kind of feature, or how a word of its note or its ligand begins, such as phosphotyrosine or ATP; several "
+        "by commas",
     )
+    sites.add_argument("--ranges", default="blocked", choices=["blocked", "every-residue"],
+                       help="features of several residues: no sites and no negatives, or each a site")  # fmt: skip
+    add(sites, "--misfits")
     sites.add_argument(
         "--window", default=33, type=Number(int, 3, 10_001), metavar="N", help="odd; the site in the middle"
     )
-    sites.add_argument("--padding", default="X", metavar="LETTER", help="fills windows up at the ends of a protein")
+    sites.add_argument("--padding", metavar="LETTER",
+                       help="fills windows up at the ends; X of proteins and N of DNA if not given")  # fmt: skip
     sites.add_argument("--residues", default="", metavar="LETTERS", help="only sites on these, such as STY")
     sites.add_argument(
         "--negatives",

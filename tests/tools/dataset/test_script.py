@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from Bio.Seq import Seq
 from scipy.stats import chi2_contingency
 
 from makers.scripts import DATA
@@ -135,6 +136,62 @@ def test_given_negatives_are_those_of_the_table(dataset):
         for row in csv.DictReader(handle):
             expected |= {(row["protein"], at) for at in re.findall(r"\d+", row["negative_positions"])}
     assert {(row["protein"], row["position"]) for row in rows if row["label"] == "0"} == expected
+
+
+def test_windows_of_dna_are_filled_with_n_and_read_on_the_strand_of_their_site(dataset, tmp_path):
+    rng = random.Random(5)
+    genome = {f"c{n}": "".join(rng.choices("ACGT", k=60)) for n in range(12)}
+    (tmp_path / "d.fasta").write_text("".join(f">{name}\n{dna}\n" for name, dna in genome.items()))
+    (tmp_path / "s.bed").write_text("".join(f"{name}\t{at}\t{at + 1}\tx\t0\t{'+-'[at % 2]}\n"
+                                            for name in genome for at in (0, 21, 40, 59)))  # fmt: skip
+    out = dataset("--sequences", tmp_path / "d.fasta", "--sites", tmp_path / "s.bed", "--window", 9, *QUICK)
+    rows = table(out / "all.tsv")
+    assert {row["strand"] for row in rows} == {"+", "-"}
+    for row in rows:
+        window = ("NNNN" + genome[row["protein"]] + "NNNN")[int(row["position"]) - 1 :][:9]
+        assert row["sequence"] == (str(Seq(window).reverse_complement()) if row["strand"] == "-" else window)
+    sites = {(row["protein"], int(row["position"]), row["strand"]) for row in rows if row["label"] == "1"}
+    assert sites == {(name, at + 1, "+-"[at % 2]) for name in genome for at in (0, 21, 40, 59)}
+    assert "read as positions from 1: 48." in (out / "report.md").read_text().replace(GAP, "")
+
+
+def test_sites_that_do_not_fit_and_columns_that_nobody_reads_are_in_the_report(dataset, tmp_path):
+    rows = (DATA / "known_sites.tsv").read_text().splitlines()
+    lines = [f"{row}\t{'score' if at == 0 else '0.5'}" for at, row in enumerate(rows)]
+    (tmp_path / "s.tsv").write_text("\n".join([*lines, "T00001\t900\tY\t1", "T00001\t9\tS\t1", "Q1\t3\tY\t1", ""]))
+    sites = ["--sequences", DATA / "site_proteins.fasta", "--sites", tmp_path / "s.tsv"]
+    out = dataset(*sites, "--misfits", "leave-out", *QUICK)
+    report = (out / "report.md").read_text().replace(GAP, "")
+    assert "3 sites left out that cannot be read or do not fit, the first being" in report
+    for line in ("left out, beyond the end of their protein: 1 site.", "column 'score' not read: 120 rows.",
+                 "left out, on proteins without a sequence: 1 site."):  # fmt: skip
+        assert line in report
+    assert table(out / "all.tsv") == table(dataset(*SITES, *QUICK, name="same") / "all.tsv")
+
+
+def test_kinds_of_sites_are_listed_with_their_numbers(dataset):
+    gff = ["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.gff3", "--feature", "phospho"]
+    out = dataset(*gff, *QUICK)
+    counts = Counter(row["residue"] for row in table(out / "all.tsv") if row["label"] == "1")
+    report = (out / "report.md").read_text().replace(GAP, "")
+    for residue, name in {"Y": "tyrosine", "S": "serine", "T": "threonine"}.items():
+        assert f"| Modified residue: Phospho{name} | {counts[residue]} |" in report
+
+
+def test_a_row_for_each_site_may_hold_its_sequence_and_its_label(dataset, tmp_path):
+    with (DATA / "site_lists.csv").open() as handle:
+        proteins = list(csv.DictReader(handle))
+    expected = {
+        (row["protein"], at, label)
+        for row in proteins
+        for label, name in (("1", "positive_positions"), ("0", "negative_positions"))
+        for at in re.findall(r"\d+", row[name])
+    }
+    sequences = {row["protein"]: row["sequence"] for row in proteins}
+    lines = [f"{name},{sequences[name]},{at},{label}\n" for name, at, label in sorted(expected)]
+    (tmp_path / "s.csv").write_text("protein,sequence,position,label\n" + "".join(lines))
+    rows = table(dataset("--sequences", tmp_path / "s.csv", "--negatives", "given", *QUICK) / "all.tsv")
+    assert {(row["protein"], row["position"], row["label"]) for row in rows} == expected
 
 
 def test_a_random_split_of_windows_is_called_what_it_is(dataset):
@@ -320,6 +377,7 @@ MISTAKES = {
     "no such residue": ([*SITES, "--residues", "W"], "no site is on W; the sites are on S, T, Y"),
     "no letter": ([*SITES, "--residues", "S1"], "'1' is not a residue to look for"),
     "padding": ([*SITES, "--padding", "XX"], "'XX' cannot fill up a window"),
+    "padding that no model reads": ([*SITES, "--padding=-"], "'-' cannot fill up a window; use a letter of ACDEF"),
     "same labels": ([*SITES, "--negative-label", "1"], "positives and negatives cannot both have the label '1'"),
     "shares": ([*SITES, "--test-fraction", 0.6, "--validation-fraction", 0.4], "leave nothing for training"),
     "no shares": ([*SITES, "--test-fraction", 0, "--validation-fraction", 0], "there is nothing to split"),

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+from Bio.Seq import Seq
 
 from seqlm.cli.errors import InputError
 from seqlm.data.site_sources import Protein, Source
@@ -61,6 +62,32 @@ def test_negatives_stand_on_the_same_letters_of_the_same_proteins_and_on_no_site
     assert not drawn - have
     for entry in entries:
         assert given.proteins[entry.protein].sequence[entry.position - 1] == entry.residue == entry.sequence[2]
+
+
+def test_a_window_on_the_reverse_strand_is_that_of_biopython_and_so_are_its_negatives():
+    rng = random.Random(3)
+    dna = "".join(rng.choices("ACGT", k=300))
+    sites = [(position, strand) for position in range(2, 300, 40) for strand in ("", "-")]
+    given = Source([Protein("c", dna)], [(0, Site("c", at, "1", strand=strand)) for at, strand in sites], "DNA")
+    entries = made(given, length=7, padding="N", negatives="same-protein")
+    for entry in entries:
+        plus = ("NNN" + dna + "NNN")[entry.position - 1 : entry.position + 6]
+        assert entry.sequence == (str(Seq(plus).reverse_complement()) if entry.strand else plus)
+        assert entry.residue == entry.sequence[3]
+    drawn = [entry for entry in entries if entry.label == "0"]
+    assert not {entry.position for entry in drawn} & {position for position, _ in sites}
+    kinds = [Counter((e.strand, e.residue) for e in entries if e.label == label) for label in "10"]
+    assert kinds[0] == kinds[1]
+    assert len({entry.id for entry in entries}) == len(entries)
+
+
+def test_no_negative_is_drawn_where_anything_is_annotated():
+    given = source(["".join(random.Random(4).choices("STY", k=60))], [(0, 1)])
+    given.blocked = {0: [(3, 30), (41, 41), (55, 80)]}
+    free = {1, 2, *range(31, 41), *range(42, 55)}
+    letter = given.proteins[0].sequence[0]
+    entries = made(given, length=15, negatives="same-protein", ratio=90)
+    assert {entry.position for entry in entries} == {at for at in free if given.proteins[0].sequence[at - 1] == letter}
 
 
 @pytest.mark.parametrize("flank", [1, 4])

@@ -30,6 +30,11 @@ SHARED = {
     "--sequence-column": {"metavar": "COLUMN", "help": "'sequence' if not given"},
     "--position-column": {"metavar": "COLUMN", "help": "of a table of sites, from 1; 'position' if not given"},
     "--protein-column": {"metavar": "COLUMN"},
+    "--misfits": {
+        "default": "stop",
+        "choices": ["stop", "leave-out"],
+        "help": "what rows do that cannot be read or do not fit their sequence; those left out are counted",
+    },
     "--alphabet": {"default": "auto", "choices": ["auto", "protein", "DNA", "text"]},
     "--both-strands": {"action": "store_true", "help": "of DNA, learn from the reverse complement as well"},
     "--smiles": {

@@ -1,15 +1,17 @@
-"""Known sites from annotation: GFF3, as UniProt and others write it, and UniProt's own text format.
+"""Features of annotation: GFF3, as UniProt and others write it, BED, and UniProt's own text format.
 
-GFF3: https://github.com/The-Sequence-Ontology/Specifications/blob/master/gff3.md; UniProt's flat file:
-https://web.expasy.org/docs/userman.html, of which the feature table is read as it is now (``FT   MOD_RES   15`` and
-``/note="…"`` on lines of its own) and as it was until 2019 (all on one line).
+GFF3: https://github.com/The-Sequence-Ontology/Specifications/blob/master/gff3.md; BED:
+https://samtools.github.io/hts-specs/BEDv1.pdf; UniProt's flat file: https://web.expasy.org/docs/userman.html, of which
+the feature table is read as it is now (``FT   MOD_RES   15`` and ``/note="…"`` on lines of its own) and as it was until
+2019 (all on one line).
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,14 +19,22 @@ from seqlm.cli.errors import InputError
 
 from .lines import MAX_SEQUENCE, numbered_lines
 from .records import Record, quoted
-from .site_tables import Site
 
 MOST_FEATURES = 20_000_000  # in one file; all of Swiss-Prot has a quarter of it
+INTERVAL = "interval"  # what a line of BED is called, which names no kind
+STRANDS = ("+", "-", ".", "?")
 
 
 @dataclass(slots=True)
 class Feature:
-    """One annotation. Positions count from 1 and the end belongs to it; ``None`` is a position that is not known."""
+    """One annotation.
+
+    Attributes:
+        start, end: from 1, and the end belongs to it; None where no number is given.
+        exact: both ends are known for sure, unlike ``?15``, ``<1``, ``>99`` and ``~4``.
+        strand: ``-`` for the reverse strand of DNA, else empty.
+        ligand: what a binding site binds, with what UniProt notes on it.
+    """
 
     protein: str
     kind: str
@@ -32,6 +42,9 @@ class Feature:
     end: int | None
     note: str
     line: int
+    exact: bool = True
+    strand: str = ""
+    ligand: str = ""
 
 
 @dataclass
@@ -60,11 +73,54 @@ def read_gff(path: str | Path) -> Annotation:
         cells = line.rstrip("\t").split("\t")  # UniProt ends lines with a tab
         if len(cells) != 9:
             raise InputError(f"{where} has {len(cells)} columns; a feature of GFF3 has nine, separated by tabs")
-        start, end = (_position(cell, where) for cell in cells[3:5])
         attributes = [part.partition("=") for part in cells[8].split(";")]
-        note = "; ".join(unquote(value) for key, _, value in attributes if key.strip().lower() in ("note", "name"))
-        _add(found, Feature(unquote(cells[0]), unquote(cells[2]), start, end, note, number), where)
+        note, ligand = (
+            "; ".join(unquote(value) for key, _, value in attributes if key.strip().lower() in names and value)
+            for names in (("note", "name"), LIGAND)
+        )
+        strand = _strand(cells[6], where)
+        _add(
+            found,
+            _feature(unquote(cells[0]), unquote(cells[2]), *cells[3:5], note, number, where, strand, ligand),
+            path,
+        )
     return found
+
+
+def read_bed(path: str | Path) -> Annotation:
+    """All intervals of a BED file, their name as a note. BED counts from 0 and its end lies outside.
+
+    Raises:
+        InputError: a line that is no interval.
+    """
+    path, found = Path(path), Annotation()
+    for number, line in _bed_lines(path):
+        where, cells = f"{path.name}: line {number}", line.rstrip().split("\t")
+        if not _is_interval(cells):
+            raise InputError(f"{where} is no line of BED: name, start from 0, end, and perhaps name, score and strand")
+        note = cells[3] if len(cells) > 3 and cells[3] != "." else ""
+        strand = _strand(cells[5], where) if len(cells) > 5 else ""
+        start, end = int(cells[1]) + 1, int(cells[2])
+        _add(found, Feature(cells[0], INTERVAL, start, end, note, number, start <= end, strand), path)
+    return found
+
+
+def is_bed(path: str | Path) -> bool:
+    """Whether a file is BED: a name and two numbers, of which the first is smaller, in all of its first lines."""
+    lines = list(islice(_bed_lines(Path(path)), 1000))
+    return bool(lines) and all(_is_interval(line.rstrip().split("\t")) for _, line in lines)
+
+
+def _bed_lines(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in numbered_lines(path):
+        if line.strip() and not line.startswith(("#", "track", "browser")):
+            yield number, line
+
+
+def _is_interval(cells: list[str]) -> bool:
+    if len(cells) < 3 or not all(re.fullmatch(r"[0-9]{1,9}", cell) for cell in cells[1:3]):
+        return False
+    return int(cells[1]) <= int(cells[2]) and (len(cells) < 6 or cells[5] in STRANDS)
 
 
 def read_uniprot(path: str | Path) -> Annotation:
@@ -74,95 +130,85 @@ def read_uniprot(path: str | Path) -> Annotation:
         InputError: an entry without an accession, or a feature line that cannot be read.
     """
     path, found = Path(path), Annotation()
-    accession, start_line, features, parts, in_sequence = "", 0, [], [], False
+    accession, start_line, table, parts, in_sequence = "", 0, _FeatureTable(), [], False
     for number, line in numbered_lines(path):
         where = f"{path.name}: line {number}"
         code, rest = line[:2], line[5:]
         if code == "ID":
-            accession, start_line, features, parts, in_sequence = "", number, [], [], False
+            accession, start_line, table, parts, in_sequence = "", number, _FeatureTable(), [], False
         elif code == "AC" and not accession:
             accession = rest.split(";")[0].strip()
         elif code == "FT":
-            _uniprot_feature(rest, features, number, where)
+            table.read(rest, number, where)
         elif code == "SQ":
             in_sequence = True
         elif code == "//":
             if not accession:
                 raise InputError(f"{where}: the entry that ends here has no accession (AC line)")
-            for feature in features:
+            for feature in table.features:
                 feature.protein = accession
-                _add(found, feature, where)
+                _add(found, feature, path)
             if parts:
                 found.records.append(Record(accession, "".join(parts), line=start_line))
-            accession, start_line, features, parts, in_sequence = "", 0, [], [], False
+            accession, start_line, table, parts, in_sequence = "", 0, _FeatureTable(), [], False
         elif in_sequence:
             parts.append("".join(line.split()))
-    if accession or features:
+    if accession or table.features:
         raise InputError(f"{path.name}: the last entry has no end (//); the file is cut short")
     return found
 
 
-def choose_sites(
-    features: list[Feature], wanted: str | None, label: str, counted: Counter, path: str | Path
-) -> list[Site]:
-    """The sites among features: those of the kind wanted that are one residue long.
-
-    Args:
-        wanted: a kind of feature (``Modified residue``), or how words in its note begin (``phospho``); several are
-            separated by commas. None where the file has one kind only.
-        counted: what is left out is counted here.
-
-    Raises:
-        InputError: nothing fits, or several kinds and none is chosen; the message lists the kinds.
-    """
-    kinds = Counter(feature.kind for feature in features)
-    known = ", ".join(f"{quoted(kind)} ({count:,})" for kind, count in kinds.most_common(12))
-    name = Path(path).name
-    if wanted is None:
-        if len(kinds) > 1:
-            raise InputError(f"{name} has several kinds of feature; say which are the sites: {known}")
-        chosen = features
-    else:
-        terms = [term for term in (part.strip() for part in wanted.split(",")) if term]
-        if not terms:
-            raise InputError("the feature to look for is empty; name a kind such as 'Modified residue'")
-        words = re.compile("|".join(rf"\b{re.escape(term)}" for term in terms), re.IGNORECASE)
-        same = {term.casefold() for term in terms}
-        chosen = [each for each in features if each.kind.casefold() in same or words.search(each.note)]
-        if not chosen:
-            raise InputError(
-                f"{name} has no feature of the kind '{quoted(wanted)}', nor a note with such a word; "
-                f"its kinds are {known or 'none at all'}"
-            )
-    sites = []
-    for feature in chosen:
-        if feature.start is None or feature.end is None:
-            counted["features without an exact position, left out"] += 1
-        elif feature.start != feature.end:
-            counted["features longer than one residue, left out"] += 1
-        else:
-            sites.append(Site(feature.protein, feature.start, label, "", feature.line))
-    return sites
-
-
-def _add(found: Annotation, feature: Feature, where: str) -> None:
+def _add(found: Annotation, feature: Feature, path: Path) -> None:
     if len(found.features) >= MOST_FEATURES:
-        raise InputError(f"{where}: more than {MOST_FEATURES:,} features; give a part of them")
+        raise InputError(f"{path.name}: line {feature.line}: more than {MOST_FEATURES:,} features; give a part of them")
     found.features.append(feature)
 
 
-def _position(text: str, where: str) -> int | None:
-    """A position; None for one that UniProt marks as not exact (``?15``, ``<1``, ``>99``, ``~4``)."""
-    if re.fullmatch(r"[<>?~]\d*", text):
-        return None
-    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+def _feature(protein, kind, first, last, note, line, where, strand="", ligand="") -> Feature:
+    """A feature whose positions are text, as ``?15`` of UniProt."""
+    (start, sure), (end, as_sure) = _position(first, where), _position(last, where)
+    return Feature(protein, kind, start, end, note, line, sure and as_sure, strand, ligand)
+
+
+def _position(text: str, where: str) -> tuple[int | None, bool]:
+    """A position, None where there is none, and whether it is exact: ``?15``, ``<1``, ``>99`` and ``~4`` are not."""
+    if not (found := re.fullmatch(r"([<>?~]?)([0-9]{0,9})", text)) or not text or found[2].strip("0") == "" != found[2]:
         raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1")
-    return int(text)
+    return int(found[2]) if found[2] else None, not found[1]
 
 
-def _uniprot_feature(rest: str, features: list[Feature], number: int, where: str) -> None:
-    """Add the feature that starts on this line of the table, or the line to the one before."""
-    if rest[:1].strip():
+def _strand(text: str, where: str) -> str:
+    if text not in STRANDS:
+        raise InputError(f"{where} has '{quoted(text)}' as its strand; it is +, - or .")
+    return "-" if text == "-" else ""
+
+
+LIGAND = ("ligand", "ligand_note", "ligand_part", "ligand_label")
+
+
+class _FeatureTable:
+    """The FT lines of one entry, a feature after the other.
+
+    Texts are wrapped at blanks, which are put back, and after hyphens, where there was none; Biopython's reader joins
+    lines in the same way.
+    """
+
+    def __init__(self):
+        self.features: list[Feature] = []
+        self._open = ""  # the qualifier that a line without one continues
+
+    def read(self, rest: str, number: int, where: str) -> None:
+        """Add the feature that starts on this line, or the line to the one before."""
+        if rest[:1].strip():
+            self._start(rest, number, where)
+        elif self.features and (text := rest.strip()):
+            if found := re.match(r'/(\w+)="?', text):
+                self._open, text = found[1], text[found.end() :]
+                self._append(text.rstrip('"'), "; ")
+            else:
+                self._append(text.rstrip('"'), "" if self._text().endswith("-") else " ")
+
+    def _start(self, rest: str, number: int, where: str) -> None:
         cells = rest.split(None, 2)
         if len(cells) < 2:
             raise InputError(f"{where} is not a feature: '{quoted(rest)}'")
@@ -174,12 +220,17 @@ def _uniprot_feature(rest: str, features: list[Feature], number: int, where: str
             # P04637-2:15 is a position in another isoform than the one whose sequence is given
             start, _, end = ("?" if ":" in where_at else where_at).partition("..")
             note = cells[2] if len(cells) == 3 else ""
-        features.append(Feature("", cells[0], _position(start, where), _position(end or start, where), note, number))
-    elif features and (text := rest.strip()):
-        if not text.startswith("/"):  # goes on from the line above
-            features[-1].note += " " + text.rstrip('"')
-        elif text.startswith("/note="):
-            features[-1].note += text.removeprefix("/note=").strip('"')
+        self.features.append(_feature("", cells[0], start, end or start, note, number, where))
+        self._open = "note"
+
+    def _text(self) -> str:
+        return self.features[-1].ligand if self._open in LIGAND else self.features[-1].note
+
+    def _append(self, text: str, between: str) -> None:
+        if self._open in LIGAND:
+            self.features[-1].ligand += (between if self.features[-1].ligand else "") + text
+        elif self._open == "note":
+            self.features[-1].note += (between if self.features[-1].note else "") + text
 
 
 def _fasta_section(path: Path, lines) -> list[Record]:

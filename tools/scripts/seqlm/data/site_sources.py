@@ -16,14 +16,17 @@ from seqlm.cli.errors import InputError
 
 from .labels import MAX_LETTERS, GivenSplit
 from .lines import numbered_lines
+from .misfits import STOP, Misfits
 from .records import DNA, PROTEIN, Record, Rules, quoted
 from .sequences import clean, read_records, read_table, sequence_format, told_alphabet
-from .site_features import Annotation, choose_sites, read_gff, read_uniprot
-from .site_tables import Site, SiteColumns, protein_column, read_site_table
+from .site_choice import BLOCKED, choose_sites
+from .site_features import Annotation, is_bed, read_bed, read_gff, read_uniprot
+from .site_tables import Site, SiteColumns, holds_sites, preamble, protein_column, read_site_table
+from .sites import COMPLEMENT
 
 NONE, TABLE, ANNOTATED, GFF = "none", "table", "annotated", "gff"
 UNKNOWN = {PROTEIN: "X", DNA: "N"}
-_ACCESSION = re.compile(r"(?:sp|tr|gb|ref|emb|dbj)\|([^|\s]+)\|?")
+_ACCESSION = re.compile(r"(?:sp|tr|gb|ref|emb|dbj)\|([^|\s]+)(?:\|([^|\s]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,20 @@ class Protein:
 
 @dataclass
 class Source:
-    """Proteins, and (place of the protein, site) pairs in the order of the input, each site once."""
+    """Proteins, and (place of the protein, site) pairs in the order of the input, each site once.
+
+    Attributes:
+        blocked: place of a protein -> (first, last) of what is annotated and so is no negative, besides the sites.
+        misfits: sites that were left out.
+    """
 
     proteins: list[Protein]
     sites: list[tuple[int, Site]]
     alphabet: str
     rules: Rules = field(default_factory=Rules)
     counted: Counter = field(default_factory=Counter)
+    blocked: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    misfits: Misfits = field(default_factory=Misfits)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,9 @@ class SourceOptions:
     sequence_column: str | None = None
     columns: SiteColumns = field(default_factory=SiteColumns)
     feature: str | None = None
+    ranges: str = BLOCKED
+    misfits: str = STOP
+    other_columns: tuple[str | None, ...] = ()
     positive_label: str = "1"
     negative_label: str = "0"
     alphabet: str = "auto"
@@ -65,7 +78,7 @@ class SourceOptions:
 
 
 def site_format(path: str | Path) -> str:
-    """Tell from its content how a file marks sites: ``table``, ``annotated``, ``gff``, or ``none``.
+    """Tell from its content how a file marks sites: ``table``, ``annotated``, ``gff`` (features), or ``none``.
 
     A FASTA file is annotated if a ``#`` stands between the letters of one of its first thousand lines; a table holds
     sites if it has a column of positions.
@@ -81,14 +94,16 @@ def site_format(path: str | Path) -> str:
             break
         if number > 1000:
             break
-    if sequence_format(path) == "fasta":
+    if is_bed(path):
+        return GFF
+    if not preamble(path) and sequence_format(path) == "fasta":
         for number, line in numbered_lines(path):
             if not line.startswith(">") and re.fullmatch(r"\s*[A-Za-z*#]*[A-Za-z]#[A-Za-z*#]*\s*", line):
                 return ANNOTATED
             if number > 1000:
                 break
         return NONE
-    return TABLE if {"position", "positive_positions"} & set(read_table(path).columns) else NONE
+    return TABLE if holds_sites(path) else NONE
 
 
 def read_source(sequences: str | None, sites: str | None, options: SourceOptions) -> Source:
@@ -96,18 +111,21 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
 
     Args:
         sequences: FASTA or table of full-length proteins; None where the file of the sites holds them.
-        sites: table, annotated FASTA, GFF3 or UniProt's text format; None where ``sequences`` marks them itself.
+        sites: table, annotated FASTA, GFF3, BED or UniProt's text format; None where ``sequences`` marks them itself.
 
     Raises:
         InputError: for whatever is wrong with a file, a protein or a site, naming it.
     """
     marked = Path(sites or sequences)
     kind = site_format(marked) if options.site_format == "auto" else options.site_format
-    counted = Counter()
+    if kind == TABLE and options.columns == SiteColumns() and is_bed(marked):
+        kind = GFF
+    counted, blocked, misfits = Counter(), [], Misfits(options.misfits)
     if kind == GFF:
-        is_gff = not any(re.match(r"ID {3}\S", line) for line in _first(marked, 100))
-        annotation = (read_gff if is_gff else read_uniprot)(marked)
-        found = choose_sites(annotation.features, options.feature, options.positive_label, counted, marked)
+        annotation = _annotation(marked, counted)
+        found, blocked = choose_sites(
+            annotation.features, options.feature, options.positive_label, counted, marked, options.ranges
+        )
         records = _records(sequences, options) if sequences and sites else _from_annotation(annotation, marked)
     elif kind == ANNOTATED:
         if sequences and sites:
@@ -128,17 +146,37 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
         columns = options.columns
         if own and columns.protein is None:
             columns = replace(columns, protein=options.id_column)
-        found = read_site_table(marked, columns, options.positive_label, options.negative_label)
+        found = read_site_table(
+            marked, columns, options.positive_label, options.negative_label, misfits, options.other_columns
+        )
         records = _records(sequences or str(marked), options, columns.protein if own else None, repeated=own)
     else:
         raise InputError(
-            f"{marked.name} marks no sites: it needs a column of positions, a '#' after each site, or GFF3 features"
+            f"{marked.name} marks no sites: it needs a column of positions, a '#' after each site, or features"
         )
     if not found:
         raise InputError(f"{marked.name} has no sites; there is nothing to make windows around")
     source_path = Path(sequences or marked)
     proteins, alphabet, rules = _proteins(records, source_path, options)
-    return Source(proteins, _joined(found, proteins, alphabet, source_path, marked, counted), alphabet, rules, counted)
+    misfits.rules = rules.merged(misfits.rules)
+    source = Source(proteins, [], alphabet, misfits.rules, counted, misfits=misfits)
+    names = _Names(proteins)
+    source.sites = _joined(found, names, source, source_path, marked)
+    for name, first, last in blocked:
+        if (place := names.place(name)) is not None:
+            source.blocked.setdefault(place, []).append((first, last))
+    return source
+
+
+def _annotation(path: Path, counted: Counter) -> Annotation:
+    lines = _first(path, 100)
+    if any(re.match(r"ID {3}\S", line) for line in lines):
+        return read_uniprot(path)
+    if is_bed(path):
+        annotation = read_bed(path)
+        counted["intervals of BED, whose starts count from 0, read as positions from 1"] += len(annotation.features)
+        return annotation
+    return read_gff(path)
 
 
 def unmark(record: Record, path: Path) -> tuple[str, list[int]]:
@@ -208,42 +246,82 @@ def _proteins(records: list[Record], path: Path, options: SourceOptions) -> tupl
     return proteins, alphabet, rules
 
 
-def _joined(
-    sites: list[Site], proteins: list[Protein], alphabet: str, path: Path, marked: Path, counted: Counter
-) -> list[tuple[int, Site]]:
+class _Names:
+    """The place of a protein by its id, or by the accession or entry name in one such as ``sp|P04637|P53_HUMAN``."""
+
+    def __init__(self, proteins: list[Protein]):
+        self.ids = {protein.id: place for place, protein in enumerate(proteins)}
+        self._parts: dict[str, int | None] = {}  # None: of several proteins
+        for place, protein in enumerate(proteins):
+            for part in _parts(protein.id):
+                self._parts[part] = None if part in self._parts else place
+
+    def place(self, name: str) -> int | None:
+        if (place := self.ids.get(name)) is not None:
+            return place
+        return next((found for part in _parts(name) if (found := self._parts.get(part)) is not None), None)
+
+
+def _parts(name: str) -> list[str]:
+    found = _ACCESSION.match(name)
+    return [part for part in found.groups() if part] if found else [name]
+
+
+def _joined(sites: list[Site], names: _Names, source: Source, path: Path, marked: Path) -> list[tuple[int, Site]]:
     """Each site with the place of its protein, checked against the sequence."""
-    places = {protein.id: place for place, protein in enumerate(proteins)}
-    accessions = _accessions(proteins)
     joined: list[tuple[int, Site]] = []
-    seen: dict[tuple[int, int], Site] = {}
-    unknown = []
+    seen: dict[tuple[int, int, str], Site] = {}
+    misfits, counted, dna = source.misfits, source.counted, source.alphabet == DNA
+    absent = Counter(site.protein for site in sites if names.place(site.protein) is None)
+    misplaced = 0
     for site in sites:
-        place = places.get(site.protein)
+        place = names.place(site.protein)
         if place is None:
-            found = _ACCESSION.match(site.protein)
-            place = accessions.get(found[1] if found else site.protein)
-            if place is None:
-                unknown.append(site)
-                continue
-            counted["sites whose protein was found by the accession in its name"] += 1
-        protein = proteins[place]
+            isoform = re.fullmatch(r"(.+)-[0-9]+", site.protein)
+            of_isoform = isoform and names.place(isoform[1]) is not None
+            misfits.leave_out(
+                f"on {'isoforms' if of_isoform else 'proteins'} without a sequence",
+                f"{marked.name}: line {site.line} has a site on '{quoted(site.protein)}', which is not in {path.name} "
+                f"({absent.total():,} of {len(sites):,} sites are on such proteins)"
+                + (f"; it is an isoform of '{quoted(isoform[1])}'" if of_isoform else "")
+                + "; add its sequence, or remove the site",
+            )
+            continue
+        protein = source.proteins[place]
         where = f"{marked.name}: line {site.line}: position {site.position} of '{quoted(protein.id)}'"
         if not 1 <= site.position <= len(protein.sequence):
-            raise InputError(
+            misplaced += 1
+            misfits.leave_out(
+                "beyond the end of their protein",
                 f"{where} is beyond its {len(protein.sequence):,} residues; "
-                "are the positions those of another isoform or release, or counted from 0?"
+                "are the positions those of another isoform or release, or counted from 0?",
             )
+            continue
+        if site.strand and not dna:
+            counted["strands of sites on proteins, which have none, not used"] += 1
+            site = replace(site, strand="")
         letter = protein.sequence[site.position - 1]
-        if site.residue and site.residue != letter:
-            raise InputError(
+        if site.strand:
+            letter = letter.translate(COMPLEMENT)
+        if site.residue and letter != ("T" if dna and site.residue == "U" else site.residue):
+            misplaced += 1
+            misfits.leave_out(
+                "on another residue than their row says",
                 f"{where} is {letter} in the sequence and not {site.residue}; "
-                "are the positions those of another isoform or release, or counted from 0?"
+                "are the positions those of another isoform or release, or counted from 0?",
             )
-        if letter == UNKNOWN[alphabet]:
-            raise InputError(f"{where} is {letter}, which stands for any residue; remove the site")
-        known = seen.setdefault((place, site.position), site)
+            continue
+        if letter == UNKNOWN[source.alphabet]:
+            misfits.leave_out(
+                f"on {letter}, which stands for any residue",
+                f"{where} is {letter}, which stands for any residue; remove the site",
+            )
+            continue
+        known = seen.setdefault((place, site.position, site.strand), site)
         if known is site:
             joined.append((place, site))
+            if site.protein not in names.ids:
+                counted["sites whose protein was found by a part of its name"] += 1
         elif known.label == site.label:
             counted["sites listed more than once, taken once"] += 1
         else:
@@ -251,24 +329,11 @@ def _joined(
                 f"{where} is listed as both '{quoted(known.label)}' (line {known.line}) and "
                 f"'{quoted(site.label)}'; a site has one label"
             )
-    if unknown:
+    if misplaced > len(joined):
         raise InputError(
-            f"{marked.name}: line {unknown[0].line} has a site on '{quoted(unknown[0].protein)}', which is not in "
-            f"{path.name} ({len(unknown):,} of {len(sites):,} sites are on such proteins); add its sequence, or "
-            "remove the site"
+            f"{marked.name}: {misplaced:,} of {misplaced + len(joined):,} sites do not fit their proteins, the first "
+            f"being: {misfits.first}"
         )
+    if not joined:
+        raise InputError(f"{marked.name}: no site is left; {misfits.note()}")
     return joined
-
-
-def _accessions(proteins: list[Protein]) -> dict[str, int]:
-    """Accession in a name such as ``sp|P04637|P53_HUMAN`` -> place, where it is the only one."""
-    found: dict[str, int] = {}
-    twice = set()
-    for place, protein in enumerate(proteins):
-        if match := _ACCESSION.match(protein.id):
-            if match[1] in found:
-                twice.add(match[1])
-            found[match[1]] = place
-        else:
-            found.setdefault(protein.id, place)
-    return {accession: place for accession, place in found.items() if accession not in twice}

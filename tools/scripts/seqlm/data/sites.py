@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from seqlm.cli.errors import InputError
 
 SHORTEST_WINDOW = 5  # below it equal lengths are no sign of windows: short peptides have them by chance
+COMPLEMENT = str.maketrans("ACGTRYKMBDHV", "TGCAYRMKVHDB")  # N, S and W, and what is no base, are their own
 RAREST_SITE = 0.01  # share of the windows
 MOST_SITE_LETTERS = 6  # more different residues in the middle than any modification or binding preference has
 
@@ -37,6 +38,11 @@ def window_around(sequence: str, position: int, length: int, padding: str = "X")
     left, right = position - before, position + before + 1
     inside = sequence[max(left, 0) : right]
     return padding * max(-left, 0) + inside + padding * max(right - len(sequence), 0)
+
+
+def reverse_complement(sequence: str) -> str:
+    """The other strand of DNA in upper case, codes for several bases included."""
+    return sequence.translate(COMPLEMENT)[::-1]
 
 
 def site_positions(sequence: str, residues: str) -> list[int]:

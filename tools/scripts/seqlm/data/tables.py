@@ -147,8 +147,8 @@ def _read_table(path: Path, format: str, changed: int, size: int) -> Table:
     return Table(path, probe[0], format, _has_header(probe[0], probe[1:]))
 
 
-def rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells without blanks around them) of all rows that are not blank.
+def rows(path: Path, separator: str, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells without blanks around them) of all rows that are not blank, behind the first ``skip`` lines.
 
     Raises:
         InputError: a row with more or fewer cells than the first, quotes that do not close.
@@ -156,7 +156,7 @@ def rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     numbers = []
 
     def text() -> Iterator[str]:
-        for number, line in numbered_lines(path):
+        for number, line in itertools.islice(numbered_lines(path), skip, None):
             numbers[:] = [number]
             yield line
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
-from seqlm.data.records import LETTERS, TEXT, Record, Rules, quoted
+from seqlm.data.records import DNA, LETTERS, TEXT, Record, Rules, quoted
 from seqlm.data.sequences import clean, read_records, read_table, sequence_format, told_alphabet
-from seqlm.data.site_sources import NONE, Protein, SourceOptions, read_source, site_format
+from seqlm.data.site_sources import NONE, UNKNOWN, Protein, SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues
+from seqlm.data.unread_columns import count_unread
 
 from .site_windows import Entry, WindowOptions, check_window, make_windows
 from .splitting import shares
@@ -36,6 +37,8 @@ class Plan:
         columns: header of the table that the examples are rows of; empty for FASTA and for windows.
         numbers: labels are values, and not classes.
         parts: shares of training, validation and test set.
+        kinds: what the sites are, as their source says, and how many windows there are of each.
+        left_out: how many sites do not fit their protein, and the first; empty where there are none.
     """
 
     arguments: Namespace
@@ -48,6 +51,8 @@ class Plan:
     parts: tuple[float, float, float] = (1.0, 0.0, 0.0)
     rules: Rules = field(default_factory=Rules)
     counted: Counter = field(default_factory=Counter)
+    kinds: Counter = field(default_factory=Counter)
+    left_out: str = ""
 
 
 def check(arguments: Namespace) -> Plan:
@@ -109,6 +114,9 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
                 negative=arguments.negative_column,
             ),
             feature=arguments.feature,
+            ranges=arguments.ranges,
+            misfits=arguments.misfits,
+            other_columns=(*_read_columns(arguments), arguments.id_column),
             positive_label=arguments.positive_label,
             negative_label=arguments.negative_label,
             alphabet=arguments.alphabet,
@@ -118,13 +126,17 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
     )
     if arguments.positive_label == arguments.negative_label:
         raise InputError(f"positives and negatives cannot both have the label '{quoted(arguments.positive_label)}'")
-    letters = LETTERS[source.alphabet]
-    if arguments.padding != "-" and (len(arguments.padding) != 1 or arguments.padding not in letters):
-        raise InputError(f"'{quoted(arguments.padding)}' cannot fill up a window; use X, - or a letter of {letters}")
+    letters, residues = LETTERS[source.alphabet], arguments.residues
+    if arguments.padding is None:
+        arguments.padding = UNKNOWN[source.alphabet]
+    if len(arguments.padding) != 1 or arguments.padding not in letters:
+        raise InputError(f"'{quoted(arguments.padding)}' cannot fill up a window; use a letter of {letters}")
+    if source.alphabet == DNA:
+        residues = residues.upper().replace("U", "T")  # as the sequences are read
     options = WindowOptions(
         length=length,
         padding=arguments.padding,
-        residues=check_residues(arguments.residues, letters) if arguments.residues else "",
+        residues=check_residues(residues, letters) if residues else "",
         negatives=arguments.negatives,
         ratio=arguments.ratio,
         exclude_flank=arguments.exclude_flank,
@@ -137,7 +149,20 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
         raise InputError(
             "no window is left: each is equal to one with another label; keep them, or make windows longer"
         )
-    return Plan(arguments, entries, source.alphabet, source.proteins, True, rules=source.rules, counted=source.counted)
+    kind_of = {(place, site.position, site.strand): site.kind for place, site in source.sites if site.kind}
+    kinds = Counter(kind_of.get((entry.protein, entry.position, entry.strand)) for entry in entries)
+    del kinds[None]
+    return Plan(
+        arguments,
+        entries,
+        source.alphabet,
+        source.proteins,
+        True,
+        rules=source.rules,
+        counted=source.counted,
+        kinds=kinds,
+        left_out=source.misfits.note(),
+    )
 
 
 def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
@@ -184,7 +209,16 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
             )
         )
     plan.numbers = _are_numbers(arguments.labels, plan.entries)
+    if plan.columns:
+        label = None if arguments.labels == "none" else arguments.label_column or "label"
+        read = (*_read_columns(arguments), arguments.id_column or "id", label)
+        count_unread(plan.columns, read, plan.rules, len(plan.entries))
     return plan
+
+
+def _read_columns(arguments: Namespace) -> tuple[str | None, ...]:
+    """Columns of a table of sequences that say sequence, group and split."""
+    return arguments.sequence_column or "sequence", arguments.group_column, arguments.split_column
 
 
 def _alphabet(arguments: Namespace, records: list[Record]) -> str:

@@ -58,19 +58,23 @@ def header(made: Made, entry: Entry) -> str:
 def _write_all(made: Made, path: Path) -> None:
     groups = made.groups or [""] * len(made.entries)
     names = [SPLITS[place] for place in made.split.tolist()]
-    proteins = made.plan.proteins
+    proteins, stranded = made.plan.proteins, any(entry.strand for entry in made.entries)
     rows = [
         *zip(made.entries, names, groups, strict=True),
         *((entry, LEFT_OUT, "") for entry in made.left_out),
     ]
     write_table(
         path,
-        ["id", "protein", "position", "residue", "sequence", "label", "split", "cluster"],
+        [
+            *("id", "protein", "position", *(["strand"] if stranded else []), "residue"),
+            *("sequence", "label", "split", "cluster"),
+        ],
         (
             [
                 entry.id,
                 proteins[entry.protein].id if entry.protein >= 0 else "",
                 entry.position or "",
+                *([entry.strand or "+"] if stranded else []),
                 entry.residue,
                 entry.sequence,
                 entry.label,

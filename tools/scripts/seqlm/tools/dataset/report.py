@@ -32,10 +32,21 @@ SPLIT_WORDS = {
 }
 # Options that decide what comes out, and the words for them
 PARAMETERS = (
-    "window", "padding", "residues", "feature", "negatives", "ratio", "exclude_flank", "conflicts", "split",
-    "validation_fraction", "test_fraction", "identity", "coverage", "seed",
+    "window", "padding", "residues", "feature", "ranges", "misfits", "negatives", "ratio", "exclude_flank", "conflicts",
+    "split", "validation_fraction", "test_fraction", "identity", "coverage", "seed",
 )  # fmt: skip
-ONLY_WINDOWS = {"window", "padding", "residues", "feature", "negatives", "ratio", "exclude_flank", "conflicts"}
+ONLY_WINDOWS = {
+    "window",
+    "padding",
+    "residues",
+    "feature",
+    "ranges",
+    "misfits",
+    "negatives",
+    "ratio",
+    "exclude_flank",
+    "conflicts",
+}
 MOST_LABELS = 30
 
 
@@ -99,6 +110,14 @@ def _sets(made: Made) -> list[Block]:
             f"{residue} {shown(label, 20)}: {count:,}" for (residue, label), count in sorted(residues.items())
         )
         blocks.append(Paragraph(f"Residues in the middle, by label: {shown(text, 600)}."))
+        if plan.kinds:
+            listed = plan.kinds.most_common(MOST_LABELS)
+            blocks += [
+                Paragraph("What the sites are, as their source says:"),
+                Table(["Kind", "Windows"], [[shown(kind, 100), f"{count:,}"] for kind, count in listed]),
+            ]
+            if rarer := len(plan.kinds) - len(listed):
+                blocks.append(Paragraph(f"{rarer:,} rarer kinds are not listed."))
     return blocks
 
 

@@ -1,8 +1,12 @@
 """Labelled windows around known sites, with negatives that are drawn from the same proteins.
 
 A window says nothing about a model if positives and negatives differ by how they were chosen. So negatives stand on the
-same letters and in the same proteins as the positives, away from known sites, and no negative has the text of a
-positive.
+same letters and in the same proteins as the positives, away from known sites and from all else that is annotated, and
+no negative has the text of a positive.
+
+A site on the reverse strand of DNA is read there: its window is the reverse complement of what the sequence has around
+it, its letter the complement. Its negatives are drawn and read on the reverse strand too, so that the strand tells
+nothing of the label; what is a site on one strand is a negative on neither.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data.records import quoted
 from seqlm.data.site_sources import Protein, Source
-from seqlm.data.sites import window_around
+from seqlm.data.sites import COMPLEMENT, reverse_complement, window_around
 
 MOST_LETTERS = 500_000_000  # of all windows together, which are held in memory
 
@@ -29,6 +33,8 @@ class Entry:
         label: as text, also where it is a number; empty where there are no labels.
         protein: place in the list of proteins; -1 for an example that is no window.
         position: of the site, from 1; 0 for an example that is no window.
+        residue: in the middle of the window, as it is read there.
+        strand: ``-`` where the window is of the reverse strand, else empty.
         group, split: what the user's file says; empty where it says nothing.
         header: of a FASTA record.
         fields: the row of a table.
@@ -40,6 +46,7 @@ class Entry:
     protein: int = -1
     position: int = 0
     residue: str = ""
+    strand: str = ""
     group: str = ""
     split: str = ""
     header: str = ""
@@ -80,9 +87,10 @@ def make_windows(source: Source, options: WindowOptions) -> list[Entry]:
     counted, proteins = source.counted, source.proteins
     sites = source.sites
     if options.residues:
-        sites = [(place, site) for place, site in sites if _letter(proteins, place, site) in options.residues]
+        letters = [_letter(proteins, place, site.position, site.strand) for place, site in sites]
+        sites = [each for each, letter in zip(sites, letters, strict=True) if letter in options.residues]
         if not sites:
-            letters = ", ".join(sorted({_letter(proteins, place, site) for place, site in source.sites}))
+            letters = ", ".join(sorted(set(letters)))
             raise InputError(f"no site is on {options.residues}; the sites are on {letters}")
         if left_out := len(source.sites) - len(sites):
             counted["sites on other residues, left out"] += left_out
@@ -99,74 +107,80 @@ def make_windows(source: Source, options: WindowOptions) -> list[Entry]:
             f"no negatives are given: all sites have the label '{quoted(next(iter(labels)))}'; "
             "have them drawn from the same proteins instead"
         )
-    chosen = [(place, site.position, site.label) for place, site in sites]
+    chosen = [(place, site.position, site.strand, site.label) for place, site in sites]
     if options.negatives == "same-protein":
-        known = defaultdict(set)
+        known = defaultdict(list, {place: list(spans) for place, spans in source.blocked.items()})
         for place, site in source.sites:
             # a negative of the input is no site; it may be drawn
             if site.label != options.negative_label:
-                known[place].add(site.position)
+                known[place].append((site.position, site.position))
         chosen += [
-            (place, position, options.negative_label)
-            for place, position in draw_negatives(proteins, chosen, known, options, counted)
+            (*drawn, options.negative_label) for drawn in draw_negatives(proteins, chosen, known, options, counted)
         ]
     if len(chosen) * options.length > MOST_LETTERS:
         raise InputError(
             f"{len(chosen):,} windows of {options.length:,} letters are over {MOST_LETTERS:,} letters together; "
             "make the windows shorter, or give fewer sites"
         )
-    chosen.sort(key=lambda each: each[:2])
+    chosen.sort(key=lambda each: each[:3])
     names = [re.sub(r"\s+", "_", protein.id) for protein in proteins]
-    entries = [
-        Entry(
-            id=f"{names[place]}|{proteins[place].sequence[position - 1]}{position}",
-            sequence=window_around(proteins[place].sequence, position - 1, options.length, options.padding),
-            label=label,
-            protein=place,
-            position=position,
-            residue=proteins[place].sequence[position - 1],
-            group=proteins[place].group,
-            split=proteins[place].split,
+    entries = []
+    for place, position, strand, label in chosen:
+        protein = proteins[place]
+        window = _window(protein.sequence, position, strand, options)
+        residue = window[options.length // 2]
+        entries.append(
+            Entry(
+                id=f"{names[place]}|{residue}{position}{f'({strand})' if strand else ''}",  # (-) as bedtools writes it
+                sequence=window,
+                label=label,
+                protein=place,
+                position=position,
+                residue=residue,
+                strand=strand,
+                group=protein.group,
+                split=protein.split,
+            )
         )
-        for place, position, label in chosen
-    ]
     return _without_repeats(entries, options.conflicts, counted)
 
 
 def draw_negatives(
     proteins: list[Protein],
-    positives: list[tuple[int, int, str]],
-    known: dict[int, set[int]],
+    positives: list[tuple[int, int, str, str]],
+    known: dict[int, list[tuple[int, int]]],
     options: WindowOptions,
     counted: Counter,
-) -> list[tuple[int, int]]:
-    """(place of the protein, position from 1) of negatives.
+) -> list[tuple[int, int, str]]:
+    """(place of the protein, position from 1, strand) of negatives.
 
-    For every letter and protein, ``ratio`` times as many are drawn as it has positives; what is left over of a fraction
-    goes to the next protein. A candidate has the letter, is no known site, has none within ``exclude_flank`` residues,
-    and its window is not the text of a positive.
+    For every letter, protein and strand, ``ratio`` times as many are drawn as it has positives; what is left over of a
+    fraction goes to the next protein. A candidate has the letter, is not annotated, has no annotated residue within
+    ``exclude_flank``, and its window is not the text of a positive.
 
     Args:
-        positives: (place, position, label).
-        known: place -> positions (from 1) of all known sites, also of those that are not used.
+        positives: (place, position, strand, label).
+        known: place -> (first, last) from 1 of all that is annotated, on whatever strand, also of what is not used.
 
     Raises:
         InputError: there is no candidate at all.
     """
     rng = np.random.default_rng(options.seed)
-    taken = {window_around(proteins[p].sequence, q - 1, options.length, options.padding) for p, q, _ in positives}
-    wanted: dict[int, Counter] = defaultdict(Counter)
-    for place, position, _ in positives:
-        wanted[place][proteins[place].sequence[position - 1]] += 1
+    taken = {_window(proteins[place].sequence, position, strand, options) for place, position, strand, _ in positives}
+    wanted: dict[tuple[int, str], Counter] = defaultdict(Counter)
+    for place, position, strand, _ in positives:
+        wanted[place, strand][_letter(proteins, place, position, strand)] += 1
     owed, drawn = Counter(), []
-    for place in sorted(wanted):
+    for place, strand in sorted(wanted):
         sequence = proteins[place].sequence
+        if strand:
+            sequence = sequence.translate(COMPLEMENT)
         letters = np.frombuffer(sequence.encode(), np.uint8)
         free = np.ones(len(letters), bool)
-        for position in known[place]:
-            free[max(0, position - 1 - options.exclude_flank) : position + options.exclude_flank] = False
-        for letter in sorted(wanted[place]):
-            owed[letter] += options.ratio * wanted[place][letter]
+        for first, last in known[place]:
+            free[max(0, first - 1 - options.exclude_flank) : max(0, last + options.exclude_flank)] = False
+        for letter in sorted(wanted[place, strand]):
+            owed[letter] += options.ratio * wanted[place, strand][letter]
             count = int(owed[letter] + 1e-9)
             owed[letter] -= count
             candidates = rng.permutation(np.flatnonzero(free & (letters == ord(letter))))
@@ -174,24 +188,30 @@ def draw_negatives(
             for candidate in candidates.tolist():
                 if found == count:
                     break
-                if window_around(sequence, candidate, options.length, options.padding) in taken:
+                if _window(proteins[place].sequence, candidate + 1, strand, options) in taken:
                     counted["candidates for negatives not drawn, their window being that of a positive"] += 1
                     continue
-                drawn.append((place, candidate + 1))
+                drawn.append((place, candidate + 1, strand))
                 found += 1
             if found < count:
                 counted["negatives that could not be drawn, their protein having too few candidates"] += count - found
     if not drawn:
         letters = ", ".join(sorted({letter for each in wanted.values() for letter in each}))
         raise InputError(
-            f"no negative could be drawn: the proteins with sites have no other {letters} that is far enough from "
-            "a site; allow candidates nearer to sites, or give negatives"
+            f"no negative could be drawn: the proteins with sites have no other {letters} that is not annotated and "
+            "far enough from a site; allow candidates nearer to sites, or give negatives"
         )
     return drawn
 
 
-def _letter(proteins: list[Protein], place: int, site) -> str:
-    return proteins[place].sequence[site.position - 1]
+def _window(sequence: str, position: int, strand: str, options: WindowOptions) -> str:
+    window = window_around(sequence, position - 1, options.length, options.padding)
+    return reverse_complement(window) if strand else window
+
+
+def _letter(proteins: list[Protein], place: int, position: int, strand: str) -> str:
+    letter = proteins[place].sequence[position - 1]
+    return letter.translate(COMPLEMENT) if strand else letter
 
 
 def _without_repeats(entries: list[Entry], conflicts: str, counted: Counter) -> list[Entry]:

@@ -99,6 +99,8 @@ def advice(made: Made) -> str:
 def warnings(made: Made) -> list[str]:
     """What a reader must not overlook."""
     plan, found = made.plan, []
+    if plan.left_out:
+        found.append(f"{shown(plan.left_out, 400)}.")
     labels = [entry.label for entry in made.entries]
     if not plan.numbers and any(labels) and len(set(labels)) == 1:
         found.append(f"All examples have the label {shown(labels[0])}; a classifier needs at least two classes.")

@@ -1,0 +1,31 @@
+"""Columns whose name means something and that nobody read: each is named in the report, with the rows that have it.
+
+A table may say more than its reader knows of, such as a label for each site or the strand that it is on, and what comes
+out then is about something else than the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .records import Rules
+
+MEANINGS = {
+    "label", "labels", "class", "classes", "target", "truth", "value", "measured", "score", "weight", "mask",
+    "protein", "accession", "isoform", "residue", "aa", "amino_acid", "strand", "position", "positions", "start", "end",
+    "positive_positions", "negative_positions", "variant", "mutation",
+    "split", "set", "subset", "fold", "validation", "group", "cluster", "family",
+}  # fmt: skip
+
+
+def count_unread(columns: Iterable[str], read: Iterable[str | int | None], rules: Rules, rows: int) -> None:
+    """Count in ``rules`` every column with a meaning that is not among those read.
+
+    Args:
+        read: names, 1-based numbers as text, or 0-based places of the columns that were read; None is passed over.
+        rows: of the table.
+    """
+    read = {str(each + 1) if isinstance(each, int) else each for each in read if each is not None}
+    for place, name in enumerate(columns, start=1):
+        if name.casefold() in MEANINGS and not {name, str(place)} & read:
+            rules.count(f"column '{name}' not read", number=rows, unit="row")

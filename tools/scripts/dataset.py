@@ -93,6 +93,9 @@ def options() -> Parser:
                        help="homology: from which two sequences are related")  # fmt: skip
     split.add_argument("--coverage", default=0.5, type=Number(float, 0, 1), metavar="SHARE",
                        help="homology: of the shorter sequence that the alignment covers")  # fmt: skip
+    split.add_argument("--scaffolds", default="moleculenet", choices=["moleculenet", "balanced"],
+                       help="moleculenet: the largest for training, the rarest for the test, as published figures are "
+                       "made; balanced: each class in proportion, drawn by the seed")  # fmt: skip
     split.add_argument("--neighbours", default="search", choices=["search", "skip"],
                        help="whether the report looks for relatives on both sides with MMseqs2")  # fmt: skip
     add(split, "--threads", "--seed")

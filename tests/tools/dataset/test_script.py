@@ -275,6 +275,19 @@ def test_molecules_are_split_by_scaffold_and_a_broken_one_is_named(dataset):
     assert "Left out were broken." in report
     assert "are of a scaffold that has training examples too | 0 % (0 to 26) | 0 % (0 to 26) |" in report
     assert "molecules (SMILES)" in report
+    acyclic = [row["id"] for row in rows if row["cluster"] == "acyclic"]
+    assert where["acyclic"] == {"train"}
+    text = f"Molecules without a ring count as one scaffold; all {len(acyclic)} are in the train set."
+    assert f"the largest for training (as MoleculeNet does). {text}" in report
+
+
+def test_scaffolds_can_be_split_with_each_class_in_proportion(dataset):
+    out = dataset(*MOLECULES, "--split", "scaffold", "--scaffolds", "balanced")
+    rows = [row for row in table(out / "all.tsv") if row["split"] in SETS]
+    assert Counter(row["split"] for row in rows) == {"train": 49, "validation": 8, "test": 15}  # of 72: 50.4, 7.2, 14.4
+    report = (out / "report.md").read_text().replace(GAP, "")
+    assert "whole scaffolds on one side, each class in proportion." in report
+    assert "are of a scaffold that has training examples too | 0 %" in report
 
 
 def test_molecules_are_recognised_without_being_told(dataset):

@@ -85,11 +85,11 @@ def moleculenet(groups, parts):
     members = defaultdict(list)
     for place, group in enumerate(groups):
         members[group].append(place)
-    ordered = sorted(members.values(), key=lambda places: (len(places), -places[0]), reverse=True)
+    ordered = sorted(members.values(), key=lambda places: (len(places), places[0]), reverse=True)
     train, validation, test = [], [], []
     for places in ordered:
-        if len(train) + len(places) > round(parts[0] * len(groups), 6):
-            if len(train) + len(validation) + len(places) > round((parts[0] + parts[1]) * len(groups), 6):
+        if len(train) + len(places) > parts[0] * len(groups):
+            if len(train) + len(validation) + len(places) > (parts[0] + parts[1]) * len(groups):
                 test += places
             else:
                 validation += places
@@ -104,6 +104,17 @@ def test_scaffolds_are_split_as_in_moleculenet(seed):
     split = largest_first(groups, PARTS)
     for place, expected in enumerate(moleculenet(groups.tolist(), PARTS)):
         assert np.flatnonzero(split == place).tolist() == sorted(expected)
+
+
+def test_scaffolds_of_one_size_go_to_training_from_the_end_of_the_file():
+    groups = np.asarray([0, 1, 2, 2, 3, 4, 5, 5, 6, 7])
+    assert largest_first(groups, (0.6, 0.2, 0.2)).tolist() == [2, 2, 0, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_a_share_that_is_no_exact_number_ends_where_deepchem_ends_it():
+    assert 0.7 * 41_120 < 28_784
+    split = largest_first(np.arange(41_120), (1 - 0.1 - 0.2, 0.1, 0.2))
+    assert [int((split == place).sum()) for place in range(3)] == [28_783, 4_113, 8_224]
 
 
 def test_scaffolds_that_leave_a_set_empty_are_refused():

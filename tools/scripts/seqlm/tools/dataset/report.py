@@ -18,7 +18,7 @@ from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, Figure, Paragraph, Report, Table
 
 from .figures import figures_of
-from .run import Made
+from .run import ACYCLIC, Made
 from .verdict import explanation, headline, percent, warnings
 
 SPLIT_WORDS = {
@@ -27,13 +27,13 @@ SPLIT_WORDS = {
     "stratified": "at random, with each class in proportion",
     "group": "whole groups on one side",
     "given": "as the file says",
-    "scaffold": "whole scaffolds on one side, the largest for training",
+    "scaffold": "whole scaffolds on one side",
     "homology": "whole clusters of related sequences on one side",
 }
 # Options that decide what comes out, and the words for them
 PARAMETERS = (
     "window", "padding", "residues", "feature", "ranges", "misfits", "negatives", "ratio", "exclude_flank", "conflicts",
-    "split", "validation_fraction", "test_fraction", "identity", "coverage", "seed",
+    "split", "validation_fraction", "test_fraction", "scaffolds", "identity", "coverage", "seed",
 )  # fmt: skip
 ONLY_WINDOWS = {
     "window",
@@ -65,6 +65,7 @@ def dataset_report(made: Made) -> Report:
     report.section("Changed or left out", Bullets(_changes(made)))
     without = [] if plan.windows else [*ONLY_WINDOWS]
     without += [] if plan.arguments.split == "homology" else ["identity", "coverage"]
+    without += [] if plan.arguments.split == "scaffold" else ["scaffolds"]
     used = versions(("numpy", "scipy", "matplotlib")) | made.tools
     report.closing(parameters(plan.arguments, PARAMETERS, without), used, _cited(made), _about(made))
     return report
@@ -86,7 +87,7 @@ def _sets(made: Made) -> list[Block]:
     if made.group_name:
         columns.append(f"{made.group_name.capitalize()}s")
     blocks: list[Block] = [
-        Paragraph(f"{total:,} {'windows' if plan.windows else 'examples'}, {SPLIT_WORDS[plan.arguments.split]}."),
+        Paragraph(f"{total:,} {'windows' if plan.windows else 'examples'}, {_how(made)}."),
         Table(columns, rows),
     ]
     names = made.splits
@@ -119,6 +120,20 @@ def _sets(made: Made) -> list[Block]:
             if rarer := len(plan.kinds) - len(listed):
                 blocks.append(Paragraph(f"{rarer:,} rarer kinds are not listed."))
     return blocks
+
+
+def _how(made: Made) -> str:
+    """How the split came about, and where molecules without a ring went."""
+    how = SPLIT_WORDS[made.plan.arguments.split]
+    if made.plan.arguments.split != "scaffold":
+        return how
+    balanced = made.plan.arguments.scaffolds == "balanced"
+    how += ", each class in proportion" if balanced else ", the largest for training (as MoleculeNet does)"
+    places = [place for place, group in zip(made.split.tolist(), made.groups, strict=True) if group == ACYCLIC]
+    if places:
+        where = SPLITS[places[0]]
+        how += f". Molecules without a ring count as one scaffold; all {len(places):,} are in the {where} set"
+    return how
 
 
 def _leakage(made: Made) -> list[Block]:
@@ -169,5 +184,6 @@ def _about(made: Made) -> dict[str, str]:
 
 def _cited(made: Made) -> list[str]:
     programs = {"MMseqs2": "related-sequences", "RDKit": "molecules"}
-    split = ["scaffolds", "moleculenet"] if made.plan.arguments.split == "scaffold" else []
+    split = ["scaffolds"] if made.plan.arguments.split == "scaffold" else []
+    split += ["moleculenet"] if split and made.plan.arguments.scaffolds == "moleculenet" else []
     return [*(programs[name] for name in made.tools), *split, "leakage"]

@@ -18,6 +18,7 @@ from .leakage import Compared, Leakage, measure_leakage
 from .site_windows import Entry
 from .splitting import given_split, group_split, largest_first, numbered, random_split, strata_of
 
+ACYCLIC = "acyclic"  # the scaffold of all molecules without a ring
 SHORT = 101  # letters, up to which sequences of one length are compared letter by letter
 
 
@@ -90,8 +91,11 @@ def make(plan: Plan, scratch: Path) -> Made:
             what = "groups" if named else "proteins"
             made.split = group_split(numbered(made.groups), strata, plan.parts, seed, what)
         case "scaffold":
-            made.groups, made.group_name = scaffolds, "scaffold"
-            made.split = largest_first(numbered(made.groups), plan.parts)
+            made.groups, made.group_name = [scaffold or ACYCLIC for scaffold in scaffolds], "scaffold"
+            if arguments.scaffolds == "balanced":
+                made.split = group_split(numbered(made.groups), strata, plan.parts, seed, "scaffolds")
+            else:
+                made.split = largest_first(numbered(made.groups), plan.parts)
         case "homology":
             searched = int(compared.places.max()) + 1
             found = clusters(compared.hits, searched, arguments.identity, arguments.coverage)[compared.places]

@@ -92,7 +92,7 @@ def test_labels_that_cannot_be_learnt_are_refused(labels, message):
 
 
 def test_labels_are_ordered_by_number_and_then_by_text_whatever_order_they_come_in():
-    ordered = ["-1", "1", "2", "10", "inf", "NaN", "a", "b", "nan"]
+    ordered = ["-1", "1", "2", "10", "1_0", "NaN", "a", "b", "inf", "nan"]
     rng = random.Random(3)
     for _ in range(20):
         assert sorted(rng.sample(ordered, len(ordered)), key=natural) == ordered

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import numpy as np
 
 from seqlm.cli.errors import InputError
 
+from .numbers import decimal
 from .records import Rules, quoted
 
 SPLITS = ("train", "validation", "test")
@@ -172,10 +172,9 @@ def _leave_out_unknown(dataset: Dataset) -> None:
 def natural(label: str) -> tuple:
     """A key that sorts labels by number where they are numbers, and after them by text."""
     try:
-        value = float(label)
+        return 0, decimal(label), label
     except ValueError:
-        value = math.nan
-    return (1, 0.0, label) if math.isnan(value) else (0, value, label)  # NaN has no place in an order
+        return 1, 0.0, label
 
 
 def check_classes(splits: dict[str, list], names: Callable = lambda example: example.names) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 
 from .datasets import SPLIT_NAMES, Example
+from .numbers import NOT_MEASURED, decimal
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 
@@ -190,9 +190,8 @@ def label_regex(text: str, what: str = "label") -> re.Pattern:
 
 def number(text: str, where: str) -> float:
     try:
-        value = float(text)
+        return decimal(text)
     except ValueError:
+        if text.lower() in NOT_MEASURED:
+            raise InputError(f"{where} has {text} as its value; remove records without a measured value") from None
         raise InputError(f"{where} has '{quoted(text)}' where a number is needed") from None
-    if not math.isfinite(value):
-        raise InputError(f"{where} has {text} as its value; remove records without a measured value")
-    return value

@@ -173,7 +173,7 @@ def _place(table: Table, asked: str | None, name: str, usual: int, headless: boo
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 10 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _whole(text: str) -> str:

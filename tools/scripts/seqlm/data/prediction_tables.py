@@ -23,6 +23,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.metrics.thresholds import called
 
+from .numbers import decimal, decimals, is_decimal, whole
 from .records import quoted
 from .sequences import read_table
 from .tables import Table
@@ -160,13 +161,13 @@ def read_predictions(path: str | Path, name: str, names: Names, kind: str = "aut
         lines.append(line)
         if labels:
             try:
-                values.extend([float(row[at]) for at in columns])
+                values.extend(decimals([row[at] for at in columns]))
             except ValueError:
                 raise _not_a_number(path, line, table, row, columns) from None
             predicted.add(row[predicted_at])
         else:
             try:
-                values.append(float(row[predicted_at]))
+                values.append(decimal(row[predicted_at]))
             except ValueError:
                 raise InputError(
                     f"{path.name}: line {line} predicts '{quoted(row[predicted_at])}', which is no number, and there "
@@ -186,9 +187,6 @@ def read_predictions(path: str | Path, name: str, names: Names, kind: str = "aut
         numbers = numbers.reshape(len(keys), len(labels))
         _check_probabilities(path, numbers, lines, labels)
         told, called = _calls(path, predicted.words(), labels, numbers, lines, kind)
-    elif not np.isfinite(numbers).all():
-        line = lines[np.argmin(np.isfinite(numbers))]
-        raise InputError(f"{path.name}: line {line} predicts NaN or infinity; remove the row or mend the model")
     if kind not in ("auto", told):
         raise InputError(f"{path.name} is a table for {told}, not for {kind}: {_why(labels)}")
     if told == "multi-label" and level != "sequence":
@@ -251,17 +249,21 @@ def _key(level: str, cells: list[str], names: Names, path: Path, line: int) -> i
 
 def position(text: str, where: str) -> int:
     """A position from 1 on."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
-        raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1 on")
-    return int(text)
+    try:
+        if 0 < (place := whole(text)) < 1 << 31:
+            return place
+    except ValueError:
+        pass
+    raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1 on")
 
 
 def _not_a_number(path: Path, line: int, table: Table, row: list[str], columns: list[int]) -> InputError:
     for at in columns:
-        try:
-            float(row[at])
-        except ValueError:
-            return InputError(f"{path.name}: line {line} has '{quoted(row[at])}' in column {quoted(table.columns[at])}")
+        if not is_decimal(row[at]):
+            cell, column = quoted(row[at]), quoted(table.columns[at])
+            return InputError(
+                f"{path.name}: line {line} has '{cell}' in column {column}; a probability lies between 0 and 1"
+            )
     raise AssertionError("every cell is a number")
 
 

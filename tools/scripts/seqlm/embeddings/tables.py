@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from seqlm.archives.entries import MIB
 from seqlm.cli.errors import InputError
+from seqlm.data.numbers import is_decimal
 from seqlm.data.records import quoted
 from seqlm.data.sequences import read_table
 from seqlm.data.tables import Table
@@ -161,18 +161,14 @@ def _mostly_numbers(cells: list[str]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return is_decimal(text) or text.lower().lstrip("+-") in ("nan", "inf", "infinity")
 
 
 def _check_header(table: Table, identity: str, probe: list[list[str]]) -> None:
     """Numbers where names should be: a table without a header, or without ids."""
     file = table.path.name
     at = table.columns.index(identity)
-    if identity != "id" and all(_is_number(row[at]) and not float(row[at]).is_integer() for row in probe):
+    if identity != "id" and all(is_decimal(row[at]) and not float(row[at]).is_integer() for row in probe):
         raise InputError(
             f"{file} has no ids: its first column '{quoted(identity)}' holds numbers such as {quoted(probe[0][at])}; "
             "add a column 'id'"
@@ -221,7 +217,7 @@ def _name_mistake(table: Table, features: list[str]) -> None:
                 raise InputError(
                     f"{table.path.name}: line {line} has {what} in column {quoted(column)}, where a number is needed"
                 )
-            if not math.isfinite(float(row[at])):
+            if not is_decimal(row[at]):
                 raise InputError(
                     f"{table.path.name}: line {line} has {quoted(row[at])} in column {quoted(column)}; remove the row"
                 )

@@ -10,6 +10,7 @@ from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.opening import open_model
 from seqlm.cli.errors import InputError
+from seqlm.data.numbers import whole
 from seqlm.data.records import CANONICAL, TEXT
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
@@ -149,7 +150,7 @@ def layers_of(text: str, depth: int) -> tuple[int, ...]:
     numbers = set()
     for part in text.split(","):
         try:
-            number = int(part)
+            number = whole(part.strip().removeprefix("-")) * (-1 if part.strip().startswith("-") else 1)
         except ValueError:
             raise InputError(f"'{part.strip()}' is not the number of a layer; write 6, or -1, or 1,6,12") from None
         place = number if number >= 0 else depth + 1 + number

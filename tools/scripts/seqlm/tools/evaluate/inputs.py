@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.numbers import decimal
 from seqlm.data.prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
 from seqlm.data.records import quoted
 from seqlm.data.truth import NO_SITE, SITE, Truth, read_mask, read_truth
@@ -247,7 +248,7 @@ def _own_truth(tables: list[Predictions], names: Names, notes: list[str]) -> Tru
 def _same(one: str, other: str) -> bool:
     """Equal as text, as sets of labels, or as numbers of six digits."""
     try:
-        return math.isclose(float(one), float(other), rel_tol=1e-5)
+        return math.isclose(decimal(one), decimal(other), rel_tol=1e-5)
     except ValueError:
         return sorted(one.split(SEVERAL)) == sorted(other.split(SEVERAL))
 
@@ -321,10 +322,9 @@ def _value(text: str, first: Predictions, classes: list[str], unknown: list[str]
     if text.lower() in UNKNOWN[:-1]:
         return None
     try:
-        value = float(text)
+        return decimal(text)
     except ValueError:
         raise ValueError(f"'{quoted(text)}' is no number, and the tables predict numbers") from None
-    return value if math.isfinite(value) else None
 
 
 def _class(text: str, classes: list[str]) -> str:

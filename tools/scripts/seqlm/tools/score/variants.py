@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
+from seqlm.data.numbers import NOT_MEASURED, decimal
 from seqlm.data.records import DNA, PROTEIN, Record, Rules, quoted
 from seqlm.data.sequences import clean, read_table
 from seqlm.data.tables import Table, rows
@@ -40,7 +41,6 @@ _BETWEEN = re.compile(r"[:,;+/\s]+")
 _ONE = re.compile(r"([A-Za-z*]|[A-Z][a-z]{2})(-?[0-9]{1,9})([A-Za-z*=-]|[A-Z][a-z]{2})")
 _NAMES = "AlaCysAspGluPheGlyHisIleLysLeuMetAsnProGlnArgSerThrValTrpTyrSecPylTer"
 _THREE = dict(zip(re.findall("...", _NAMES), AMINO_ACIDS + "UO*", strict=True))
-_MISSING = {"", "na", "nan", "n/a", "none", "null", "-", "."}
 _PROBED = 2_000  # substitutions that another numbering is looked for with
 
 
@@ -216,18 +216,15 @@ class _Reading:
         return self.numbers[cell]
 
     def _measured(self, cell: str, line: int) -> float:
-        if cell.lower() in _MISSING:
+        if cell.lower() in NOT_MEASURED:
             return math.nan
         try:
-            value = float(cell)
+            return decimal(cell)
         except ValueError:
-            value = math.inf
-        if math.isinf(value):
             raise InputError(
                 f"{self.path.name}: line {line} has '{quoted(cell)}' where a measured number is wanted; leave the cell "
                 "empty where nothing was measured"
-            )
-        return value
+            ) from None
 
     def _from_text(self, cell: str, protein: int, line: int) -> tuple:
         try:

@@ -37,6 +37,7 @@ def options() -> Parser:
         help="id of the sequence that each variant is of; needed where there are several ('protein' if not given)",
     )
     variants.add_argument("--measured-column", metavar="COLUMN", help="measured effects, to correlate scores with")
+    add(variants, "--misfits", help="what variants do that cannot be read or scored or do not fit their sequence")
     variants.add_argument("--scan", action="store_true", help="all single substitutions of each sequence")
     variants.add_argument(
         "--first-position",

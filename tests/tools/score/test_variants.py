@@ -140,6 +140,80 @@ def test_a_protein_that_is_not_among_the_sequences_is_named(tmp_path):
     assert "which of the 2 sequences a variant is of" in message(tmp_path, "x\tvariant\nu\tG2A\n", TWO)
 
 
+def test_hgvs_may_name_the_sequence_before_the_variant():
+    for text in ("NP_000537.3:p.Ser2Ala", "NM_000546.6(TP53):p.(Ser2Ala)", "P04637:p.S2A", "p.Ser2Ala"):
+        assert parsed(text) == ([("S", 2, "A")], "")
+    assert parsed("NP_000537.3:p.=") == ([], "wild type")
+
+
+def left_out(tmp_path, text, wild=ONE, **columns):
+    path, rules = tmp_path / "variants.tsv", Rules()
+    path.write_text(text)
+    found = read_variants(path, Columns(**columns), wild, rules, "leave-out")
+    return [each.name for each in found.all], dict(rules.sequences), found.left_out
+
+
+def test_what_cannot_be_scored_is_left_out_and_counted_where_that_is_wanted(tmp_path):
+    text = (
+        "hgvs_pro\tscore\np.Met1Val\t1\np.Lys2Ter\t2\np.Thr3del\t3\np.Ala4fs\t4\np.Thr3Gly\t5\np.Arg9Lys\t6\n"
+        "p.Met1Xaa\t7\n_wt\t8\nNA\t9\np.[Lys2Gly;Lys2Ala]\t10\n"
+    )
+    names, rules, note = left_out(tmp_path, text, measured="score")
+    assert names == ["p.Met1Val", "p.Thr3Gly", "_wt"]
+    assert rules == {
+        "left out, with a stop": 1,
+        "left out, not written as substitutions": 4,
+        "left out, changing a position twice": 1,
+        "left out, on another letter or outside the sequence": 1,
+    }
+    assert note.startswith(
+        "7 variants left out that cannot be read or do not fit, the first being: variants.tsv: line 3"
+    )
+    assert "line 3: 'K2*' is a stop; only substitutions by a letter can be scored (--misfits leave-out" in message(
+        tmp_path, text
+    )
+
+
+def test_variants_that_mostly_do_not_fit_have_another_numbering(tmp_path):
+    (tmp_path / "variants.tsv").write_text("M3V\nK4R\nT5A\nY9F\nQ9A\n")
+    with pytest.raises(InputError, match="4 of 5 variants do not fit"):
+        read_variants(tmp_path / "variants.tsv", Columns(), ONE, Rules(), "leave-out")
+    (tmp_path / "variants.tsv").write_text("M1*\n")
+    with pytest.raises(InputError, match="no variant is left; 1 variant left out"):
+        read_variants(tmp_path / "variants.tsv", Columns(), ONE, Rules(), "leave-out")
+
+
+def test_variants_of_a_sequence_that_is_not_given_are_named_and_never_scored_on_another(tmp_path):
+    by_column = "protein\tvariant\nw\tM1A\nu\tM1L\nu\tK2A\n"
+    by_prefix = "w:p.Met1Ala\nu:p.Met1Leu\nu:p.Lys2Ala\n"
+    for text in (by_column, by_prefix):
+        assert "is about 'u', and there is no sequence of that id" in message(tmp_path, text)
+        names, rules, _ = left_out(tmp_path, text)
+        assert len(names) == 1
+        assert rules == {"left out, of 'u', which is no sequence": 2}
+    assert "several sequences (u, v), and none of them is 'w'" in message(tmp_path, "u:p.Met1Leu\nv:p.Lys2Ala\n")
+    assert "several sequences (u, v)" in message(tmp_path, "protein\tvariant\nu\tM1A\nv\tM1L\n")
+
+
+def test_one_name_alone_is_taken_for_the_only_sequence_and_said(tmp_path):
+    names, rules, _ = left_out(tmp_path, "NP_1.2:p.Met1Leu\nNP_1.2:p.Lys2Ala\n")
+    assert len(names) == 2 and rules == {"of 'NP_1.2', taken for 'w'": 2}
+    names, rules, _ = left_out(tmp_path, "id\tvariant\nv1\tM1L\nv2\tK2A\n")  # ids of the variants
+    assert len(names) == 2 and rules == {}
+
+
+def test_sequences_are_found_by_accession_and_entry_name_and_by_the_name_before_a_variant(tmp_path):
+    wild = WildTypes(["sp|P1|ONE_HUMAN", "sp|P2|TWO_HUMAN"], [WILD, "MGGSSW"], PROTEIN)
+    assert [each.protein for each in read(tmp_path, "P2:p.Gly2Ala\nP1:p.Lys2Ala\n", wild).all] == [1, 0]
+    found = read(tmp_path, "protein\tvariant\nTWO_HUMAN\tG2A\nP1\tK2A\n", wild).all
+    assert [each.protein for each in found] == [1, 0]
+
+
+def test_columns_with_a_meaning_that_are_not_read_are_named_for_variants_too(tmp_path):
+    assert left_out(tmp_path, "variant\tscore\nM1L\t0.5\n")[1] == {"column 'score' not read": 1}
+    assert left_out(tmp_path, "variant\tscore\nM1L\t0.5\n", measured="score")[1] == {}
+
+
 def test_bases_take_only_bases(tmp_path):
     wild = WildTypes(["d"], ["ACGT"], DNA)
     assert read(tmp_path, "A1T\n", wild).all[0].changes == ((0, "T"),)

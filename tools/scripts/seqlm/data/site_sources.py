@@ -17,6 +17,7 @@ from seqlm.cli.errors import InputError
 from .labels import MAX_LETTERS, GivenSplit
 from .lines import numbered_lines
 from .misfits import STOP, Misfits
+from .protein_names import ProteinNames
 from .records import DNA, PROTEIN, Record, Rules, quoted
 from .sequences import clean, read_records, read_table, sequence_format, told_alphabet
 from .site_choice import BLOCKED, choose_sites
@@ -26,7 +27,6 @@ from .sites import COMPLEMENT
 
 NONE, TABLE, ANNOTATED, GFF = "none", "table", "annotated", "gff"
 UNKNOWN = {PROTEIN: "X", DNA: "N"}
-_ACCESSION = re.compile(r"(?:sp|tr|gb|ref|emb|dbj)\|([^|\s]+)(?:\|([^|\s]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
     proteins, alphabet, rules = _proteins(records, source_path, options)
     misfits.rules = rules.merged(misfits.rules)
     source = Source(proteins, [], alphabet, misfits.rules, counted, misfits=misfits)
-    names = _Names(proteins)
+    names = ProteinNames(protein.id for protein in proteins)
     source.sites = _joined(found, names, source, source_path, marked)
     for name, first, last in blocked:
         if (place := names.place(name)) is not None:
@@ -246,28 +246,7 @@ def _proteins(records: list[Record], path: Path, options: SourceOptions) -> tupl
     return proteins, alphabet, rules
 
 
-class _Names:
-    """The place of a protein by its id, or by the accession or entry name in one such as ``sp|P04637|P53_HUMAN``."""
-
-    def __init__(self, proteins: list[Protein]):
-        self.ids = {protein.id: place for place, protein in enumerate(proteins)}
-        self._parts: dict[str, int | None] = {}  # None: of several proteins
-        for place, protein in enumerate(proteins):
-            for part in _parts(protein.id):
-                self._parts[part] = None if part in self._parts else place
-
-    def place(self, name: str) -> int | None:
-        if (place := self.ids.get(name)) is not None:
-            return place
-        return next((found for part in _parts(name) if (found := self._parts.get(part)) is not None), None)
-
-
-def _parts(name: str) -> list[str]:
-    found = _ACCESSION.match(name)
-    return [part for part in found.groups() if part] if found else [name]
-
-
-def _joined(sites: list[Site], names: _Names, source: Source, path: Path, marked: Path) -> list[tuple[int, Site]]:
+def _joined(sites: list[Site], names: ProteinNames, source: Source, path: Path, marked: Path) -> list[tuple[int, Site]]:
     """Each site with the place of its protein, checked against the sequence."""
     joined: list[tuple[int, Site]] = []
     seen: dict[tuple[int, int, str], Site] = {}

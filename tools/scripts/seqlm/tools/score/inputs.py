@@ -113,7 +113,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             arguments.protein_column,
             arguments.measured_column,
         )
-        plan.variants = read_variants(arguments.variants, columns, plan.wild_types, found.rules)
+        plan.variants = read_variants(arguments.variants, columns, plan.wild_types, found.rules, arguments.misfits)
+        if plan.variants.left_out:
+            notes.append(plan.variants.left_out)
         _check_lengths(plan)
     if text and mode != SEQUENCES:
         _check_letters(plan)

@@ -20,7 +20,7 @@ from .summary import Effects, Position, ScanSummary, Summary, mean
 from .verdict import explanation, headline, less_bits, number, trust, with_interval
 
 PACKAGES = ("torch", "transformers", "numpy")
-SETTINGS = ("method", "first_position", "max_perplexity", "keep_best", "precision", "seed")
+SETTINGS = ("method", "first_position", "misfits", "max_perplexity", "keep_best", "precision", "seed")
 LISTED = 5  # sequences of the lowest and of the highest perplexity
 CITED = {  # by what the family of the model names, and by the method
     "esm2": "esm2",

@@ -5,6 +5,7 @@
     A123T                 one substitution: wild-type letter, position, new letter
     A12T:K30R             several at once; also with , ; + / or a space between them
     p.Ala12Thr            as HGVS writes it, p.[Ala12Thr;Lys30Arg] for several
+    NP_000537.3:p.Ala12Thr  with the name of the sequence that it is a variant of
     A12A, A12=            synonymous: nothing changes
     WT, _wt               the wild type itself
 
@@ -20,10 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
+from seqlm.data.misfits import STOP, Misfits
 from seqlm.data.numbers import NOT_MEASURED, decimal
+from seqlm.data.protein_names import ProteinNames
 from seqlm.data.records import DNA, PROTEIN, Record, Rules, quoted
 from seqlm.data.sequences import clean, read_table
 from seqlm.data.tables import Table, rows
+from seqlm.data.unread_columns import count_unread
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan
@@ -37,6 +41,7 @@ FORMS = "write A123T, or A12T:K30R for several at once, or WT for the wild type"
 
 _WILD_TYPES = {"wt", "_wt", "wildtype", "wild-type", "wild_type", "wild type", "p.=", "="}
 _SYNONYMS = {"_sy", "p.(=)"}
+_REFERENCE = re.compile(r"([^\s:;,\[\]()]+)(?:\([^\s()]*\))?:(?=p\.)")  # NP_000537.3: and NM_000546.6(TP53):
 _BETWEEN = re.compile(r"[:,;+/\s]+")
 _ONE = re.compile(r"([A-Za-z*]|[A-Z][a-z]{2})(-?[0-9]{1,9})([A-Za-z*=-]|[A-Z][a-z]{2})")
 _NAMES = "AlaCysAspGluPheGlyHisIleLysLeuMetAsnProGlnArgSerThrValTrpTyrSecPylTer"
@@ -77,6 +82,7 @@ class Variants:
         measured: name of the column with measured values; empty where there is none.
         repeated: variants that are equal to one before them.
         missing: variants without a measured value.
+        left_out: how many could not be used, with the first; empty where there are none.
     """
 
     path: Path
@@ -84,6 +90,7 @@ class Variants:
     measured: str = ""
     repeated: int = 0
     missing: int = 0
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def parsed(text: str) -> tuple[list[tuple[str, int, str]], str]:
     >>> parsed("WT")
     ([], 'wild type')
     """
-    plain = text.strip()
+    plain = _REFERENCE.sub("", text.strip(), count=1)
     if plain.lower() in _WILD_TYPES:
         return [], WILD_TYPE
     if plain.lower() in _SYNONYMS:
@@ -143,23 +150,35 @@ def parsed(text: str) -> tuple[list[tuple[str, int, str]], str]:
     return found, ""
 
 
-def read_variants(path: str | Path, columns: Columns, wild_types: WildTypes, rules: Rules) -> Variants:
+class _Unusable(ValueError):
+    """A variant that cannot be read or does not fit; ``why`` in the same words for all of a kind."""
+
+    def __init__(self, why: str, message: str):
+        super().__init__(message)
+        self.why = why
+
+
+def read_variants(
+    path: str | Path, columns: Columns, wild_types: WildTypes, rules: Rules, misfits: str = STOP
+) -> Variants:
     """All variants of a list (one a line) or a table with a header, in the order of the file.
 
     Args:
-        rules: counts what was read otherwise than written.
+        rules: counts what was read otherwise than written, what was left out, and columns that were not read.
+        misfits: what becomes of variants that cannot be read or do not fit, see :mod:`seqlm.data.misfits`.
 
     Raises:
         InputError: naming file and line of a variant that cannot be read or does not fit its wild type; all that do
-            not fit are counted.
+            not fit are counted. Where such are left out: none is left, or more than half do not fit.
     """
-    return _Reading(Path(path), columns, wild_types, rules).read()
+    return _Reading(Path(path), columns, wild_types, rules, Misfits(misfits, rules, "variant")).read()
 
 
 class _Reading:
-    def __init__(self, path: Path, columns: Columns, wild_types: WildTypes, rules: Rules):
+    def __init__(self, path: Path, columns: Columns, wild_types: WildTypes, rules: Rules, left_out: Misfits):
         self.path, self.columns, self.wild_types, self.rules = path, columns, wild_types, rules
-        self.numbers = {name: number for number, name in enumerate(wild_types.ids)}
+        self.left_out = left_out
+        self.names = ProteinNames(wild_types.ids)
         self.misfits: list[tuple[int, str]] = []  # (line, what does not fit) of each variant with such
         self.written: list[tuple[int, str, int]] = []  # (protein, wild-type letter, position), to find the numbering
         self.allowed = set(NEW[wild_types.alphabet])
@@ -172,48 +191,92 @@ class _Reading:
             at = table.index(self.columns.sequence, "column of variant sequences")
         else:
             at = _column(table, self.columns.variant, VARIANT_COLUMNS, "column of variants", "--variant-column")
-        protein_at = self._protein_column(table)
         measured_at = None
         if self.columns.measured is not None:
             measured_at = table.index(self.columns.measured, "column of measured values")
             found.measured = table.columns[measured_at]
+        protein_at = self._protein_column(table)
+        listed = [
+            (line, *("" if place is None else cells[place] for place in (at, protein_at, measured_at)))
+            for line, cells in rows
+        ]
+        if not listed:
+            raise InputError(f"{self.path.name} has a header but no variants")
+        about = self._about(table, [cell for _, cell, _, _ in listed], [name for _, _, name, _ in listed])
         seen = set()
-        for line, cells in rows:
-            protein = self._protein(cells[protein_at], line) if protein_at is not None else 0
-            measured = math.nan if measured_at is None else self._measured(cells[measured_at], line)
-            make = self._from_sequence if as_sequence else self._from_text
-            name, changes, sequence, note = make(cells[at], protein, line)
-            variant = Variant(name, protein, changes, sequence, measured, note)
+        make = self._from_sequence if as_sequence else self._from_text
+        for (line, cell, _, value), name in zip(listed, about, strict=True):
+            measured = math.nan if measured_at is None else self._measured(value, line)
+            try:
+                protein = self._protein(name, line)
+                text, changes, sequence, note = make(cell, protein, line)
+            except _Unusable as problem:
+                self.left_out.leave_out(problem.why, str(problem))
+                continue
+            if changes is None:  # does not fit, and is among the misfits
+                continue
+            variant = Variant(text, protein, changes, sequence, measured, note)
             key = (protein, changes, sequence)
             found.repeated += key in seen
             seen.add(key)
             found.missing += measured_at is not None and math.isnan(measured)
             found.all.append(variant)
+        if self.misfits and (self.left_out.choice == STOP or len(self.misfits) > len(found.all)):
+            self._refuse_misfits(len(found.all) + len(self.misfits))
+        for line, misfit in self.misfits:
+            self.left_out.leave_out("on another letter or outside the sequence", f"line {line}: {misfit}")
+        found.left_out = self.left_out.note()
         if not found.all:
-            raise InputError(f"{self.path.name} has a header but no variants")
-        if self.misfits:
-            self._refuse_misfits(len(found.all))
+            raise InputError(f"{self.path.name}: no variant is left; {found.left_out}")
+        count_unread(table.columns, [at, protein_at, measured_at], self.rules, len(listed))
         return found
 
     def _protein_column(self, table: Table) -> int | None:
-        if self.columns.protein is not None:
-            return table.index(self.columns.protein, "column of proteins")
-        if len(self.numbers) == 1:
+        asked = self.columns.protein
+        if asked is None and (asked := next((name for name in PROTEIN_COLUMNS if name in table.columns), None)) is None:
             return None
-        return _column(
-            table,
-            None,
-            PROTEIN_COLUMNS,
-            f"column that says which of the {len(self.numbers):,} sequences a variant is of",
-            "--protein-column",
-        )
+        return table.index(asked, "column of proteins")
 
-    def _protein(self, cell: str, line: int) -> int:
-        if cell not in self.numbers:
+    def _about(self, table: Table, variants: list[str], names: list[str]) -> list[str]:
+        """The name of what each variant is a variant of, empty for the only sequence.
+
+        It stands in the column of proteins or before the variant, as in ``NP_000537.3:p.Ala12Thr``. One name alone that
+        is not that of the only sequence is taken for it, since the letters are compared; several are not.
+
+        Args:
+            names: from the column of proteins, or empty.
+        """
+        prefixes = [found[1] if (found := _REFERENCE.match(cell.strip())) else "" for cell in variants]
+        for about in (names, prefixes):
+            if any(self.names.place(name) is not None for name in about):
+                return about
+        if len(self.wild_types.ids) > 1:
+            if not any(names) and not any(prefixes):
+                purpose = f"column that says which of the {len(self.wild_types.ids):,} sequences a variant is of"
+                _column(table, self.columns.protein, PROTEIN_COLUMNS, purpose, "--protein-column")
+            return names if any(names) else prefixes
+        if self.columns.protein is None and "id" in table.columns and not {*PROTEIN_COLUMNS[:-1]} & {*table.columns}:
+            names = []  # ids of the variants
+        different = sorted({*names, *prefixes} - {""})
+        only = quoted(self.wild_types.ids[0])
+        if len(set(names) - {""}) > 1 or len(set(prefixes) - {""}) > 1:
             raise InputError(
-                f"{self.path.name}: line {line} is about '{quoted(cell)}', and there is no sequence of that id"
+                f"{self.path.name} has variants of several sequences ({quoted(', '.join(different), 100)}), and none "
+                f"of them is '{only}', the only one that is given"
             )
-        return self.numbers[cell]
+        for name in different:
+            self.rules.count(f"of '{quoted(name)}', taken for '{only}'", number=len(variants), unit="variant")
+        return [""] * len(variants)
+
+    def _protein(self, name: str, line: int) -> int:
+        if not name and len(self.wild_types.ids) == 1:
+            return 0
+        if (place := self.names.place(name)) is None:
+            raise _Unusable(
+                f"of '{quoted(name)}', which is no sequence",
+                f"{self.path.name}: line {line} is about '{quoted(name)}', and there is no sequence of that id",
+            )
+        return place
 
     def _measured(self, cell: str, line: int) -> float:
         if cell.lower() in NOT_MEASURED:
@@ -230,17 +293,22 @@ class _Reading:
         try:
             found, note = parsed(cell)
         except ValueError as problem:
-            raise InputError(f"{self.path.name}: line {line}: {problem}; {FORMS}") from None
+            raise _Unusable(
+                "not written as substitutions", f"{self.path.name}: line {line}: {problem}; {FORMS}"
+            ) from None
         sequence, first = self.wild_types.sequences[protein], self.wild_types.first
         changes, places, misfit = [], set(), ""
         for old, position, new in found:
             one, place = f"{old}{position}{new}", position - first
             if place in places:
-                raise InputError(f"{self.path.name}: line {line}: '{quoted(cell)}' changes position {position} twice")
+                raise _Unusable(
+                    "changing a position twice",
+                    f"{self.path.name}: line {line}: '{quoted(cell)}' changes position {position} twice",
+                )
             places.add(place)
             old, new = (self.wild_types.replacements.get(letter, letter) for letter in (old, new))
             if new != old and new not in self.allowed:
-                raise InputError(f"{self.path.name}: line {line}: '{one}' {self._not_a_letter(new)}")
+                self._refuse_letter(new, f"line {line}: '{one}'")
             if len(self.written) < _PROBED:
                 self.written.append((protein, old, position))
             if not 0 <= place < len(sequence):
@@ -257,29 +325,34 @@ class _Reading:
                 changes.append((place, new))
         if misfit:
             self.misfits.append((line, misfit))
-        return cell, tuple(sorted(changes)), "", note or ("" if changes or misfit else SYNONYMOUS)
+            return cell, None, "", ""
+        return cell, tuple(sorted(changes)), "", note or ("" if changes else SYNONYMOUS)
 
-    def _not_a_letter(self, letter: str) -> str:
-        if letter == "*":
-            return "is a stop; only substitutions by a letter can be scored"
-        if letter == "-":
-            return "is a deletion; only substitutions by a letter can be scored"
+    def _refuse_letter(self, letter: str, where: str) -> None:
+        """Raise _Unusable for what is no letter that a variant may have."""
         kind = "a base" if self.wild_types.alphabet == DNA else "an amino acid"
-        return f"names '{letter}', which is not {kind} ({', '.join(NEW[self.wild_types.alphabet])})"
+        why, what = {
+            "*": ("with a stop", "is a stop; only substitutions by a letter can be scored"),
+            "-": ("with a deletion", "is a deletion; only substitutions by a letter can be scored"),
+        }.get(
+            letter,
+            (f"with what is not {kind}", f"names '{letter}', which is not {kind} ({', '.join(sorted(self.allowed))})"),
+        )
+        raise _Unusable(why, f"{self.path.name}: {where} {what}")
 
     def _from_sequence(self, cell: str, protein: int, line: int) -> tuple:
         wild = self.wild_types.sequences[protein]
         record = Record(f"variant on line {line}", "".join(cell.split()), line=line)
-        sequence = clean(record, self.wild_types.alphabet, self.wild_types.replacements, self.rules, self.path)
+        try:
+            sequence = clean(record, self.wild_types.alphabet, self.wild_types.replacements, self.rules, self.path)
+        except InputError as problem:
+            raise _Unusable("with letters of no sequence", str(problem)) from None
         if len(sequence) != len(wild):
             return f"of {len(sequence):,} letters", (), sequence, ""
         changes = [(place, new) for place, (old, new) in enumerate(zip(wild, sequence, strict=True)) if old != new]
         for place, new in changes:
             if new not in self.allowed:
-                raise InputError(
-                    f"{self.path.name}: the variant on line {line} {self._not_a_letter(new)} at position "
-                    f"{place + self.wild_types.first}"
-                )
+                self._refuse_letter(new, f"the variant on line {line} at position {place + self.wild_types.first}")
         name = named(wild, changes, self.wild_types.first)
         return name, tuple(changes), "", "" if changes else WILD_TYPE
 

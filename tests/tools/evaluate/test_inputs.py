@@ -1,5 +1,7 @@
 """What an evaluation compares: rows that find each other by key, truth in every form, and what is left out counted."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn import metrics as reference
@@ -37,6 +39,13 @@ def test_rows_that_one_side_lacks_are_left_out_and_counted(tmp_path):
         "Not predicted by b, and scored for no model: 2 sequences.",
         "In the truth, but in no prediction table: 3 sequences.",
     ]
+
+
+def test_columns_of_the_truth_that_nobody_reads_are_named(tmp_path):
+    path = write(tmp_path / "a.tsv", ["id", "predicted"], [(f"s{i}", i) for i in range(9)])
+    rows = [(f"s{i}", i, "test", "x") for i in range(9)]
+    truth = write(tmp_path / "t.tsv", ["id", "label", "split", "colour"], rows)
+    assert gather(options([path], truth=str(truth))).notes == ["Columns of the truth that were not read: split."]
 
 
 def test_nothing_shared_is_refused(tmp_path):
@@ -139,11 +148,12 @@ def test_a_truth_that_no_table_knows_is_refused_or_left_out(tmp_path):
 @pytest.mark.parametrize("form", ["strings", "marks", "sites", "both kinds"])
 def test_residues_find_their_truth_in_every_form(tmp_path, form):
     path, truth, chances = residues(tmp_path)
+    letters = iter([line.split("\t")[2] for line in path.read_text().splitlines()[1:]])
     target = tmp_path / "truth.txt"
     if form == "strings":
         target.write_text("".join(f">{name}\n{''.join(map(str, labels))}\n" for name, labels in truth.items()))
     elif form == "marks":
-        marked = {name: "".join("A#" if label else "A" for label in labels) for name, labels in truth.items()}
+        marked = {name: "".join(next(letters) + "#" * label for label in labels) for name, labels in truth.items()}
         target.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in marked.items()))
     else:
         wanted = (1,) if form == "sites" else (0, 1)
@@ -155,6 +165,48 @@ def test_residues_find_their_truth_in_every_form(tmp_path, form):
     assert len(np.unique(cases.groups)) == 12
     scores = evaluate(cases, resamples=100).scores["residues"]
     assert scores["auprc"].value == pytest.approx(reference.average_precision_score(cases.truth, chances))
+
+
+@pytest.mark.parametrize("form", ["table", "marks", "second table"])
+def test_a_truth_of_other_residues_than_were_predicted_is_refused(tmp_path, form):
+    path, *_ = residues(tmp_path)
+    rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+    shifted = [(name, at, residue) for (name, at, _, *_), (other, _, residue, *_) in pairwise(rows)
+               if name == other]  # fmt: skip
+    target, tables = tmp_path / "t.tsv", [path]
+    if form == "marks":
+        sequences = {}
+        for name, _, residue in shifted:
+            sequences[name] = sequences.get(name, "") + residue
+        target.write_text("".join(f">{name}\n{sequence}#\n" for name, sequence in sequences.items()))
+    elif form == "table":
+        write(target, ["id", "position", "residue"], shifted)
+    else:
+        write(target, ["id", "position"], [row[:2] for row in rows])
+        found = [(*row[:3], 0, 0.5, 0.5) for row in shifted]
+        columns = ["id", "position", "residue", "predicted", "probability_0", "probability_1"]
+        tables.append(write(tmp_path / "second.tsv", columns, [(n, at, r, *rest) for n, at, r, *rest in found]))
+    told = "second.tsv" if form == "second table" else "t.tsv"
+    with pytest.raises(
+        InputError, match=rf"{told} says . for 'P0' position .*, where residues\.tsv has .* residues differ"
+    ):
+        gather(options(tables, truth=str(target)))
+    write(target, ["id", "position", "residue"], [row[:3] for row in rows if row[2] in "ST"] + [("P0", 900, "S")])
+    cases = gather(options([path], truth=str(target)))
+    assert cases.truth.sum() == sum(row[2] in "ST" for row in rows)
+    assert "In the truth at positions that no table predicts: 1 residue." in cases.notes
+
+
+def test_a_truth_may_have_no_header_or_be_bed(tmp_path):
+    path, truth, _ = residues(tmp_path)
+    sites = [(name, at) for name, labels in truth.items() for at, label in enumerate(labels, 1) if label]
+    bare, bed = tmp_path / "t.tsv", tmp_path / "t.bed"
+    bare.write_text("".join(f"{name}\t{at}\n" for name, at in sites))
+    bed.write_text("".join(f"{name}\t{at - 1}\t{at}\n" for name, at in sites))
+    for target in (bare, bed):
+        assert (
+            gather(options([path], truth=str(target))).truth.tolist() == np.concatenate(list(truth.values())).tolist()
+        )
 
 
 def test_residues_that_a_table_of_both_kinds_does_not_list_are_unknown_unless_told(tmp_path):

@@ -101,6 +101,7 @@ class Predictions:
         values: (n, labels) probabilities or (n,) numbers.
         called: (n,) class indices, (n, labels) 0 or 1, None for numbers.
         truth, split: columns of those names, or None.
+        residues: (n,) the letter of each residue as a number, 0 where it is not said; None without such a column.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Predictions:
     called: np.ndarray | None
     truth: Words | None
     split: Words | None
+    residues: np.ndarray | None = None
 
     @property
     def task(self) -> str:
@@ -156,7 +158,11 @@ def read_predictions(path: str | Path, name: str, names: Names, kind: str = "aut
     truth, split = (_Column() if column in table.columns else None for column in ("truth", "split"))
     truth_at, split_at = (table.columns.index(name) if name in table.columns else -1 for name in ("truth", "split"))
     keys, lines, values, predicted = array("q"), array("q"), array("d"), _Column()
+    residue_at = table.columns.index("residue") if level == "residue" and "residue" in table.columns else None
+    residues = bytearray()
     for line, row in table.rows():
+        if residue_at is not None:
+            residues.append(letter_code(row[residue_at]))
         keys.append(_key(level, [row[at] for at in key_at], names, path, line))
         lines.append(line)
         if labels:
@@ -196,7 +202,13 @@ def read_predictions(path: str | Path, name: str, names: Names, kind: str = "aut
     return Predictions(
         name, path, level, told, labels, keys, lines, numbers, called,
         truth.words() if truth else None, split.words() if split else None,
+        np.frombuffer(residues, dtype=np.uint8) if residue_at is not None else None,
     )  # fmt: skip
+
+
+def letter_code(text: str) -> int:
+    """The letter of a residue as a number; 0 for anything else, for X, and for U, which is read as T in DNA."""
+    return ord(text.upper()) if len(text) == 1 and text.isascii() and text.isalpha() and text not in "XxUu" else 0
 
 
 def _table(path: Path) -> Table:

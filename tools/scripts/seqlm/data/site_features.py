@@ -105,6 +105,12 @@ def read_bed(path: str | Path) -> Annotation:
     return found
 
 
+def bed_positions(path: str | Path) -> Iterator[tuple[int, str, int]]:
+    """(line, name, position from 1) of every position in the intervals of a BED file."""
+    for each in read_bed(path).features:
+        yield from ((each.line, each.protein, at) for at in range(each.start, each.end + 1))
+
+
 def is_bed(path: str | Path) -> bool:
     """Whether a file is BED: a name and two numbers, of which the first is smaller, in all of its first lines."""
     lines = list(islice(_bed_lines(Path(path)), 1000))

@@ -12,7 +12,7 @@ Only what is true of sequences that the prediction tables name is kept, so that 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,12 @@ from seqlm.cli.errors import InputError
 
 from . import tables
 from .labels import label_regex
-from .prediction_tables import Names, Words, position
+from .prediction_tables import Names, Words, letter_code, position
 from .records import Record, quoted
 from .sequences import read_records, read_table, sequence_format
+from .site_features import bed_positions, is_bed
+from .site_tables import SiteColumns, open_site_table, preamble
+from .unread_columns import unread
 
 SITE, NO_SITE = "\0site", "\0no site"  # stand for the positive and the negative class, whatever they are called
 LABEL_COLUMNS = ("label", "truth", "class", "value", "target")
@@ -39,6 +42,8 @@ class Truth:
         unlisted: what is true of what is not listed: a text, or None where that is not known.
         foreign: records (rows, proteins) of sequences that no prediction table names.
         source: in words, for the report.
+        residues: (n,) the letter of each residue as a number, 0 where it is not said; None where none is.
+        unread: columns with a meaning that were not read.
     """
 
     keys: np.ndarray
@@ -47,15 +52,20 @@ class Truth:
     unlisted: str | None
     foreign: int
     source: str
+    residues: np.ndarray | None = None
+    unread: list[str] = field(default_factory=list)
 
 
 class _Collected:
     def __init__(self):
         self.keys, self.lines, self.codes = array("q"), array("q"), array("i")
+        self.residues = bytearray()
         self.places: dict[str, int] = {}
         self.foreign = 0
+        self.unread: list[str] = []
 
-    def add(self, key: int, line: int, text: str) -> None:
+    def add(self, key: int, line: int, text: str, residue: str = "") -> None:
+        self.residues.append(letter_code(residue))
         self.keys.append(key)
         self.lines.append(line)
         self.codes.append(self.places.setdefault(text, len(self.places)))
@@ -63,7 +73,8 @@ class _Collected:
     def truth(self, source: str, unlisted: str | None = None) -> Truth:
         keys, lines = (np.frombuffer(column, dtype=np.int64) for column in (self.keys, self.lines))
         words = Words(list(self.places), np.frombuffer(self.codes, dtype=np.int32))
-        return Truth(keys, lines, words, unlisted, self.foreign, source)
+        residues = np.frombuffer(self.residues, dtype=np.uint8) if any(self.residues) else None
+        return Truth(keys, lines, words, unlisted, self.foreign, source, residues, self.unread)
 
 
 def read_truth(
@@ -92,7 +103,7 @@ def read_truth(
             sequences that were predicted.
     """
     path = Path(path)
-    if sequence_format(path) == "fasta":
+    if not (level == "residue" and preamble(path)) and sequence_format(path) == "fasta":
         if level == "pair":
             raise InputError(f"{path.name} is FASTA; the truth of pairs is a table with two names in each row")
         truth = _strings(path, names) if level == "residue" else _headers(path, names, label_pattern)
@@ -130,6 +141,7 @@ def _rows(path: Path, names: Names, label_column: str | None, id_column: str | N
     table, found = read_table(path), _Collected()
     id_at = tables.id_column(table, id_column)
     label_at = _label_place(table, label_column)
+    found.unread = unread(table.columns, [id_at, label_at])
     for line, row in table.rows():
         if (number := names.known(row[id_at])) is None:
             found.foreign += 1
@@ -150,6 +162,7 @@ def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | 
             for place, name in enumerate(("first", "second"))
         )
         label_at = _label_place(table, label_column)
+    found.unread = unread(table.columns, [first_at, second_at, label_at])
     for line, row in table.rows():
         first, second = names.known(row[first_at]), names.known(row[second_at])
         if first is None or second is None:
@@ -161,24 +174,39 @@ def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | 
 
 def _sites(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:
     """A table with a row a residue: protein, position, and perhaps a label; without labels every row is a site."""
-    table, found = read_table(path), _Collected()
-    id_at = tables.id_column(table, id_column)
-    position_at = table.index("position", "position of a residue")
-    label_at = _label_place(table, label_column, needed=label_column is not None)
-    for line, row in table.rows():
-        at = position(row[position_at], f"{path.name}: line {line}")
-        if (number := names.known(row[id_at])) is None:
+    found, label_at, column = _Collected(), None, ""
+    if is_bed(path) and not (label_column or id_column):
+        rows = ((line, name, at, SITE, "") for line, name, at in bed_positions(path))
+    else:
+        table = open_site_table(path, SiteColumns(protein=id_column, label=label_column))
+        id_at, position_at = tables.id_column(table, id_column), table.index("position", "position of a residue")
+        label_at = _label_place(table, label_column, needed=label_column is not None)
+        residue_at = table.columns.index("residue") if "residue" in table.columns else None
+        found.unread = unread(table.columns, [id_at, position_at, label_at, residue_at])
+        column = "" if label_at is None else quoted(table.columns[label_at])
+        rows = (
+            (
+                line,
+                row[id_at],
+                position(row[position_at], f"{path.name}: line {line}"),
+                SITE if label_at is None else row[label_at],
+                "" if residue_at is None else row[residue_at],
+            )
+            for line, row in table.rows()
+        )
+    for line, name, at, label, residue in rows:
+        if (number := names.known(name)) is None:
             found.foreign += 1
         else:
-            found.add(names.key("residue", number, at), line, row[label_at] if label_at is not None else SITE)
+            found.add(names.key("residue", number, at), line, label, residue)
     negative = unlisted == "negative" or (unlisted == "auto" and len(found.places) == 1)
-    what = "sites" if label_at is None else f"column '{quoted(table.columns[label_at])}'"
+    what = f"column '{column}'" if column else "sites"
     return found.truth(f"{what} of {path.name}", NO_SITE if negative else None)
 
 
 def _strings(path: Path, names: Names) -> Truth:
     """FASTA of a label for each residue, or of sequences with ``#`` after each site."""
-    keys, lines, codes = [], [], []
+    keys, lines, codes, residues = [], [], [], []
     places: dict[str, int] = {}
     foreign, marked = 0, any("#" in record.sequence for record in read_records(path, format="fasta"))
     for record in read_records(path, format="fasta"):
@@ -191,9 +219,14 @@ def _strings(path: Path, names: Names) -> Truth:
         keys.append(names.key("residue", number) + np.arange(1, len(letters) + 1))
         lines.append(np.full(len(letters), record.line))
         codes.append(np.array([places.setdefault(letter, len(places)) for letter in letters], dtype=np.int32))
+        if marked:
+            bare = record.sequence.replace("#", "").upper()
+            residues.append(np.array([letter_code(letter) for letter in bare], dtype=np.uint8))
     joined = [np.concatenate(parts) if parts else np.empty(0, dtype=np.int64) for parts in (keys, lines, codes)]
     what = "sites marked with '#' in" if marked else "label strings of"
-    return Truth(joined[0], joined[1], Words(list(places), joined[2]), None, foreign, f"{what} {path.name}")
+    words = Words(list(places), joined[2])
+    letters = np.concatenate(residues) if residues else None
+    return Truth(joined[0], joined[1], words, None, foreign, f"{what} {path.name}", letters)
 
 
 def read_mask(path: str | Path, names: Names) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .records import Rules
+from .records import Rules, quoted
 
 MEANINGS = {
     "label", "labels", "class", "classes", "target", "truth", "value", "measured", "score", "weight", "mask",
@@ -18,14 +18,18 @@ MEANINGS = {
 }  # fmt: skip
 
 
-def count_unread(columns: Iterable[str], read: Iterable[str | int | None], rules: Rules, rows: int) -> None:
-    """Count in ``rules`` every column with a meaning that is not among those read.
+def unread(columns: Iterable[str], read: Iterable[str | int | None]) -> list[str]:
+    """The columns with a meaning that are not among those read.
 
     Args:
         read: names, 1-based numbers as text, or 0-based places of the columns that were read; None is passed over.
-        rows: of the table.
     """
     read = {str(each + 1) if isinstance(each, int) else each for each in read if each is not None}
-    for place, name in enumerate(columns, start=1):
-        if name.casefold() in MEANINGS and not {name, str(place)} & read:
-            rules.count(f"column '{name}' not read", number=rows, unit="row")
+    named = enumerate(columns, start=1)
+    return [name for place, name in named if name.casefold() in MEANINGS and not {name, str(place)} & read]
+
+
+def count_unread(columns: Iterable[str], read: Iterable[str | int | None], rules: Rules, rows: int) -> None:
+    """Count in ``rules`` every column that :func:`unread` names, with the rows of the table."""
+    for name in unread(columns, read):
+        rules.count(f"column '{quoted(name)}' not read", number=rows, unit="row")

@@ -97,6 +97,9 @@ def gather(arguments: Namespace) -> Cases:
         )
     else:
         truth = _own_truth(tables, names, notes)
+    _check_residues(tables, truth, arguments.truth, names)
+    if truth.unread:
+        notes.append(f"Columns of the truth that were not read: {quoted(', '.join(truth.unread), 100)}.")
     everyone = np.unique(np.concatenate([table.keys[rows] for table, rows in zip(tables, kept, strict=True)]))
     keys, known = _true_of(everyone, truth, first, classes, arguments, names, notes)
     shared = keys
@@ -163,6 +166,26 @@ def _check_alike(tables: list[Predictions], first: Predictions) -> None:
             raise InputError(
                 f"{table.path.name} and {first.path.name} have different classes: "
                 f"'{quoted(differing[0])}' is in one of them only"
+            )
+
+
+def _check_residues(tables: list[Predictions], truth: Truth, path: str | None, names: Names) -> None:
+    """Refuse tables, and a truth, that say different residues for one position."""
+    told = [(table.path.name, table.keys, table.lines, table.residues) for table in tables]
+    if path:
+        told.append((Path(path).name, truth.keys, truth.lines, truth.residues))
+    told = [each for each in told if each[3] is not None]
+    for name, keys, lines, residues in told[1:]:
+        other, known, _, letters = told[0]
+        _, here, there = np.intersect1d(keys, known, return_indices=True)
+        both = (residues[here] > 0) & (letters[there] > 0)
+        differing = np.flatnonzero(both & (residues[here] != letters[there]))
+        if len(differing):
+            row = min(differing, key=lambda place: lines[here[place]])
+            raise InputError(
+                f"{name} says {chr(residues[here[row]])} for {names.shown('residue', int(keys[here[row]]))} (line "
+                f"{lines[here[row]]}), where {other} has {chr(letters[there[row]])} ({len(differing):,} of "
+                f"{int(both.sum()):,} residues differ); are the positions those of another isoform, or counted from 0?"
             )
 
 
@@ -260,6 +283,8 @@ def _true_of(
     order = np.argsort(truth.keys, kind="stable")
     keys, codes = truth.keys[order], truth.words.codes[order]
     here = np.isin(keys, everyone, assume_unique=True)
+    if first.level == "residue" and (elsewhere := len(here) - int(here.sum())):
+        notes.append(f"In the truth at positions that no table predicts: {counted(elsewhere, 'residues')}.")
     keys, codes, lines = keys[here], codes[here], truth.lines[order][here]
     texts = truth.words.texts
     if truth.unlisted is not None:

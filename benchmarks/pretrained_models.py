@@ -141,7 +141,8 @@ def judge(name: str, places: dict[str, str], twins: dict[str, Path], out: Path, 
             others = [row for row in scores if "embeddings" not in row["model"] and row["model"] != "fine-tuned"]
             best = max(others, key=lambda row: float(row["value"]))
         comparisons = out / f"{way}.tsv"
-        comparing = ["--predictions", *map(str, tables.values()), "--names", *tables, "--metric", metric]
+        comparing = [word for name, path in tables.items() for word in (f"--predictions={path}", f"--names={name}")]
+        comparing += ["--metric", metric]
         comparing += ["--output-table", f"{out}/{way}-scores.tsv", "--output-comparisons", str(comparisons)]
         run("evaluate", comparing, commands)
         tested = next(row for row in rows(comparisons) if row["metric"] == metric)

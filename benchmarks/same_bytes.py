@@ -94,12 +94,13 @@ predict-adapter --model @published_adapter.zip --base-model %tiny-esm --labels a
 predict-several --model ../finetune-several/model.zip --base-model %protein-esm-0.2m --sequences @sites_test.fasta
 predict-pairs --model ../finetune-two-models/model.zip --base-model %protein-esm-0.2m --second-model
   %dna-modernbert-0.2m $TWO --pairs @affinity.csv
-evaluate-own --predictions @predicted_sites_strong.tsv @predicted_sites_weak.tsv --names strong weak
+evaluate-own --predictions @predicted_sites_strong.tsv --predictions @predicted_sites_weak.tsv --names strong
+  --names weak
 evaluate-residues --predictions @predicted_binding.tsv --truth @binding_labels.fasta --mask @binding_mask.fasta
   --metric auprc --output-proteins proteins.tsv
 evaluate-positions --predictions @predicted_binding.tsv --truth @binding_sites.tsv --threshold 0.9 --seed 1
-evaluate-numbers --predictions @predicted_stability_rough.tsv @predicted_stability_good.tsv --truth @stability.csv
-  --truth-column melting --figure-format pdf
+evaluate-numbers --predictions @predicted_stability_rough.tsv --predictions @predicted_stability_good.tsv
+  --truth @stability.csv --truth-column melting --figure-format pdf
 evaluate-several --predictions @predicted_several.tsv --truth @several_locations.tsv --truth-column locations
 embed-esm --model %protein-esm-0.2m --sequences @sites_test.fasta --output-npz v.npz --output-h5 v.h5 --output-parquet
   v.parquet $REPORT
@@ -112,13 +113,13 @@ embed-bases --model %dna-modernbert-0.2m --sequences @dna_pieces.fasta --pooling
 embed-last --model %tiny-protgpt2 --sequences @protein_family.fasta --pooling last --layer -2
 embed-molecules --model %tiny-chemberta --sequences $HALIDES --smiles canonical $REPORT --figure-format pdf
 classify-drawn --embeddings @embeddings_before.tsv --labels @embedding_sequences.fasta --classifier naive-bayes
-  linear-svm rbf-svm mlp --positive-label binder --output-model model.zip
+  --classifier linear-svm --classifier rbf-svm --classifier mlp --positive-label binder --output-model model.zip
 classify-folds --embeddings @embeddings_after.npz --labels @embedding_labels.tsv --cross-validation 3 --grid-search
-  small --classifier logistic-regression k-nearest-neighbours --figure-format pdf
+  small --classifier logistic-regression --classifier k-nearest-neighbours --figure-format pdf
 classify-given --embeddings @embeddings_after.tsv --labels @embedding_labels.tsv --split-column split --classifier
-  random-forest gradient-boosting --class-weights balanced --metric auroc
+  random-forest --classifier gradient-boosting --class-weights balanced --metric auroc
 classify-apply --model ../classify-drawn/model.zip --embeddings @embeddings_after.npz --labels @embedding_labels.tsv
-plot-pca --embeddings @embeddings_before.tsv @embeddings_after.npz --centre each --colour-by label --labels
+plot-pca --embeddings @embeddings_before.tsv --embeddings @embeddings_after.npz --centre each --colour-by label --labels
   @embedding_labels.tsv --figure-format pdf
 plot-tsne --embeddings @embeddings_before.tsv --method tsne --colour-by outcome --predictions
   @embedding_predictions.tsv --positive-label binder --labels @embedding_labels.tsv
@@ -157,7 +158,8 @@ pretrain-bert $GENOME --architecture bert --tokenizer @tokenizer_dna_bert.zip $S
 pretrain-roberta --corpus @protein_family.fasta --architecture roberta --tokenizer ../tokenizer-character/t.zip $SMALL
 pretrain-fsdp --corpus @protein_family.fasta --architecture llama --tokenizer %tiny-llama $SMALL --processes 2
   --strategy fsdp --figure-format pdf
-pretrain-lora --corpus @protein_family.fasta @other_proteins.fasta --model %tiny-esm-mlm --method lora --masking span
+pretrain-lora --corpus @protein_family.fasta --corpus @other_proteins.fasta --model %tiny-esm-mlm --method lora
+  --masking span
 pretrain-on $GENOME --model ../tokenizer-extend/m.zip --epochs 1
 pretrain-instructions --corpus @instructions.jsonl --objective instruction --model %tiny-llama --template
   {instruction}{input} --output-predictions answers.tsv
@@ -192,6 +194,7 @@ LISTED = dict(re.findall(r"^(\S+) (.*(?:\n  .*)*)", TEXT, re.M))
 WRONG = {name[1:] for name in LISTED if name[0] == "!"}
 COMMANDS = {name.strip("!"): f"{OUTPUTS[name.strip('!').split('-')[0]]} {words}" for name, words in LISTED.items()}
 COMMANDS |= {f"{script}-help": "--help" for script in OUTPUTS}
+OURS = "|".join(sorted(set(re.findall(r"--[\w-]+", " ".join(OUTPUTS.values())))))
 PLACES = {"@": "../../data/", "%": "../../data/models/", "+": "../../made/"}
 
 
@@ -224,7 +227,8 @@ def prepare(root: Path, checkouts: dict[str, Path]) -> None:
 
 def execute(name: str, side: Path) -> dict[str, bytes]:
     """All that can be seen of a command: what it says, and its files."""
-    words = re.sub(r"\$[A-Z]+", lambda word: SHORT[word[0]], COMMANDS[name]).split()
+    words = re.sub(r"\$[A-Z]+", lambda word: SHORT[word[0]], COMMANDS[name])
+    words = re.sub(rf"({OURS}) \S+ (?=.*\1 )", "", words, flags=re.S).split()
     command = [sys.executable, f"../scripts/{name.split('-')[0]}.py", *(PLACES.get(w[0], w[0]) + w[1:] for w in words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", "COLUMNS": "120"}
     (side / name).mkdir()

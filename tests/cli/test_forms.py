@@ -209,8 +209,8 @@ def _means(said, default) -> bool:
 
 
 def _fallback(command: str, option: str) -> str | None:
-    """What a command writes where the form was left empty: ``--layer '${vectors.layer or "last"}'``."""
-    found = re.search(rf"{option} '\$\{{(?:\"(\w+)\" if .*|.* or \"?(\w+)\"?)\}}'", command)
+    """What a command writes where the form was left empty: ``--layer='${vectors.layer or "last"}'``."""
+    found = re.search(rf"{option}='\$\{{(?:\"(\w+)\" if .*|.* or \"?(\w+)\"?)\}}'", command)
     return found and (found[1] or found[2])
 
 

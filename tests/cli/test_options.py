@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from makers.forms import TOOLS, options_of
-from makers.scripts import SCRIPTS
+from makers.forms import TOOLS, options_of, parser_of
+from makers.scripts import SCRIPTS, repeated, table
+from seqlm.cli.errors import InputError
 from seqlm.cli.options import SHARED
 from seqlm.data.datasets import SPLITS
 from seqlm.data.prediction_tables import KINDS
@@ -67,3 +68,36 @@ def test_what_is_shared_is_used_by_two_scripts():
 def test_choices_are_what_the_package_knows(tool, option, known):
     """Of those that a script spells out because importing them takes longer than a mistake may."""
     assert tuple(options_of(tool)[option].choices) == known
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_option_takes_one_value_and_stands_once_unless_it_is_meant_to_be_repeated(tool):
+    assert all(option.nargs in (None, 0) for option in options_of(tool).values())
+    with pytest.raises(InputError, match="--seed was given twice"):
+        parser_of(tool).parse_args(["--seed=1", "--output-report", "b", "--seed", "2"])
+
+
+def test_an_option_has_one_name():
+    with pytest.raises(InputError, match="unrecognized arguments: --sequence=a"):
+        parser_of("embed").parse_args(["--model=m", "--sequences=s", "--sequence=a"])
+
+
+def test_what_is_repeated_replaces_its_default():
+    words = ["--embeddings=e", "--output-predictions=p"]
+    assert parser_of("classify").parse_args(words).classifier == ["logistic-regression"]
+    words += repeated("--classifier", ("mlp", "naive-bayes"))
+    assert parser_of("classify").parse_args(words).classifier == ["mlp", "naive-bayes"]
+
+
+def test_values_may_begin_with_a_dash(script, data, model_path, tmp_path):
+    with pytest.raises(InputError, match="a value that begins with - is written --option=-value"):
+        parser_of("embed").parse_args(["--layer", "-2,-1"])
+    run = ("--sequences", data / "wild_type.fasta", "--output-table", "e.tsv")
+    script("embed", "--model", model_path("esm"), *run, "--layer=-2,-1", "--model-id=--scan")
+    (tmp_path / "work" / "-old").write_bytes((data / "embeddings_before.tsv").read_bytes())
+    lines = (data / "embeddings_before.tsv").read_text().splitlines()[1:]
+    headers = [f">{line.split()[0]} kind-{'ab'[number % 2]}\nMK\n" for number, line in enumerate(lines)]
+    (tmp_path / "work" / "-labels").write_text("".join(headers))
+    script("plot", "--embeddings=-old", "--names=--new", "--labels=-labels", r"--label-pattern=-(\w+)$",
+           "--colour-by=label", "--output-table=p.tsv")  # fmt: skip
+    assert {row["label"] for row in table(tmp_path / "work" / "p.tsv")} == {"a", "b"}

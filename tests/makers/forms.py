@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
+from seqlm.cli.errors import Parser
+
 from .scripts import SCRIPTS
 
 FORMS = Path(SCRIPTS).resolve().parent
@@ -26,12 +28,17 @@ def form_of(tool: str) -> Element:
     return _filled(form, tokens)
 
 
-def options_of(tool: str) -> dict[str, Action]:
-    """The options of a script by their names, but for --help and --version."""
+def parser_of(tool: str) -> Parser:
+    """The parser of a script."""
     spec = importlib.util.spec_from_file_location(f"script_{tool}", SCRIPTS / f"{tool}.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    found = {action.option_strings[-1]: action for action in script.options()._actions}
+    return script.options()
+
+
+def options_of(tool: str) -> dict[str, Action]:
+    """The options of a script by their names, but for --help and --version."""
+    found = {action.option_strings[-1]: action for action in parser_of(tool)._actions}
     return {name: action for name, action in found.items() if name not in ("--help", "--version")}
 
 

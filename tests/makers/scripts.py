@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,6 +86,21 @@ def start_script(folder: Path, name: str, *arguments, env: dict[str, str] | None
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def repeated(option: str, values: Iterable) -> list[str]:
+    """An option that is repeated, once for each value."""
+    return [f"{option}={value}" for value in values]
+
+
+def last_of_each(arguments: Iterable) -> list:
+    """Arguments less an option and its value that come again further on: what a test gives in place of the usual."""
+    chunks: dict[str, list] = {}
+    for word in arguments:
+        if str(word).startswith("--"):
+            chunks[str(word)] = []
+        chunks[[*chunks][-1]].append(word)
+    return [word for chunk in chunks.values() for word in chunk]
+
+
 def run_batch(calls: list[tuple], *, torch: bool = True, new: int | None = None) -> list[Done]:
     """Run ``(folder, script, *arguments)`` one after the other, each in its folder.
 
@@ -150,7 +166,7 @@ def run_mistakes(folder: Path, mistakes: dict[str, tuple], script: str, common: 
                 path = inputs / option
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
             arguments += [f"--{option}", path]
-        calls.append((work, script, *arguments))
+        calls.append((work, script, *last_of_each(arguments)))
     done = run_batch(calls, torch=False)
     return {name: (one, call[0]) for name, one, call in zip(mistakes, done, calls, strict=True)}
 

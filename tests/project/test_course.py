@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from makers.scripts import DATA, ROOT, manifest, run_batch, table
+from makers.scripts import DATA, ROOT, manifest, repeated, run_batch, table
 
 DNA, PROTEINS = DATA / "llama_contigs.fasta", DATA / "protein_family.fasta"
 QUICK = ("--threads", 1, "--learning-rate", 0.005)
@@ -54,7 +54,7 @@ def runs(tmp_path_factory):
     """Everything that the tests below look at, run once."""
     folder = tmp_path_factory.mktemp("course")
     codon_places(folder)
-    both = ("--corpus", DNA, PROTEINS)
+    both = repeated("--corpus", (DNA, PROTEINS))
     calls = [
         ("tokenizer", "--train", *both, "--algorithm", "bpe", "--vocab-size", 120, "--special-tokens", "bert",
          "--output-tokenizer", "tokenizer.zip", "--output-vocabulary", "vocabulary.tsv"),

@@ -46,9 +46,9 @@ def options() -> Parser:
     learning.add_argument(
         "--classifier",
         default=["logistic-regression"],
-        nargs="+",
+        action="append",
         choices=list(METHODS),
-        help="of several, the training set chooses one",
+        help="may be repeated; of several, the training set chooses one",
     )
     learning.add_argument(
         "--grid-search", default="none", choices=["none", "small"], help="whether the training set chooses settings too"

@@ -15,7 +15,11 @@ from seqlm.metrics.names import CLASSIFICATION, MULTILABEL, REGRESSION
 def options() -> Parser:
     parser = Parser(description=__doc__)
     parser.add_argument(
-        "--predictions", required=True, nargs="+", metavar="FILE", help="tables that prediction or fine-tuning wrote"
+        "--predictions",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="a table that prediction or fine-tuning wrote; once for each model",
     )
     add(parser, "--names")
     parser.add_argument(
@@ -34,7 +38,13 @@ def options() -> Parser:
     truth.add_argument("--truth-column", metavar="COLUMN", help="of a table, by name or 1-based number")
     truth.add_argument("--truth-id-column", metavar="COLUMN", help="'id' if there is one, else the first")
     add(truth, "--label-pattern", "--mask")
-    truth.add_argument("--unknown-label", default=[], nargs="+", metavar="LABEL", help="truths that are left out")
+    truth.add_argument(
+        "--unknown-label",
+        default=[],
+        action="append",
+        metavar="LABEL",
+        help="a truth that is left out; may be repeated",
+    )
     truth.add_argument(
         "--unlisted",
         default="auto",

@@ -17,9 +17,9 @@ def options() -> Parser:
     parser.add_argument(
         "--embeddings",
         required=True,
-        nargs="+",
+        action="append",
         metavar="FILE",
-        help="one table, npz or parquet file, or two of the same sequences by one model, as before and after training",
+        help="a table, npz or parquet file; given again, one of the same sequences, as before and after training",
     )
     add(parser, "--names")
     parser.add_argument("--method", default="pca", choices=list(METHODS), help="how the points are projected")
@@ -32,7 +32,10 @@ def options() -> Parser:
     colours.add_argument("--label-id-column", metavar="COLUMN", help="'id' if there is one, else the first")
     add(colours, "--label-pattern")
     colours.add_argument(
-        "--predictions", nargs="+", metavar="FILE", help="for outcome: a table with id and predicted, for all or each"
+        "--predictions",
+        action="append",
+        metavar="FILE",
+        help="for outcome: a table with id and predicted, for all embeddings or once for each",
     )
     add(colours, "--positive-label", help="that outcomes are about; of two the second")
     add(colours, "--split-column", "--split-pattern")

@@ -21,7 +21,7 @@ def options() -> Parser:
         data,
         "--corpus",
         required=True,
-        help="sequences to learn from: FASTA or tables; of instructions one file, JSON lines or a table",
+        help="sequences to learn from: FASTA or tables, once for each; of instructions one file, JSON lines or a table",
     )
     add(data, "--alphabet", help="of the corpus; auto: told from its letters")
     add(data, "--smiles", "--both-strands")

@@ -34,7 +34,7 @@ def options() -> Parser:
     add_group(parser, MOLECULES)
 
     corpus = parser.add_argument_group("to train, or to extend")
-    add(corpus, "--corpus", action="extend", default=[], help="what is learnt from")
+    add(corpus, "--corpus", default=[], help="what is learnt from; may be repeated")
     corpus.add_argument(
         "--algorithm",
         default="bpe",

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from makers.scripts import manifest, run_batch, table
+from makers.scripts import manifest, repeated, run_batch, table
 from seqlm.cli.errors import InputError
 from seqlm.tools.classify.inputs import check
 from seqlm.tools.classify.methods import METHODS
@@ -240,7 +240,8 @@ def runs(tmp_path_factory):
         "--output-model", "model.zip", "--output-report", "r.md", "--output-html", "r.html",
         "--output-figures", "figures",
     )  # fmt: skip
-    several = ("--classifier", "random-forest", "mlp", "linear-svm", "gradient-boosting", "--cross-validation", "3")
+    several = repeated("--classifier", ("random-forest", "mlp", "linear-svm", "gradient-boosting"))
+    several += ["--cross-validation", "3"]
     calls = {
         "first": ("classify", *files, *outputs, "--classifier", "naive-bayes", "--seed", "1"),
         "again": ("classify", *files, *outputs, "--classifier", "naive-bayes", "--seed", "1"),

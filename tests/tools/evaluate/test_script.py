@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from makers.predictions import options, residues, two_classes, write
-from makers.scripts import ROOT, mistake
+from makers.scripts import ROOT, mistake, repeated
 from seqlm.cli.errors import InputError
 from seqlm.metrics import comparisons
 from seqlm.tools.evaluate.inputs import gather
@@ -129,7 +129,8 @@ def outputs(name):
 def test_a_run_writes_everything_twice_the_same(script, new_process, tmp_path):
     paths, *_ = two_classes(tmp_path, n=80)
     for run, how in (("one", script), ("two", new_process)):
-        how("evaluate", "--predictions", *paths, "--names", "big|model", "<b>small</b>", *outputs(run))
+        names = repeated("--names", ("big|model", "<b>small</b>"))
+        how("evaluate", *repeated("--predictions", paths), *names, *outputs(run))
     work = tmp_path / "work"
     for ending in (".tsv", "_tests.tsv", "_classes.tsv", ".md", ".html"):
         assert (work / f"one{ending}").read_bytes() == (work / f"two{ending}").read_bytes(), ending
@@ -156,7 +157,7 @@ def test_long_names_are_cut_so_that_they_differ():
 def test_the_report_of_many_models_with_long_names_fits(script, tmp_path):
     paths, *_ = two_classes(tmp_path, gains=np.linspace(0.5, 2, 10), n=60)
     names = [f"Test predictions of the model fine-tuned on sites, run {number}" for number in range(10)]
-    script("evaluate", "--predictions", *paths, "--names", *names, *outputs("m"))
+    script("evaluate", *repeated("--predictions", paths), *repeated("--names", names), *outputs("m"))
     report = (tmp_path / "work" / "m.md").read_text()
     assert len(report.encode()) <= 10_000
     assert "5 more models are in the table of scores" in report
@@ -174,7 +175,7 @@ def test_residues_get_a_table_of_proteins_and_sequences_do_not(script, tmp_path)
     assert int(rows[0]["positives"]) == truth["P0"].sum()
     assert "Whole proteins were resampled" in (tmp_path / "work" / "r.md").read_text()
     paths, *_ = two_classes(tmp_path, n=20)
-    done = script("evaluate", "--predictions", *paths, "--output-proteins", "none.tsv", check=False)
+    done = script("evaluate", *repeated("--predictions", paths), "--output-proteins", "none.tsv", check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--output-proteins is for tables of residues" in done.stderr
     assert not (tmp_path / "work" / "none.tsv").exists()
@@ -216,7 +217,7 @@ def test_a_mistake_is_one_line_and_comes_before_anything_heavy_is_imported(scrip
         ("nonsense", "error: argument --metric: invalid choice: 'nonsense' (choose from"),
     ):
         paths, *_ = two_classes(tmp_path, n=20)
-        done = script("evaluate", "--predictions", *paths, "--metric", metric, check=False)
+        done = script("evaluate", *repeated("--predictions", paths), "--metric", metric, check=False)
         assert done.stderr.startswith(message)
 
 

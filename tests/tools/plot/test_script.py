@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from makers.scripts import DATA, mistake, one_line, run_batch, run_mistakes, table
+from makers.scripts import DATA, mistake, one_line, repeated, run_batch, run_mistakes, table
 from seqlm.report.report import MARKDOWN_BYTES
 from seqlm.tools.plot.figures import class_groups, grouped, valued
 from seqlm.tools.plot.inputs import gather
 
 BEFORE, AFTER = DATA / "embeddings_before.tsv", DATA / "embeddings_after.tsv"
 LABELS, PREDICTIONS = DATA / "embedding_labels.tsv", DATA / "embedding_predictions.tsv"
-TWO = ("--embeddings", BEFORE, DATA / "embeddings_after.npz", "--names", "before", "after")
+TWO = (
+    *repeated("--embeddings", (BEFORE, DATA / "embeddings_after.npz")), *repeated("--names", ("before", "after")),
+)  # fmt: skip
 OUTPUTS = (
     "--output-table", "points.tsv", "--output-metrics", "metrics.tsv", "--output-plot", "plot.png", "--output-svg",
     "plot.svg", "--output-report", "report.md", "--output-figures", "figures", "--output-html", "report.html",
@@ -150,8 +152,8 @@ def test_names_and_labels_form_no_markup_and_a_long_report_still_fits(tmp_path):
     names = ("n" * 200, "<i>" * 60)
     done = run_batch(
         [
-            (tmp_path / "work", "plot", "--embeddings", tmp_path / "e.tsv", tmp_path / "e.tsv", "--names", *names,
-             "--labels", tmp_path / "l.tsv", "--colour-by", "label", *OUTPUTS)
+            (tmp_path / "work", "plot", *repeated("--embeddings", [tmp_path / "e.tsv"] * 2),
+             *repeated("--names", names), "--labels", tmp_path / "l.tsv", "--colour-by", "label", *OUTPUTS)
         ]
     )[0]  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -359,7 +361,15 @@ def pairs(tmp_path_factory):
         inputs, work = tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(f"{name}_work")
         (inputs / "first.tsv").write_text(rows_of(9))
         (inputs / "second.tsv").write_text(content)
-        calls.append((work, "plot", "--embeddings", inputs / "first.tsv", inputs / "second.tsv", "--output-table", "t"))
+        calls.append(
+            (
+                work,
+                "plot",
+                *repeated("--embeddings", (inputs / "first.tsv", inputs / "second.tsv")),
+                "--output-table",
+                "t",
+            )
+        )
     done = run_batch(calls, torch=False)
     return {
         name: (one, call[0], message)

@@ -18,7 +18,7 @@ import pytest
 from tokenizers import Tokenizer, models, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from makers.scripts import DATA, SCRIPTS, one_line, run_batch, run_mistakes, table
+from makers.scripts import DATA, SCRIPTS, one_line, repeated, run_batch, run_mistakes, table
 from seqlm.checkpoints.tokenizer_bundle import open_trained_tokenizer
 from seqlm.metrics.resampling import resample_weights
 from seqlm.tokenization.corpus import pieces_of, read_corpus, reverse_complement, training_units, units_of
@@ -82,7 +82,7 @@ def ran(tmp_path_factory, data):
                 more += ["--compare-with", data / "models" / other, "--compare-name", f"someone's {other}"]
         outputs = ["--output-tokenizer", "t.zip", "--output-vocabulary", "v.tsv", "--output-comparison", "c.tsv",
                    "--output-report", "r.md", "--output-figures", "figures", "--output-html", "r.html"]  # fmt: skip
-        calls.append((work, "tokenizer", "--train", "--corpus", *corpora[kind], *options.split(),
+        calls.append((work, "tokenizer", "--train", *repeated("--corpus", corpora[kind]), *options.split(),
                       "--special-tokens", style, *more, *outputs))  # fmt: skip
     done = run_batch(calls, torch=False, new=[*runs].index("again"))
     for one, call in zip(done, calls, strict=True):

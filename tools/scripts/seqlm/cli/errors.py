@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stderr
 
@@ -27,14 +28,37 @@ class InputError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser whose complaints follow the same contract as every other error."""
+    """An argparse parser whose complaints follow the same contract as every other error.
+
+    An option takes one value, whatever that begins with where it is written ``--option=value``, and stands once. What
+    may be given several times is declared with ``action="append"`` and is repeated, each time with one value.
+    """
 
     def __init__(self, **keywords):
         super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **keywords)
+        self.register("action", "append", Several)
         self.add_argument("--version", action="version", version=__version__)
 
+    def parse_known_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else list(args)
+        given = Counter(word.partition("=")[0] for word in args)
+        for action in self._actions:
+            if not isinstance(action, Several) and sum(given[name] for name in action.option_strings) > 1:
+                self.error(f"{action.option_strings[-1]} was given twice")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str):
+        if message.endswith("expected one argument"):
+            message += ", and a value that begins with - is written --option=-value"
         raise InputError(f"{message}; --help lists every option")
+
+
+class Several(argparse.Action):
+    """Keeps every value of an option that is repeated, and not its default beside them."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [values] if before is self.default else [*before, values])
 
 
 def run(main: Callable[[], None]) -> None:

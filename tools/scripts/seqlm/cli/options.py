@@ -20,7 +20,7 @@ SHARED = {
     },
     # sequences, and how they are read
     "--sequences": {"required": True, "metavar": "FILE", "help": "FASTA or table, plain or gzipped"},
-    "--corpus": {"nargs": "+", "metavar": "FILE"},
+    "--corpus": {"action": "append", "metavar": "FILE"},
     "--format": {
         "default": "auto",
         "choices": ["auto", "fasta", "tabular", "csv"],
@@ -74,7 +74,11 @@ SHARED = {
     "--test": {"metavar": "FILE"},
     "--validation-fraction": {"type": Number(float, 0, 0.9), "metavar": "SHARE"},
     "--test-fraction": {"type": Number(float, 0, 0.9), "metavar": "SHARE"},
-    "--names": {"nargs": "+", "metavar": "NAME", "help": "of the tables; the names of the files if not given"},
+    "--names": {
+        "action": "append",
+        "metavar": "NAME",
+        "help": "of a table, once for each; the names of the files if not given",
+    },
     "--resamples": {"default": 1000, "type": Number(int, 100, 100_000), "metavar": "N", "help": "of the bootstrap"},
     # LoRA
     "--lora-rank": {"default": 8, "type": Number(int, 1, 1024), "metavar": "N"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from seqlm.cli.errors import InputError
 
 from .datasets import SPLIT_NAMES, Example
 from .numbers import NOT_MEASURED, decimal
+from .patterns import Pattern
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 
@@ -145,7 +145,7 @@ class GivenSplit:
         return in_row
 
     @staticmethod
-    def _in_header(record: Record, pattern: re.Pattern, where: str) -> str:
+    def _in_header(record: Record, pattern: Pattern, where: str) -> str:
         found = pattern.search(record.header)
         if not found:
             raise InputError(f"{where} does not say its split: '{pattern.pattern}' is not in its header")
@@ -176,11 +176,8 @@ def class_name(text: str, where: str) -> str:
     return text
 
 
-def label_regex(text: str, what: str = "label") -> re.Pattern:
-    try:
-        pattern = re.compile(text)
-    except re.error as problem:
-        raise InputError(f"the {what} pattern '{quoted(text)}' is not a regular expression: {problem}") from None
+def label_regex(text: str, what: str = "label") -> Pattern:
+    pattern = Pattern(text, what)
     if pattern.groups < 1:
         raise InputError(
             f"the {what} pattern '{quoted(text)}' has no group; put the {what} in brackets, as in {what.upper()}=(\\S+)"

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.patterns import Pattern
 from seqlm.data.records import DNA, Rules
 from seqlm.tokenization.corpus import Corpus, records_of, reverse_complement
 
@@ -145,10 +146,8 @@ def _by_name(corpus: Corpus, arguments: Namespace) -> np.ndarray:
     """(records,) the split that the patterns give."""
     patterns = []
     for option in ("validation_pattern", "test_pattern"):
-        try:
-            patterns.append(re.compile(getattr(arguments, option)) if getattr(arguments, option) else None)
-        except re.error as problem:
-            raise InputError(f"--{option.replace('_', '-')} is no regular expression: {problem}") from None
+        text = getattr(arguments, option)
+        patterns.append(Pattern(text, option.removesuffix("_pattern")) if text else None)
     split, number = np.zeros(corpus.records, np.int8), 0
     for path in arguments.corpus:
         for record in records_of(path, arguments):

@@ -1,0 +1,43 @@
+"""Patterns of users are searched within a limit of time."""
+
+import re
+import signal
+import time
+
+import pytest
+
+from seqlm.cli.errors import InputError
+from seqlm.data import patterns
+from seqlm.data.patterns import Pattern
+
+
+def test_a_pattern_finds_what_python_s_own_finds():
+    header = "P1 OS=Homo sapiens SET=test LABEL=2.5;x"
+    for text in (r"LABEL=(\S+)", r"SET=(\w+) LABEL=([\d.]+)", r"nothing", r"(?i)label=(.)"):
+        own, expected = Pattern(text, "label").search(header), re.search(text, header)
+        assert (own and own.groups()) == (expected and expected.groups())
+    assert Pattern(r"(a)(b)", "label").groups == 2
+
+
+@pytest.mark.parametrize("text", ["(a+)+$", "(a|a)*$", "(a?){40}a{40}$"])
+def test_a_search_that_would_never_end_is_ended(monkeypatch, text):
+    monkeypatch.setattr(patterns, "SECONDS", 0.3)
+    before, began = signal.getsignal(signal.SIGALRM), time.monotonic()
+    with pytest.raises(InputError, match="takes too long to search"):
+        Pattern(text, "label").search("a" * 39 + "b")
+    assert time.monotonic() - began < 10
+    assert signal.getsignal(signal.SIGALRM) == before and not any(signal.getitimer(signal.ITIMER_REAL))
+
+
+def test_many_searches_that_are_slow_together_are_ended(monkeypatch):
+    monkeypatch.setattr(patterns, "SECONDS_TOGETHER", 0.05)
+    pattern = Pattern(r"(a+)+$", "label")
+    with pytest.raises(InputError, match="takes too long to search"):
+        for _ in range(1000):
+            pattern.search("a" * 16 + "b")
+
+
+@pytest.mark.parametrize("text", ["(", "(" * 900 + ")" * 900, "a{99999999999999999999}", "a" * 1001])
+def test_what_cannot_be_compiled_is_named(text):
+    with pytest.raises(InputError, match="the split pattern"):
+        Pattern(text, "split")

@@ -20,6 +20,8 @@ from torch import nn
 from seqlm.cli.errors import InputError
 from seqlm.families.family import Family
 
+from .finite import check_weights
+
 
 @dataclass(frozen=True)
 class LoraSettings:
@@ -126,12 +128,13 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
             the file itself is not read again.
 
     Raises:
-        InputError: tensors that are missing, left over, or of another shape than the base model's.
+        InputError: tensors that are missing, left over, of another shape than the base model's, or no numbers.
     """
     from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
     tensors = load_file(folder / "adapter_model.safetensors")
+    check_weights(tensors.items(), "the adapter")
     known = {key: value for key, value in config.items() if key not in ("peft_type", "inference_mode")}
     backbone.name_or_path = config.get("base_model_name_or_path") or ""
     try:

@@ -16,6 +16,7 @@ from seqlm.cli.errors import InputError
 from seqlm.tokenization.encoder import Encoded, Encoder
 
 from .batching import Batch, Row, collate, group_by_length, rows_of
+from .finite import check_results
 from .loading import SequenceModel
 from .tasks import paired
 
@@ -181,7 +182,7 @@ def _run(rows: list[Row], compute: Compute, model: SequenceModel, padding: int, 
 
     A single row that does not fit into the memory of a GPU is computed on the CPU.
     """
-    if (result := _tried(rows, compute, model, padding)) is not None:
+    if (result := _tried(rows, compute, model, padding, names)) is not None:
         yield rows, result
         return
     if len(rows) > 1:
@@ -192,20 +193,30 @@ def _run(rows: list[Row], compute: Compute, model: SequenceModel, padding: int, 
     what = f"the sequence {_named(rows[0], names)}({len(rows[0].ids):,} tokens) does not fit into"
     if model.device.type != "cpu":
         print(f"note: {what} the memory of the GPU by itself; it is computed on the CPU", file=sys.stderr)
-        if (result := _tried(rows, compute, _spare(model), padding)) is not None:
+        if (result := _tried(rows, compute, _spare(model), padding, names)) is not None:
             yield rows, result
             return
     raise InputError(f"{what} memory by itself; choose a smaller maximal length or a machine with more memory")
 
 
-def _tried(rows: list[Row], compute: Compute, model: SequenceModel, padding: int) -> tuple[torch.Tensor, ...] | None:
-    """What is computed, or None where the memory did not suffice."""
+def _tried(
+    rows: list[Row], compute: Compute, model: SequenceModel, padding: int, names: Sequence[str]
+) -> tuple[torch.Tensor, ...] | None:
+    """What is computed, or None where the memory did not suffice.
+
+    Raises:
+        InputError: results that are no finite numbers.
+    """
     batch = collate(rows, padding)
     if len(rows[0].ids) == len(rows[-1].ids):  # sorted by length, so there is no padding to be masked
         batch.mask = None
     try:
         with torch.inference_mode():
-            return tuple(value.cpu() for value in compute(model, batch.to(model.device)))
+            result = tuple(value.cpu() for value in compute(model, batch.to(model.device)))
+        check_results(
+            result, lambda: [names[owner] for owner in dict.fromkeys(row.owner for row in rows)] if names else []
+        )
+        return result
     except (torch.OutOfMemoryError, RuntimeError) as problem:
         if not out_of_memory(problem):
             raise

@@ -25,6 +25,7 @@ from seqlm.tokenization.encoder import Encoder
 
 from .adapters import load_adapter
 from .batching import Batch
+from .finite import check_results, check_weights
 from .tasks import Head, Task, pair_width, paired
 
 
@@ -145,8 +146,14 @@ class SequenceModel(nn.Module):
 
     @torch.inference_mode()
     def outputs(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Outputs (units, outputs) on the CPU from the vectors of units (units, inputs)."""
-        return self.head(vectors.to(self.head.shift.device)).float().cpu()
+        """Outputs (units, outputs) on the CPU from the vectors of units (units, inputs).
+
+        Raises:
+            InputError: outputs that are no finite numbers.
+        """
+        outputs = self.head(vectors.to(self.head.shift.device)).float().cpu()
+        check_results([outputs])
+        return outputs
 
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
         """Probabilities (units, classes) or values (units,) from outputs (units, outputs)."""
@@ -212,7 +219,7 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     """What ``load``, a method of a family, makes of a Hugging Face folder: frozen, on the device, ready to run.
 
     Raises:
-        InputError: weights that are missing or do not fit the configuration.
+        InputError: weights that are missing, do not fit the configuration, or are no numbers.
     """
     from transformers.utils import logging
 
@@ -247,7 +254,10 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     prefix = f"{backbone.base_model_prefix}."
     _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
     backbone.requires_grad_(False)
-    return placed(backbone, device, dtype).eval()
+    backbone = placed(backbone, device, dtype).eval()
+    in_format = "" if dtype == torch.float32 else f", in {str(dtype).removeprefix('torch.')},"
+    check_weights(backbone.named_parameters(), f"the model in {folder.name}{in_format}")
+    return backbone
 
 
 @cache  # training loads a model several times

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from seqlm.checkpoints.bundle import ADAPTER_WEIGHTS, Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.published_adapters import PublishedEncoder, inspect_published
-from seqlm.cli.errors import InputError
-from seqlm.cli.text import shown
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
 
@@ -37,6 +35,7 @@ def load_published(
     """
     from safetensors.torch import load_file
 
+    from seqlm.inference.finite import check_weights
     from seqlm.inference.loading import Finetuned, SequenceModel
     from seqlm.inference.tasks import Head, Task
 
@@ -44,7 +43,7 @@ def load_published(
     family = recognise(base.path, base.config)
     backbone = load_published_encoder(bundle, base, device, precision, found.encoder)
     tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
-    _check_numbers({source: tensors[source] for source in found.head_tensors.values()})
+    check_weights(((source, tensors[source]) for source in found.head_tensors.values()), "the adapter")
     described = found.head
     head = Head(described["inputs"], described["outputs"], kind=described["kind"], hidden=described["hidden"])
     own = {"shift": head.shift, "scale": head.scale}
@@ -66,20 +65,15 @@ def load_published_encoder(
     from safetensors.torch import load_file, save_file
 
     from seqlm.inference.adapters import load_adapter
+    from seqlm.inference.finite import check_weights
     from seqlm.inference.loading import load_backbone, placed, precision_of
 
     tensors = load_file(bundle.folder / ADAPTER_WEIGHTS)
     renamed = {name: tensors[source] for name, source in found.tensors.items()}
-    _check_numbers({source: tensors[source] for source in found.tensors.values()})
+    check_weights(((source, tensors[source]) for source in found.tensors.values()), "the adapter")
     family = recognise(base.path, base.config)
     dtype = precision_of(precision, device, family)
     backbone = load_backbone(base.path, family, dtype, device)
     with tempfile.TemporaryDirectory(prefix="adapter_") as scratch:
         save_file(renamed, Path(scratch) / ADAPTER_WEIGHTS)
         return placed(load_adapter(backbone, Path(scratch), found.config), device, dtype)
-
-
-def _check_numbers(tensors: dict[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise InputError(f"the adapter is damaged: its tensor {shown(name, 120)} holds values that are no numbers")

@@ -23,6 +23,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 from seqlm.cli.errors import InputError
 
 from .drawing import Drawing
+from .finite import check_results
 from .inference import out_of_memory
 
 SHRINK = 0.5  # slots are given up once fewer than this share of them are at work
@@ -226,7 +227,9 @@ class _Run:
             self.history[:, :reach],
             self.history[:, :1],
         )
-        tokens = self.drawing.choose(output.logits[:, -1].float(), history, self.seeds, self.places + 1)
+        logits = output.logits[:, -1].float()
+        check_results([logits])
+        tokens = self.drawing.choose(logits, history, self.seeds, self.places + 1)
         self.history[self.rows, self.places + 1] = tokens
         return tokens.tolist()
 

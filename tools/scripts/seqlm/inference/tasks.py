@@ -17,6 +17,8 @@ from torch.nn import functional
 
 from seqlm.data.tasks import level_of
 
+from .finite import check_weights
+
 
 class Head(nn.Module):
     """Vector of a unit (units, inputs) -> outputs (units, outputs).
@@ -65,7 +67,8 @@ class Head(nn.Module):
 
     @classmethod
     def load(cls, path: Path, description: dict) -> Head:
-        """Raises ValueError where the file does not hold exactly the tensors described."""
+        """Raises ValueError where the file does not hold exactly the tensors described, InputError for what is no
+        number."""
         from safetensors.torch import load_file
 
         head = cls(
@@ -75,8 +78,10 @@ class Head(nn.Module):
             hidden=description["hidden"],
             pairs=description.get("pairs"),
         )
+        tensors = load_file(path)
+        check_weights(tensors.items(), path.name)
         try:
-            head.load_state_dict(load_file(path))
+            head.load_state_dict(tensors)
         except RuntimeError as problem:
             raise ValueError(str(problem)) from None
         return head

@@ -236,11 +236,7 @@ class Loop:
             self.optimizer.zero_grad()
             return False
         lost = group.summed(lost)
-        if not math.isfinite(lost):
-            raise InputError(
-                f"the training loss is no longer a number at update {state.step + 1}; choose a lower learning rate, or "
-                "fp32"
-            )
+        self._require_finite(lost, "training loss", state.step)
         self._step(state.step)
         state.step += 1
         state.lost += lost
@@ -268,6 +264,13 @@ class Loop:
             total += loss.item()
         return total
 
+    @staticmethod
+    def _require_finite(value: float, what: str, step: int) -> None:
+        if not math.isfinite(value):
+            raise InputError(
+                f"the {what} is no longer a number at update {step + 1}; choose a lower learning rate, or fp32"
+            )
+
     def _step(self, step: int) -> None:
         rate = rate_at(self.settings, step, self.steps)
         for group in self.optimizer.param_groups:
@@ -277,7 +280,9 @@ class Loop:
             return
         self.scaler.unscale_(self.optimizer)
         if self.settings.clip:
-            torch.nn.utils.clip_grad_norm_(list(self.named.values()), self.settings.clip)
+            norm = torch.nn.utils.clip_grad_norm_(list(self.named.values()), self.settings.clip)
+            if not self.scaler.is_enabled():  # which leaves such an update out
+                self._require_finite(float(full(norm)), "gradient", step)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()

@@ -163,7 +163,6 @@ def _finished(pieces: Iterator[Piece], plan: Plan, summary: Summary) -> Iterator
     for piece in pieces:
         vectors = piece.vectors
         norms = np.linalg.norm(vectors, axis=1)
-        _check_numbers(piece, norms)
         if normalize:
             # a vector of zeros has no direction and stays what it is
             vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
@@ -179,15 +178,6 @@ def _finished(pieces: Iterator[Piece], plan: Plan, summary: Summary) -> Iterator
         yield piece
     if written != plan.vectors:
         raise RuntimeError(f"{written} vectors were computed where {plan.vectors} were expected")
-
-
-def _check_numbers(piece: Piece, norms: np.ndarray) -> None:
-    wrong = np.flatnonzero(~np.isfinite(norms))
-    if len(wrong):
-        raise InputError(
-            f"the model gives no finite numbers for the sequence '{_owner(piece, int(wrong[0]))}'; compute in fp32 or "
-            "bf16 (--precision), or check the weights of the model"
-        )
 
 
 def _owner(piece: Piece, row: int) -> str:

@@ -16,6 +16,7 @@ from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.data.records import Rules
 from seqlm.inference.drawing import Drawing
+from seqlm.inference.finite import check_results
 from seqlm.inference.inference import out_of_memory
 from seqlm.inference.likelihood import Likelihood
 from seqlm.inference.sampling import Job, Limits, Written, sample
@@ -172,6 +173,12 @@ def free_memory(device: torch.device) -> int:
     return max(free, 0)
 
 
+def _finite(_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The same scores (rows, vocabulary), looked at: what is not to be taken has minus infinity, and nothing NaN."""
+    check_results([scores.amax(1)])
+    return scores
+
+
 def _beams(plan: Plan, model) -> Iterator[tuple[int, Written]]:
     """The most probable sequences that a beam of transformers finds, prompt by prompt."""
     arguments = plan.arguments
@@ -193,6 +200,7 @@ def _beams(plan: Plan, model) -> Iterator[tuple[int, Written]]:
                     eos_token_id=ends,
                     pad_token_id=ends[0] if ends else plan.text.start,
                     early_stopping=True,
+                    logits_processor=[_finite],
                 )
         except (torch.OutOfMemoryError, RuntimeError) as problem:
             if not out_of_memory(problem):

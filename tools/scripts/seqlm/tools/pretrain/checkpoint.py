@@ -196,11 +196,16 @@ def state_of(checkpoint: Checkpoint) -> tuple[State, dict[str, torch.Tensor]]:
     """Where training was, and the weights that it had."""
     from safetensors.torch import load_file
 
+    from seqlm.inference.finite import check_weights
     from seqlm.training.state import History, State
 
     content = checkpoint.content
     history = History(content["history"], content["best_epoch"], content["stopped_early"])
     best = checkpoint.folder / BEST
+    moments, weights = load_file(checkpoint.folder / MOMENTS), load_file(checkpoint.folder / WEIGHTS)
+    kept = load_file(best) if best.is_file() else {}
+    for tensors in (weights, kept, moments):
+        check_weights(tensors.items(), f"the checkpoint {checkpoint.name}")
     state = State(
         content["step"],
         history,
@@ -208,7 +213,7 @@ def state_of(checkpoint: Checkpoint) -> tuple[State, dict[str, torch.Tensor]]:
         content["counted"],
         content["ended"],
         tuple(content["scaling"]) if content.get("scaling") else None,
-        load_file(checkpoint.folder / MOMENTS),
-        load_file(best) if best.is_file() else {},
+        moments,
+        kept,
     )
-    return state, load_file(checkpoint.folder / WEIGHTS)
+    return state, weights

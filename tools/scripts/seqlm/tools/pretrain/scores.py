@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from seqlm.cli.errors import InputError
 from seqlm.inference.batching import Batch, Row, group_by_length
+from seqlm.inference.finite import check_results
 from seqlm.inference.inference import out_of_memory
 from seqlm.training.language_training import IGNORED, next_tokens
 
@@ -93,7 +94,9 @@ def _lost(model: nn.Module, batch: Batch) -> np.ndarray:
         functional.cross_entropy(row.float(), wanted, ignore_index=IGNORED, reduction="none").double().sum()
         for row, wanted in zip(logits, targets, strict=True)
     ]
-    return torch.stack(lost).cpu().numpy()
+    found = torch.stack(lost).cpu()
+    check_results([found])
+    return found.numpy()
 
 
 def objective_of(plan: Plan, masking: Masking | None) -> Callable:

@@ -15,7 +15,6 @@ from itertools import chain
 
 import numpy as np
 
-from seqlm.cli.errors import InputError
 from seqlm.data.records import Rules
 from seqlm.inference.inference import batch_tokens
 from seqlm.inference.language_models import load_language_model
@@ -84,7 +83,6 @@ class Engine:
         found = likelihoods(
             self.model, encoded, self.budget, names, lambda share: told(share * sum(letters)), self.plan.limit
         )
-        _refuse_not_finite(np.asarray([one.log_probability for one in found]), names)
         return found
 
     def _masked(self, items: Sequence[tuple[str, str]], told: Told, one_pass: bool) -> list[Likelihood]:
@@ -106,7 +104,6 @@ class Engine:
             sums[owner] += found[np.arange(len(places)), columns].sum()
             done += letters[owner] * len(places) / len(known[owner])
             told(done)
-        _refuse_not_finite(sums, names)
         return [Likelihood(value, len(places)) for value, places in zip(sums.tolist(), known, strict=True)]
 
     def tokens(self, items: Sequence[tuple[str, str]]) -> list[np.ndarray]:
@@ -149,12 +146,3 @@ class Engine:
 
 def _numbered(*lists) -> Iterator[tuple]:
     return enumerate(zip(*lists, strict=True))
-
-
-def _refuse_not_finite(values: np.ndarray, names: Sequence[str]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        raise InputError(
-            f"the model gives no finite numbers for '{names[wrong[0]]}'; its weights are damaged, or the number format "
-            "is too small for it (choose fp32)"
-        )

@@ -1,7 +1,7 @@
 """Regular expressions that a user gives, searched in headers and names within a limit of time.
 
-Some patterns that repeat something inside a repeat take twice as long for each letter more. Python looks for signals while it searches,
-so an alarm ends a search that would never end.
+Some patterns that repeat something inside a repeat take twice as long for each letter more. Python looks for signals
+while it searches, so an alarm ends a search that would never end.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ MISTAKES = {
     "empty sequences": (">p3\n010\n", {"sequences": "\n"}, "sequences.fasta is empty"),
     "cut gz": (gzip.compress(fasta(LABELS).encode())[:-9], {}, "labels: the gzip file is cut short or damaged"),
     "text as a number": (">p3\n1,x,2\n", {"numeric": True}, "record 'p3' (line 1) has 'x' where a number is needed"),
-    "infinite": (">p3\n1,inf,2\n", {"numeric": True}, "record 'p3' (line 1) has inf as its value"),
+    "infinite": (">p3\n1,inf,2\n", {"numeric": True}, "record 'p3' (line 1) has 'inf' where a number is needed"),
     "too large": (">p3\n1,1e39,2\n", {"numeric": True}, "record 'p3' (line 1) has 1e39 as a value, which is too large"),
     "no '#'": (fasta(SEQUENCES), ALONE, "labels has no label for any residue: no '#' stands after a site"),
     "labels without sequences": (fasta(LABELS), ALONE, "'p1' (line 1) has digits; if they are the labels"),

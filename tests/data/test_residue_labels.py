@@ -11,7 +11,7 @@ from Bio import SeqIO
 
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import GivenSplit
-from seqlm.data.records import PROTEIN, Rules
+from seqlm.data.records import DNA, PROTEIN, Rules
 from seqlm.data.residue_labels import ResidueReader, merging
 
 SEQUENCES = {"p1": "MKTAYIAKQR", "p2": "MSLENT", "p3": "MKV"}
@@ -332,3 +332,25 @@ def test_a_mistake_is_named_with_its_place(tmp_path, mistake):
 def test_a_merging_that_cannot_be_meant_is_refused(text, message):
     with pytest.raises(InputError, match=re.escape(message)):
         merging(text)
+
+
+def test_three_line_fasta_gives_what_two_files_give(tmp_path):
+    three = "".join(f">{name}\n{SEQUENCES[name]}\n{LABELS[name]}\n" for name in LABELS)
+    examples, source = read(tmp_path, three)
+    assert strings(examples, source) == LABELS
+    assert {example.id: example.sequence for example in examples} == SEQUENCES
+
+
+def test_sites_without_a_header_are_all_read(tmp_path):
+    rows = site_table().splitlines(keepends=True)
+    options = {"sequences": fasta(SEQUENCES), "id_column": "1", "position_column": "2"}
+    examples, source = read(tmp_path, "".join(rows[1:]), **options)
+    assert strings(examples, source) == LABELS
+
+
+def test_residues_of_rna_are_read_as_its_sequence_is(tmp_path):
+    source = reader(tmp_path, sequences=">r\nACGUU\n")
+    source.alphabet = DNA
+    for residue in "UT":
+        table = write(tmp_path, f"id\tposition\tresidue\nr\t5\t{residue}\n", "sites")
+        assert strings(source.read(table), source)["r"].count("1") == 1

@@ -23,7 +23,7 @@ from seqlm.cli.errors import InputError
 
 from .datasets import Example
 from .labels import MAX_LETTERS, GivenSplit, number
-from .records import Record, Rules, quoted
+from .records import DNA, Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 from .tables import id_column
 
@@ -78,7 +78,12 @@ class ResidueReader:
         self._file = self.sequences or path
         form = sequence_format(path) if self.format == "auto" else self.format
         if form == "fasta":
-            examples = self._strings(path) if self.sequences else self._marks(path)
+            if self.sequences:
+                examples = self._strings(path)
+            else:
+                examples = (
+                    self._three_lines(path) if next(read_records(path, format=form)).labels else self._marks(path)
+                )
         elif self._has_positions(path, form):
             examples = self._positions(path, form)
         else:
@@ -100,6 +105,13 @@ class ResidueReader:
                     "sequences"
                 )
             yield self._example(bare, self._parse(record.sequence, where), split_of(record, where), where)
+
+    def _three_lines(self, path: Path) -> Iterator[Example]:
+        """FASTA with the label string of each sequence in the line below it."""
+        split_of = self.given_split.reader(path, "fasta")
+        for record in _unique(read_records(path, format="fasta", rename=True), path):
+            where = _where(path, record)
+            yield self._example(record, self._parse(record.labels, where), split_of(record, where), where)
 
     def _columns(self, path: Path, form: str) -> Iterator[Example]:
         """A table with a sequence and a label string (numbers with commas or blanks between them) in each row."""
@@ -123,7 +135,7 @@ class ResidueReader:
         negative, positive = self._class(NEGATIVE), self._class(POSITIVE)
         split_of = self.given_split.reader(path, "fasta")
         marked = False
-        for record in _unique(read_records(path, format="fasta"), path):
+        for record in _unique(read_records(path, format="fasta", rename=True), path):
             where = _where(path, record)
             if record.sequence.startswith("#") or "##" in record.sequence:
                 raise InputError(f"{where} has a '#' that follows no residue; it stands right after a site")
@@ -167,7 +179,10 @@ class ResidueReader:
             record = self._named(sequences, row[id_at], where)
             at = _position(row[position_at], record, where)
             residue = row[residue_at].upper() if residue_at is not None else ""
-            if residue and record.sequence[at].upper() != residue:
+            letter = record.sequence[at].upper()
+            if self.alphabet == DNA:
+                letter, residue = letter.replace("U", "T"), residue.replace("U", "T")
+            if residue and letter != residue:
                 raise InputError(
                     f"{where} says {residue} at position {at + 1} of '{quoted(record.id)}', where the sequence has "
                     f"{record.sequence[at]}; is it another version of the protein, or are positions counted from 0?"

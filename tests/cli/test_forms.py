@@ -56,7 +56,6 @@ OWN = {
     "finetune": {
         "--metric": Own("what auto is for several labels and for numbers", ("fmax", "spearman")),
         "--label-column": Own("what such a table mostly calls it", ("labels", "value")),
-        "--id-column": Own("of a table of sites, whose rows are no sequences", ("id",)),
         **PROCESSES,
     },
     "generate": {

@@ -174,6 +174,40 @@ def test_what_a_table_of_sites_does_not_list_is_negative_or_unknown(tmp_path):
     assert source.without_row == {"p3"}
 
 
+def test_sites_need_no_header_may_be_bed_and_are_found_by_accession(tmp_path):
+    sequences = fasta({f"sp|{name}|X_{name}": sequence for name, sequence in SEQUENCES.items()})
+    expected = {"sp|p1|X_p1": "0001000011", "sp|p2|X_p2": "100000", "sp|p3|X_p3": "010"}
+    rows = [row.split("\t") for row in site_table().splitlines()[1:]]
+    forms = {
+        "no header": "".join("\t".join(row) + "\n" for row in rows),
+        "letters": "protein,position\n" + "".join(f"{name},{residue}{at}\n" for name, at, residue in rows),
+        "bed": "".join(f"{name}\t{int(at) - 1}\t{at}\n" for name, at, _ in rows),
+        "phosphositeplus": "date\n\nACC_ID\tGENE\tMOD_RSD\n" + "".join(f"X_{n}\tg\t{r}{at}-p\n" for n, at, r in rows),
+    }
+    for name, text in forms.items():
+        examples, source = read(tmp_path, text, sequences=sequences)
+        assert strings(examples, source) == expected, name
+    table = "".join(f"x\t{name}\t{at}\tb\n" for name, at, _ in rows)
+    examples, source = read(tmp_path, table, sequences=sequences, id_column="2", position_column="3", label_column="4")
+    assert strings(examples, source) == {name: labels.replace("1", "b") for name, labels in expected.items()}
+
+
+def test_sites_that_do_not_fit_are_left_out_where_that_is_wanted(tmp_path):
+    table = "id\tposition\tresidue\tstrand\np1\t4\tA\t+\np1\t9\tQ\t+\np1\t10\tA\t+\np2\t7\t\t+\np2\tx\t\t+\nq\t1\t\t+\n"
+    examples, source = read(tmp_path, table, sequences=fasta(SEQUENCES), misfits="leave-out")
+    assert strings(examples, source) == {"p1": "0001000010"}
+    assert source.rules.sequences == {
+        "column 'strand' not read": 6,
+        "left out, on another residue than their row says": 1,
+        "left out, beyond the end of their protein": 1,
+        "left out, in rows that cannot be read": 1,
+        "left out, on proteins without a sequence": 1,
+    }
+    assert source.without_row == {"p2", "p3"}
+    with pytest.raises(InputError, match="2 of 3 sites do not fit their proteins, the first being"):
+        read(tmp_path, "id,position\np1,A4\np1,A5\np1,A6\n", sequences=fasta(SEQUENCES), misfits="leave-out")
+
+
 def test_columns_are_found_by_name_or_number(tmp_path):
     table = "where,kind,protein\n2,H,p1\n3,E,p1\n"
     options = {"position_column": "where", "label_column": "2", "id_column": "protein"}
@@ -269,7 +303,8 @@ MISTAKES = {
     "position 0": ("id,position\np3,0\n", {}, "line 2 has '0' as a position; positions are whole numbers from 1 on"),
     "position -1": ("id,position\np3,-1\n", {}, "line 2 has '-1' as a position; positions are whole numbers"),
     "position 2.0": ("id,position\np3,2.0\n", {}, "line 2 has '2.0' as a position; positions are whole numbers"),
-    "position text": ("id,position\np3,K2\n", {}, "line 2 has 'K2' as a position; positions are whole numbers"),
+    "position text": ("id,position\np3,two\n", {}, "line 2 has 'two' as a position; positions are whole numbers"),
+    "position on another residue": ("id,position\np3,S2\n", {}, "line 2 says S at position 2 of 'p3', where the seq"),
     "position superscript": ("id,position\np3,²\n", {}, "line 2 has '²' as a position; positions are whole numbers"),
     "position of 5,000 digits": (f"id,position\np3,{'9' * 5000}\n", {}, "line 2 has '999999"),
     "other residue": (

@@ -72,6 +72,7 @@ def options() -> Parser:
         choices=["negative", "unknown"],
         help="what a residue is that a table of sites does not list",
     )
+    add(residues, "--misfits", help="what sites of a table do that cannot be read or do not fit their sequence")
     add(residues, "--second-sequences")
     add(residues, "--second-model", help="that reads second members, such as DNA; not trained")
     residues.add_argument("--second-model-id", default="", metavar="TEXT", help="its name, as noted in the bundle")

@@ -10,6 +10,12 @@ from .records import Rules
 
 STOP, LEAVE_OUT = CHOICES = ("stop", "leave-out")
 
+# what is wrong with a site
+UNREADABLE = "in rows that cannot be read"
+NO_SEQUENCE = "on proteins without a sequence"
+BEYOND = "beyond the end of their protein"
+OTHER_RESIDUE = "on another residue than their row says"
+
 
 @dataclass
 class Misfits:

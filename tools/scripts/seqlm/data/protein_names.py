@@ -15,15 +15,16 @@ class ProteinNames:
         self.ids = {name: place for place, name in enumerate(ids)}
         self._parts: dict[str, int | None] = {}
         for name, place in self.ids.items():
-            for part in _parts(name):
+            for part in parts_of(name):
                 self._parts[part] = None if part in self._parts else place
 
     def place(self, name: str) -> int | None:
         if (place := self.ids.get(name)) is not None:
             return place
-        return next((found for part in _parts(name) if (found := self._parts.get(part)) is not None), None)
+        return next((found for part in parts_of(name) if (found := self._parts.get(part)) is not None), None)
 
 
-def _parts(name: str) -> list[str]:
+def parts_of(name: str) -> list[str]:
+    """The accession and the entry name in a name, or the name itself."""
     found = _PARTS.match(name)
     return [part for part in found.groups() if part] if found else [name]

@@ -23,9 +23,13 @@ from seqlm.cli.errors import InputError
 
 from .datasets import Example
 from .labels import MAX_LETTERS, GivenSplit, number
+from .misfits import BEYOND, NO_SEQUENCE, OTHER_RESIDUE, STOP, UNREADABLE, Misfits
+from .protein_names import ProteinNames, parts_of
 from .records import DNA, Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
-from .tables import id_column
+from .site_features import bed_positions, is_bed
+from .site_tables import POSITION, PROTEIN_COLUMNS, SiteColumns, holds_sites, open_site_table, preamble, usual
+from .unread_columns import count_unread
 
 NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
 UNKNOWN_VALUES = ("", "nan", "na", "none", "?")
@@ -43,6 +47,7 @@ class ResidueReader:
         unknown: letters of a label string that mark residues that do not count.
         merged: label -> the class that it is counted as, see :func:`merging`.
         unlisted: what a residue is that a table of positions does not list: ``negative`` or ``unknown``.
+        misfits: what becomes of sites that cannot be read or do not fit, see :mod:`seqlm.data.misfits`.
         classes: class -> its number, in the order in which they were met.
         without_row: proteins in ``sequences`` that no table of positions read so far has a row of; None where there
             was no such table.
@@ -57,6 +62,7 @@ class ResidueReader:
     unknown: str = "?"
     merged: dict[str, str] = field(default_factory=dict)
     unlisted: str = "negative"
+    misfits: str = STOP
     format: str = "auto"
     id_column: str | None = None
     sequence_column: str | None = None
@@ -76,7 +82,7 @@ class ResidueReader:
         """
         path = Path(path)
         self._file = self.sequences or path
-        form = sequence_format(path) if self.format == "auto" else self.format
+        form = "tabular" if preamble(path) else sequence_format(path) if self.format == "auto" else self.format
         if form == "fasta":
             if self.sequences:
                 examples = self._strings(path)
@@ -156,43 +162,53 @@ class ResidueReader:
             )
 
     def _positions(self, path: Path, form: str) -> Iterator[Example]:
-        """A table with a row a site: protein, position (from 1 on), and perhaps its residue and its label."""
+        """A table with a row a site: protein, position (from 1 on), and perhaps its residue and its label; or BED."""
         if not self.sequences:
             raise InputError(f"{path.name} lists positions; give the file with the sequences of its proteins too")
-        table = read_table(path, form)
-        id_at = id_column(table, self.id_column)
-        position_at = table.index(self.position_column or "position", "position column")
-        residue_at = table.columns.index("residue") if "residue" in table.columns else None
-        label_at = table.index(self.label_column, "label column") if self.label_column else None
-        if label_at is None and "label" in table.columns:
-            label_at = table.columns.index("label")
-        if self.numeric and label_at is None:
-            raise InputError(f"{path.name} has no column with the values; name the label column")
-        sequences, others = self._sequences({row[id_at] for _, row in table.rows()})
+        sequences, others = self._sequences({name for _, name, *_ in self._sites(path, form, Rules())})
+        names, records = ProteinNames(sequences), list(sequences.values())
         fill = np.nan if self.numeric else -1 if self.unlisted == "unknown" else self._class(NEGATIVE)
         split_of = self.given_split.reader(path, form)
+        misfits = Misfits(self.misfits, self.rules)
         labels: dict[str, np.ndarray] = {}
         splits: dict[str, str] = {}
         seen: set[tuple[str, int]] = set()
-        for line, row in table.rows():
+        wrong = 0
+        for line, name, position, residue, text, row in self._sites(path, form, self.rules):
             where = f"{path.name}: line {line}"
-            record = self._named(sequences, row[id_at], where)
-            at = _position(row[position_at], record, where)
-            residue = row[residue_at].upper() if residue_at is not None else ""
-            letter = record.sequence[at].upper()
-            if self.alphabet == DNA:
-                letter, residue = letter.replace("U", "T"), residue.replace("U", "T")
-            if residue and letter != residue:
-                raise InputError(
-                    f"{where} says {residue} at position {at + 1} of '{quoted(record.id)}', where the sequence has "
-                    f"{record.sequence[at]}; is it another version of the protein, or are positions counted from 0?"
+            if (place := names.place(name)) is None:
+                misfits.leave_out(NO_SEQUENCE, self._unknown(name, where))
+                continue
+            record = records[place]
+            found = POSITION.fullmatch(position)
+            if not found or int(found[2]) < 1:
+                misfits.leave_out(
+                    UNREADABLE, f"{where} has '{quoted(position)}' as a position; positions are whole numbers from 1 on"
                 )
+                continue
+            at, residue = int(found[2]) - 1, (residue or found[1]).upper()
+            if at >= len(record.sequence):
+                wrong += 1
+                misfits.leave_out(
+                    BEYOND,
+                    f"{where} lists position {at + 1:,} of '{quoted(record.id)}', which has "
+                    f"{len(record.sequence):,} residues",
+                )
+                continue
+            if residue and self._letter(record.sequence[at]) != self._letter(residue):
+                wrong += 1
+                misfits.leave_out(
+                    OTHER_RESIDUE,
+                    f"{where} says {quoted(residue)} at position {at + 1} of '{quoted(record.id)}', where the "
+                    f"sequence has {record.sequence[at]}; is it another version of the protein, or are positions "
+                    "counted from 0?",
+                )
+                continue
             if (record.id, at) in seen:
                 raise InputError(f"{where} lists position {at + 1} of '{quoted(record.id)}' a second time")
             seen.add((record.id, at))
             kind = np.float32 if self.numeric else np.int16
             label = labels.setdefault(record.id, np.full(len(record.sequence), fill, dtype=kind))
-            text = row[label_at] if label_at is not None else POSITIVE
             if self.numeric:
                 label[at] = _value(text, where)
             else:
@@ -200,9 +216,53 @@ class ResidueReader:
             split = split_of(Record(record.id, "", "", line, tuple(row)), where)
             if splits.setdefault(record.id, split) != split:
                 raise InputError(f"{where} puts '{quoted(record.id)}' into a second split; a protein is in one of them")
+        if wrong > len(seen):
+            raise InputError(
+                f"{path.name}: {wrong:,} of {wrong + len(seen):,} sites do not fit their proteins, the first being: "
+                f"{misfits.first}"
+            )
+        others |= set(sequences) - set(labels)
         self.without_row = others if self.without_row is None else self.without_row & others
         for name, label in labels.items():
             yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{quoted(name)}'")
+
+    def _is_bed(self, path: Path) -> bool:
+        return not (self.position_column or self.label_column or self.id_column) and is_bed(path)
+
+    def _sites(self, path: Path, form: str, rules: Rules) -> Iterator[tuple[int, str, str, str, str, list[str]]]:
+        """(line, protein, position, residue, label, cells) of each site."""
+        if self._is_bed(path):
+            if self.numeric or self.given_split:
+                raise InputError(
+                    f"{path.name} is BED, which says neither values nor splits; give a table with a header"
+                )
+            for line, name, position in bed_positions(path):
+                rules.count("of BED, whose starts count from 0, read as positions from 1", unit="site")
+                yield line, name, str(position), "", POSITIVE, []
+            return
+        columns = SiteColumns(protein=self.id_column, position=self.position_column, label=self.label_column)
+        table = open_site_table(path, columns, rules, form)
+        named = "id" if "id" in table.columns else usual(table.columns, PROTEIN_COLUMNS) or "1"
+        id_at = table.index(self.id_column or named, "id column")
+        position = usual(table.columns, ("position", "mod_rsd")) or "position"
+        position_at = table.index(self.position_column or position, "position column")
+        residue_at = table.columns.index("residue") if "residue" in table.columns else None
+        label_at = table.index(self.label_column, "label column") if self.label_column else None
+        if label_at is None and "label" in table.columns:
+            label_at = table.columns.index("label")
+        if self.numeric and label_at is None:
+            raise InputError(f"{path.name} has no column with the values; name the label column")
+        rows = 0
+        for line, row in table.rows():
+            rows += 1
+            residue, text = ("" if at is None else row[at] for at in (residue_at, label_at))
+            yield line, row[id_at], row[position_at], residue, POSITIVE if label_at is None else text, row
+        splits = (self.given_split.column, self.given_split.validation_column)
+        count_unread(table.columns, [id_at, position_at, residue_at, label_at, *splits], rules, rows)
+
+    def _letter(self, letter: str) -> str:
+        letter = letter.upper()
+        return "T" if self.alphabet == DNA and letter == "U" else letter
 
     # -- what they share
 
@@ -242,8 +302,9 @@ class ResidueReader:
     def _sequences(self, wanted: set[str]) -> tuple[dict[str, Record], set[str]]:
         """The sequences that are wanted, by name, and the names of the others: a whole proteome is never kept."""
         kept, others = {}, set()
+        wanted = wanted | {part for name in wanted for part in parts_of(name)}
         for record in _unique(self._records(self.sequences, sequence_format(self.sequences)), self.sequences):
-            if record.id in wanted:
+            if record.id in wanted or not wanted.isdisjoint(parts_of(record.id)):
                 kept[record.id] = record
             else:
                 others.add(record.id)
@@ -256,13 +317,14 @@ class ResidueReader:
 
     def _named(self, sequences: dict[str, Record], name: str, where: str) -> Record:
         if name not in sequences:
-            raise InputError(
-                f"{where} is about '{quoted(name)}', which is not in {self.sequences.name}; the names must be the same"
-            )
+            raise InputError(self._unknown(name, where))
         return sequences[name]
 
+    def _unknown(self, name: str, where: str) -> str:
+        return f"{where} is about '{quoted(name)}', which is not in {self.sequences.name}; the names must be the same"
+
     def _has_positions(self, path: Path, form: str) -> bool:
-        return bool(self.position_column) or "position" in read_table(path, form).columns
+        return bool(self.position_column) or holds_sites(path) or (bool(self.sequences) and self._is_bed(path))
 
     def _masked(self, examples: Iterator[Example]) -> Iterator[Example]:
         """Examples with what is masked set to unknown; those without a single known residue are left out, counted."""
@@ -342,18 +404,6 @@ def _unique(records: Iterator[Record], path: Path) -> Iterator[Record]:
 
 def _where(path: Path, record: Record) -> str:
     return f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
-
-
-def _position(text: str, record: Record, where: str) -> int:
-    """0-based place of a 1-based position."""
-    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < 1:  # int() refuses thousands of digits
-        raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1 on")
-    if int(text) > len(record.sequence):
-        raise InputError(
-            f"{where} lists position {int(text):,} of '{quoted(record.id)}', which has "
-            f"{len(record.sequence):,} residues"
-        )
-    return int(text) - 1
 
 
 def _value(text: str, where: str) -> float:

@@ -16,7 +16,7 @@ from seqlm.cli.errors import InputError
 
 from .labels import MAX_LETTERS, GivenSplit
 from .lines import numbered_lines
-from .misfits import STOP, Misfits
+from .misfits import BEYOND, NO_SEQUENCE, OTHER_RESIDUE, STOP, Misfits
 from .protein_names import ProteinNames
 from .records import DNA, PROTEIN, Record, Rules, quoted
 from .sequences import clean, read_records, read_table, sequence_format, told_alphabet
@@ -259,7 +259,7 @@ def _joined(sites: list[Site], names: ProteinNames, source: Source, path: Path, 
             isoform = re.fullmatch(r"(.+)-[0-9]+", site.protein)
             of_isoform = isoform and names.place(isoform[1]) is not None
             misfits.leave_out(
-                f"on {'isoforms' if of_isoform else 'proteins'} without a sequence",
+                "on isoforms without a sequence" if of_isoform else NO_SEQUENCE,
                 f"{marked.name}: line {site.line} has a site on '{quoted(site.protein)}', which is not in {path.name} "
                 f"({absent.total():,} of {len(sites):,} sites are on such proteins)"
                 + (f"; it is an isoform of '{quoted(isoform[1])}'" if of_isoform else "")
@@ -271,7 +271,7 @@ def _joined(sites: list[Site], names: ProteinNames, source: Source, path: Path, 
         if not 1 <= site.position <= len(protein.sequence):
             misplaced += 1
             misfits.leave_out(
-                "beyond the end of their protein",
+                BEYOND,
                 f"{where} is beyond its {len(protein.sequence):,} residues; "
                 "are the positions those of another isoform or release, or counted from 0?",
             )
@@ -285,7 +285,7 @@ def _joined(sites: list[Site], names: ProteinNames, source: Source, path: Path, 
         if site.residue and letter != ("T" if dna and site.residue == "U" else site.residue):
             misplaced += 1
             misfits.leave_out(
-                "on another residue than their row says",
+                OTHER_RESIDUE,
                 f"{where} is {letter} in the sequence and not {site.residue}; "
                 "are the positions those of another isoform or release, or counted from 0?",
             )

@@ -17,7 +17,7 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 
 from .lines import numbered_lines
-from .misfits import Misfits
+from .misfits import UNREADABLE, Misfits
 from .records import Rules, quoted
 from .sequences import read_table, sequence_format
 from .tables import SEPARATORS, Table
@@ -29,7 +29,7 @@ PROTEIN_COLUMNS = ("acc_id", "protein", "accession", "id", "entry", "uniprot", "
 POSITION_COLUMNS = ("position", "mod_rsd")
 _LONGEST_CELL = 40  # of a table without a header that nobody has described; one with sequences has a header
 _LIST = re.compile(r"\s*(?:\d+\s*(?:[,;]\s*\d+\s*)*)?")
-_POSITION = re.compile(r"([A-Za-z]?)([0-9]{1,9})(?:-([a-z][a-z0-9]{0,3}))?")  # 92, Y92, and Y92-p of PhosphoSitePlus
+POSITION = re.compile(r"([A-Za-z]?)([0-9]{1,9})(?:-([a-z][a-z0-9]{0,3}))?")  # 92, Y92, and Y92-p of PhosphoSitePlus
 _STRANDS = {"+": "", "1": "", "+1": "", ".": "", "": "", "-": "-", "-1": "-"}
 
 
@@ -129,12 +129,12 @@ def _without_header(table: SiteTable, columns: SiteColumns) -> bool:
         return (
             len(cells) > 1
             and usual(cells, (*POSITION_COLUMNS, "positive_positions")) is None
-            and bool(_POSITION.fullmatch(cells[1]))
+            and bool(POSITION.fullmatch(cells[1]))
             and not any(len(cell) > _LONGEST_CELL for cell in cells)
         )
     if not wanted.isdecimal() or not 1 <= int(wanted) <= len(cells):
         return False
-    return bool(positions(cells[int(wanted) - 1]) or _POSITION.fullmatch(cells[int(wanted) - 1]))
+    return bool(positions(cells[int(wanted) - 1]) or POSITION.fullmatch(cells[int(wanted) - 1]))
 
 
 def holds_sites(path: Path) -> bool:
@@ -213,7 +213,7 @@ def _lists(
             row_label = _label(row[label_at], where) if label_at is not None else ""
             found = [(_positions(row[at], where, table.columns[at]), label) for at, label in wanted]
         except ValueError as problem:
-            misfits.leave_out("in rows that cannot be read", str(problem))
+            misfits.leave_out(UNREADABLE, str(problem))
             continue
         for each, label in found:
             sites += [Site(row[protein_at], at, row_label or label, residue, line) for at in each]
@@ -244,7 +244,7 @@ def _rows_of_sites(
         try:
             if not row[protein_at]:
                 raise ValueError(f"{where} names no protein")
-            found = _POSITION.fullmatch(row[position_at])
+            found = POSITION.fullmatch(row[position_at])
             if not found:
                 raise ValueError(
                     f"{where} has '{quoted(row[position_at])}' as a position; use a number such as 92, or Y92"
@@ -257,7 +257,7 @@ def _rows_of_sites(
             if strand not in _STRANDS:
                 raise ValueError(f"{where} has '{quoted(strand)}' as its strand; it is +, - or empty")
         except ValueError as problem:
-            misfits.leave_out("in rows that cannot be read", str(problem))
+            misfits.leave_out(UNREADABLE, str(problem))
             continue
         site = Site(row[protein_at], int(found[2]), label, residue or found[1].upper(), line, _STRANDS[strand])
         sites.append(replace(site, kind=found[3]) if found[3] else site)

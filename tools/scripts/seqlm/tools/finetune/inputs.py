@@ -39,7 +39,7 @@ SETTINGS = (
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
     "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
-    "pair_split",
+    "pair_split", "misfits",
 )  # fmt: skip
 # what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
 OPTIONS_OF_LEVELS = {
@@ -49,6 +49,7 @@ OPTIONS_OF_LEVELS = {
     "unknown_labels": ("?", "residue"),
     "merge_labels": ("", "residue"),
     "unlisted": ("negative", "residue"),
+    "misfits": ("stop", "residue"),
     "second_sequences": (None, "pair"),
     "second_model": (None, "pair"),
     "first_column": (None, "pair"),
@@ -284,6 +285,7 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
         unknown=arguments.unknown_labels,
         merged=merging(arguments.merge_labels),
         unlisted=arguments.unlisted,
+        misfits=arguments.misfits,
         format=arguments.format,
         id_column=arguments.id_column,
         sequence_column=arguments.sequence_column,

@@ -120,9 +120,9 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
             sequence; SMILES that are no molecule, where they are to be made canonical.
     """
     sequence = _without_blanks(record.words, alphabet, rules) if record.words else record.sequence
-    where = f"{Path(path).name}: record '{quoted(record.id)}' (line {record.line})"
     if not sequence:
-        raise InputError(f"{where} has no {'molecule' if alphabet in (TEXT, CANONICAL) else 'sequence'}")
+        what = "molecule" if alphabet in (TEXT, CANONICAL) else "sequence"
+        raise InputError(f"{_where(record, path)} has no {what}")
     if alphabet == TEXT:
         return sequence
     if alphabet == CANONICAL:
@@ -146,9 +146,9 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
         }.get(wrong.group(), f"a {alphabet} sequence has the letters {LETTERS[alphabet]}")
         if alphabet == DNA and wrong.group() in LETTERS[PROTEIN]:
             hint = f"is this a protein? The model reads DNA, of which the letters are {LETTERS[DNA]}"
-        raise InputError(f"{where} has '{wrong.group()}' at position {wrong.start() + 1}; {hint}")
+        raise InputError(f"{_where(record, path)} has '{wrong.group()}' at position {wrong.start() + 1}; {hint}")
     if not upper:
-        raise InputError(f"{where} has no sequence")
+        raise InputError(f"{_where(record, path)} has no sequence")
     if alphabet == DNA and (codes := len(upper) - sum(map(upper.count, "ACGT"))):
         rules.count(SEVERAL_BASES, codes)
     for old, new in replacements.items():
@@ -156,6 +156,10 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
             rules.count(f"{old} read as {new}", upper.count(old))
             upper = upper.replace(old, new)
     return upper
+
+
+def _where(record: Record, path: str | Path) -> str:
+    return f"{Path(path).name}: record '{quoted(record.id)}' (line {record.line})"
 
 
 def _without_blanks(words: str, alphabet: str, rules: Rules) -> str:
@@ -257,7 +261,7 @@ def _fasta(path: Path, rename: bool) -> Iterator[Record]:
     three_lines = _has_label_lines(path)
     if three_lines:
         notice(f"{path.name} is three-line FASTA: the line below each sequence is read as the labels of its residues")
-    header, start, parts, length, blanks = None, 0, [], 0, False
+    header, start, parts, length = None, 0, [], 0
 
     def record() -> Record:
         name = header.split(None, 1)[0] if header else ""
@@ -271,17 +275,16 @@ def _fasta(path: Path, rename: bool) -> Iterator[Record]:
                     "labels, as the first records are"
                 )
             labels = parts.pop()
-        words = " ".join(parts) if blanks else ""
-        sequence = "".join(parts)
-        if blanks:
-            sequence = "".join(sequence.split())
+        sequence, words = "".join(parts), ""
+        if len(pieces := sequence.split()) > 1:
+            sequence, words = "".join(pieces), " ".join(parts)
         return Record(naming(name, header) if naming else name, sequence, header, start, (), words, labels)
 
     for number, line in numbered_lines(path):
         if line.startswith(">"):
             if header is not None:
                 yield record()
-            header, start, parts, length, blanks = line[1:].strip(), number, [], 0, False
+            header, start, parts, length = line[1:].strip(), number, [], 0
             if len(header) > MAX_HEADER:
                 raise InputError(f"{path.name}: the header on line {number} is over {MAX_HEADER:,} characters long")
         elif line := line.strip():
@@ -290,7 +293,6 @@ def _fasta(path: Path, rename: bool) -> Iterator[Record]:
                     f"{path.name} is not FASTA: line {number} is '{quoted(line)}' before any header; "
                     "each record starts with a line '>name'"
                 )
-            blanks = blanks or len(line.split(None, 1)) > 1
             length += len(line)
             if length > lines.MAX_SEQUENCE:
                 raise InputError(f"{path.name}: the record on line {start} is over {lines.MAX_SEQUENCE:,} letters long")
@@ -359,12 +361,12 @@ LONGEST_NAME = 500  # letters of a header that can be an id
 
 def _header_words(path: Path) -> Iterator[bytes]:
     """The first word of every FASTA header, at the speed of a search in bytes."""
-    pattern = re.compile(rb"^>[ \t]*([^\s]*)", re.MULTILINE)
+    pattern = re.compile(rb"\n>[ \t]*([^\s]*)")
     with lines.opened(path, "rb") as stream:
-        rest = b""
+        rest = b"\n" + stream.read(3).removeprefix(b"\xef\xbb\xbf")
         while block := stream.read(1 << 22):
             block = (rest + block).replace(b"\r", b"\n")
-            cut = block.rfind(b"\n") + 1
+            cut = block.rfind(b"\n")
             if not cut and len(block) > lines.MAX_SEQUENCE:
                 return  # said when the lines are read
             rest = block[cut:]

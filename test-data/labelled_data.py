@@ -11,7 +11,7 @@ Draw = Callable[[random.Random, int], list[str]]
 
 def make(folder: Path, draw: Draw) -> None:
     """All of it, from a seed of its own each, so that one can change without the others."""
-    for seed, write in enumerate((binding, interactions, several_locations, exposure, affinity)):
+    for seed, write in enumerate((binding, interactions, several_locations, exposure, affinity, label_columns)):
         write(folder, draw, random.Random(seed))
 
 
@@ -75,6 +75,17 @@ def several_locations(folder: Path, draw: Draw, rng: random.Random) -> None:
             letters = "".join(signals[place] for place in places)
             residues = [rng.choice(letters) if rng.random() < 0.35 else r for r in draw(rng, rng.randint(30, 80))]
             out.write(f"synthetic_{number:02d}\t{''.join(residues)}\t{';'.join(sorted(places))}\n")
+
+
+def label_columns(folder: Path, draw: Draw, rng: random.Random) -> None:
+    """The proteins of several_locations.tsv with a column for each compartment, a cell in five empty: not known."""
+    names = ["membrane", "nucleus", "secreted"]
+    _, *rows = (folder / "several_locations.tsv").read_text().splitlines()
+    with (folder / "label_columns.tsv").open("w") as out:
+        out.write("\t".join(["protein", "sequence", *names]) + "\n")
+        for protein, sequence, places in (row.split("\t") for row in rows):
+            cells = ["" if rng.random() < 0.2 else str(int(name in places.split(";"))) for name in names]
+            out.write("\t".join([protein, sequence, *cells]) + "\n")
 
 
 def exposure(folder: Path, draw: Draw, rng: random.Random) -> None:

@@ -154,6 +154,20 @@ def test_each_of_several_labels_is_learnt_against_its_absence():
         assert found["k-mer"]["test"][:, c] == pytest.approx(right, abs=0.02)
 
 
+def test_a_label_is_learnt_from_the_sequences_of_which_it_is_known():
+    train, test = several_part(80, 1), several_part(20, 2)
+    known = np.random.default_rng(4).random(train.truth.shape) < 0.6
+    masked = Part(train.sequences, np.where(known, train.truth, -1), train.embeddings)
+    found = fit_baselines(masked, {"test": test}, **LABELS)
+    shares = [train.truth[k, c].mean() for c, k in enumerate(known.T)]
+    assert found["majority"]["test"] == pytest.approx(np.tile(shares, (20, 1)))
+    scaler = StandardScaler().fit(train.embeddings.astype(float))
+    for c, k in enumerate(known.T):
+        model = LogisticRegression(C=1.0).fit(scaler.transform(train.embeddings[k].astype(float)), train.truth[k, c])
+        right = model.predict_proba(scaler.transform(test.embeddings.astype(float)))[:, 1]
+        assert found["frozen embeddings"]["test"][:, c] == pytest.approx(right, abs=0.02)
+
+
 def test_a_label_that_is_constant_in_training_stays_so():
     train, test = several_part(40, 1), several_part(10, 2)
     train.truth[:, 0], train.truth[:, 2] = 0, 1

@@ -40,7 +40,12 @@ def test_the_separator_can_be_any_text_and_labels_can_stand_in_headers(tmp_path)
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("id,sequence,label\na,MK,\n", {}, "record 'a' (line 2) has no label in column 'label'; 'none' says"),
+        ("id,sequence,label\na,MK,\n", {}, "in has no record with a label"),
+        (
+            "id\tsequence\tlabel\na\tMK\tx, y\nb\tMV\tz\nc\tML\tx, z\n",
+            {},
+            "no record has ';' between labels, and 2 of 3 have ',', as in 'x, y'",
+        ),
         (f"id,sequence,label\na,MK,x;{'y' * 101}\n", {}, "has the label 'yyyy"),
         ("id,sequence,label\na,MK,x\u200f\n", {}, "record 'a' (line 2) has the label 'x?'; a label is at most"),
         ("id,sequence,label\na,MK,x;y|z\n", {"separator": "|"}, "the label 'x;y'; a label holds no ';'"),
@@ -51,6 +56,15 @@ def test_the_separator_can_be_any_text_and_labels_can_stand_in_headers(tmp_path)
 def test_bad_cells_are_named(tmp_path, text, options, message):
     with pytest.raises(InputError, match=re.escape(message)):
         read(tmp_path / "in", text, **options)
+
+
+def test_an_empty_cell_says_that_the_label_is_not_known(tmp_path):
+    rules = Rules()
+    table = "id\tsequence\tlabel\na\tMK\t2\nb\tML\t\nc\tMV\tNA\n"
+    assert [one.label for one in read(tmp_path / "in.tsv", table, rules=rules, separator=None)] == ["2", "NA"]
+    assert rules.lines() == ["left out, as their label is not known: 1 sequence"]
+    assert [one.label for one in read(tmp_path / "in.tsv", table, rules=rules, numeric=True)] == [2.0]
+    assert rules.sequences["left out, as their label is not known"] == 3
 
 
 def test_rows_that_are_in_no_split_are_left_out_and_counted(tmp_path):

@@ -212,6 +212,21 @@ def embeddings(tmp_path):
     return read_embeddings(write(tmp_path / "embeddings.tsv", "id\tdim_1\tlabel\tset\n" + rows))
 
 
+def test_an_empty_label_is_not_known_and_names_are_looked_at_together(tmp_path, embeddings):
+    found = read_labels(embeddings, write(tmp_path / "labels.tsv", "id\tlabel\nP1\tNA\nP2\t\nP3\t1\n"))
+    assert (found.rows.tolist(), found.texts) == ([0, 2], ["NA", "1"])
+    found.classes()
+    assert found.notes == [
+        "Left out, as their label is not known: 1 sequence ('P2').",
+        "label 'NA', a class here although it reads as not known: 1 sequence.",
+    ]
+    own = read_embeddings(write(tmp_path / "own.tsv", "id\tdim_1\tlabel\nP1\t1\tx\nP2\t2\t\nP3\t3\tX\n"))
+    found = read_labels(own, None)
+    assert found.rows.tolist() == [0, 2]
+    with pytest.raises(InputError, match=r"'x' .* and 'X' .* differ only in upper and lower case"):
+        found.classes()
+
+
 def test_labels_are_matched_by_id_and_what_is_on_one_side_only_is_counted_and_named(tmp_path, embeddings):
     path = write(tmp_path / "labels.fasta", ">P3 LABEL=10\nMK\n>Q LABEL=2\nMM\n>P1 LABEL=9\nML\n")
     found = read_labels(embeddings, path)
@@ -266,7 +281,7 @@ def test_values_are_numbers(tmp_path, embeddings):
         ),
         (">P1\nMK\n", {}, "record 'P1' (line 1) has no label"),
         ("id\tlabel\nP1\t1\nP1\t2\n", {}, "line 3 has the id 'P1' again, after line 2"),
-        ("id\tlabel\nP1\t1\nP2\t\n", {}, "line 3 has no label"),
+        ("id\tlabel\nP1\t\nP2\t\nP3\t\n", {}, "have no label in labels"),
         ("id\tkind\nP1\t1\n", {}, "has no column 'label'"),
         ("id\tlabel\nP1\t1\n", {"label_column": "kind"}, "no column 'kind'"),
         ("id\tlabel\tset\nP1\t1\tholdout\n", {"split_column": "set"}, "line 2 has 'holdout' as its split"),

@@ -219,6 +219,30 @@ def test_several_labels_have_a_sigmoid_each_and_balanced_weights_count_both_side
     assert np.allclose(task.decode(outputs, 0, 1), torch.sigmoid(outputs).numpy(), atol=1e-6)
 
 
+def test_labels_that_are_not_known_count_in_no_loss():
+    """The loss of an update and its gradient are those of the known labels alone, as torch has them."""
+    task = Task("multi-label", ("a", "b", "c"))
+    truth = task.truth([("a",), (), ("b",)], [("c",), ("a", "b"), ()])
+    np.testing.assert_array_equal(truth, [[1, 0, -1], [-1, -1, 0], [0, 1, 0]])
+    vectors = torch.randn(3, 5)
+    data = Examples(task, [], truth, pooled=vectors)
+    (batch,) = data.passes([0, 1, 2], 100, 0)
+    head = torch.nn.Linear(5, 3)
+    loss = (task.loss(head(batch.pooled), batch.targets, None) * batch.importance).sum() / data.weight([0, 1, 2])
+    loss.backward()
+    mine, known = head.weight.grad.clone(), torch.from_numpy(truth >= 0)
+    head.zero_grad()
+    expected = functional.binary_cross_entropy_with_logits(head(vectors)[known], torch.from_numpy(truth)[known].float())
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(mine, head.weight.grad)
+    weights = balanced_weights(task, truth)
+    np.testing.assert_allclose(weights, [[1, 1], [1, 1], [0.5, 0]])
+    np.testing.assert_allclose(
+        Examples(task, [], truth, class_weights=weights).importance, [[1, 1, 0], [0, 0, 0.5], [1, 1, 0.5]]
+    )
+
+
 def test_a_temperature_makes_probabilities_less_sure_and_keeps_their_order():
     outputs = torch.randn(20, 4)
     sure, calibrated = (Task("sequence-classification", tuple("abcd"), t).decode(outputs, 0, 1) for t in (1.0, 3.0))

@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from seqlm.metrics import metrics
+from seqlm.metrics.label_scores import label_scores
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -106,3 +107,70 @@ def test_empty_truth_is_undefined_and_shapes_must_fit():
         metrics.scores_for("multi-label", np.zeros((5, 3), int), np.full((5, 2), 0.2))
     with pytest.raises(ValueError, match="0 or 1"):
         metrics.scores_for("multi-label", np.full((5, 2), 2), np.full((5, 2), 0.2))
+
+
+# -- truth that is not known
+
+
+def partly_known(n=120, share=0.3):
+    """As :func:`compartments`, and a share of the truth not known; the last label is known of three sequences."""
+    truth, probabilities = compartments(n)
+    generator = np.random.default_rng(9)
+    truth[generator.random(truth.shape) < share] = -1
+    truth[0, :3] = 1, 0, -1  # none is without anything known
+    truth[3:, -1] = -1
+    truth[(truth < 0).all(axis=1), 0] = 0
+    return truth, probabilities
+
+
+def by_reference_of_known(truth, probabilities, called):
+    known = truth >= 0
+    columns = [(truth[k, c], probabilities[k, c], called[k, c]) for c, k in enumerate(known.T)]
+    some = [column for column in columns if (column[0] == 1).any()]
+    both = [column for column in some if (column[0] == 0).any()]
+    rows = [(truth[row, k], probabilities[row, k], called[row, k]) for row, k in enumerate(known)]
+    return {
+        "macro_f1": np.mean([reference.f1_score(t, c, zero_division=0) for t, _, c in some]),
+        "micro_f1": reference.f1_score(truth[known], called[known]),
+        "fmax": fmax([t for t, _, _ in rows], [p for _, p, _ in rows]),
+        "macro_auroc": np.mean([reference.roc_auc_score(t, p) for t, p, _ in both]),
+        "macro_auprc": np.mean([reference.average_precision_score(t, p) for t, p, _ in some]),
+        "micro_auprc": reference.average_precision_score(truth[known], probabilities[known]),
+        "subset_accuracy": np.mean([(t == c).all() for t, _, c in rows]),
+        "hamming_accuracy": np.mean(truth[known] == called[known]),
+    }
+
+
+def test_what_is_not_known_counts_nowhere():
+    truth, probabilities = partly_known()
+    called = (probabilities >= 0.5).astype(int)
+    scores = metrics.scores_for("multi-label", truth, probabilities, resamples=30, seed=3)
+    assert {name: score.value for name, score in scores.items()} == pytest.approx(
+        by_reference_of_known(truth, probabilities, called)
+    )
+    rows = []
+    for weights in np.concatenate(list(metrics.resample_weights(120, 30, 3))).astype(int):
+        i = np.repeat(np.arange(120), weights)
+        rows.append(by_reference_of_known(truth[i], probabilities[i], called[i]))
+    for name, score in scores.items():
+        assert (score.low, score.high) == pytest.approx(
+            tuple(np.percentile([row[name] for row in rows], [2.5, 97.5]))
+        ), name
+
+
+def test_what_is_predicted_of_the_unknown_changes_nothing():
+    truth, probabilities = partly_known()
+    other = np.where(truth < 0, 1 - probabilities, probabilities)
+    one, two = (metrics.scores_for("multi-label", truth, given, resamples=20) for given in (probabilities, other))
+    assert one == two
+    with pytest.raises(ValueError, match="no truth is known"):
+        metrics.scores_for("multi-label", np.full((3, 2), -1), np.full((3, 2), 0.5))
+
+
+def test_scores_of_a_label_are_of_the_sequences_of_which_it_is_known():
+    truth, probabilities = partly_known()
+    for found in label_scores(truth, probabilities, most=3):
+        known = truth[:, found.place] >= 0
+        true, given = truth[known, found.place], probabilities[known, found.place]
+        assert (found.known, found.size, found.called) == (known.sum(), true.sum(), (given >= 0.5).sum())
+        assert found.auroc.value == pytest.approx(reference.roc_auc_score(true, given))

@@ -62,6 +62,9 @@ def test_each_label_has_its_own():
         0.5,
     ]
     assert found[0] != found[1]
+    truth = np.concatenate([truth, np.full(40, -1)])  # what is not known chooses nothing
+    probability = np.concatenate([probability, np.linspace(0, 1, 40)])
+    assert thresholds.best_thresholds(truth[:, None], probability[:, None], "f1") == found[:1]
 
 
 def test_calls():
@@ -103,6 +106,10 @@ def test_no_temperature_is_more_likely(kind):
     assert 1 < chosen < 20
     least = likelihood(truth, logits, chosen, kind)
     assert all(likelihood(truth, logits, other, kind) >= least for other in (chosen * 0.97, chosen * 1.03, 1.0))
+    if kind == "sigmoid":
+        truth = np.concatenate([truth, np.full((50, 2), -1)])
+        logits = np.concatenate([logits, np.full((50, 2), 9.0)])
+        assert thresholds.best_temperature(truth, logits, kind) == pytest.approx(chosen, rel=1e-6)
 
 
 def test_temperatures_stay_within_bounds_and_nonsense_is_refused():

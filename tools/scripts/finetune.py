@@ -33,6 +33,12 @@ def options() -> Parser:
     add(data, "--test-fraction", default=0.0)
     add(data, "--label-pattern", "--label-column")
     data.add_argument(
+        "--label-columns",
+        metavar="COLUMNS",
+        help="of several labels, where each has a column with 0, 1 or nothing: names, numbers or ranges of these, with "
+        "commas between",
+    )
+    data.add_argument(
         "--label-separator", default=";", metavar="TEXT", help="between the labels of a sequence that can have several"
     )
     add(data, "--split-column")

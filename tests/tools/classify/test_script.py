@@ -92,7 +92,7 @@ TRAINING = {
     "positive class": (
         {"embeddings": TABLE, "labels": LABELS},
         ("--positive-label", "yes"),
-        "no sequence has the positive label 'yes'",
+        "no example has the positive label 'yes'",
     ),
     "too few for a machine": (
         {

@@ -8,6 +8,7 @@ from sklearn import metrics as reference
 
 from makers.predictions import options, residues, two_classes, write
 from seqlm.cli.errors import InputError
+from seqlm.tools.evaluate.figures import figures_of
 from seqlm.tools.evaluate.inputs import gather
 from seqlm.tools.evaluate.run import evaluate
 
@@ -275,7 +276,7 @@ def test_several_labels_at_once(tmp_path):
     columns = ["id", "predicted", "probability_x", "probability_y", "truth"]
     rows = [
         ("a", "x;y", 0.9, 0.8, "y;x"),
-        ("b", "", 0.1, 0.2, ""),
+        ("b", "", 0.1, 0.2, "-"),
         ("c", "y", 0.1, 0.7, "x"),
         ("d", "x", 0.6, 0.1, "none"),
     ]
@@ -287,3 +288,35 @@ def test_several_labels_at_once(tmp_path):
     assert found.classes["m"]["x"]["f1"].value == pytest.approx(reference.f1_score(truth[:, 0], called[:, 0]))
     assert found.baseline == "baseline: label shares"
     assert gather(options([path], threshold=0.65)).called["m"].tolist() == [[1, 1], [0, 0], [0, 1], [0, 0]]
+
+
+def test_of_several_labels_those_that_are_not_known_count_nowhere(tmp_path):
+    columns = ["id", "predicted", "probability_x", "probability_y", "truth"]
+    rows = [
+        ("a", "x;y", 0.9, 0.8, "y;x"),
+        ("b", "", 0.1, 0.2, "?x"),
+        ("c", "y", 0.1, 0.7, "x;?y"),
+        ("d", "x", 0.6, 0.1, "none"),
+        ("e", "x", 0.7, 0.4, ""),
+        ("f", "y", 0.3, 0.9, "?x;?y"),
+    ]
+    path = write(tmp_path / "m.tsv", columns, rows)
+    told = [("a", 1, 1), ("b", "", 0), ("c", 1, ""), ("d", 0, 0), ("e", "NA", ""), ("f", "", "")]
+    table = write(tmp_path / "t.tsv", ["id", "x", "y"], told)
+    for given in ({}, {"truth": str(table)}):
+        found = evaluate(gather(options([path], **given)), resamples=100)
+        assert found.cases.truth.tolist() == [[1, 1], [-1, 0], [1, -1], [0, 0]]
+        assert found.cases.notes == [
+            "Left out, as their truth is not known: 2 sequences.",
+            "Without a known truth in m, and not scored: 2 sequences.",
+            "Not known, and not counted: 2 of 8 labels of the sequences.",
+        ]
+        scores = found.scores["m"]
+        assert scores["hamming_accuracy"].value == pytest.approx(4 / 6)
+        assert scores["subset_accuracy"].value == pytest.approx(2 / 4)
+        assert found.classes["m"]["x"]["auroc"].value == reference.roc_auc_score([1, 1, 0], [0.9, 0.1, 0.6])
+        assert found.scores[found.baseline]["micro_f1"].value == pytest.approx(2 * 2 / (3 + 3))  # x for everyone
+        figures = figures_of(found)
+        assert not np.isnan(scores["macro_auroc"].value) and {"roc", "precision-recall", "calibration"} <= set(figures)
+        for drawn in figures.values():
+            drawn.draw()

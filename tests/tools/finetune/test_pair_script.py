@@ -199,9 +199,9 @@ FINETUNE_MISTAKES = {
         f"train: line 62 gives the pair {PAIRS[0][1]} and {PAIRS[0][0]} the label other, and line 2 gives it",
     ),
     "no sequences": ({"train": rows(PAIRS)}, CLASSES, "pairs are names of sequences; give the file with the sequences"),
-    "no label": (GOOD | {"train": rows([("p1", "p2", "")])}, CLASSES, "train: line 2 has no label"),
+    "no label": (GOOD | {"train": rows([("p1", "p2", "")])}, CLASSES, "0 training pair is left"),
     "text as a number": (GOOD, NUMBERS, f"train: line 2 has '{PAIRS[0][2]}' where a number is needed"),
-    "NaN": (GOOD | {"train": rows([("p1", "p2", "NaN")])}, NUMBERS, "train: line 2 has NaN as its value"),
+    "1_0": (GOOD | {"train": rows([("p1", "p2", "1_0")])}, NUMBERS, "train: line 2 has '1_0' where a number is needed"),
     "one class": (
         GOOD | {"train": rows([(one, other, "x") for one, other, _ in PAIRS])},
         CLASSES,

@@ -125,7 +125,21 @@ FINETUNE_MISTAKES = {
     "one class": ({"train": fasta(*GOOD[::2])}, [], "all training examples have the label '0'"),
     "one example of a class": ({"train": fasta(*GOOD, ("x LABEL=2", "MK"))}, [], "the class '2' has one example"),
     "wrong letter": ({"train": fasta(*GOOD, ("x LABEL=1", "MK?"))}, [], "record 'x' (line 121) has '?' at position 3"),
-    "NaN target": ({"train": fasta(*GOOD, ("x LABEL=nan", "MK"))}, ["--task", "sequence-regression"], "has nan as its"),
+    "no number": (
+        {"train": fasta(*GOOD, ("x LABEL=1_0", "MK"))},
+        ["--task", "sequence-regression"],
+        "has '1_0' where a number is needed",
+    ),
+    "two spellings": (
+        {"train": fasta(*GOOD, ("x LABEL=1.0", "MK"))},
+        [],
+        "the labels '1' (30 sequences) and '1.0' (1) differ only in how the number is written",
+    ),
+    "label columns of one class": (
+        {"train": fasta(*GOOD)},
+        ["--label-columns", "a,b"],
+        "--label-columns is for several",
+    ),
     "leak refused": (
         {"train": fasta(*GOOD), "test": fasta(("t LABEL=0", GOOD[0][1]))},
         ["--duplicates", "refuse"],

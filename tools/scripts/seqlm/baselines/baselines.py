@@ -28,7 +28,7 @@ WORDS = 2**15  # buckets that words are hashed into: memory does not depend on t
 @dataclass(frozen=True)
 class Part:
     """One split: ``sequences`` (n), ``embeddings`` (n, hidden) or None, and ``truth``: (n,) class indices or values, or
-    with several labels (n, labels) 0 or 1."""
+    with several labels (n, labels) 0 or 1, or -1 where that is not known and counts nowhere."""
 
     sequences: list[str]
     truth: np.ndarray
@@ -83,7 +83,9 @@ def fit_baselines(
 def constant(truth: dict[str, np.ndarray], goal: Goal) -> dict[str, np.ndarray]:
     """The same for every unit: the mean of training, its class shares, or how frequent each of several labels is."""
     known = truth["train"]
-    if goal.regression or goal.several:
+    if goal.several:
+        guess = (known == 1).sum(axis=0) / (known >= 0).sum(axis=0)
+    elif goal.regression:
         guess = known.mean(axis=0)
     else:
         guess = np.bincount(known, minlength=goal.classes) / len(known)

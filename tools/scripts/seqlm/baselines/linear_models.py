@@ -128,7 +128,7 @@ def fit_chosen(features: dict, truth: dict[str, np.ndarray], goal: Goal) -> Mode
         return _fit(features["train"], truth["train"], goal, DEFAULT_STRENGTH)
     shown, chooser = truth, goal
     if goal.several and goal.classes > LABELS_THAT_CHOOSE:  # one label after the other takes long
-        frequent = np.sort(np.argsort(-truth["train"].sum(axis=0), kind="stable")[:LABELS_THAT_CHOOSE])
+        frequent = np.sort(np.argsort(-(truth["train"] == 1).sum(axis=0), kind="stable")[:LABELS_THAT_CHOOSE])
         shown = {split: labels[:, frequent] for split, labels in truth.items()}
         weights = None if goal.class_weights is None else goal.class_weights[frequent]
         chooser = replace(goal, classes=len(frequent), class_weights=weights)
@@ -174,14 +174,18 @@ def _classifier(solver, features, truth: np.ndarray, goal: Goal) -> Model:
 
 
 def _each_label(features, truth: np.ndarray, goal: Goal, strength: float) -> Model:
-    """Fit (units, labels) 0 or 1, each label against its absence; one that is constant in training stays so."""
+    """Fit (units, labels) 0 or 1, each label against its absence; one that is constant in training stays so. Units of
+    which a label is not known (-1) are no examples of it."""
     from sklearn.linear_model import LogisticRegression
 
     models = []
     for label in range(goal.classes):
         weights = None if goal.class_weights is None else goal.class_weights[label]
         solver = LogisticRegression(C=strength, tol=1e-3, max_iter=10_000, random_state=goal.seed)
-        models.append(_classifier(solver, features, truth[:, label], replace(goal, classes=2, class_weights=weights)))
+        column, rows = truth[:, label], features
+        if not (known := column >= 0).all():
+            column, rows = column[known], features[known]
+        models.append(_classifier(solver, rows, column, replace(goal, classes=2, class_weights=weights)))
     return lambda features: np.column_stack([model(features)[:, 1] for model in models])
 
 

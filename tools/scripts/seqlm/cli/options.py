@@ -63,7 +63,10 @@ SHARED = {
         "metavar": "REGEX",
         "help": "finds the label in a FASTA header; the first group is the label",
     },
-    "--positive-label": {"metavar": "LABEL", "help": "of two classes; the one that sorts last if not given"},
+    "--positive-label": {
+        "metavar": "LABEL",
+        "help": "of two classes; if not given the one called so (positive, active, yes …), or else the last",
+    },
     # what is learnt from, and what judges
     "--split-column": {"metavar": "COLUMN", "help": "says train, validation or test"},
     "--split-pattern": {

@@ -33,12 +33,14 @@ class Example:
 
     ``label`` is a class name; a number for a regression; a tuple of names where a sequence can have several. Of
     residues it is an array, an entry each: places in a list of classes (-1: unknown), or numbers (NaN: unknown).
+    ``unknown`` are labels of which it is not known whether the sequence has them, where it can have several.
     """
 
     id: str
     sequence: str
     label: str | float | tuple[str, ...] | np.ndarray
     split: str = ""
+    unknown: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple:
@@ -126,7 +128,7 @@ def make_splits(
         _leave_out_unknown(dataset)
         check_classes(dataset.splits, names)
     dataset.sha256 = {
-        name: digest((example.id, example.sequence, _hashable(example.label)) for example in examples)
+        name: digest((example.id, example.sequence, _hashable(example.label), *example.unknown) for example in examples)
         for name, examples in dataset.splits.items()
     }
     return dataset
@@ -157,8 +159,14 @@ def given_sets(train: list, validation: list | None, test: list | None, by_colum
 
 
 def _leave_out_unknown(dataset: Dataset) -> None:
-    """Of several labels, those that no training example has cannot be learnt: they are left out, and counted."""
+    """Of several labels, those that no training example has cannot be learnt: they are left out, and counted. So are
+    examples of which none of the others is known."""
     known = {name for example in dataset["train"] for name in example.names}
+    for split, examples in dataset.splits.items():
+        kept = [example for example in examples if not (example.unknown and known.issubset(example.unknown))]
+        if lost := len(examples) - len(kept):
+            dataset.splits[split] = kept
+            dataset.rules.count("without a known label of those that are learnt, left out", number=lost)
     for split in SPLITS[1:]:
         for place, example in enumerate(dataset[split]):
             if isinstance(example.label, tuple) and not known.issuperset(example.label):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
 
+from .class_names import HeaderLabels, check_separator
 from .datasets import SPLIT_NAMES, Example
+from .label_columns import Found, label_cells, label_places
 from .numbers import NOT_MEASURED, decimal
 from .patterns import Pattern
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
+from .tables import Table
 
+NOT_LABELLED = "left out, as their label is not known"
 LEFT_OUT = "left out"  # in a split column: a row that is in no split, such as a molecule that cannot be read
 MAX_LETTERS = 2_000_000_000  # letters of all examples together, which are held in memory while a model is trained
 
@@ -25,8 +30,10 @@ def read_examples(
     alphabet: str,
     replacements: dict[str, str],
     rules: Rules,
+    label: str | None = None,
     label_pattern: str = r"LABEL=(\S+)",
     label_column: str | None = None,
+    label_columns: str | None = None,
     separator: str | None = None,
     id_column: str | None = None,
     sequence_column: str | None = None,
@@ -35,11 +42,15 @@ def read_examples(
 ) -> list[Example]:
     r"""Read labelled sequences from FASTA (label in the header) or a table (label in a column).
 
+    A row without a label, or without a value, is left out and counted: an empty cell says that it is not known.
+
     Args:
         numeric: labels are numbers (regression) and not class names.
         alphabet, replacements, rules: see :func:`seqlm.data.sequences.clean`.
+        label: that of every sequence of the file.
         label_pattern: regular expression whose first group is the label, searched in a FASTA header.
         label_column, id_column, sequence_column: names or 1-based numbers, for tables.
+        label_columns: where each label has a column of its own, see :mod:`seqlm.data.label_columns`.
         separator: what stands between the labels of a sequence that can have several; None where each has one.
         given_split: where the file says which split a record is in.
 
@@ -47,8 +58,8 @@ def read_examples(
         the examples in the order of the file.
 
     Raises:
-        InputError: a record without a label, a label that is no number where one is needed (NaN and infinite
-            included), an id that comes twice, a letter that the model does not know.
+        InputError: a FASTA record without a label, a label that is no number where one is needed, an id that comes
+            twice, a letter that the model does not know.
 
     >>> read_examples("train.fasta", numeric=False, alphabet="protein", replacements={}, rules=Rules())
     [Example(id='sp|Q9UQC2|GAB2_HUMAN%598%614', sequence='SGTNS…', label='1', split='')]
@@ -56,15 +67,13 @@ def read_examples(
     path = Path(path)
     if format == "auto":
         format = sequence_format(path)
-    if format == "fasta":
-        if label_column:
-            raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")
-        pattern, label_at = label_regex(label_pattern), None
+    cells: Counter[str] = Counter()
+    if label_columns:
+        labels_of = _in_columns(read_table(path, format), label_columns)
     else:
-        table = read_table(path, format)
-        label_at = table.index(label_column or "label", "label column")
+        text_of = _text_reader(path, format, label, label_pattern, label_column, rules)
+        labels_of = _in_text(text_of, numeric, separator, cells)
     split_of = (GivenSplit() if given_split is None else given_split).reader(path, format, left_out=True)
-
     examples: list[Example] = []
     seen: dict[str, int] = {}
     letters, strangers = 0, Strangers(alphabet)
@@ -73,29 +82,76 @@ def read_examples(
         if record.id in seen:
             raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")
         seen[record.id] = record.line
-        if label_at is None:
-            found = pattern.search(record.header)
-            if not found or not (label := found.group(1)):
-                raise InputError(f"{where} has no label: the pattern '{label_pattern}' is not in its header")
-        else:
-            label = record.fields[label_at]
-            if not label:
-                none = "" if separator is None else "; 'none' says that it has none"
-                raise InputError(f"{where} has no label in column '{table.columns[label_at]}'{none}")
-        if not numeric and separator is None:
-            class_name(label, where)
         if (split := split_of(record, where)) == LEFT_OUT:
             rules.count("left out, as its split says")
+            continue
+        if (known := labels_of(record, where)) is None:
+            rules.count(NOT_LABELLED)
             continue
         letters += len(record.sequence)
         if letters > MAX_LETTERS:
             raise InputError(f"{path.name} has over {MAX_LETTERS:,} letters; train on a part of it")
         strangers.see(record.sequence)
         sequence = clean(record, alphabet, replacements, rules, path)
-        value = number(label, where) if numeric else label if separator is None else several(label, separator, where)
-        examples.append(Example(record.id, sequence, value, split))
+        examples.append(Example(record.id, sequence, known[0], split, known[1]))
     strangers.refuse(path)
+    if separator is not None:
+        check_separator(cells, separator)
+    if not examples:
+        raise InputError(f"{path.name} has no record with a label")
     return examples
+
+
+def _text_reader(
+    path: Path, format: str, label: str | None, pattern: str, column: str | None, rules: Rules
+) -> Callable[[Record, str], str]:
+    """A function of a record that gives its label as it is written; empty where a cell is."""
+    if label is not None:
+        return lambda record, where: label
+    if format != "fasta":
+        at = read_table(path, format).index(column or "label", "label column")
+        return lambda record, where: record.fields[at]
+    if column:
+        raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")
+    headers = HeaderLabels(label_regex(pattern), rules)
+
+    def in_header(record: Record, where: str) -> str:
+        if not (text := headers.of(record.header)):
+            raise InputError(f"{where} has no label: the pattern '{pattern}' is not in its header")
+        return text
+
+    return in_header
+
+
+def _in_text(
+    text_of: Callable[[Record, str], str], numeric: bool, separator: str | None, cells: Counter[str]
+) -> Callable[[Record, str], tuple | None]:
+    """A function of a record that gives its label, and that none is unknown; None where there is no label."""
+
+    def labels_of(record: Record, where: str) -> tuple | None:
+        text = text_of(record, where)
+        if not text or (numeric and text.lower() in NOT_MEASURED):
+            return None
+        if numeric:
+            return number(text, where), ()
+        if separator is None:
+            return class_name(text, where), ()
+        cells[text] += 1
+        return several(text, separator, where), ()
+
+    return labels_of
+
+
+def _in_columns(table: Table, wanted: str) -> Callable[[Record, str], Found | None]:
+    """The same of several label columns."""
+    places = label_places(table, wanted)
+    found = label_cells(table, places)
+
+    def labels_of(record: Record, where: str) -> Found | None:
+        has, unknown = found(record.fields, where)
+        return None if len(unknown) == len(places) else (has, unknown)
+
+    return labels_of
 
 
 @dataclass(frozen=True)

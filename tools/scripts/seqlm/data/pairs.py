@@ -18,7 +18,8 @@ from seqlm.cli.errors import InputError
 
 from . import tables
 from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
-from .labels import MAX_LETTERS, GivenSplit, class_name, number
+from .labels import MAX_LETTERS, NOT_LABELLED, GivenSplit, class_name, number
+from .numbers import NOT_MEASURED
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 from .tables import Table
@@ -94,7 +95,7 @@ class PairReader:
         """The pairs of one file, in its order.
 
         Raises:
-            InputError: a pair that names an unknown sequence, a missing label, two labels for one pair, no pair.
+            InputError: a pair that names an unknown sequence, two labels for one pair, no pair.
         """
         path = Path(path)
         form = sequence_format(path)
@@ -115,8 +116,9 @@ class PairReader:
             label, split = None, split_of(Record(first, "", "", line, tuple(row)), where)
             if self.labelled:
                 text = row[label_at]
-                if not text:
-                    raise InputError(f"{where} has no label")
+                if not text or (self.numeric and text.lower() in NOT_MEASURED):
+                    self.rules.count(NOT_LABELLED, unit="pair")
+                    continue
                 label = number(text, where) if self.numeric else class_name(_whole(text), where)
                 key = (min(first, second), max(first, second)) if self.symmetric else (first, second)
                 earlier, known = seen.setdefault(key, (line, label))

@@ -12,6 +12,7 @@ Only what is true of sequences that the prediction tables name is kept, so that 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 
 from . import tables
+from .label_columns import in_a_cell, label_cells, label_places
 from .labels import label_regex
 from .prediction_tables import Names, Words, letter_code, position
 from .records import Record, quoted
@@ -86,6 +88,7 @@ def read_truth(
     label_column: str | None = None,
     id_column: str | None = None,
     unlisted: str = "auto",
+    several: Sequence[str] = (),
 ) -> Truth:
     """Read a file of truth for predictions of one level.
 
@@ -97,6 +100,7 @@ def read_truth(
         id_column: of a table, likewise; without one ``id`` (``first`` and ``second`` of pairs), or else the first.
         unlisted: what a residue is that a table of positions does not list: ``negative``, ``unknown``, or ``auto``,
             which is negative where the table lists one kind of residue only.
+        several: labels that a sequence can have at once; a table may have a column of 0 and 1 for each.
 
     Raises:
         InputError: no label where one is needed, a row that comes twice, a position that is none, none of the
@@ -109,6 +113,8 @@ def read_truth(
         truth = _strings(path, names) if level == "residue" else _headers(path, names, label_pattern)
     else:
         read = {"sequence": _rows, "residue": _sites, "pair": _pairs}[level]
+        if several and not label_column and set(several) <= set(read_table(path).columns):
+            read, label_column = _label_columns, ",".join(several)
         truth = read(path, names, label_column, id_column, unlisted)
     if not len(truth.keys):
         raise InputError(
@@ -148,6 +154,21 @@ def _rows(path: Path, names: Names, label_column: str | None, id_column: str | N
         else:
             found.add(names.key("sequence", number), line, row[label_at])
     return found.truth(f"column '{quoted(table.columns[label_at])}' of {path.name}")
+
+
+def _label_columns(path: Path, names: Names, label_columns: str, id_column: str | None, unlisted: str) -> Truth:
+    """A table with a column for each of several labels."""
+    table, found = read_table(path), _Collected()
+    id_at, places = tables.id_column(table, id_column), label_places(table, label_columns)
+    labels_of = label_cells(table, places)
+    for line, row in table.rows():
+        if (number := names.known(row[id_at])) is None:
+            found.foreign += 1
+        else:
+            has, unknown = labels_of(row, f"{path.name}: line {line}")
+            text = in_a_cell(has, unknown) if len(unknown) < len(places) else ""
+            found.add(names.key("sequence", number), line, text)
+    return found.truth(f"{len(places)} columns of {path.name}")
 
 
 def _pairs(path: Path, names: Names, label_column: str | None, id_column: str | None, unlisted: str) -> Truth:

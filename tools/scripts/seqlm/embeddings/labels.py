@@ -10,6 +10,7 @@ r"""What is known of embedded sequences, matched by id: labels, values, splits, 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,9 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data import labels as labelled
 from seqlm.data import tables
+from seqlm.data.class_names import HeaderLabels, look_at
 from seqlm.data.datasets import SPLIT_NAMES, natural
-from seqlm.data.records import Record, identifier, quoted
+from seqlm.data.records import Record, Rules, identifier, quoted
 from seqlm.data.sequences import read_records, read_table, sequence_format
 from seqlm.data.tables import Table
 from seqlm.data.truth import LABEL_COLUMNS
@@ -54,8 +56,15 @@ class Labels:
         return len(self.texts)
 
     def classes(self) -> tuple[list[str], np.ndarray]:
-        """The class names in a fixed order (numbers by size, else by text), and the class (m,) of each row."""
-        names = sorted(set(self.texts), key=natural)
+        """The class names in a fixed order (numbers by size, else by text), and the class (m,) of each row.
+
+        Raises:
+            InputError: two names that are one class in two spellings. What else is odd about them is noted.
+        """
+        counts, rules = Counter(self.texts), Rules()
+        look_at(counts, rules)
+        self.notes += [f"{line}." for line in rules.lines()]
+        names = sorted(counts, key=natural)
         place = {name: number for number, name in enumerate(names)}
         return names, np.array([place[text] for text in self.texts], dtype=np.int64)
 
@@ -99,7 +108,7 @@ def read_labels(
         what: what messages call a label.
 
     Raises:
-        InputError: an id that comes twice, a label that is empty, a split that is none, or labels of fewer than half of
+        InputError: an id that comes twice, a split that is none, or labels of fewer than half of
             the embeddings: then most likely the ids differ.
     """
     if path is None:
@@ -115,26 +124,30 @@ def read_labels(
 def _own(embeddings: Embeddings, label_column: str | None, split_column: str | None, what: str) -> Labels:
     texts = embeddings.other(label_column or _default(embeddings.header, embeddings.name, what), f"{what} column")
     splits = embeddings.other(split_column, "split column") if split_column else None
-    for name, text in zip(embeddings.ids, texts, strict=True):
-        _check_text(text, f"{embeddings.name}: '{quoted(name)}'", what)
+    rows = [row for row, text in enumerate(texts) if text]
+    if not rows:
+        raise InputError(f"{embeddings.name} has no {what} in any row")
+    for row in rows:
+        labelled.class_name(texts[row], f"{embeddings.name}: '{quoted(embeddings.ids[row])}'")
     if splits:
-        pairs = zip(embeddings.ids, splits, strict=True)
-        splits = [_split(text, f"{embeddings.name}: '{quoted(name)}'") for name, text in pairs]
-    return Labels(np.arange(len(embeddings)), texts, splits, source=embeddings.name)
+        splits = [_split(splits[row], f"{embeddings.name}: '{quoted(embeddings.ids[row])}'") for row in rows]
+    notes = _without([embeddings.ids[row] for row, text in enumerate(texts) if not text], what)
+    return Labels(np.array(rows), [texts[row] for row in rows], splits, source=embeddings.name, notes=notes)
 
 
 def _of_file(
     embeddings, path, label_column, label_pattern, id_column, split_column, split_pattern, sequence_column, what
 ) -> Labels:
-    place = {name: row for row, name in enumerate(embeddings.ids)}
+    place, rules = {name: row for row, name in enumerate(embeddings.ids)}, Rules()
     if sequence_format(path) == "fasta":
         if label_column or split_column or id_column:
             raise InputError(f"{path.name} is FASTA and has no columns; give a table, or leave the columns empty")
-        rows = _headers(path, label_pattern, split_pattern, what)
+        rows = _headers(path, label_pattern, split_pattern, what, rules)
     else:
         numbered = all(re.fullmatch(r"row_\d+", name) for name in embeddings.ids)
         rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what)
     found: dict[int, tuple[str, str, str | None]] = {}
+    empty: list[str] = []
     lines: dict[str, int] = {}
     foreign: list[str] = []
     for line, name, *known in rows:
@@ -144,12 +157,18 @@ def _of_file(
                 "ids must be unique"
             )
         lines[name] = line
-        if name in place:
+        if name in place and not known[0]:
+            empty.append(name)
+        elif name in place:
             found[place[name]] = tuple(known)
         else:
             foreign.append(name)
     kept = sorted(found)
-    notes = _unmatched(embeddings, path.name, kept, foreign, what)
+    notes = [
+        *_without(empty, what),
+        *(f"{line}." for line in rules.lines()),
+        *_unmatched(embeddings, path.name, kept, empty, foreign, what),
+    ]
     texts, splits, sequences = (list(column) for column in zip(*(found[row] for row in kept), strict=True))
     return Labels(
         np.array(kept, dtype=np.int64),
@@ -161,23 +180,21 @@ def _of_file(
     )
 
 
-def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: str) -> Iterator[tuple]:
+def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: str, rules: Rules) -> Iterator[tuple]:
     """(line, id, label, split, sequence) of each record of a FASTA file."""
-    pattern = labelled.label_regex(label_pattern)
+    headers = HeaderLabels(labelled.label_regex(label_pattern), rules)
     split_of = labelled.GivenSplit(pattern=split_pattern).reader(path, "fasta")
     for record in read_records(path, format="fasta", rename=True):
         where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
-        match = pattern.search(record.header)
-        if not match or not match.group(1):
+        if not (text := headers.of(record.header)):
             raise InputError(f"{where} has no {what}: the pattern '{label_pattern}' is not in its header")
-        text = _check_text(match.group(1), where, what)
-        yield record.line, record.id, text, split_of(record, where), record.sequence
+        yield record.line, record.id, labelled.class_name(text, where), split_of(record, where), record.sequence
 
 
 def _rows(
     table: Table, label_column, id_column, split_column, sequence_column, numbered: bool, what: str
 ) -> Iterator[tuple]:
-    """(line, id, label, split, sequence or None) of each row of a table."""
+    """(line, id, label or nothing, split, sequence or None) of each row of a table."""
     label_at = table.index(label_column or _default(table.columns, table.path.name, what), f"{what} column")
     sequence_column = sequence_column or ("sequence" if "sequence" in table.columns else None)
     sequence_at = table.index(sequence_column, "sequence column") if sequence_column else None
@@ -194,7 +211,7 @@ def _rows(
         split = split_of(Record(name, "", line=line, fields=tuple(cells)), where)
         if split == labelled.LEFT_OUT:  # counted among those without a label
             continue
-        yield line, name, _check_text(cells[label_at], where, what), split, sequence
+        yield line, name, labelled.class_name(cells[label_at], where), split, sequence
     if not row:
         raise InputError(f"{table.path.name} has a header but no rows")
 
@@ -209,27 +226,28 @@ def _default(columns: Sequence[str], file: str, what: str) -> str:
     )
 
 
-def _check_text(text: str, where: str, what: str) -> str:
-    if not text:
-        raise InputError(f"{where} has no {what}; fill it in, or leave the row out")
-    return labelled.class_name(text, where)
-
-
 def _split(text: str, where: str) -> str:
     if not (split := SPLIT_NAMES.get(text.lower(), "")):
         raise InputError(f"{where} has '{quoted(text)}' as its split; use train, validation or test")
     return split
 
 
-def _unmatched(embeddings: Embeddings, file: str, kept: list[int], foreign: list[str], what: str) -> list[str]:
+def _without(names: list[str], what: str) -> list[str]:
+    """A note about rows with an empty cell, which says that it is not known."""
+    return [f"Left out, as their {what} is not known: {_counted(names, 'sequence')}."] if names else []
+
+
+def _unmatched(
+    embeddings: Embeddings, file: str, kept: list[int], empty: list[str], foreign: list[str], what: str
+) -> list[str]:
     """Notes about ids that only one side has.
 
     Raises:
         InputError: fewer than half of the embeddings have a label.
     """
-    labelled_rows = set(kept)
-    without = [name for row, name in enumerate(embeddings.ids) if row not in labelled_rows]
-    if len(kept) < len(embeddings) / 2:
+    labelled_rows, unknown = set(kept), set(empty)
+    without = [name for row, name in enumerate(embeddings.ids) if row not in labelled_rows and name not in unknown]
+    if not kept or len(kept) + len(unknown) < len(embeddings) / 2:
         theirs = f"; {file} has {_named(foreign)}" if foreign else ""
         raise InputError(
             f"{len(without):,} of {len(embeddings):,} embeddings have no {what} in {file}: {_named(without)}{theirs}. "

@@ -130,10 +130,13 @@ class Task:
     def outputs(self) -> int:
         return len(self.labels) if self.labels else 1
 
-    def truth(self, labels: list) -> np.ndarray:
+    def truth(self, labels: list, unknown: list[tuple[str, ...]] | None = None) -> np.ndarray:
         """What :meth:`loss` compares with: (units,) class indices or values, (units, labels) 0 or 1.
 
         Of residues, ``labels`` holds one array a protein, with class indices (-1: unknown) or values (NaN: unknown).
+
+        Args:
+            unknown: of several labels, those of each unit of which it is not known whether it has them: -1.
         """
         if self.level == "residue":
             return np.concatenate(labels).astype(np.int64 if self.labels else np.float64)
@@ -144,6 +147,8 @@ class Task:
             truth = np.zeros((len(labels), len(self.labels)), dtype=np.int64)
             for row, names in enumerate(labels):
                 truth[row, [index[name] for name in names]] = 1
+            for row, names in enumerate(unknown or ()):
+                truth[row, [index[name] for name in names if name in index]] = -1
             return truth
         return np.asarray([index[label] for label in labels], dtype=np.int64)
 

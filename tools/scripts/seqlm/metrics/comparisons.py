@@ -110,12 +110,13 @@ def mcnemar(
     continuity correction. With groups, the chi-square of Obuchowski (1998) on the differences of each protein.
 
     Args:
-        truth, called_first, called_second: (n,) classes; for several labels (n, labels), where all must be right.
+        truth, called_first, called_second: (n,) classes; for several labels (n, labels), where all that are known
+            (a truth of -1 is not) must be right.
     """
     truth = np.asarray(truth)
     first, second = ((np.asarray(called) == truth) for called in (called_first, called_second))
     if truth.ndim == 2:
-        first, second = first.all(axis=1), second.all(axis=1)
+        first, second = ((right | (truth < 0)).all(axis=1) for right in (first, second))
     gained = first.astype(int) - second.astype(int)
     first_only, second_only = int((gained > 0).sum()), int((gained < 0).sum())
     discordant = first_only + second_only

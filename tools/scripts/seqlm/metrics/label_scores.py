@@ -14,9 +14,11 @@ RESAMPLES = 500  # of intervals: there are many labels
 
 @dataclass(frozen=True)
 class LabelScore:
-    """One label: its ``place``, ``size`` and ``called`` (sequences that have it, and are called to), and scores."""
+    """One label: its ``place``; of the sequences of which it is ``known``, how many have it (``size``) and are
+    ``called`` to; and scores."""
 
     place: int
+    known: int
     size: int
     called: int
     threshold: float
@@ -35,22 +37,24 @@ def label_scores(
     """Scores of the ``most`` frequent labels, the most frequent first; labels that no sequence has are left out.
 
     Args:
-        truth: (n, labels) 0 or 1.
+        truth: (n, labels) 0 or 1, or -1 where that is not known.
         probabilities: (n, labels).
         threshold: (labels,) from which each is called, one number for all, or None for 0.5.
         seed: of the resamples.
     """
     called = thresholds.called(probabilities, threshold, several=True)
     limits = np.broadcast_to(thresholds.HALF if threshold is None else threshold, truth.shape[1:])
-    sizes = truth.sum(axis=0)
+    sizes = (truth == 1).sum(axis=0)
     found = []
     for place in np.argsort(-sizes, kind="stable")[:most]:
         if not sizes[place]:
             break
-        both = np.column_stack([1 - probabilities[:, place], probabilities[:, place]])
+        rows = truth[:, place] >= 0
+        true, given, calls = truth[rows, place], probabilities[rows, place], called[rows, place]
+        both = np.column_stack([1 - given, given])
         scores = metrics.scores_for(
-            "sequence-classification", truth[:, place], both, predicted=called[:, place], resamples=RESAMPLES, seed=seed
+            "sequence-classification", true, both, predicted=calls, resamples=RESAMPLES, seed=seed
         )
-        counts = int(sizes[place]), int(called[:, place].sum())
+        counts = len(true), int(sizes[place]), int(calls.sum())
         found.append(LabelScore(int(place), *counts, float(limits[place]), scores["f1"], scores["auroc"]))
     return found

@@ -76,7 +76,7 @@ def scores_for(
     """Every metric of a task with its interval.
 
     Args:
-        truth: (n,) class indices or values, (n, labels) 0 or 1 for ``multi-label``.
+        truth: (n,) class indices or values, (n, labels) 0 or 1 for ``multi-label``, -1 where that is not known.
         predictions: (n, classes) probabilities, (n,) values, (n, labels) probabilities.
         groups: (n,) the protein of each residue; resamples then draw whole proteins.
         threshold: None for the largest probability (0.5 for several labels); a number for two classes, where class 1 is

@@ -7,9 +7,13 @@
   (Radivojac et al. 2013, 10.1038/nmeth.2340). It chooses its threshold on the very sequences that it scores.
 - ``subset_accuracy`` is the share of sequences with all labels right, ``hamming_accuracy`` that of the cells.
 - F1 is 0 when nothing was called, as in scikit-learn. What needs a true label is undefined without one: NaN.
+- A truth that is not known, -1, counts nowhere: a label is judged by the sequences of which it is known, a sequence by
+  the labels that are known of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,13 +28,13 @@ class Labels(Scorer):
     """Scores of any number of labels a unit.
 
     Args:
-        truth: (n, labels) 0 or 1.
+        truth: (n, labels) 0 or 1, or -1 where that is not known.
         probabilities: (n, labels), independent of one another.
         called: (n, labels) 0 or 1.
         metrics: those wanted.
 
     Raises:
-        ValueError: empty input, shapes that disagree, a truth or call that is not 0 or 1, NaN probabilities.
+        ValueError: empty input, nothing known, shapes that disagree, a call that is not 0 or 1, NaN probabilities.
     """
 
     def __init__(self, truth, probabilities, called, metrics=MULTILABEL):
@@ -42,17 +46,21 @@ class Labels(Scorer):
             )
         if np.isnan(probabilities).any():
             raise ValueError("a probability is NaN")
-        if not (np.isin(truth, (0, 1)).all() and np.isin(called, (0, 1)).all()):
+        if not (np.isin(truth, (-1, 0, 1)).all() and np.isin(called, (0, 1)).all()):
             raise ValueError("truth and calls must be 0 or 1")
         self.n, self.labels = truth.shape
-        self.truth, self.called, self.metrics = truth.astype(bool), called.astype(bool), metrics
+        self.known = truth >= 0
+        if not self.known.any():
+            raise ValueError("no truth is known")
+        self.truth, self.called, self.metrics = truth == 1, called.astype(bool) & self.known, metrics
         self.curves, self.pooled, self.at_thresholds = [], None, None
         if {"macro_auroc", "macro_auprc"} & set(metrics):
-            self.curves = [Curve(self.truth[:, c], probabilities[:, c]) for c in range(self.labels)]
+            columns = zip(self.truth.T, probabilities.T, self.known.T, strict=True)
+            self.curves = [_KnownCurve(*column) for column in columns]
         if "micro_auprc" in metrics:
-            self.pooled = Curve(self.truth.ravel(), probabilities.ravel())
+            self.pooled = _KnownCurve(self.truth.ravel(), probabilities.ravel(), self.known.ravel())
         if "fmax" in metrics:
-            self.at_thresholds = _shares(self.truth, probabilities)
+            self.at_thresholds = _shares(self.truth, probabilities, self.known)
         every = [*self.curves, *([self.pooled] if self.pooled else [])]
         self.width = max([3 * self.labels, 4 * len(THRESHOLDS), *(curve.bins for curve in every)])
 
@@ -63,13 +71,14 @@ class Labels(Scorer):
         shares = self.at_thresholds.sum(axis=0)[:, :, None] if self.at_thresholds is not None else None
         counts = self._tallies(*everyone).toarray()
         exact, total = np.array([float(self._right().sum())]), np.array([float(self.n)])
-        scores = self._scores(counts, exact, total, shares, areas, pooled)
+        scores = self._scores(counts, exact, total, np.array([float(self.known.sum())]), shares, areas, pooled)
         return {metric: float(value[0]) for metric, value in scores.items()}
 
     def counted(self, units, owner, blocks):
         tallies = self._tallies(units, owner, blocks)
         exact = np.bincount(owner, self._right()[units], blocks)
         sizes = np.bincount(owner, minlength=blocks).astype(float)
+        known = np.bincount(owner, self.known[units].sum(axis=1), blocks)
         curves = [curve.counted(units, owner, blocks) for curve in self.curves]
         pooled = shares = None
         if self.pooled:
@@ -88,6 +97,7 @@ class Labels(Scorer):
                 tallies @ turned,
                 weights @ exact,
                 weights @ sizes,
+                weights @ known,
                 (shares @ turned).reshape(4, len(THRESHOLDS), -1) if shares is not None else None,
                 np.array([areas(weights) for areas in curves]),
                 pooled(weights)[1] if pooled else None,
@@ -97,7 +107,7 @@ class Labels(Scorer):
 
     def _right(self) -> np.ndarray:
         """(n,) whether all labels of a unit are right."""
-        return (self.truth == self.called).all(axis=1)
+        return (self.truth == self.called).all(axis=1)  # what is not known is neither true nor called
 
     def _tallies(self, units, owner, blocks):
         """Sparse (3 * labels, blocks): units that truly have each label, are called it, and both."""
@@ -109,9 +119,9 @@ class Labels(Scorer):
             owners.append(owner[unit])
         return counters(np.concatenate(rows), np.concatenate(owners), (3 * self.labels, blocks))
 
-    def _scores(self, counts, exact, total, shares, areas, pooled):
+    def _scores(self, counts, exact, total, known, shares, areas, pooled):
         """All (resamples,) in the last axis: ``counts`` (3 * labels, …), ``shares`` (4, thresholds, …), ``areas``
-        (labels, 2, …), ``pooled``, ``exact`` and ``total`` (…)."""
+        (labels, 2, …), ``pooled``, ``exact``, ``total`` and ``known`` cells (…)."""
         true, called, both = counts.reshape(3, self.labels, -1)
         f1 = np.where(true == 0, np.nan, ratio(2 * both, true + called, empty=0.0))
         wrong = (true + called - 2 * both).sum(axis=0)
@@ -119,7 +129,7 @@ class Labels(Scorer):
             "macro_f1": mean_defined(f1, axis=0),
             "micro_f1": ratio(2 * both.sum(axis=0), (true + called).sum(axis=0)),
             "subset_accuracy": exact / total,
-            "hamming_accuracy": 1 - wrong / (total * self.labels),
+            "hamming_accuracy": 1 - wrong / known,
         }
         if shares is not None:
             precision, some_called, recall, some_true = shares
@@ -132,13 +142,31 @@ class Labels(Scorer):
         return {metric: result[metric] for metric in self.metrics}
 
 
-def _shares(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+class _KnownCurve:
+    """:class:`Curve` of the units (n,) of which the truth is known; undefined where there is none."""
+
+    def __init__(self, is_positive: np.ndarray, scores: np.ndarray, known: np.ndarray):
+        self.known, self.place = known, np.cumsum(known) - 1
+        self.curve = Curve(is_positive[known], scores[known]) if known.any() else None
+        self.bins = self.curve.bins if self.curve else 0
+
+    def areas(self) -> tuple[float, float]:
+        return self.curve.areas() if self.curve else (np.nan, np.nan)
+
+    def counted(self, units: np.ndarray, owner: np.ndarray, blocks: int) -> Callable:
+        if not self.curve:
+            return lambda weights: (np.full(len(weights), np.nan),) * 2
+        known = self.known[units]
+        return self.curve.counted(self.place[units[known]], owner[known], blocks)
+
+
+def _shares(truth: np.ndarray, probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(n, 4, thresholds): precision of a unit, whether a label is called, its recall, whether it has a label."""
     result = np.zeros((len(truth), 4, len(THRESHOLDS)))
     has = truth.sum(axis=1)
     result[:, 3] = (has > 0)[:, None]
     for place, threshold in enumerate(THRESHOLDS):
-        above = probabilities >= threshold
+        above = (probabilities >= threshold) & known
         called, right = above.sum(axis=1), (above & truth).sum(axis=1)
         result[:, 0, place] = ratio(right, called, empty=0.0)
         result[:, 1, place] = called > 0

@@ -80,9 +80,9 @@ def best_threshold(truth: np.ndarray, probability: np.ndarray, by: str = "mcc") 
 
 def best_thresholds(truth: np.ndarray, probabilities: np.ndarray, by: str = "f1") -> np.ndarray:
     """:func:`best_threshold` of each label: (n, labels) twice -> (labels,); 0.5 for a label that is never or always
-    true."""
+    true. What is not known, -1, is passed over."""
     columns = zip(np.asarray(truth).T, np.asarray(probabilities).T, strict=True)
-    return np.array([best_threshold(*column, by) for column in columns])
+    return np.array([best_threshold(true[true >= 0], given[true >= 0], by) for true, given in columns])
 
 
 def best_temperature(truth: np.ndarray, logits: np.ndarray, kind: str = "softmax") -> float:
@@ -91,7 +91,7 @@ def best_temperature(truth: np.ndarray, logits: np.ndarray, kind: str = "softmax
     It changes how sure a model is, and no order of classes (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
-        truth: (n,) class indices; for ``sigmoid`` (n, labels) 0 or 1.
+        truth: (n,) class indices; for ``sigmoid`` (n, labels) 0 or 1, or -1 where that is not known.
         logits: (n, classes) or (n, labels).
         kind: ``softmax`` or ``sigmoid`` (several labels at once).
 
@@ -107,7 +107,7 @@ def best_temperature(truth: np.ndarray, logits: np.ndarray, kind: str = "softmax
     if not np.isfinite(logits).all():
         raise ValueError("a logit is NaN or infinite")
     if kind == "sigmoid":
-        against = np.where(truth > 0, -logits, logits)  # the loss is log(1 + exp(this / T))
+        against = np.where(truth > 0, -logits, logits)[truth >= 0]  # the loss is log(1 + exp(this / T))
 
         def loss(log_temperature):
             return np.logaddexp(0, against / np.exp(log_temperature)).mean()

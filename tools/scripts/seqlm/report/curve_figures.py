@@ -32,7 +32,7 @@ def roc(
     """Sensitivity against false positive rate over all thresholds; a curve a class and their mean for more than two.
 
     Args:
-        truth: (n,) class indices, or (n, labels) 0 or 1.
+        truth: (n,) class indices, or (n, labels) 0 or 1, or -1 where that is not known.
         probabilities: (n, classes) or (n, labels).
         positive: index of the positive class of two.
         score: AUROC, for the legend.
@@ -179,8 +179,12 @@ def _draw_curves(axes, truth, probabilities, classes, positive, curve, mean, lab
         x, y = _thinned(*curve(truth == positive, probabilities[:, positive]))
         axes.plot(x, y, color=BLUE, label=label, drawstyle=drawstyle, zorder=3)
     else:
-        rows = ((c, truth == c if truth.ndim == 1 else truth[:, c] == 1) for c in range(len(classes)))
-        curves = [(c, curve(row, probabilities[:, c]), row.sum()) for c, row in rows if 0 < row.sum() < len(row)]
+        curves = []
+        for c in range(len(classes)):
+            known = np.full(len(truth), True) if truth.ndim == 1 else truth[:, c] >= 0
+            row = truth == c if truth.ndim == 1 else truth[known, c] == 1
+            if 0 < row.sum() < len(row):
+                curves.append((c, curve(row, probabilities[known, c]), row.sum()))
         told_apart = len(curves) <= len(CLASS_COLOURS)
         frequent = np.argsort([-found for _, _, found in curves], kind="stable")[:MOST_CURVES]
         for number, (c, whole, _) in enumerate(curves[place] for place in np.sort(frequent)):

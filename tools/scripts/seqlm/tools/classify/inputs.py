@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_names import positive_last
 from seqlm.data.datasets import SPLITS
 from seqlm.data.records import quoted
 from seqlm.embeddings.columns import Embeddings
@@ -148,16 +149,8 @@ def _check_options(arguments: Namespace) -> None:
 
 
 def _positive_last(names: list[str], truth: np.ndarray, positive: str | None) -> tuple[list[str], np.ndarray]:
-    if not positive:
-        return names, truth
-    if len(names) != 2:
-        raise InputError(f"a positive label is for two classes, and there are {len(names)}; leave it empty")
-    if positive not in names:
-        raise InputError(
-            f"no sequence has the positive label '{quoted(positive)}'; the labels are "
-            f"{' and '.join(map(quoted, names))}"
-        )
-    return (names, truth) if names[1] == positive else (names[::-1], 1 - truth)
+    ordered = positive_last(names, positive)
+    return (names, truth) if ordered == names else (ordered, 1 - truth)
 
 
 def _check_classes(plan: Plan) -> None:

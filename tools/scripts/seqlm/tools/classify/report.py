@@ -9,6 +9,7 @@ import numpy as np
 
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
+from seqlm.data.class_names import why_positive
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report, Table
@@ -54,15 +55,18 @@ def score_table(scores: dict[str, dict], classes: int) -> Table:
     return Table(["Score", *(short(name) for name in scores)], rows)
 
 
-def reading(classes: list[str]) -> str:
+def reading(classes: list[str], why: str = "") -> str:
+    """How to read the scores, and ``why`` the last of two classes is the positive one."""
     text = f"1 is perfect; guessing has MCC 0, AUROC 0.5 and balanced accuracy {1 / len(classes):.2g}."
-    return text + (f" The positive class is {shown(classes[1])}." if len(classes) == 2 else "")
+    return text + (f" The positive class is {shown(classes[1])}{why and f', {why}'}." if len(classes) == 2 else "")
 
 
 def _scores(result: Result) -> list[Block]:
     plan, split = result.plan, result.plan.deciding
+    why = why_positive(plan.classes, plan.arguments.positive_label) if len(plan.classes) == 2 else ""
+    where = f"On the {SPLIT_WORDS[split]}, with 95 % bootstrap intervals in brackets."
     blocks: list[Block] = [
-        Paragraph(f"On the {SPLIT_WORDS[split]}, with 95 % bootstrap intervals in brackets. {reading(plan.classes)}"),
+        Paragraph(f"{where} {reading(plan.classes, why)}"),
         score_table(
             {name: result.scores[name][split] for name in [result.judged, *result.baselines]}, len(plan.classes)
         ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_names import HeaderLabels, look_at
 from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
 from seqlm.data.records import DNA, LETTERS, TEXT, Record, Rules, quoted
 from seqlm.data.sequences import clean, read_records, read_table, sequence_format, told_alphabet
@@ -72,6 +73,9 @@ def check(arguments: Namespace) -> Plan:
             raise InputError(f"{Path(arguments.sites).name} marks no sites; it needs a column of positions")
     plan = _sites(arguments, given) if kind != NONE else _whole(arguments, given)
     plan.parts = parts
+    if not plan.numbers:
+        unit = "window" if plan.windows else "sequence"
+        look_at(Counter(entry.label for entry in plan.entries if entry.label), plan.rules, unit=unit)
     _check_split(plan)
     return plan
 
@@ -172,7 +176,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     path = Path(arguments.sequences)
     format = sequence_format(path) if arguments.format == "auto" else arguments.format
     plan = Plan(arguments, [], "")
-    label_of = _label_reader(arguments, path, format)
+    label_of = _label_reader(arguments, path, format, plan.rules)
     group_of = _group_reader(arguments)
     group_of = group_of(path, format) if group_of else lambda record, where: ""
     split_of = given.reader(path, format)
@@ -230,22 +234,21 @@ def _alphabet(arguments: Namespace, records: list[Record]) -> str:
     return TEXT if sum(odd) > len(odd) / 2 else told_alphabet(record.sequence for record in records)
 
 
-def _label_reader(arguments: Namespace, path: Path, format: str) -> Callable[[Record, str], str]:
+def _label_reader(arguments: Namespace, path: Path, format: str, rules: Rules) -> Callable[[Record, str], str]:
     if arguments.labels == "none":
         return lambda record, where: ""
     if format == "fasta":
         if arguments.label_column:
             raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")
-        pattern = label_regex(arguments.label_pattern)
+        headers = HeaderLabels(label_regex(arguments.label_pattern), rules)
 
         def in_header(record: Record, where: str) -> str:
-            found = pattern.search(record.header)
-            if not found or not found.group(1):
+            if not (label := headers.of(record.header)):
                 raise InputError(
-                    f"{where} has no label: the pattern '{quoted(pattern.pattern)}' is not in its header; "
+                    f"{where} has no label: the pattern '{quoted(arguments.label_pattern)}' is not in its header; "
                     "mend the pattern, or say that there are no labels"
                 )
-            return found.group(1)
+            return label
 
         return in_header
     table = read_table(path, format)

@@ -5,7 +5,7 @@ Imports matplotlib: set ``MPLCONFIGDIR`` first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -67,7 +67,8 @@ def figures_of(found: Evaluation) -> dict[str, Drawn]:
 def _curves(found: Evaluation, models: list[str], rest: str) -> dict[str, Drawn]:
     cases, drawn = found.cases, {}
     is_true, columns = _indicators(found)
-    if not any(0 < column.sum() < len(cases) for column in is_true.T):
+    known = cases.truth >= 0 if cases.several else np.ones(is_true.shape, dtype=bool)
+    if not any(0 < column[here].sum() < here.sum() for column, here in zip(is_true.T, known.T, strict=True)):
         return drawn
     several = cases.positive is None
     averaged = "Each curve is the mean of one for each class against the rest. " if several else ""
@@ -78,7 +79,7 @@ def _curves(found: Evaluation, models: list[str], rest: str) -> dict[str, Drawn]
     drawn["roc"] = Drawn(
         f"ROC. {averaged}Up and to the left is better; the dotted diagonal is guessing.{rest}",
         lambda: roc_overlaid(
-            {found.names[name]: roc_points(is_true, cases.predictions[name][:, columns]) for name in models},
+            {found.names[name]: roc_points(is_true, cases.predictions[name][:, columns], known) for name in models},
             areas("macro_auroc" if cases.several else "auroc"),
         ),
     )
@@ -89,12 +90,12 @@ def _curves(found: Evaluation, models: list[str], rest: str) -> dict[str, Drawn]
         lambda: precision_recall_overlaid(
             {
                 found.names[name]: precision_recall_points(
-                    is_true.reshape(flat), cases.predictions[name][:, columns].reshape(flat)
+                    is_true.reshape(flat), cases.predictions[name][:, columns].reshape(flat), known.reshape(flat)
                 )
                 for name in models
             },
             areas("micro_auprc" if cases.several else "auprc"),
-            float(is_true.mean()) if cases.several or not several else None,
+            float(is_true[known].mean()) if cases.several or not several else None,
         ),
     )
     return drawn
@@ -104,7 +105,7 @@ def _indicators(found: Evaluation) -> tuple[np.ndarray, list[int]]:
     """(n, columns) which classes are true, and which they are: the positive one of two, else all."""
     cases = found.cases
     if cases.several:
-        return cases.truth.astype(bool), list(range(len(cases.classes)))
+        return cases.truth == 1, list(range(len(cases.classes)))
     columns = [cases.positive] if cases.positive is not None else list(range(len(cases.classes)))
     return cases.truth[:, None] == np.array(columns), columns
 
@@ -152,8 +153,9 @@ def _calibration(found: Evaluation, models: list[str], rest: str) -> Drawn:
     def bins(name: str) -> Calibration:
         if not cases.several:
             return calibration(cases.truth, cases.predictions[name], positive=cases.positive)
-        chance = cases.predictions[name].ravel()
-        return calibration(cases.truth.ravel(), np.column_stack([1 - chance, chance]))
+        known = cases.truth >= 0
+        chance = cases.predictions[name][known]
+        return calibration(cases.truth[known], np.column_stack([1 - chance, chance]))
 
     alone = " They take residues to be independent, so they are too short." if cases.groups is not None else ""
     what = "a label" if cases.several else "the class called"
@@ -184,25 +186,33 @@ def _protein_figure(found: Evaluation, models: list[str], rest: str) -> Drawn:
     )
 
 
-def roc_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _known(is_true: np.ndarray, scores: np.ndarray, known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Column by column, what is true and what was stated of the units (known,) of which the truth is."""
+    for true, stated, here in zip(is_true.T, scores.T, known.T, strict=True):
+        yield true[here], stated[here]
+
+
+def roc_points(is_true: np.ndarray, scores: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """False positive rate and sensitivity, the mean over columns that hold both classes.
 
     Args:
-        is_true: (n, columns) bool. scores: (n, columns).
+        is_true: (n, columns) bool. scores: (n, columns). known: (n, columns) whether the truth is.
     """
 
     def curve(truth, values):
         found, called = Curve(truth, values).steps()
         return (called - found) / (called[-1] - found[-1]), found / found[-1]
 
-    curves = [curve(t, s) for t, s in zip(is_true.T, scores.T, strict=True) if 0 < t.sum() < len(t)]
+    curves = [curve(t, s) for t, s in _known(is_true, scores, known) if 0 < t.sum() < len(t)]
     if len(curves) == 1:
         return _thinned(*curves[0])
     grid = np.linspace(0, 1, POINTS)
     return grid, np.mean([np.interp(grid, *points) for points in curves], axis=0)
 
 
-def precision_recall_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def precision_recall_points(
+    is_true: np.ndarray, scores: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Sensitivity and precision, the mean over columns that hold a positive; arguments as for :func:`roc_points`."""
 
     def curve(truth, values):
@@ -210,7 +220,7 @@ def precision_recall_points(is_true: np.ndarray, scores: np.ndarray) -> tuple[np
         precision = found[1:] / called[1:]
         return found / found[-1], np.concatenate([precision[:1], precision])
 
-    curves = [curve(t, s) for t, s in zip(is_true.T, scores.T, strict=True) if t.any()]
+    curves = [curve(t, s) for t, s in _known(is_true, scores, known) if t.any()]
     if len(curves) == 1:
         return _thinned(*curves[0])
     grid = np.linspace(0, 1, POINTS)

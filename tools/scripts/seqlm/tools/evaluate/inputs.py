@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.label_columns import NOT_KNOWN_MARK
 from seqlm.data.numbers import decimal
 from seqlm.data.prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
 from seqlm.data.records import quoted
@@ -30,7 +31,7 @@ class Cases:
         task: as for :func:`seqlm.metrics.metrics.metrics_for`; level: ``sequence``, ``residue`` or ``pair``.
         classes: names in the order of their indices, the positive one of two last; empty for numbers.
         models: names in the order given.
-        truth: (n,) class indices or values, (n, labels) 0 or 1.
+        truth: (n,) class indices or values, (n, labels) 0 or 1, or -1 where that is not known.
         predictions: model -> (n, classes) or (n,); called: model -> (n,) classes, (n, labels) 0 or 1.
         groups: (n,) the protein of each residue; else None. proteins: their names, by number.
         split: the one that is scored, in words; source: where the truth comes from.
@@ -94,6 +95,7 @@ def gather(arguments: Namespace) -> Cases:
             label_column=arguments.truth_column,
             id_column=arguments.truth_id_column,
             unlisted=arguments.unlisted,
+            several=first.labels if first.kind == "multi-label" else (),
         )
     else:
         truth = _own_truth(tables, names, notes)
@@ -113,6 +115,8 @@ def gather(arguments: Namespace) -> Cases:
     if arguments.mask:
         shared = _unmasked(shared, first, read_mask(arguments.mask, names), notes)
     known = known[np.searchsorted(keys, shared)]
+    if first.kind == "multi-label" and (left := int((known < 0).sum())):
+        notes.append(f"Not known, and not counted: {left:,} of {known.size:,} labels of the sequences.")
     predictions, called = {}, {}
     for table, rows in zip(tables, kept, strict=True):
         chosen = rows[np.argsort(table.keys[rows])]
@@ -328,7 +332,7 @@ def _unmasked(shared: np.ndarray, first: Predictions, masked: np.ndarray, notes:
 
 
 def _value(text: str, first: Predictions, classes: list[str], unknown: list[str]):
-    """Class index, number, or row of 0 and 1 that a text means; None where it says that the truth is not known.
+    """Class index, number, or row of 0, 1 and -1 that a text means; None where it says that the truth is not known.
 
     Raises:
         ValueError: what it cannot mean.
@@ -336,8 +340,7 @@ def _value(text: str, first: Predictions, classes: list[str], unknown: list[str]
     if text in unknown and text not in classes:
         return None
     if first.kind == "multi-label":
-        parts = [] if text in ("none", "-") else [part.strip() for part in text.split(SEVERAL) if part.strip()]
-        return np.isin(classes, [_class(part, classes) for part in parts]).astype(np.int64)
+        return _several(text, classes)
     if text in (SITE, NO_SITE):
         if len(classes) != 2:
             raise ValueError(f"sites are of two classes, and the prediction tables have {len(classes) or 'numbers'}")
@@ -350,6 +353,17 @@ def _value(text: str, first: Predictions, classes: list[str], unknown: list[str]
         return decimal(text)
     except ValueError:
         raise ValueError(f"'{quoted(text)}' is no number, and the tables predict numbers") from None
+
+
+def _several(text: str, classes: list[str]) -> np.ndarray | None:
+    """(labels,) 0 or 1, or -1 for a label with a question mark before it; None where none of them is known."""
+    if text.lower() in UNKNOWN and text not in classes:
+        return None
+    parts = [] if text in ("none", "-") else [part.strip() for part in text.split(SEVERAL) if part.strip()]
+    unknown = [part for part in parts if part.startswith(NOT_KNOWN_MARK) and part not in classes]
+    found = np.isin(classes, [_class(part, classes) for part in parts if part not in unknown]).astype(np.int64)
+    found[np.isin(classes, [part.removeprefix(NOT_KNOWN_MARK) for part in unknown])] = -1
+    return found if (found >= 0).any() else None
 
 
 def _class(text: str, classes: list[str]) -> str:

@@ -147,7 +147,7 @@ def _baseline(cases: Cases) -> tuple[str, np.ndarray, np.ndarray | None]:
     if cases.regression:
         return MEAN, np.full(n, cases.truth.mean()), None
     if cases.several:
-        shares = np.tile(cases.truth.mean(axis=0), (n, 1))
+        shares = np.tile((cases.truth == 1).sum(axis=0) / np.maximum((cases.truth >= 0).sum(axis=0), 1), (n, 1))
         return SHARES, shares, thresholds.called(shares, several=True)
     shares = np.bincount(cases.truth, minlength=len(cases.classes)) / n
     return MAJORITY, np.tile(shares, (n, 1)), np.full(n, shares.argmax())
@@ -211,8 +211,13 @@ def _of_classes(cases: Cases, resamples: int, seed: int):
                 truth, called = cases.truth[:, number], cases.called[model][:, number]
             else:
                 truth, called = (cases.truth == number).astype(int), (cases.called[model] == number).astype(int)
+            known = truth >= 0  # of one of several labels it may not be
+            truth, called = truth[known], called[known]
             counts[model][name] = (int(truth.sum()), int(called.sum()), int((truth & called).sum()))
-            chance = cases.predictions[model][:, number]
+            chance = cases.predictions[model][known, number]
+            if not known.any():
+                scores[model][name] = dict.fromkeys(OF_A_CLASS, Score(np.nan, np.nan, np.nan))
+                continue
             scorer = metrics.scorer_for(OF_A_CLASS, truth, np.column_stack([1 - chance, chance]), 1, called)
             found = samples([scorer], cases.groups, resamples, seed)[0]
             scores[model][name] = {key: sample.score() for key, sample in found.items()}

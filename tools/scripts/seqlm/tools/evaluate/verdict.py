@@ -129,7 +129,7 @@ def warnings(found: Evaluation) -> list[str]:
 
 def _class_warnings(found: Evaluation) -> list[str]:
     cases, lines = found.cases, []
-    counts = cases.truth.sum(axis=0) if cases.several else np.bincount(cases.truth, minlength=len(cases.classes))
+    counts = (cases.truth == 1).sum(axis=0) if cases.several else np.bincount(cases.truth, minlength=len(cases.classes))
     absent = [cases.classes[c] for c in np.flatnonzero(counts == 0)]
     if absent:
         lines.append(

@@ -25,8 +25,8 @@ class Examples:
     Attributes:
         task: what is learnt.
         encoded: all sequences; of pairs each one once.
-        truth: (units,) or (units, labels), as :meth:`seqlm.inference.tasks.Task.truth` gives it. A residue whose truth
-            is not known (-1 or NaN) counts nowhere.
+        truth: (units,) or (units, labels), as :meth:`seqlm.inference.tasks.Task.truth` gives it. What of it is not
+            known (-1 or NaN), of a residue or of one of several labels, counts nowhere.
         pooled: vectors where the encoder is frozen: (sequences, hidden), of residues (residues, hidden).
         pairs: (pairs, 2) places in ``encoded``; the second is a place in ``second`` where that is given.
         second: (other sequences, hidden), the vectors of second members that another model has read.
@@ -138,9 +138,9 @@ def balanced_weights(task: Task, truth: np.ndarray) -> np.ndarray:
         (classes,), or (labels, 2) for absent and present of several labels. A class without examples has weight 0.
     """
     if task.several:
-        present = truth.sum(axis=0)
-        counts = np.stack([len(truth) - present, present], axis=1)
-        return np.divide(len(truth), 2 * counts, out=np.zeros(counts.shape), where=counts > 0)
+        counts = np.stack([(truth == 0).sum(axis=0), (truth == 1).sum(axis=0)], axis=1)
+        known = counts.sum(axis=1, keepdims=True)
+        return np.divide(known, 2 * counts, out=np.zeros(counts.shape), where=counts > 0)
     known = truth[truth >= 0]
     counts = np.bincount(known, minlength=task.outputs)
     return np.divide(len(known), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)

@@ -118,7 +118,7 @@ def _label_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
             labels,
         )
     }
-    if any(0 < column.sum() < len(column) for column in truth.T):
+    if any({0, 1} <= set(column.tolist()) for column in truth.T):
         drawn["roc"] = Drawn(
             f"ROC ({where}). {several}Up and to the left is better; the dotted diagonal is guessing.",
             lambda: figures.roc(truth, predicted, summary.classes, None, scores["macro_auroc"]),
@@ -129,12 +129,15 @@ def _label_figures(summary: FinetuneSummary, truth, predicted, scores, where: st
         )
 
     def cells(probabilities):  # each label of each sequence is one yes or no
-        return None if probabilities is None else np.column_stack([1 - probabilities.ravel(), probabilities.ravel()])
+        if probabilities is None:
+            return None
+        given = probabilities[truth >= 0]
+        return np.column_stack([1 - given, given])
 
     units = "of labels given 0.8, 8 in 10 should be there"
     classes = ["", "a label"]
     drawn["calibration"] = _calibration(
-        summary, truth.ravel(), cells(predicted), cells(summary.uncalibrated), classes, "labels", units
+        summary, truth[truth >= 0], cells(predicted), cells(summary.uncalibrated), classes, "labels", units
     )
     return drawn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,11 +18,14 @@ from seqlm.checkpoints.folder import ModelFolder, check_config
 from seqlm.checkpoints.manifest import alphabet_in, check_labels
 from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
+from seqlm.data.class_names import look_at, positive_last
 from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
+from seqlm.data.label_columns import label_names
 from seqlm.data.labels import GivenSplit, read_examples
 from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_members
-from seqlm.data.records import PROTEIN, Rules
+from seqlm.data.records import PROTEIN, Rules, quoted
 from seqlm.data.residue_labels import ResidueReader, merging
+from seqlm.data.sequences import read_table
 from seqlm.data.sites import windows_of
 from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
@@ -39,7 +43,7 @@ SETTINGS = (
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
     "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
-    "pair_split", "misfits",
+    "pair_split", "misfits", "label_columns",
 )  # fmt: skip
 # what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
 OPTIONS_OF_LEVELS = {
@@ -183,6 +187,11 @@ def _check_options(arguments: Namespace, level: str) -> None:
         raise InputError("a second model reads the second members; give their sequences too (--second-sequences)")
     if arguments.second_sequences and arguments.pair_order == "symmetric":
         raise InputError("members from two files are not of one kind, so their pairs cannot be symmetric")
+    if arguments.label_columns:
+        if arguments.task != "multi-label":
+            raise InputError(f"--label-columns is for several labels (multi-label); the task is {arguments.task}")
+        if arguments.label_column:
+            raise InputError("--label-column holds all labels, --label-columns one each; give one of the two")
     if arguments.positive_label and arguments.task == "multi-label":
         raise InputError("a positive label is for two classes; leave it empty where a sequence can have several labels")
     if arguments.task.endswith("regression"):
@@ -257,6 +266,7 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
             rules=rules,
             label_pattern=arguments.label_pattern,
             label_column=arguments.label_column,
+            label_columns=arguments.label_columns,
             separator=arguments.label_separator if arguments.task == "multi-label" else None,
             id_column=arguments.id_column,
             sequence_column=arguments.sequence_column,
@@ -264,9 +274,15 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
             format=arguments.format,
         )
 
-    dataset = make_splits(*read_three(arguments, read), **_splitting(arguments))
+    three = read_three(arguments, read)
+    if not numeric:
+        look_at(_counted(three), rules)
+    dataset = make_splits(*three, **_splitting(arguments))
     dataset.rules = dataset.rules.merged(rules)
-    labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
+    labels = None if numeric else _ordered(arguments, dataset.labels())
+    if arguments.label_columns and (lost := [name for name in _column_names(arguments) if name not in labels]):
+        named = ", ".join(map(quoted, lost[:3])) + (" …" if len(lost) > 3 else "")
+        dataset.rules.count(f"that no training example has, left out ({named})", number=len(lost), unit="label")
     window = None
     if not numeric and reader.family.alphabet == PROTEIN:  # DNA of one length is hardly ever cut around a site
         window = windows_of(example.sequence for split in SPLITS for example in dataset[split])
@@ -301,6 +317,9 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
     if source.without_row:
         source.rules.count("without a row in the table of sites, left out", number=len(source.without_row))
     names = list(source.classes)
+    if not numeric:
+        counts = Counter(names[place] for examples in three for example in examples or () for place in example.names)
+        look_at(counts, source.rules, unit="protein", letters=True)
     dataset = make_splits(
         *three, names=lambda example: tuple(names[place] for place in example.names), **_splitting(arguments)
     )
@@ -308,7 +327,7 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
     labels = None
     if not numeric:
         used = {names[place] for split in SPLITS for example in dataset[split] for place in example.names}
-        labels = _ordered(sorted(used, key=natural), arguments.positive_label)
+        labels = _ordered(arguments, sorted(used, key=natural))
         order = np.full(len(names) + 1, -1, dtype=np.int16)  # the last one for what is not known
         for place, name in enumerate(labels):
             order[source.classes[name]] = place
@@ -352,14 +371,17 @@ def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Rea
         )
         return list(source.read(path))
 
+    three = read_three(arguments, read)
+    if not numeric:
+        look_at(_counted(three), rules, unit="pair")
     dataset = make_pair_splits(
-        *read_three(arguments, read),
+        *three,
         **_splitting(arguments),
         by_member=arguments.pair_split == "member",
         two_kinds=bool(arguments.second_sequences),
     )
     dataset.rules = dataset.rules.merged(rules)
-    labels = None if numeric else _ordered(dataset.labels(), arguments.positive_label)
+    labels = None if numeric else _ordered(arguments, dataset.labels())
     pairs = [pair for split in SPLITS for pair in dataset[split]]  # what is in none of them need not be read
     firsts, seconds = dict.fromkeys(pair.first for pair in pairs), dict.fromkeys(pair.second for pair in pairs)
     if arguments.second_sequences:
@@ -387,12 +409,26 @@ def _all_sequences(plan: Plan):
             yield from ((plan.reader, example.id, example.sequence) for example in plan.dataset[split])
 
 
-def _ordered(labels: list[str], positive: str | None) -> tuple[str, ...]:
+def _column_names(arguments: Namespace) -> list[str]:
+    """Names of the label columns, which must be the same in all files."""
+    paths = [path for path in (arguments.train, arguments.validation, arguments.test) if path]
+    names = [label_names(read_table(path, arguments.format), arguments.label_columns) for path in paths]
+    for path, found in zip(paths[1:], names[1:], strict=True):
+        if differing := sorted(set(found) ^ set(names[0])):
+            raise InputError(
+                f"the label columns of {Path(path).name} and {Path(paths[0]).name} differ: '{quoted(differing[0])}' is "
+                "in one of them only"
+            )
+    return names[0]
+
+
+def _counted(three: list[list | None]) -> Counter:
+    """How many examples (pairs) of all sets have each class."""
+    return Counter(name for examples in three for example in examples or () for name in example.names)
+
+
+def _ordered(arguments: Namespace, labels: list[str]) -> tuple[str, ...]:
     """Class names in their order; the positive class of two is the second."""
-    if not positive:
+    if arguments.task == "multi-label":
         return tuple(labels)
-    if len(labels) != 2:
-        raise InputError(f"a positive label is for two classes, and there are {len(labels)}; leave it empty")
-    if positive not in labels:
-        raise InputError(f"no example has the positive label '{positive}'; the labels are {' and '.join(labels)}")
-    return tuple(sorted(labels, key=lambda label: label == positive))
+    return tuple(positive_last(labels, arguments.positive_label))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seqlm.cli.progress import Progress
+from seqlm.data.datasets import Example
 from seqlm.inference import loading
 from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start
 from seqlm.inference.inference import batch_tokens, pooled_vectors, residue_values
@@ -94,7 +95,7 @@ def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, 
             split: Examples(
                 task,
                 [plan.encoder.encode(example.sequence, example.id) for example in plan.dataset[split]],
-                task.truth([example.label for example in plan.dataset[split]]),
+                _truth(task, plan.dataset[split]),
             )
             for split in plan.splits
         }
@@ -102,6 +103,10 @@ def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, 
         weights = balanced_weights(task, sets["train"].truth)
         sets["train"] = replace(sets["train"], class_weights=weights)
     return sets
+
+
+def _truth(task: Task, examples: list[Example]) -> np.ndarray:
+    return task.truth([example.label for example in examples], [example.unknown for example in examples])
 
 
 def _encode_members(plan: Plan) -> tuple[list[Encoded], tuple[dict[str, int], dict[str, int]]]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
+from seqlm.data.class_names import why_positive
+from seqlm.data.label_columns import in_a_cell
 from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters, wants_report, write_report
@@ -70,14 +72,16 @@ def _predictions(result: Result) -> Iterator[list]:
         return
     for example, row in zip(examples, made, strict=True):
         names = [example.first, example.second] if plan.level == "pair" else [example.id]
-        true = ";".join(example.label) if isinstance(example.label, tuple) else example.label
+        true = example.label
+        if isinstance(true, tuple):
+            true = in_a_cell(true, [name for name in example.unknown if name in plan.labels])
         yield [*names, *row, true, split]
 
 
 def summarise(result: Result) -> FinetuneSummary:
     """What the report needs to know."""
     plan, arguments = result.plan, result.plan.arguments
-    split = plan.deciding
+    split, two = plan.deciding, len(plan.labels or ()) == 2
     return FinetuneSummary(
         task=arguments.task,
         metric=plan.score,
@@ -100,7 +104,8 @@ def summarise(result: Result) -> FinetuneSummary:
             if name != FINE_TUNED
         },
         lengths=_lengths(plan),
-        positive=1 if plan.labels and len(plan.labels) == 2 else None,
+        positive=1 if two else None,
+        positive_why=why_positive(plan.labels, arguments.positive_label) if two else "",
         origin=plan.dataset.origin,
         duplicates=plan.dataset.duplicates,
         rules=result.rules.lines(),
@@ -148,7 +153,7 @@ def _parameters(plan: Plan) -> dict[str, str]:
         "merge_labels": level != "residue",
         "pair": level != "pair",
         "pooling": level == "residue",
-        "label_separator": arguments.task != "multi-label",
+        "label_separator": arguments.task != "multi-label" or arguments.label_columns,
         "threshold_by": not plan.labels,
         "calibration": not plan.labels,
         "class_weights": not plan.labels,

@@ -98,9 +98,10 @@ def _reading(summary: FinetuneSummary) -> str:
     if summary.positive is None:
         return f"1 is perfect; guessing gives MCC 0, AUROC 0.5 and balanced accuracy {share:.2g}."
     frequent = np.mean(summary.truth[summary.deciding] == summary.positive)
+    why = summary.positive_why and f", {summary.positive_why}"
     return (
         f"1 is perfect; guessing gives MCC 0, AUROC 0.5, balanced accuracy {share:.2g} and AUPRC {frequent:.2g}, the "
-        f"share of positives. The positive class is {shown(summary.classes[summary.positive])}."
+        f"share of positives. The positive class is {shown(summary.classes[summary.positive])}{why}."
     )
 
 
@@ -125,7 +126,7 @@ def _labels(summary: FinetuneSummary) -> list[Block]:
     rows = [
         [
             shown(summary.classes[one.place]),
-            f"{one.size:,}",
+            f"{one.size:,}" + (f" of {one.known:,}" if one.known < len(summary.truth[summary.deciding]) else ""),
             f"{one.called:,}",
             f"{one.threshold:#.2g}",
             score_text(one.f1, "f1"),
@@ -199,8 +200,8 @@ def _columns(summary: FinetuneSummary) -> dict[str, Callable[[str], str]]:
             f"{truth[split].min():.4g} / {np.median(truth[split]):.4g} / {truth[split].max():.4g}"
         )
     if summary.several:
-        columns["Labels each"] = lambda split: f"{truth[split].sum(axis=1).mean():.2f}"
-        columns["Without a label"] = lambda split: f"{(truth[split].sum(axis=1) == 0).sum():,}"
+        columns["Labels each"] = lambda split: f"{(truth[split] == 1).sum(axis=1).mean():.2f}"
+        columns["Without a label"] = lambda split: f"{(truth[split] != 1).all(axis=1).sum():,}"
     columns["Where it comes from"] = lambda split: summary.origin.get(split, "")
     return columns
 
@@ -211,13 +212,22 @@ def _class_counts(summary: FinetuneSummary) -> list[Block]:
         return []
     rows, order = [], range(len(summary.classes))
     if summary.several:  # there may be too many for the page: the most frequent first
-        order = np.argsort(-summary.truth["train"].sum(axis=0), kind="stable")
+        order = np.argsort(-(summary.truth["train"] == 1).sum(axis=0), kind="stable")
+    unknown = summary.several and any((truth < 0).any() for truth in summary.truth.values())
     for c in order:
         cells = []
         for split in summary.splits:
             truth = summary.truth[split]
-            count = int(np.sum(truth[:, c] if summary.several else truth == c))
+            count = int(np.sum(truth[:, c] == 1 if summary.several else truth == c))
             share = f" ({count / len(truth):.1%})" if summary.unit == "residue" else ""
-            cells.append(f"{count:,}{share}")
+            known = f" of {int((truth[:, c] >= 0).sum()):,}" if unknown else ""
+            cells.append(f"{count:,}{known}{share}")
+        if unknown:
+            cells.append(f"{sum(int((summary.truth[split][:, c] < 0).sum()) for split in summary.splits):,}")
         rows.append([summary.classes[c], *cells])
-    return [Table(["Label" if summary.several else "Class", *summary.splits], rows)]
+    header = [
+        "Label" if summary.several else "Class",
+        *summary.splits,
+        *(["Not known, not counted"] if unknown else []),
+    ]
+    return [Table(header, rows)]

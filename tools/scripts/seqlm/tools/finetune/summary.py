@@ -79,14 +79,14 @@ class FinetuneSummary(TrainedSummary):
         task: one of :data:`seqlm.data.tasks.TASKS` with a head.
         metric: machine name of the score that the verdict compares (see :mod:`seqlm.metrics.metrics`).
         classes: class names in the order of their indices; empty for a regression.
-        truth: split -> (units,) class indices or values, or (units, labels) 0 or 1.
+        truth: split -> (units,) class indices or values, or (units, labels) 0 or 1, or -1 where that is not known.
         predictions: model -> split -> (units, classes) or (units, labels) probabilities, or (units,) values; of
             ``fine-tuned`` and the baselines.
         scores: model -> split -> metric -> score, as :func:`seqlm.metrics.metrics.scores_for` gives them.
         differences: baseline -> score of the fine-tuned model less that of the baseline, on the deciding split, as
             :func:`seqlm.metrics.metrics.paired_difference` gives it.
         lengths: split -> (sequences,) in residues or bases, as given; of pairs each sequence once a split.
-        positive: index of the positive class of two.
+        positive: index of the positive class of two; positive_why: words that follow its name.
         chosen_by: what the best epoch was chosen by: a metric or ``loss``.
         demonstration: the base model is a tiny one made to show the tools, not to be right.
         unit: ``sequence``, ``residue`` or ``pair``; what the task says unless given.
@@ -114,6 +114,7 @@ class FinetuneSummary(TrainedSummary):
     differences: dict[str, Score]
     lengths: dict[str, np.ndarray]
     positive: int | None = None
+    positive_why: str = ""
     chosen_by: str = ""
     demonstration: bool = False
     unit: str = ""

@@ -222,7 +222,7 @@ def _class_warnings(summary: FinetuneSummary) -> list[str]:
 
 def _label_warnings(summary: FinetuneSummary) -> list[str]:
     found, where = [], SPLIT_NAMES[summary.deciding]
-    here = summary.truth[summary.deciding].sum(axis=0)
+    here = (summary.truth[summary.deciding] == 1).sum(axis=0)
     missing = [summary.classes[c] for c in np.flatnonzero(here == 0)]
     if missing:
         found.append(f"No sequence of the {where} has {first_of(missing)}: how well it is predicted is not known.")
@@ -233,7 +233,7 @@ def _label_warnings(summary: FinetuneSummary) -> list[str]:
             "so few is mostly luck. Macro scores count rare labels as much as frequent ones."
         )
     nothing = int((summary.called.sum(axis=1) == 0).sum())
-    without = int((summary.truth[summary.deciding].sum(axis=1) == 0).sum())
+    without = int((summary.truth[summary.deciding] != 1).all(axis=1).sum())
     if nothing == len(summary.called):
         found.append(
             "The model calls no label for any sequence: every probability is below the threshold. More epochs, or "

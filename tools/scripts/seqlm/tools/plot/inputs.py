@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_names import positive_last, why_positive
 from seqlm.data.records import quoted
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
 from seqlm.embeddings.tables import Embeddings, read_embeddings
@@ -185,6 +186,8 @@ def _coloured(points: Points, embeddings: Embeddings, arguments: Namespace) -> P
     points = points.chosen(known.rows)
     points.split, points.source, points.total = arguments.split or "", known.source, len(points)
     points.column = label_column if label_column and not label_column.isdecimal() else what
+    if points.colour != "value":
+        points.classes, points.codes = known.classes()
     points.notes += known.notes
     if points.colour == "value":
         points.values = known.values(embeddings.ids)
@@ -193,7 +196,6 @@ def _coloured(points: Points, embeddings: Embeddings, arguments: Namespace) -> P
                 f"{known.source}: every value is {points.values[0]:g}; values must differ to colour points"
             )
         return points
-    points.classes, points.codes = known.classes()
     where = f" of the split '{points.split}'" if points.split else ""
     if len(points.classes) < 2:
         raise InputError(
@@ -265,8 +267,9 @@ def _positive(points: Points, wanted: str | None) -> str:
             f"{points.source} has {len(points.classes):,} classes; true and false positives are about one of them: "
             f"name it with --positive-label ({quoted(', '.join(points.classes), 100)})"
         )
-    points.notes.append(f"The positive class is '{quoted(points.classes[1])}', the second of the two.")
-    return points.classes[1]
+    positive = positive_last(points.classes, None)
+    points.notes.append(f"The positive class is '{quoted(positive[1])}', {why_positive(positive, None)}.")
+    return positive[1]
 
 
 def _check_points(points: Points, arguments: Namespace) -> None:

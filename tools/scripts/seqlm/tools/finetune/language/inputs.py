@@ -40,9 +40,9 @@ SETTINGS = (
 )  # fmt: skip
 # what is for labels, and the values where nobody asks for it
 OF_LABELS = {
-    "label_pattern": r"LABEL=(\S+)", "label_column": None, "label_separator": ";", "positive_label": None,
-    "class_weights": "none", "threshold_by": "mcc", "calibration": "none", "head": "mlp", "head_dropout": 0.2,
-    "pooling": "mean",
+    "label_pattern": r"LABEL=(\S+)", "label_column": None, "label_columns": None, "label_separator": ";",
+    "positive_label": None, "class_weights": "none", "threshold_by": "mcc", "calibration": "none", "head": "mlp",
+    "head_dropout": 0.2, "pooling": "mean",
 }  # fmt: skip
 
 

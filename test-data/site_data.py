@@ -26,10 +26,12 @@ def make(folder: Path, draw: Callable[[random.Random, int], list[str]]) -> None:
     rows = [f"{accessions[place]}\t{position}\t{proteins[place][position - 1]}\n" for place, position in sites]
     (folder / "known_sites.tsv").write_text("protein\tposition\tresidue\n" + "".join(rows))
     _lists(folder / "site_lists.csv", accessions, proteins, sites, rng)
+    _rows(folder / "site_rows.csv", accessions, proteins, sites)
     _annotated(folder / "annotated_sites.fasta", accessions, proteins, sites)
     _features(folder / "known_sites.gff3", accessions, proteins, sites)
     _flat(folder / "known_sites.txt", accessions, proteins, sites)
     _molecules(folder / "molecules.csv", rng)
+    _starts(folder, random.Random(78))
 
 
 def _proteins(rng: random.Random, draw) -> tuple[list[str], list[tuple[int, int]]]:
@@ -66,6 +68,31 @@ def _lists(path: Path, names, proteins, sites, rng: random.Random) -> None:
         negative = rng.sample(others, min(4, len(others)))
         lines.append(f'{name},"{positive}","{negative}",{sequence}\n')
     path.write_text("".join(lines))
+
+
+def _rows(path: Path, names, proteins, sites) -> None:
+    """A row for each site and for each other tyrosine of ten proteins, with the sequence, the residue and a label."""
+    lines = ["protein,sequence,position,residue,label\n"]
+    for place, (name, sequence) in enumerate(zip(names[:10], proteins, strict=False)):
+        positive = _of(sites, place)
+        for at, letter in enumerate(sequence, start=1):
+            if at in positive or letter == "Y":
+                lines.append(f"{name},{sequence},{at},{letter},{int(at in positive)}\n")
+    path.write_text("".join(lines))
+
+
+def _starts(folder: Path, rng: random.Random) -> None:
+    """Contigs with a start codon on each strand, and where these begin, as BED."""
+    fasta, bed = [], ["track name=starts\n"]
+    for number in range(1, 13):
+        dna = rng.choices("ACGT", k=90)
+        forward, reverse = rng.randint(5, 35), rng.randint(50, 80)
+        dna[forward : forward + 3], dna[reverse - 2 : reverse + 1] = "ATG", "CAT"
+        fasta.append(f">contig{number}\n{''.join(dna)}\n")
+        bed.append(f"contig{number}\t{forward}\t{forward + 1}\tstart\t0\t+\n")
+        bed.append(f"contig{number}\t{reverse}\t{reverse + 1}\tstart\t0\t-\n")
+    (folder / "starts.fasta").write_text("".join(fasta))
+    (folder / "starts.bed").write_text("".join(bed))
 
 
 def _annotated(path: Path, names, proteins, sites) -> None:

@@ -159,7 +159,7 @@ def test_what_the_safetensors_library_writes_is_read(tmp_path):
         ({"num_labels": 10**9}, "up to 10,000"),
         ({"num_hidden_layers": 10**9}, "up to 1,024"),
         ({"vocab_size": 10**12}, "up to"),
-        ({"max_position_embeddings": 10**10}, "up to"),
+        ({"max_position_embeddings": 1_000_000}, "up to 262,144"),
         ({"hidden_size": 8.5}, "a whole number"),
         ({"hidden_size": True}, "a whole number"),
         ({"pad_token_id": 33}, "is outside the vocabulary"),
@@ -190,9 +190,11 @@ def test_harmless_entries_of_a_config_are_dropped():
         {"intermediate_size": 1 << 20},
         {"vocab_size": 1 << 21},
         {"num_hidden_layers": 1024, "hidden_size": 64},
-        {"model_type": "bert", "max_position_embeddings": 1 << 20},
+        {"model_type": "bert", "max_position_embeddings": 1 << 18, "hidden_size": 64},
         {"model_type": "t5", "num_hidden_layers": 1024, "num_attention_heads": 1024},
-        {"num_attention_heads": 1024, "head_dim": 1 << 16},
+        {"model_type": "llama", "num_attention_heads": 1024, "head_dim": 1 << 16},
+        {"hidden_size": 4096, "head_dim": 1},  # ESM takes the width of a head from that of the model
+        {"model_type": "bert", "type_vocab_size": 4096, "hidden_size": 1024},
     ],
 )
 def test_a_config_may_not_describe_a_model_larger_than_its_weights(entries):

@@ -1,5 +1,6 @@
 """What is no number never leaves a model: weights are looked at when they are loaded, results before they are used."""
 
+import json
 import shutil
 import zipfile
 
@@ -9,7 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from makers.scripts import DATA, one_line, run_batch
 from seqlm.cli.errors import InputError
+from seqlm.families.recognition import recognise
 from seqlm.inference.finite import check_results, check_weights, first_not_finite
+from seqlm.inference.loading import load_weights
 
 MODELS = DATA / "models"
 NAN, HUGE = float("nan"), 3e38
@@ -100,3 +103,18 @@ def test_results_that_are_no_numbers_are_refused_by_every_tool(done):
         if name.startswith("huge"):
             one_line(one, "no finite numbers", work)
             assert "its weights are damaged" in one.stderr and "choose fp32" in one.stderr
+
+
+def test_a_config_that_describes_more_than_the_weights_hold_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    folder = shutil.copytree(MODELS / "tiny-esm", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 16384, "intermediate_size": 16384}))
+    family, taken = recognise(folder, config), []
+
+    def load(path, **options):
+        taken.append(options.get("device_map"))
+        return type(family).load(family, path, **options)
+
+    with pytest.raises(InputError, match="0 weights are missing and 3[0-9] have another shape than its config"):
+        load_weights(load, folder, torch.float32, torch.device("cpu"))
+    assert taken == ["meta"]

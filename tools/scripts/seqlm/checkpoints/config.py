@@ -31,7 +31,7 @@ SIZES = {
     **dict.fromkeys((*WIDTHS, *PER_HEAD, "embedding_size"), 1 << 16),
     **dict.fromkeys(INNER, 1 << 20),
     **dict.fromkeys((*HEADS, "num_key_value_heads"), 1024),
-    **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 20),
+    **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 18),
     **dict.fromkeys(_names("relative_attention_max_distance relative_attention_num_buckets type_vocab_size"), 4096),
     "num_labels": 10_000,
     "vocab_size": 1 << 22,
@@ -87,7 +87,9 @@ REASONS = {
     "transformers_weights": "names another file to load",
 }
 LEARNT_POSITIONS = ("bert", "roberta", "albert", "electra", "distilbert", "gpt2")  # one vector for each position
+TYPED = ("bert", "roberta", "albert", "electra")  # one vector for each type of text
 FIXED_PER_HEAD = ("t5", "mt5")  # 64 numbers a head unless the config says otherwise
+OWN_PER_HEAD = (*FIXED_PER_HEAD, "llama", "esmc")  # the others take the width of a head from that of the model
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 EAGER_OR_SDPA = (None, "eager", "sdpa")  # anything else may name a kernel to fetch
 
@@ -147,7 +149,7 @@ def least_parameters(config: dict) -> int:
     width, layers = _largest(config, WIDTHS), _largest(config, LAYERS)
     if kind == "albert":
         layers = (config.get("num_hidden_groups") or 1) * (config.get("inner_group_num") or 1)
-    heads, per_head = _largest(config, HEADS), _largest(config, PER_HEAD)
+    heads, per_head = _largest(config, HEADS), _largest(config, PER_HEAD) if kind in OWN_PER_HEAD else 0
     if kind in FIXED_PER_HEAD:
         per_head = per_head or 64
     across = heads * per_head or width  # queries of all heads side by side
@@ -158,6 +160,7 @@ def least_parameters(config: dict) -> int:
     learnt_positions = kind in LEARNT_POSITIONS and not config.get("alibi_starting_size")
     learnt_positions |= kind == "esm" and config.get("position_embedding_type") == "absolute"
     rows = (config.get("vocab_size") or 0) + (_largest(config, POSITIONS) if learnt_positions else 0)
+    rows += (config.get("type_vocab_size") or 0) if kind in TYPED else 0
     return layers * layer + rows * (config.get("embedding_size") or width)
 
 

@@ -19,7 +19,8 @@ BITS = {
     "U32": 32, "I32": 32, "F32": 32,
     "U64": 64, "I64": 64, "F64": 64,
 }  # fmt: skip
-LONGEST_HEADER = 32 << 20
+LONGEST_HEADER = 4 << 20
+MOST_TENSORS = 20_000  # of a file, many times those of the largest published models
 
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape)
 
@@ -49,6 +50,8 @@ def read_tensors(path: Path, name: str | None = None) -> Tensors:
         raise InputError(f"the header of {name} is no JSON object")
     _check_metadata(header.pop("__metadata__", {}), name)
 
+    if len(header) > MOST_TENSORS:
+        raise InputError(f"{name} holds {len(header):,} tensors; the limit is {MOST_TENSORS:,}")
     tensors: Tensors = {}
     spans = []
     for tensor, entry in header.items():

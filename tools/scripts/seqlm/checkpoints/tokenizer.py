@@ -13,6 +13,9 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.tokenization.panics import panics_named
+
+from .tokenizer_parts import check_parts
 
 CLASSES = frozenset(
     name + fast
@@ -35,6 +38,7 @@ DROPPED = frozenset((
     "truncation_strategy", "use_default_system_prompt", "use_fast", "vocab_file", "merges_file", "verbose",
 ))  # fmt: skip
 MOST_TOKENS = 1 << 22
+MOST_ADDED = 100_000
 _TOKEN_FIELDS = {"__type", "content", "lstrip", "normalized", "rstrip", "single_word", "special", "id"}
 _WORD = re.compile(r"[A-Za-z0-9_.+-]{0,64}")
 
@@ -80,8 +84,12 @@ def check_tokenizer(path: Path, name: str) -> dict | None:
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(vocabulary, (dict, list)) or not vocabulary:
         raise InputError(f"{name} is no tokenizer: it has no model with a vocabulary")
-    if len(vocabulary) > MOST_TOKENS:
+    if isinstance(vocabulary, dict):
+        check_vocabulary(vocabulary, name)
+    elif len(vocabulary) > MOST_TOKENS:
         raise InputError(f"{name} has {len(vocabulary):,} tokens; the limit is {MOST_TOKENS:,}")
+    _check_added(content.get("added_tokens"), name)
+    check_parts(content, name)
     if model.get("dropout"):
         raise InputError(f"{name} splits at random (dropout {model['dropout']}), so no result could be repeated")
     changed = bool(content.get("truncation") or content.get("padding"))
@@ -98,6 +106,17 @@ def check_vocabulary(vocabulary: dict, name: str) -> dict:
         if type(number) is not int or not 0 <= number < MOST_TOKENS:
             raise InputError(f"{name} gives the token {token[:40]!r} the id {str(number)[:40]}")
     return vocabulary
+
+
+def _check_added(tokens, name: str) -> None:
+    """``added_tokens`` of tokenizer.json, each with its id."""
+    if not isinstance(tokens, (list, type(None))) or len(tokens or ()) > MOST_ADDED:
+        raise InputError(f"'added_tokens' in {name} must be a list of at most {MOST_ADDED:,} tokens")
+    for token in tokens or ():
+        if not isinstance(token, dict):
+            raise InputError(f"'added_tokens' in {name} holds {str(token)[:40]!r}, which is no token")
+        _text(token.get("content"), f"a token that was added in {name}")
+        check_vocabulary({token["content"]: token.get("id")}, name)
 
 
 def check_sentencepiece(path: Path, name: str) -> None:
@@ -133,12 +152,8 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
 def _try_tokenizer(path: Path, name: str) -> None:
     from tokenizers import Tokenizer
 
-    try:
+    with panics_named(f"{name} cannot be read as a tokenizer"):
         Tokenizer.from_file(str(path))
-    except BaseException as problem:  # a panic in Rust is no Exception
-        if isinstance(problem, (KeyboardInterrupt, SystemExit, MemoryError)):
-            raise
-        raise InputError(f"{name} cannot be read as a tokenizer: {str(problem)[:200]}") from None
 
 
 def _token(value, where: str):

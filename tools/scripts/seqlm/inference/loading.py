@@ -28,6 +28,9 @@ from .batching import Batch
 from .finite import check_results, check_weights
 from .tasks import Head, Task, pair_width, paired
 
+SMALL = 1 << 28  # bytes of weights below which their shapes are compared before any memory is taken for them
+MOST_BUFFERS = 1 << 25  # numbers that a model may hold beside its weights, such as those of its positions
+
 
 class _Reached(Exception):
     """The last layer that is wanted has been reached; what the others would give is never computed."""
@@ -226,23 +229,40 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     libraries_are_loaded()
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # its table of what is missing and unused: both are said below, in a line each
+    options = {
+        "dtype": dtype,
+        "attn_implementation": "sdpa",
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "ignore_mismatched_sizes": True,  # they are named by _check_complete
+        "output_loading_info": True,
+    }
     try:
-        backbone, info = load(
-            folder,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # they are named below
-            output_loading_info=True,
-        )
+        if sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL:
+            _check_complete(*load(folder, device_map="meta", **options), folder)
+        backbone, info = load(folder, **options)
+        _check_complete(backbone, info, folder)
     except InputError:
         raise
     except torch.OutOfMemoryError:
         raise InputError("the model does not fit into the memory of the GPU; choose a smaller model") from None
     except Exception as problem:  # a config that makes no sense fails in transformers in a dozen ways
         raise InputError(f"the model in {folder.name} cannot be loaded: {str(problem).splitlines()[:1]}") from None
+    prefix = f"{backbone.base_model_prefix}."
+    _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
+    backbone.requires_grad_(False)
+    backbone = placed(backbone, device, dtype).eval()
+    in_format = "" if dtype == torch.float32 else f", in {str(dtype).removeprefix('torch.')},"
+    check_weights(backbone.named_parameters(), f"the model in {folder.name}{in_format}")
+    return backbone
+
+
+def _check_complete(model: nn.Module, info: dict, folder: Path) -> None:
+    """Compare what config.json describes with the weights that are there.
+
+    Of small files that is done before any room is taken, as a config.json may describe what no memory can hold.
+    """
     missing = sorted(name for name in info["missing_keys"] if "position_ids" not in name)
     mismatched = [str(entry[0]) for entry in info["mismatched_keys"]]
     if missing or mismatched:
@@ -251,13 +271,8 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
             f"the model in {folder.name} is incomplete: {len(missing)} weights are missing and {len(mismatched)} have "
             f"another shape than its config.json says ({named}); fetch it again"
         )
-    prefix = f"{backbone.base_model_prefix}."
-    _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
-    backbone.requires_grad_(False)
-    backbone = placed(backbone, device, dtype).eval()
-    in_format = "" if dtype == torch.float32 else f", in {str(dtype).removeprefix('torch.')},"
-    check_weights(backbone.named_parameters(), f"the model in {folder.name}{in_format}")
-    return backbone
+    if (size := sum(buffer.numel() for buffer in model.buffers())) > MOST_BUFFERS:
+        raise InputError(f"config.json in {folder.name} asks for {size:,} numbers beside the weights; it is damaged")
 
 
 @cache  # training loads a model several times

@@ -16,6 +16,7 @@ from .reading import Reading
 
 MARK = "|"  # stands in no sequence of DNA or proteins
 LETTERS = ("ACGT", "ACDEFGHIKLMNPQRSTVWY")  # what words are made of
+MOST_WORDS = 1 << 24  # of a length, for which there is a table
 
 
 def overlaps(letters: str, k: int):
@@ -43,6 +44,23 @@ def overlaps(letters: str, k: int):
     return normalizers.Sequence([*steps, *(normalizers.Replace(letter.lower(), letter) for letter in letters)])
 
 
+def is_overlaps(normalizer) -> bool:
+    """Whether a normalizer of a tokenizer.json is :func:`overlaps`, of any letters and length, letter for letter."""
+    steps = normalizer.get("normalizers") if isinstance(normalizer, dict) else None
+    if not isinstance(steps, list):
+        return False
+    for letters in LETTERS:
+        # twice and once more for each letter, once for each letter that is looked ahead to, and one or two at the end
+        k = (len(steps) - 1) // len(letters) - 2
+        if k > 1 and len(letters) ** k <= MOST_WORDS and _text_of(letters, k) == normalizer:
+            return True
+    return False
+
+
+def _text_of(letters: str, k: int) -> dict:
+    return json.loads(overlaps(letters, k).__getstate__())
+
+
 def reader_of_overlaps(content: dict, vocabulary: dict[str, int]) -> KmerReader | None:
     """The reader of a tokenizer.json that :func:`overlaps` is in, letter for letter; None for any other."""
     normalizer, model = content.get("normalizer"), content.get("model") or {}
@@ -50,7 +68,7 @@ def reader_of_overlaps(content: dict, vocabulary: dict[str, int]) -> KmerReader 
         return None
     for letters in LETTERS:
         k = max((len(token) for token in vocabulary if set(token) <= set(letters)), default=0)
-        if k > 1 and json.loads(overlaps(letters, k).__getstate__()) == normalizer:
+        if k > 1 and len(letters) ** k <= MOST_WORDS and _text_of(letters, k) == normalizer:
             return KmerReader(vocabulary, letters, k, vocabulary.get(model.get("unk_token"), 0))
     return None
 

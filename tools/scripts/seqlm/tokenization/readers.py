@@ -18,6 +18,7 @@ from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
 from seqlm.families.vocabulary import SPECIAL
 
+from .panics import panics_named
 from .reading import Reading
 
 TOKENIZERS = ("repaired", "as-published")
@@ -65,7 +66,8 @@ class LibraryReader:
         self._letters = np.fromiter(map(len, self._texts), dtype=np.int32, count=len(self._texts))
 
     def read(self, sequences: Sequence[str]) -> list[Reading]:
-        encodings = self._tokenizer.encode_batch_fast(list(sequences), add_special_tokens=False)
+        with panics_named("the model's tokenizer fails on a sequence"):
+            encodings = self._tokenizer.encode_batch_fast(list(sequences), add_special_tokens=False)
         readings = []
         for text, encoding in zip(sequences, encodings, strict=True):
             ids = np.asarray(encoding.ids, dtype=np.int32)
@@ -94,7 +96,8 @@ class LibraryReader:
         return replace(_reading(text, ids, offsets, None), unread="".join(map(chr, dropped.tolist())))
 
     def _by_offsets(self, text: str) -> Reading:
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        with panics_named("the model's tokenizer fails on a sequence"):
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
         offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return _reading(text, np.asarray(encoding.ids, dtype=np.int32), offsets, self._unknown)
 
@@ -161,7 +164,7 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
     """
     if tokenizer == "repaired" and loses_atoms(folder, vocabulary):
         return AtomReader(vocabulary)
-    try:
+    with panics_named(f"the tokenizer of the model in {folder.name} cannot be read"):
         if (folder / "tokenizer.json").is_file():
             from tokenizers import Tokenizer
 
@@ -176,12 +179,6 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
         from transformers import AutoTokenizer
 
         own = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (InputError, MemoryError):
-        raise
-    except Exception as problem:  # a damaged file fails in Rust, in SentencePiece or in transformers
-        raise InputError(
-            f"the tokenizer of the model in {folder.name} cannot be read: {str(problem).splitlines()[:1]}"
-        ) from None
     return LibraryReader(own.backend_tokenizer) if own.is_fast else PythonReader(own)
 
 

@@ -16,9 +16,11 @@ from seqlm.data.sequences import (
     looks_like_dna,
     looks_like_protein,
     read_records,
+    read_table,
     sequence_format,
     told_alphabet,
 )
+from seqlm.data.tables import label_place
 
 
 def write(folder, content, name="in.fasta"):
@@ -330,3 +332,21 @@ def test_short_sequences_and_rna_are_told_by_all_letters_of_a_file():
             strangers.see(sequence)
         with pytest.raises(InputError, match=f"holds DNA or RNA \\({len(sequences)} of {len(sequences)} sequences\\)"):
             strangers.refuse("in.fasta")
+
+
+def test_what_the_form_asks_for_by_default_is_found_under_other_names_too(tmp_path):
+    path = write(tmp_path, f"a\t{A}\t1\nb\t{B}\t0\n", "table.tsv")
+    assert ids_and_sequences(path, sequence_column="sequence") == [("a", A), ("b", B)]
+    path = write(tmp_path, "SMILES,y\nCCO,1\n", "table.csv")
+    assert [record.sequence for record in read_records(path, sequence_column="sequence")] == ["CCO"]
+
+
+def test_a_column_may_be_called_differently_in_each_file(tmp_path):
+    for name, columns in (("train.csv", "id,seq,activity"), ("test.csv", "id,seq,y")):
+        table = read_table(write(tmp_path, f"{columns}\na,{A},1\n", name))
+        assert table.index("activity|y", "label column") == 2
+        assert label_place(table, "y" if name == "test.csv" else "activity") == 2
+    assert label_place(table, None) == label_place(table, "label") == 2
+    both = read_table(write(tmp_path, "id,y,class\na,1,2\n", "both.csv"))
+    with pytest.raises(InputError, match="no column 'label' for the label column; the columns are id, y, class"):
+        label_place(both, None)

@@ -26,8 +26,11 @@ SHARED = {
         "choices": ["auto", "fasta", "tabular", "csv"],
         "help": "auto: told from the content",
     },
-    "--id-column": {"metavar": "COLUMN", "help": "'id' if there is one, else the rows are numbered"},
-    "--sequence-column": {"metavar": "COLUMN", "help": "'sequence' if not given"},
+    "--id-column": {
+        "metavar": "COLUMN",
+        "help": "'id' or another usual name if there is one, else the rows are numbered",
+    },
+    "--sequence-column": {"metavar": "COLUMN", "help": "'sequence' or another usual name if not given"},
     "--position-column": {"metavar": "COLUMN", "help": "of a table of sites, from 1; 'position' if not given"},
     "--protein-column": {"metavar": "COLUMN"},
     "--misfits": {
@@ -57,7 +60,10 @@ SHARED = {
     "--second-model": {"metavar": "PATH"},
     # labels
     "--labels": {"metavar": "FILE", "help": "FASTA or table, by id; else a column of the embeddings' own table"},
-    "--label-column": {"metavar": "COLUMN", "help": "by name or 1-based number; 'label' if not given"},
+    "--label-column": {
+        "metavar": "COLUMN",
+        "help": "name, or several with | between, or 1-based number; 'label' or another usual name if not given",
+    },
     "--label-pattern": {
         "default": r"LABEL=(\S+)",
         "metavar": "REGEX",

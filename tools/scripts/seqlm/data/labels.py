@@ -16,7 +16,7 @@ from .numbers import NOT_MEASURED, decimal
 from .patterns import Pattern
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
-from .tables import Table
+from .tables import Table, label_place
 
 NOT_LABELLED = "left out, as their label is not known"
 LEFT_OUT = "left out"  # in a split column: a row that is in no split, such as a molecule that cannot be read
@@ -109,7 +109,7 @@ def _text_reader(
     if label is not None:
         return lambda record, where: label
     if format != "fasta":
-        at = read_table(path, format).index(column or "label", "label column")
+        at = label_place(read_table(path, format), column)
         return lambda record, where: record.fields[at]
     if column:
         raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")

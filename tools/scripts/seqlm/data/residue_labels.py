@@ -29,6 +29,7 @@ from .records import DNA, Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 from .site_features import bed_positions, is_bed
 from .site_tables import POSITION, PROTEIN_COLUMNS, SiteColumns, holds_sites, open_site_table, preamble, usual
+from .tables import label_place
 from .unread_columns import count_unread
 
 NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
@@ -127,7 +128,7 @@ class ResidueReader:
                 f"{path.name} has no column 'position', and beside a file of sequences a table lists positions; name "
                 "its position column, or leave the file of sequences out if the table holds the sequences"
             )
-        label_at = table.index(self.label_column or "label", "label column")
+        label_at = label_place(table, self.label_column)
         split_of = self.given_split.reader(path, form)
         for record in _unique(self._records(path, form), path):
             where = _where(path, record)

@@ -71,7 +71,8 @@ def read_records(
         format: ``auto`` (by content), ``fasta``, ``tabular`` or ``csv``.
         id_column: for tables, by name or 1-based number; without one the column ``id`` or another of its names, or
             else row numbers are the ids.
-        sequence_column: for tables, by name or 1-based number; ``sequence`` or another of its names if not given.
+        sequence_column: for tables, by name or 1-based number; ``sequence`` may go by another of its names, or be the
+            only column of sequences in a table without a header.
         rename: records whose headers begin with the same word go by the whole header, or are numbered where headers
             are equal too. Otherwise that is left to the caller.
 
@@ -392,7 +393,7 @@ def _list(path: Path) -> Iterator[Record]:
 
 def _table(path: Path, format: str, id_column: str | None, sequence_column: str | None) -> Iterator[Record]:
     table = read_table(path, format)
-    if sequence_column:
+    if sequence_column not in (None, "", "sequence"):
         sequence_at = table.index(sequence_column, "sequence column")
     else:
         sequence_at = table.find(SEQUENCES)

@@ -32,12 +32,14 @@ SEQUENCES = (
     "sequence", "seq", "proteinsequence", "aasequence", "aaseq", "aminoacidsequence", "peptide", "peptidesequence",
     "dnasequence", "dna", "rna", "smiles", "canonicalsmiles", "mutatedsequence", "primary", "text", "input",
 )  # fmt: skip
+LABELS = ("label", "labels", "class", "target", "truth", "value", "y")
 _OTHER = (
-    "label", "labels", "class", "target", "targets", "truth", "y", "value", "values", "split", "set", "stage", "fold",
-    "validation", "group", "cluster", "family", "position", "pos", "residue", "site", "sites", "aa", "start", "end",
-    "strand", "first", "second", "variant", "variants", "mutant", "mutation", "measured", "score", "dmsscore",
-    "fitness", "predicted", "probability", "uncertain", "length", "organism", "species", "location", "activity",
-    "description", "function", "type", "source", "motif", "instruction", "output", "answer", "question", "weight",
+    *LABELS,
+    "targets", "values", "split", "set", "stage", "fold", "validation", "group", "cluster", "family", "position",
+    "pos", "residue", "site", "sites", "aa", "start", "end", "strand", "first", "second", "variant", "variants",
+    "mutant", "mutation", "measured", "score", "dmsscore", "fitness", "predicted", "probability", "uncertain",
+    "length", "organism", "species", "location", "activity", "description", "function", "type", "source", "motif",
+    "instruction", "output", "answer", "question", "weight",
 )  # fmt: skip
 _NAMES = frozenset((*IDS, *SEQUENCES, *_OTHER))
 _PROBED = 50  # rows that tell whether the first one is a header
@@ -76,11 +78,14 @@ class Table:
         yield from itertools.islice(rows(self.path, SEPARATORS[self.format]), self.header is not False, None)
 
     def index(self, wanted: str, purpose: str) -> int:
-        """The place of a column.
+        """The place of a column: by name, 1-based number, or the first that there is of names with ``|`` between them.
 
         Raises:
             InputError: no such column, two of this name, or a number that is also the name of another column.
         """
+        if "|" in wanted and wanted not in self.first:
+            alternatives = [name.strip() for name in wanted.split("|")]
+            wanted = next((name for name in alternatives if name in self.first), alternatives[0])
         number = int(wanted) - 1 if re.fullmatch(r"[0-9]{1,9}", wanted) else -1
         by_number = 0 <= number < len(self.first)
         if wanted in self.first and not (by_number and self.header is not True):
@@ -208,6 +213,17 @@ def sequence_place(table: Table) -> int | None:
         if len(places) == 1:
             return places[0]
     return None
+
+
+def label_place(table: Table, asked: str | None) -> int:
+    """The column of labels: that asked for, or ``label``, or the only one that goes by another of its names."""
+    if asked not in (None, "", "label") or "label" in table.columns:
+        return table.index(asked or "label", "label column")
+    found = [at for at, name in enumerate(table.columns) if _plain(name) in LABELS]
+    if len(found) != 1:
+        return table.index("label", "label column")
+    table.say(found[0], "label column", "label")
+    return found[0]
 
 
 def id_column(table: Table, asked: str | None) -> int:

@@ -17,6 +17,7 @@ from seqlm.data.sequences import clean, read_records, read_table, sequence_forma
 from seqlm.data.site_sources import NONE, UNKNOWN, Protein, SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues
+from seqlm.data.tables import label_place
 from seqlm.data.unread_columns import count_unread
 
 from .site_windows import Entry, WindowOptions, check_window, make_windows
@@ -252,7 +253,7 @@ def _label_reader(arguments: Namespace, path: Path, format: str, rules: Rules) -
 
         return in_header
     table = read_table(path, format)
-    at = table.index(arguments.label_column or "label", "label column")
+    at = label_place(table, arguments.label_column)
 
     def in_column(record: Record, where: str) -> str:
         if not record.fields[at]:

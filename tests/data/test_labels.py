@@ -163,3 +163,12 @@ def test_a_set_cannot_be_given_twice_and_some_must_be_for_training():
         make_splits(data, None, data[:2], numeric=False, by_column=True)
     with pytest.raises(InputError, match="no record of the training file says that it is for training"):
         make_splits([e for e in data if e.split == "test"], None, None, numeric=False, by_column=True)
+
+
+def test_a_column_that_means_something_and_is_not_read_is_named(tmp_path):
+    for given, unread in ((None, ["column 'set' not read: 2 rows"]), (GivenSplit(column="set"), [])):
+        path = tmp_path / f"{bool(given)}.csv"
+        path.write_text("Entry,sequence,set,label,colour\na,MKV,train,1,red\nb,MKL,test,0,blue\n")
+        rules = Rules()
+        read_examples(path, numeric=False, alphabet=PROTEIN, replacements={}, rules=rules, given_split=given)
+        assert [line for line in rules.lines() if "not read" in line] == unread

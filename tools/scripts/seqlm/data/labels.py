@@ -17,6 +17,7 @@ from .patterns import Pattern
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 from .tables import Table, label_place
+from .unread_columns import count_unread_of
 
 NOT_LABELLED = "left out, as their label is not known"
 LEFT_OUT = "left out"  # in a split column: a row that is in no split, such as a molecule that cannot be read
@@ -95,6 +96,7 @@ def read_examples(
         sequence = clean(record, alphabet, replacements, rules, path)
         examples.append(Example(record.id, sequence, known[0], split, known[1]))
     strangers.refuse(path)
+    count_unread_of(path, format, rules, len(seen))
     if separator is not None:
         check_separator(cells, separator)
     if not examples:

@@ -54,11 +54,13 @@ class Table:
     Attributes:
         columns: the names that the header gives, or ``column_1``, ``column_2`` … where there is none.
         first: the cells of the first row.
+        read: places of the columns that somebody reads.
         header: whether the first row names the columns; None while neither rows nor columns asked for tell.
     """
 
     def __init__(self, path: Path, first: list[str], format: str, header: bool | None = True):
         self.path, self.first, self.format, self.header = path, first, format, header
+        self.read: set[int] = set()
 
     @property
     def columns(self) -> list[str]:
@@ -78,6 +80,12 @@ class Table:
         yield from itertools.islice(rows(self.path, SEPARATORS[self.format]), self.header is not False, None)
 
     def index(self, wanted: str, purpose: str) -> int:
+        """The place of a column, which is read from now on; arguments and exceptions are those of :meth:`_index`."""
+        at = self._index(wanted, purpose)
+        self.read.add(at)
+        return at
+
+    def _index(self, wanted: str, purpose: str) -> int:
         """The place of a column: by name, 1-based number, or the first that there is of names with ``|`` between them.
 
         Raises:
@@ -126,7 +134,8 @@ class Table:
         return next((plain.index(name) for name in names if plain.count(name) == 1), None)
 
     def say(self, at: int, purpose: str, usual: str) -> None:
-        """Say which column was found, where it does not go by the usual name."""
+        """Say which column was found and is read, where it does not go by the usual name."""
+        self.read.add(at)
         if (name := self.columns[at]) != usual:
             notice(f"{self.path.name}: column '{quoted(name)}' is taken as the {purpose}")
 
@@ -232,7 +241,9 @@ def id_column(table: Table, asked: str | None) -> int:
         return table.index(asked, "id column")
     at = table.find(IDS) if table.header is not False else None
     if at is None or _plain(table.columns[0]) in IDS:
-        return table.columns.index("id") if "id" in table.columns else 0
+        at = table.columns.index("id") if "id" in table.columns else 0
+        table.read.add(at)
+        return at
     table.say(at, "id", "id")
     return at
 
@@ -247,6 +258,7 @@ def id_place(table: Table, taken: Collection[int]) -> int | None:
     if at is None and table.header is False and 0 not in taken:
         at = 0
     if at is not None and _plain(table.columns[at]) == "id":
+        table.read.add(at)
         return at
     why = "no column is known to hold ids"
     if at is not None:

@@ -7,8 +7,11 @@ out then is about something else than the table.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from .records import Rules, quoted
+from .sequences import read_table, sequence_format
+from .tables import SEPARATORS
 
 MEANINGS = {
     "label", "labels", "class", "classes", "target", "truth", "value", "measured", "score", "weight", "mask",
@@ -33,3 +36,11 @@ def count_unread(columns: Iterable[str], read: Iterable[str | int | None], rules
     """Count in ``rules`` every column that :func:`unread` names, with the rows of the table."""
     for name in unread(columns, read):
         rules.count(f"column '{quoted(name)}' not read", number=rows, unit="row")
+
+
+def count_unread_of(path: str | Path, format: str, rules: Rules, rows: int) -> None:
+    """The same of a file of sequences, if it is a table, when all that is read of it has been asked for."""
+    format = sequence_format(path) if format == "auto" else format
+    if format in SEPARATORS:
+        table = read_table(path, format)
+        count_unread(table.columns, table.read, rules, rows)

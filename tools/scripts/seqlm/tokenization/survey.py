@@ -16,6 +16,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data.records import Record, Rules
 from seqlm.data.sequences import Strangers, clean, read_records
+from seqlm.data.unread_columns import count_unread_of
 from seqlm.families.family import Family
 
 
@@ -73,6 +74,7 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
         visit(record, sequence)
     strangers.refuse(arguments.sequences)
     _refuse_repeated_ids(arguments, set(_repeated(ids).tolist()))
+    count_unread_of(arguments.sequences, arguments.format, rules, len(ids))
     return Survey(len(ids), letters, longest, longest_id, len(_repeated(sequences)), rules)
 
 

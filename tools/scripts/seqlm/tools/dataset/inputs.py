@@ -18,7 +18,7 @@ from seqlm.data.site_sources import NONE, UNKNOWN, Protein, SourceOptions, read_
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues
 from seqlm.data.tables import label_place
-from seqlm.data.unread_columns import count_unread
+from seqlm.data.unread_columns import count_unread_of
 
 from .site_windows import Entry, WindowOptions, check_window, make_windows
 from .splitting import shares
@@ -214,10 +214,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
             )
         )
     plan.numbers = _are_numbers(arguments.labels, plan.entries)
-    if plan.columns:
-        label = None if arguments.labels == "none" else arguments.label_column or "label"
-        read = (*_read_columns(arguments), arguments.id_column or "id", label)
-        count_unread(plan.columns, read, plan.rules, len(plan.entries))
+    count_unread_of(path, format, plan.rules, len(plan.entries))
     return plan
 
 

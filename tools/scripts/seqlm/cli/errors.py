@@ -8,11 +8,15 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext, redirect_stderr
+from contextlib import redirect_stderr, suppress
+from typing import TextIO
 
 from seqlm import __version__
+
+STOPPED = 143  # the status of a process that SIGTERM ended
 
 
 class InputError(Exception):
@@ -61,35 +65,62 @@ class Several(argparse.Action):
         setattr(namespace, self.dest, [values] if before is self.default else [*before, values])
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call ``main`` and turn what went wrong into the exit status.
+class Unfailing:
+    """A stream that loses what cannot be written: a line about progress must not end a job."""
 
-    0 when every output is complete; 2 with one ``error:`` line for a mistake the user can mend (a full disk included);
-    anything else is a defect of this program and keeps its traceback. Of several processes that torchrun started, the
-    first one speaks.
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # full, or closed
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call ``main`` and turn what went wrong into the exit status and one ``error:`` line.
+
+    0 when every output is complete; 2 for what the user, or who runs the job, can mend: a mistake, a full disk, memory
+    that is used up; 143 and 130 where the job was stopped; 1 for a defect of this program, whose traceback stands above
+    its line. Of several processes that torchrun started, the first one speaks.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that half-written files are removed
+    signal.signal(signal.SIGTERM, _stop)
+    for number in range(3):  # or else an output would get the number, and what libraries say would stand in it
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     others = (launched_as() or 0) > 0
-    try:
-        with quiet() if others else nullcontext():
+    with redirect_stderr(Unfailing(open(os.devnull, "w") if others or not sys.stderr else sys.stderr)):
+        try:
             main()
-    except InputError as mistake:
-        if others and not mistake.here:
-            time.sleep(2)  # torchrun ends all when one has ended, and the first is to say it before
-            sys.exit(2)
-        _fail(str(mistake))
-    except Exception as problem:
-        if launched_as() is not None and lost_another(problem):
-            print("another process of this training has ended, and this one with it", file=sys.stderr)
-            sys.exit(1)
-        # safetensors and zipfile have exceptions of their own for it
-        full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not full and "No space left on device" not in str(problem):
+        except InputError as mistake:
+            if others and not mistake.here:
+                time.sleep(2)  # torchrun ends all when one has ended, and the first is to say it before
+            _end(str(mistake), 2)
+        except SystemExit as end:
+            if end.code == STOPPED:
+                _end("stopped before the outputs were complete; nothing was written", STOPPED)
             raise
-        _fail("the disk is full, so nothing was written; free some space and run again")
-    except KeyboardInterrupt:
-        print("error: stopped before the outputs were complete; nothing was written", file=sys.stderr)
-        sys.exit(130)
+        except KeyboardInterrupt:
+            _end("stopped before the outputs were complete; nothing was written", 130)
+        except BaseException as problem:
+            if launched_as() is not None and lost_another(problem):
+                _end("another process of this training has ended, and this one with it", 1)
+            known = in_words(problem)
+            if not known:
+                traceback.print_exc()
+            _end(
+                known or f"{type(problem).__name__}, a defect of this tool: please report it with the lines above",
+                2 if known else 1,
+            )
 
 
 def launched_as() -> int | None:
@@ -109,6 +140,33 @@ def lost_another(problem: BaseException) -> bool:
     return any(words in text for words in ("closed by peer", "reset by peer", "broken pipe", "connection refused"))
 
 
-def _fail(message: str) -> None:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(2)
+def in_words(problem: BaseException) -> str | None:
+    """What went wrong outside this program; None where it is a defect of it."""
+    text, number = str(problem), problem.errno if isinstance(problem, OSError) else None
+    # HDF5, safetensors and zipfile have errors of their own for the first two
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
+        return "the disk is full, so nothing was written; free some space and run again"
+    if number == errno.EFBIG or "File too large" in text:
+        return "a file would be larger than this job may write (ulimit -f), so nothing was written"
+    if isinstance(problem, MemoryError) or "can't allocate memory" in text or "CUDA out of memory" in text:
+        return "the memory is used up, so nothing was written; give the job more, or a smaller file or model"
+    if isinstance(problem, OSError):
+        return f"{problem.filename or type(problem).__name__}: {problem.strerror or text}"
+    if isinstance(problem, RecursionError):
+        return "something in a file is nested too deeply to be read"
+    if isinstance(problem, OverflowError):
+        return f"a number is too large to compute with ({text})"
+    if not isinstance(problem, Exception):  # what Rust raises for a panic
+        return f"a library gave up on what is in a file ({text})"
+    return None
+
+
+def _stop(*_) -> None:
+    """As an exception, so that what is half-written is removed, and only once."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(STOPPED)
+
+
+def _end(message: str, status: int) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(status)

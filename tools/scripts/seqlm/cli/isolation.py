@@ -6,11 +6,13 @@ Called before any library is imported, since some of them read these variables w
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
 def isolate(scratch: Path) -> None:
-    """Point every cache into ``scratch`` and switch off whatever would ask the Hugging Face Hub."""
+    """Point caches and temporary files into ``scratch`` and switch off whatever would ask the Hugging Face Hub."""
+    tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)
     for name in (
         "HF_HOME",
         "TORCHINDUCTOR_CACHE_DIR",

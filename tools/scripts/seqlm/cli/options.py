@@ -134,7 +134,10 @@ SHARED = {
     # outputs
     "--output-metrics": {"metavar": "TSV", "help": "scores with intervals, baselines beside them"},
     "--output-report": {"metavar": "MD", "help": "Galaxy tool markdown"},
-    "--output-figures": {"metavar": "FOLDER", "help": "the report's figures as files"},
+    "--output-figures": {
+        "metavar": "FOLDER",
+        "help": "the report's figures as files, in a folder that is new or empty",
+    },
     "--figure-format": {"default": "png", "choices": FIGURE_FORMATS, "help": "beside the PNG"},
     "--output-html": {"metavar": "HTML", "help": "the report as one self-contained page"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
@@ -24,10 +25,16 @@ def run(parser: Parser, work: Callable[[Namespace, Path, Outputs], None]) -> Non
 
     def job() -> None:
         arguments = parser.parse_args()
-        check_targets(arguments)
-        with tempfile.TemporaryDirectory(prefix="seqlm_") as scratch, Outputs() as outputs:
+        check_targets(parser, arguments)
+        scratch = tempfile.TemporaryDirectory(prefix="seqlm_", ignore_cleanup_errors=True)
+        with scratch as scratch, Outputs() as outputs:
             isolate(Path(scratch))
             work(arguments, Path(scratch), outputs)
 
     start_and_end_fast()
-    errors.run(job)
+    try:
+        errors.run(job)
+    except SystemExit as end:
+        if end.code:  # at once: a library that could not write, as HDF5, may crash when it is told to end
+            os._exit(end.code)
+        raise

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seqlm.cli.errors import InputError, launched_as, lost_another, quiet
+from seqlm.cli.errors import InputError, in_words, launched_as, lost_another, quiet
 
 from .deepspeed_engine import check_deepspeed
 
@@ -146,7 +146,8 @@ def _take_part(sender, work: Callable, rank: int, arguments: tuple) -> None:
     except SystemExit:  # the first has told all to end, and takes its time to leave a checkpoint
         pass
     except BaseException as problem:
-        status, said = 1, ("lost" if lost_another(problem) else "defect", traceback.format_exc())
+        lost, known = lost_another(problem), in_words(problem)
+        status, said = 1, ("lost" if lost else "mistake" if known else "defect", known or traceback.format_exc())
     if said:
         with contextlib.suppress(OSError):
             sender.send(said)

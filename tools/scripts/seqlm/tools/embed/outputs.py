@@ -18,6 +18,7 @@ import io
 import itertools
 import json
 import shutil
+import sys
 import tempfile
 import zipfile
 from argparse import Namespace
@@ -197,7 +198,8 @@ def _h5(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]:
     """Groups in the order of the input, in the format of HDF5 1.10, whose index of groups does not fill the memory."""
     import h5py
 
-    with h5py.File(path, "w", libver=("v110", "v110"), track_order=True) as file:
+    file = h5py.File(path, "w", libver=("v110", "v110"), track_order=True)
+    with _failures_of_hdf5(file) as failures:
         cache = file.id.get_mdc_config()  # of what describes groups, which otherwise grows to 32 MB
         cache.set_initial_size, cache.initial_size, cache.min_size, cache.max_size = True, *[1 << 20] * 3
         file.id.set_mdc_config(cache)
@@ -222,14 +224,38 @@ def _h5(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]:
             if not shape.positions:
                 for name, vector in zip(piece.ids, vectors, strict=True):
                     group(name).create_dataset("embedding", data=vector, track_times=False)
-                return
-            if not piece.start:
-                size = (piece.length, shape.width)
-                dataset = group(piece.ids[0]).create_dataset("embedding", size, shape.numbers, track_times=False)
-            dataset[piece.start : piece.start + len(vectors)] = vectors
+            else:
+                if not piece.start:
+                    size = (piece.length, shape.width)
+                    dataset = group(piece.ids[0]).create_dataset("embedding", size, shape.numbers, track_times=False)
+                dataset[piece.start : piece.start + len(vectors)] = vectors
+            if failures:
+                raise failures[0]
 
         dataset = None
         yield write
+        file.close()
+
+
+@contextmanager
+def _failures_of_hdf5(file) -> Iterator[list[BaseException]]:
+    """What could not be written, which HDF5 says nowhere else where Python lets go of a part of the file.
+
+    After a failure whatever HDF5 is to close may crash, so all is kept open until the process ends.
+    """
+    failures, hooks = [], (sys.excepthook, sys.unraisablehook)
+    sys.excepthook = lambda kind, problem, traceback: failures.append(problem)
+    sys.unraisablehook = lambda said: failures.append(said.exc_value)
+    try:
+        yield failures
+    except BaseException as problem:
+        _KEPT_OPEN.append((file, problem))
+        raise
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
+
+
+_KEPT_OPEN: list[tuple] = []
 
 
 @contextmanager

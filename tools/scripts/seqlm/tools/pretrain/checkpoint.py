@@ -13,7 +13,6 @@ Nothing in it is pickled, so it may be given to the tool by anyone.
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.checkpoints.bundle import pack, refusal
 from seqlm.checkpoints.safetensors_header import read_tensors
 from seqlm.cli.errors import InputError
+from seqlm.cli.outputs import near_to, put
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ class Checkpoint:
 def write_checkpoint(
     target: Path, parameters: dict, state: State, weights: dict[str, torch.Tensor], moments: dict[str, torch.Tensor]
 ) -> None:
-    """Write all of it beside ``target`` and put it in place at once, so that what is there is always whole."""
+    """Write all of it elsewhere and put it in place at once, so that what is there is always whole."""
     from safetensors.torch import save_file
 
     history = state.history
@@ -78,7 +78,7 @@ def write_checkpoint(
         "parameters": parameters,
     }
     target = target.absolute()
-    with tempfile.TemporaryDirectory(prefix=".checkpoint_", dir=target.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix="seqlm_checkpoint_", dir=near_to(target)) as scratch:
         folder = Path(scratch)
         (folder / DESCRIPTION).write_bytes(strict_json.text_of(content))
         save_file(weights, folder / WEIGHTS)
@@ -89,7 +89,7 @@ def write_checkpoint(
             for name in (DESCRIPTION, WEIGHTS, MOMENTS, BEST):
                 if (folder / name).is_file():
                     pack(archive, folder / name)
-        os.replace(folder / "whole.zip", target)
+        put(folder / "whole.zip", target)
 
 
 def open_checkpoint(path: Path, folder: Path) -> Checkpoint:

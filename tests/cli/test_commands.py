@@ -48,7 +48,9 @@ class Filled:
             elif one.tag == "section":
                 found[one.get("name")] = self._all(one)
             elif one.tag == "repeat":
-                found[one.get("name")] = [self._all(one) for _ in range(self.chance.randint(0, 2))]
+                found[one.get("name")] = [
+                    self._all(one) for _ in range(max(int(one.get("min", 0)), self.chance.randint(0, 2)))
+                ]
             elif one.tag == "param":
                 found[one.get("name") or one.get("argument").removeprefix("--").replace("-", "_")] = self._one(one)
         return found

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_files import ClassFile
 from seqlm.embeddings.labels import read_labels
 from seqlm.embeddings.tables import read_embeddings
 
@@ -225,6 +226,22 @@ def test_an_empty_label_is_not_known_and_names_are_looked_at_together(tmp_path, 
     assert found.rows.tolist() == [0, 2]
     with pytest.raises(InputError, match=r"'x' .* and 'X' .* differ only in upper and lower case"):
         found.classes()
+
+
+def test_a_fasta_for_each_class_labels_what_is_in_it(tmp_path, embeddings):
+    one = ClassFile("in it", write(tmp_path / "a.fasta", ">P3\nMK\n>P1\nML\n"))
+    other = ClassFile("out", write(tmp_path / "b.fasta", ">P2\nMM\n>Q\nMV\n"))
+    found = read_labels(embeddings, None, classes=[one, other])
+    assert (found.rows.tolist(), found.texts) == ([0, 1, 2], ["in it", "out", "in it"])
+    assert found.sequences == ["ML", "MM", "MK"]
+    assert found.notes[:2] == [
+        "of the class 'in it', read from a.fasta: 2 sequences.",
+        "of the class 'out', read from b.fasta: 2 sequences.",
+    ]
+    with pytest.raises(InputError, match=r"b\.fasta: record 'P2' \(line 1\) is in that of 'x' too"):
+        read_labels(embeddings, None, classes=[ClassFile("x", other.path), other])
+    with pytest.raises(InputError, match="there is no other file or column of labels"):
+        read_labels(embeddings, None, label_column="label", classes=[one, other])
 
 
 def test_labels_are_matched_by_id_and_what_is_on_one_side_only_is_counted_and_named(tmp_path, embeddings):

@@ -21,7 +21,7 @@ def options() -> Parser:
     parser.add_argument("--model", metavar="ZIP", help="apply this classifier; without it one is trained")
 
     labels = parser.add_argument_group("labels")
-    add(labels, "--labels", "--label-column", "--label-pattern")
+    add(labels, "--labels", "--class-fasta", "--label-column", "--label-pattern")
     labels.add_argument(
         "--id-column", metavar="COLUMN", help="of a table of labels; 'id' if there is one, or the first"
     )

@@ -19,6 +19,7 @@ def options() -> Parser:
         required=False,
         help="full-length proteins or DNA (FASTA, table), or labelled sequences, or SMILES; plain or gzipped",
     )
+    add(parser, "--class-fasta", help="sequences of one class, once for each class, in place of --sequences")
     add_group(parser, COLUMNS)
     add(parser, "--alphabet", choices=["auto", "protein", "DNA", "SMILES"], help="auto: told from the content")
 

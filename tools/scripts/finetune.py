@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from seqlm.cli.arguments import Number
-from seqlm.cli.errors import Parser
+from seqlm.cli.errors import InputError, Parser
 from seqlm.cli.options import COLUMNS, COMPUTING, MOLECULES, PROCESSES, REPORT, add, add_group
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.running import run
@@ -23,7 +23,6 @@ def options() -> Parser:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--train",
-        required=True,
         metavar="FILE",
         help="labelled sequences: FASTA or table; for causal-lm the sequences alone",
     )
@@ -31,6 +30,9 @@ def options() -> Parser:
     add(data, "--test", help="never used in training")
     add(data, "--validation-fraction", default=0.15)
     add(data, "--test-fraction", default=0.0)
+    add(data, "--class-fasta", help="training sequences of one class, once for each class, in place of --train")
+    for name in ("--validation-class-fasta", "--test-class-fasta"):
+        data.add_argument(name, action="append", default=[], metavar="CLASS=FASTA")
     add(data, "--label-pattern", "--label-column")
     data.add_argument(
         "--label-columns",
@@ -160,6 +162,8 @@ def options() -> Parser:
 
 
 def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
+    if bool(arguments.train) == bool(arguments.class_fasta):
+        raise InputError("give the training data: either one file (--train), or one for each class (--class-fasta)")
     if arguments.task == "causal-lm":
         from seqlm.tools.finetune.language.inputs import check
     else:

@@ -102,6 +102,11 @@ TRAINING = {
         ("--classifier", "linear-svm", "--test-fraction", "0.5"),
         "the class 'b' has 1 training sequence, and a support vector machine needs for its probabilities 2",
     ),
+    "two spellings": (
+        {"embeddings": TABLE, "labels": LABELS.replace("embedded_02\tbinder", "embedded_02\tBinder")},
+        (),
+        "the labels 'binder' (45 sequences) and 'Binder' (1) differ only in upper and lower case",
+    ),
     "unknown classifier": (
         {"embeddings": TABLE, "labels": LABELS},
         ("--classifier", "oracle"),

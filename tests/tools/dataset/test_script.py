@@ -357,6 +357,19 @@ def test_labels_with_blanks_can_be_read_back_from_fasta(dataset, tmp_path):
     assert "labels with blanks, which are underscores in FASTA: 10." in (out / "report.md").read_text().replace(GAP, "")
 
 
+def test_a_fasta_for_each_class_becomes_labelled_sets(dataset):
+    files = {"in the family": DATA / "protein_family.fasta", "other": DATA / "other_proteins.fasta"}
+    out = dataset(*(f"--class-fasta={name}={path}" for name, path in files.items()), "--split", "stratified",
+                  "--neighbours", "skip")  # fmt: skip
+    rows = table(out / "all.tsv")
+    assert Counter(row["label"] for row in rows) == {"in the family": 160, "other": 60}
+    assert {example.label for example in read_set(out / "test")} == {"in_the_family", "other"}
+    assert {row["id"] for row in rows if row["label"] == "other"} == {one.id for one in read_records(files["other"])}
+    assert "of the class 'other', read from other_proteins.fasta: 60 sequences" in (
+        (out / "report.md").read_text().replace(GAP, "").replace("\\", "")
+    )
+
+
 def test_dots_of_the_composition_are_those_of_a_chi_square_test():
     rng = np.random.default_rng(1)
     codes = rng.choice(np.frombuffer(b"ACDE", np.uint8), (400, 3))
@@ -411,6 +424,9 @@ MISTAKES = {
     "numbers": (["--sequences", DATA / "promoters.tsv", "--labels", "numbers"], "where a number is needed"),
     "pattern": (["--sequences", DATA / "sites_train.fasta", "--group-pattern", "(", "--split", "group"],
                 "is not a regular expression"),
+    "a class alone": ([f"--class-fasta=x={DATA / 'sites_train.fasta'}"], "one file for each class needs two classes"),
+    "classes and sequences": ([*SITES, f"--class-fasta=x={DATA / 'sites_train.fasta'}"],
+                              "there is no other file of sequences or sites"),
     "unknown option": ([*SITES, "--windows", 3], "--help lists every option"),
     "no such file": (["--sequences", "nowhere.fasta"], "nowhere.fasta is not a file"),
     "few groups": ([*SITES, "--group-pattern", "synthe(tic)", "--split", "group"],

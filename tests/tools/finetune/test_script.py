@@ -324,3 +324,49 @@ def test_prediction_tables_survive_odd_labels(tmp_path):
         ["id", 'probability_"x"'],
         ["a", "0.5"],
     ]
+
+
+# -- labels in columns of their own, and classes in files of their own
+
+
+def test_labels_in_columns_count_where_they_are_known(script, tmp_path):
+    train = DATA / "label_columns.tsv"
+    script("finetune", "--model", ESM, "--train", train, "--task", "multi-label", "--label-columns", "membrane,4-5",
+           "--id-column", "protein", "--method", "head", "--epochs", 2, "--test-fraction", 0.3, "--calibration",
+           "temperature", "--class-weights", "balanced", "--output-model", "m.zip", "--output-metrics", "scores.tsv",
+           "--output-predictions", "p.tsv", "--output-report", "r.md", "--output-html", "r.html")  # fmt: skip
+    out = tmp_path / "work"
+    names = ["membrane", "nucleus", "secreted"]
+    given, made = {row["protein"]: row for row in table(train)}, table(out / "p.tsv")
+    truth = np.array([[int(given[row["id"]][name] or -1) for name in names] for row in made])
+    for row, known in zip(made, truth, strict=True):
+        said = dict(zip(names, known.tolist(), strict=True))
+        cells = [name for name in names if said[name] == 1] + [f"?{name}" for name in names if said[name] == -1]
+        assert row["truth"] == (";".join(cells) or "none")
+    called = np.array([[name in row["predicted"].split(";") for name in names] for row in made])
+    scores = {row["metric"]: float(row["value"]) for row in table(out / "scores.tsv")
+              if (row["split"], row["model"]) == ("test", "fine-tuned")}  # fmt: skip
+    right = (truth == called)[truth >= 0]
+    assert scores["hamming_accuracy"] == pytest.approx(right.mean(), abs=1e-6) and len(right) < truth.size
+    report = (out / "r.md").read_text()
+    for name in names:
+        unknown = sum(row[name] == "" and any(row[other] for other in names) for row in given.values())
+        assert re.search(rf"^\| {name}\S* \|.* {unknown} \|$", report, re.M)
+    script("evaluate", "--predictions", "p.tsv", "--output-table", "again.tsv")
+    again = {row["metric"]: float(row["value"]) for row in table(out / "again.tsv") if row["model"] == "p"}
+    for name in ("hamming_accuracy", "macro_auroc", "fmax", "micro_f1"):
+        assert again[name] == pytest.approx(scores[name], abs=1e-5)
+
+
+def test_a_fasta_for_each_class_is_one_set_of_two_classes(script, tmp_path):
+    classes = [f"--class-fasta=in the family={DATA / 'protein_family.fasta'}",
+               f"--class-fasta=other={DATA / 'other_proteins.fasta'}",
+               f"--test-class-fasta=in the family={DATA / 'protein_family_held_out.fasta'}"]  # fmt: skip
+    script("finetune", "--model", ESM, *classes, "--method", "head", "--epochs", 1, "--output-model", "m.zip",
+           "--output-predictions", "p.tsv", "--output-report", "r.md")  # fmt: skip
+    rows = table(tmp_path / "work" / "p.tsv")
+    assert {(row["truth"], row["split"]) for row in rows} == {("in the family", "test")}
+    assert list(rows[0])[2:4] == ["probability_other", "probability_in the family"]
+    report = (tmp_path / "work" / "r.md").read_text().replace("\\", "")
+    assert "of the class 'other', read from other_proteins.fasta: 60 sequences" in report
+    assert "The positive class is in the family, as its name says" in report

@@ -60,6 +60,12 @@ SHARED = {
     "--second-model": {"metavar": "PATH"},
     # labels
     "--labels": {"metavar": "FILE", "help": "FASTA or table, by id; else a column of the embeddings' own table"},
+    "--class-fasta": {
+        "action": "append",
+        "default": [],
+        "metavar": "CLASS=FASTA",
+        "help": "the sequences of one class, once for each class; labels then stand in no file",
+    },
     "--label-column": {
         "metavar": "COLUMN",
         "help": "name, or several with | between, or 1-based number; 'label' or another usual name if not given",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data import labels as labelled
 from seqlm.data import tables
+from seqlm.data.class_files import ClassFile
 from seqlm.data.class_names import HeaderLabels, look_at
 from seqlm.data.datasets import SPLIT_NAMES, natural
 from seqlm.data.records import Record, Rules, identifier, quoted
@@ -94,11 +95,13 @@ def read_labels(
     split_column: str | None = None,
     split_pattern: str | None = None,
     sequence_column: str | None = None,
+    classes: Sequence[ClassFile] = (),
     what: str = "label",
 ) -> Labels:
     """Labels of the embedded sequences from a file, or with None from a column of the embeddings' own table.
 
     Args:
+        classes: a FASTA for each class, in place of a file with labels.
         label_column: by name or 1-based number; without one the first of ``label``, ``truth``, ``class`` …
         label_pattern: finds the label in a FASTA header; its first group is the label.
         id_column: without one ``id``, or else the first column; rows are numbered where the embeddings' ids are
@@ -111,14 +114,22 @@ def read_labels(
         InputError: an id that comes twice, a split that is none, or labels of fewer than half of
             the embeddings: then most likely the ids differ.
     """
+    rules = Rules()
+    if classes:
+        if path or label_column or split_column or id_column:
+            raise InputError("where each class has a FASTA of its own, there is no other file or column of labels")
+        return _matched(embeddings, "FASTA of the classes", _of_classes(classes, split_pattern, rules), rules, what)
     if path is None:
-        known = _own(embeddings, label_column, split_column, what)
+        return _own(embeddings, label_column, split_column, what)
+    path = Path(path)
+    if sequence_format(path) == "fasta":
+        if label_column or split_column or id_column:
+            raise InputError(f"{path.name} is FASTA and has no columns; give a table, or leave the columns empty")
+        rows = _headers(path, label_pattern, split_pattern, what, rules)
     else:
-        known = _of_file(
-            embeddings, Path(path), label_column, label_pattern, id_column, split_column, split_pattern,
-            sequence_column, what,
-        )  # fmt: skip
-    return known
+        numbered = all(re.fullmatch(r"row_\d+", name) for name in embeddings.ids)
+        rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what)
+    return _matched(embeddings, path.name, rows, rules, what)
 
 
 def _own(embeddings: Embeddings, label_column: str | None, split_column: str | None, what: str) -> Labels:
@@ -135,17 +146,9 @@ def _own(embeddings: Embeddings, label_column: str | None, split_column: str | N
     return Labels(np.array(rows), [texts[row] for row in rows], splits, source=embeddings.name, notes=notes)
 
 
-def _of_file(
-    embeddings, path, label_column, label_pattern, id_column, split_column, split_pattern, sequence_column, what
-) -> Labels:
-    place, rules = {name: row for row, name in enumerate(embeddings.ids)}, Rules()
-    if sequence_format(path) == "fasta":
-        if label_column or split_column or id_column:
-            raise InputError(f"{path.name} is FASTA and has no columns; give a table, or leave the columns empty")
-        rows = _headers(path, label_pattern, split_pattern, what, rules)
-    else:
-        numbered = all(re.fullmatch(r"row_\d+", name) for name in embeddings.ids)
-        rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what)
+def _matched(embeddings: Embeddings, file: str, rows: Iterable[tuple], rules: Rules, what: str) -> Labels:
+    """The rows (line, id, label, split, sequence) of the embeddings, in their order; ``file`` is what messages name."""
+    place = {name: row for row, name in enumerate(embeddings.ids)}
     found: dict[int, tuple[str, str, str | None]] = {}
     empty: list[str] = []
     lines: dict[str, int] = {}
@@ -153,8 +156,7 @@ def _of_file(
     for line, name, *known in rows:
         if name in lines:
             raise InputError(
-                f"{path.name}: line {line} has the id '{quoted(name)}' again, after line {lines[name]}; "
-                "ids must be unique"
+                f"{file}: line {line} has the id '{quoted(name)}' again, after line {lines[name]}; ids must be unique"
             )
         lines[name] = line
         if name in place and not known[0]:
@@ -167,7 +169,7 @@ def _of_file(
     notes = [
         *_without(empty, what),
         *(f"{line}." for line in rules.lines()),
-        *_unmatched(embeddings, path.name, kept, empty, foreign, what),
+        *_unmatched(embeddings, file, kept, empty, foreign, what),
     ]
     texts, splits, sequences = (list(column) for column in zip(*(found[row] for row in kept), strict=True))
     return Labels(
@@ -175,9 +177,25 @@ def _of_file(
         texts,
         splits if splits[0] else None,
         sequences if sequences[0] is not None else None,
-        path.name,
+        file,
         notes,
     )
+
+
+def _of_classes(classes: Sequence[ClassFile], split_pattern: str | None, rules: Rules) -> Iterator[tuple]:
+    """(line, id, class, split, sequence) of the records of a FASTA for each class."""
+    class_of: dict[str, str] = {}
+    for one in classes:
+        split_of = labelled.GivenSplit(pattern=split_pattern).reader(one.path, "fasta")
+        for record in read_records(one.path, format="fasta"):
+            rules.count(f"of the class '{quoted(one.name)}', read from {one.path.name}")
+            where = f"{one.path.name}: record '{quoted(record.id)}' (line {record.line})"
+            if record.id in class_of:
+                raise InputError(
+                    f"{where} is in that of '{quoted(class_of[record.id])}' too; a sequence is in one class, once"
+                )
+            class_of[record.id] = one.name
+            yield record.line, record.id, one.name, split_of(record, where), record.sequence
 
 
 def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: str, rules: Rules) -> Iterator[tuple]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs, write_table
+from seqlm.data.class_files import class_files
 from seqlm.data.records import quoted
 from seqlm.embeddings.columns import Embeddings
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
@@ -34,10 +35,11 @@ def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     for option, unasked in OF_TRAINING:
         if getattr(arguments, option) != unasked:
             raise InputError(f"--{option.replace('_', '-')} is for training; leave it out where --model is applied")
-    has_labels = bool(arguments.labels or arguments.label_column)
+    has_labels = bool(arguments.labels or arguments.label_column or arguments.class_fasta)
     if (arguments.output_metrics or arguments.output_classification_report) and not has_labels:
         raise InputError(
-            "scores need the true classes; give them with --labels or --label-column, or ask for no scores"
+            "scores need the true classes; give them with --labels, --class-fasta or --label-column, or ask for "
+            "no scores"
         )
     path = Path(arguments.model)
     if not path.is_file():
@@ -45,7 +47,9 @@ def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     folder = scratch / "model"
     folder.mkdir()
     manifest = read_manifest(path, folder)
-    embeddings = read_embeddings(arguments.embeddings, named_columns(arguments.labels, arguments.label_column))
+    embeddings = read_embeddings(
+        arguments.embeddings, named_columns(arguments.labels or arguments.class_fasta, arguments.label_column)
+    )
     _check_columns(embeddings, manifest, path.name)
     labels, truth, notes = None, None, []
     if has_labels:
@@ -56,6 +60,7 @@ def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
             label_pattern=arguments.label_pattern,
             id_column=arguments.id_column,
             sequence_column=arguments.sequence_column,
+            classes=class_files(arguments.class_fasta, fewest=1) if arguments.class_fasta else (),
         )
         truth = _truth(labels, manifest["classes"], embeddings, path.name)
         notes += labels.notes

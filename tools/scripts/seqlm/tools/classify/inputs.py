@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_files import class_files
 from seqlm.data.class_names import positive_last
 from seqlm.data.datasets import SPLITS
 from seqlm.data.records import quoted
@@ -103,7 +104,7 @@ class Plan:
 def check(arguments: Namespace) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them."""
     _check_options(arguments)
-    own = named_columns(arguments.labels, arguments.label_column, arguments.split_column)
+    own = named_columns(arguments.labels or arguments.class_fasta, arguments.label_column, arguments.split_column)
     embeddings = read_embeddings(arguments.embeddings, own)
     labels = read_labels(
         embeddings,
@@ -114,6 +115,7 @@ def check(arguments: Namespace) -> Plan:
         split_column=arguments.split_column,
         split_pattern=arguments.split_pattern,
         sequence_column=arguments.sequence_column,
+        classes=class_files(arguments.class_fasta) if arguments.class_fasta else (),
     )
     names, truth = labels.classes()
     ordered = _positive_last(names, truth, arguments.positive_label)
@@ -141,7 +143,7 @@ def _check_options(arguments: Namespace) -> None:
         )
     if arguments.cross_validation == 1:
         raise InputError("cross-validation needs 2 folds at least; give 0 for a test set")
-    if arguments.split_pattern and not arguments.labels:
+    if arguments.split_pattern and not (arguments.labels or arguments.class_fasta):
         raise InputError("--split-pattern looks into FASTA headers; give the FASTA file with the labels (--labels)")
     for option in ("id_column", "sequence_column"):
         if getattr(arguments, option) and not arguments.labels:

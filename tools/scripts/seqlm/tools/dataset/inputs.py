@@ -6,10 +6,11 @@ import re
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_files import ClassFile, class_files, told_apart
 from seqlm.data.class_names import HeaderLabels, look_at
 from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
 from seqlm.data.records import DNA, LETTERS, TEXT, Record, Rules, quoted
@@ -59,7 +60,7 @@ class Plan:
 
 def check(arguments: Namespace) -> Plan:
     """Read and check everything; raises InputError for whatever is wrong."""
-    if not (arguments.sequences or arguments.sites):
+    if not (arguments.sequences or arguments.sites or arguments.class_fasta):
         raise InputError("no input is given; name a file with --sequences, and one with --sites if there is one")
     parts = shares(arguments.validation_fraction, arguments.test_fraction)
     if arguments.split not in ("none", "given") and parts[0] == 1:
@@ -68,11 +69,16 @@ def check(arguments: Namespace) -> Plan:
     if arguments.split == "given" and not given:
         raise InputError("a given split needs the column of a table or a pattern for headers that says the split")
     kind = arguments.site_format
+    if arguments.class_fasta:
+        kind = NONE
     if kind == "auto":
         kind = site_format(arguments.sites or arguments.sequences)
         if arguments.sites and kind == NONE:
             raise InputError(f"{Path(arguments.sites).name} marks no sites; it needs a column of positions")
-    plan = _sites(arguments, given) if kind != NONE else _whole(arguments, given)
+    if arguments.class_fasta:
+        plan = _of_classes(arguments, given)
+    else:
+        plan = _sites(arguments, given) if kind != NONE else _whole(arguments, given)
     plan.parts = parts
     if not plan.numbers:
         unit = "window" if plan.windows else "sequence"
@@ -221,6 +227,28 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
 def _read_columns(arguments: Namespace) -> tuple[str | None, ...]:
     """Columns of a table of sequences that say sequence, group and split."""
     return arguments.sequence_column or "sequence", arguments.group_column, arguments.split_column
+
+
+def _of_classes(arguments: Namespace, given: GivenSplit) -> Plan:
+    """Whole sequences from a FASTA for each class."""
+    if arguments.sequences or arguments.sites:
+        raise InputError("where each class has a FASTA of its own, there is no other file of sequences or sites")
+    plan = Plan(arguments, [], "")
+
+    def read(one: ClassFile) -> list[Entry]:
+        own = {"sequences": one.path, "labels": "none", "class_fasta": [], "format": "fasta"}
+        part = _whole(Namespace(**(vars(arguments) | own)), given)
+        if plan.alphabet not in ("", part.alphabet):
+            raise InputError(
+                f"{one.path.name} seems to hold {part.alphabet}, and the files before it {plan.alphabet}; if that is "
+                "wrong, say what they hold with --alphabet"
+            )
+        plan.alphabet, plan.rules = part.alphabet, plan.rules.merged(part.rules)
+        return [replace(entry, label=one.name, header="") for entry in part.entries]
+
+    plan.entries = told_apart(class_files(arguments.class_fasta), read, rules := Rules())
+    plan.rules = plan.rules.merged(rules)
+    return plan
 
 
 def _alphabet(arguments: Namespace, records: list[Record]) -> str:

@@ -18,6 +18,7 @@ from seqlm.checkpoints.folder import ModelFolder, check_config
 from seqlm.checkpoints.manifest import alphabet_in, check_labels
 from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
+from seqlm.data.class_files import class_files, told_apart
 from seqlm.data.class_names import look_at, positive_last
 from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from seqlm.data.label_columns import label_names
@@ -192,6 +193,13 @@ def _check_options(arguments: Namespace, level: str) -> None:
             raise InputError(f"--label-columns is for several labels (multi-label); the task is {arguments.task}")
         if arguments.label_column:
             raise InputError("--label-column holds all labels, --label-columns one each; give one of the two")
+    if arguments.class_fasta or arguments.validation_class_fasta or arguments.test_class_fasta:
+        if arguments.task != "sequence-classification":
+            raise InputError(f"a FASTA for each class is for a class of each sequence; the task is {arguments.task}")
+        if not arguments.class_fasta or arguments.validation or arguments.test:
+            raise InputError("where each class has a FASTA of its own, all sets are given so, or drawn")
+        if arguments.label_column:
+            raise InputError("where each class has a FASTA of its own, labels are in no column; leave it empty")
     if arguments.positive_label and arguments.task == "multi-label":
         raise InputError("a positive label is for two classes; leave it empty where a sequence can have several labels")
     if arguments.task.endswith("regression"):
@@ -257,13 +265,14 @@ def read_three(arguments: Namespace, read: Callable[[str, GivenSplit], list]) ->
 def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second: None) -> Plan:
     rules, numeric = Rules(), arguments.task.endswith("regression")
 
-    def read(path: str, given_split: GivenSplit) -> list[Example]:
+    def read(path: str, given_split: GivenSplit, label: str | None = None) -> list[Example]:
         return read_examples(
             path,
             numeric=numeric,
             alphabet=reader.family.alphabet,
             replacements=reader.family.replacements,
             rules=rules,
+            label=label,
             label_pattern=arguments.label_pattern,
             label_column=arguments.label_column,
             label_columns=arguments.label_columns,
@@ -274,7 +283,7 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
             format=arguments.format,
         )
 
-    three = read_three(arguments, read)
+    three = _by_class(arguments, read, rules) if arguments.class_fasta else read_three(arguments, read)
     if not numeric:
         look_at(_counted(three), rules)
     dataset = make_splits(*three, **_splitting(arguments))
@@ -407,6 +416,23 @@ def _all_sequences(plan: Plan):
     else:
         for split in plan.splits:
             yield from ((plan.reader, example.id, example.sequence) for example in plan.dataset[split])
+
+
+def _by_class(arguments: Namespace, read: Callable, rules: Rules) -> list[list[Example] | None]:
+    """Training, validation and test examples from a file for each class; only training files say splits."""
+    given = (arguments.class_fasta, arguments.validation_class_fasta, arguments.test_class_fasta)
+    return [
+        told_apart(
+            class_files(files, fewest=1 if number else 2),
+            lambda one, number=number: read(
+                one.path, GivenSplit() if number else given_split_of(arguments), label=one.name
+            ),
+            rules,
+        )
+        if files
+        else None
+        for number, files in enumerate(given)
+    ]
 
 
 def _column_names(arguments: Namespace) -> list[str]:

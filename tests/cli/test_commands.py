@@ -175,7 +175,8 @@ def test_what_is_typed_is_one_value_of_its_option_and_sets_nothing_else(tool, co
             assert found[name] == hostile_of(value, texts), name
             if found[name] != value:
                 arrived.add(name)
-    typed = {param.get("argument") for param in form_of(tool).find("inputs").iter("param") if is_free(param)}
+    inputs = form_of(tool).find("inputs")
+    typed = {param.get("argument") for param in inputs.iter("param") if is_free(param) and param.get("argument")}
     assert {name.removeprefix("--").replace("-", "_") for name in typed} <= arrived
 
 

@@ -25,7 +25,11 @@ from typing import NoReturn
 
 
 def serve() -> dict | None:
-    """Fork for each line of standard input and print the exit status; returns what to run, in a fork alone."""
+    """Fork for each line of standard input and print the exit status, null where it hangs, and the memory that it took.
+
+    Returns what to run, in a fork alone.
+    """
+    held = resident()
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
@@ -36,10 +40,17 @@ def serve() -> dict | None:
         readable = select.select([ended, sys.stdin], [], [], request["seconds"])[0]
         if ended not in readable:  # it hangs, or nobody waits for it any more
             os.kill(child, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        _, status, used = os.wait4(child, 0)
         os.close(ended)
-        print(status if ended in readable else "null", flush=True)
+        status = os.waitstatus_to_exitcode(status) if ended in readable else None
+        print(json.dumps([status, max(0, used.ru_maxrss / 1024 - held)]), flush=True)
     return None
+
+
+def resident() -> float:
+    """MiB that this process holds of its own, which a fork has from the start."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
 
 
 class Refused:

@@ -39,6 +39,7 @@ class Done:
     returncode: int
     stdout: str
     stderr: str
+    memory: float = 0.0  # MiB at most, beyond what the process had that it is a fork of
 
 
 @cache
@@ -72,10 +73,10 @@ def run_script(
             **files,
         }
         print(json.dumps(request), file=forks.stdin, flush=True)
-        status = json.loads(forks.stdout.readline())
+        status, memory = json.loads(forks.stdout.readline())
         texts = {stream: Path(file).read_text() for stream, file in files.items()}
     assert status is not None, f"{name} hangs: {texts['stderr']}"
-    return Done(status, **texts)
+    return Done(status, **texts, memory=memory)
 
 
 def start_script(folder: Path, name: str, *arguments, env: dict[str, str] | None = None) -> Done:

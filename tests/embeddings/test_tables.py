@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -310,3 +311,41 @@ def test_labels_that_cannot_be_matched_are_refused(tmp_path, embeddings, content
     with pytest.raises(InputError) as refused:
         read_labels(embeddings, write(tmp_path / "labels", content), **options)
     assert message in str(refused.value)
+
+
+def bombs(folder):
+    """Files of some kilobytes that unpack to a hundred megabytes and more."""
+    long, rows = "A" * 100_000, 3000
+    names = [f"P{number}" for number in range(rows)]
+    yield write(folder / "text.parquet", columns({"id": names, "dim_1": [0.0] * rows, "label": [long] * rows}))
+    many = 20_000
+    numbers = {f"dim_{at}": np.zeros(many, np.float32) for at in range(1, 1001)}
+    yield write(folder / "numbers.parquet", columns({"id": [f"P{number}" for number in range(many)], **numbers}))
+    table = "id\tdim_1\tlabel\n" + "".join(f"P{number}\t0\t{long[:60_000]}\n" for number in range(rows))
+    yield write(folder / "table.tsv.gz", gzip.compress(table.encode()))
+    ids = np.array(["a" * 9_999, *map(str, range(rows - 1))])
+    yield write(folder / "ids.npz", packed(ids=ids, embeddings=np.zeros((rows, 1), np.float32)))
+
+
+def test_what_unpacks_out_of_all_proportion_is_refused_in_little_memory(tmp_path):
+    for path in bombs(tmp_path):
+        assert path.stat().st_size < 400_000
+        before = pyarrow.total_allocated_bytes()
+        tracemalloc.start()
+        try:
+            with pytest.raises(InputError, match="would unpack to more than 200 times its size, as a bomb does"):
+                read_embeddings(path)
+            assert tracemalloc.get_traced_memory()[1] < 150 << 20, path.name
+        finally:
+            tracemalloc.stop()
+        assert pyarrow.total_allocated_bytes() - before < 50 << 20, path.name
+
+
+def test_more_text_than_can_be_held_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqlm.embeddings.columns.MOST_LETTERS", 5)
+    for name, content in (("t.tsv", TABLE), ("t.parquet", as_parquet(np.float32))):
+        with pytest.raises(InputError, match="holds more than 5 letters of text; leave out columns"):
+            read_embeddings(write(tmp_path / name, content))
+    long = packed(ids=np.array(["a" * (1 << 19)]), embeddings=np.zeros((1, 1), np.float32))
+    with pytest.raises(InputError, match="has room for texts of 2,097,152 bytes each"):
+        read_embeddings(write(tmp_path / "long.npz", long))

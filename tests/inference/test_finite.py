@@ -115,6 +115,6 @@ def test_a_config_that_describes_more_than_the_weights_hold_is_refused_before_me
         taken.append(options.get("device_map"))
         return type(family).load(family, path, **options)
 
-    with pytest.raises(InputError, match=r"0 weights are missing and 3[0-9] have another shape than its config"):
+    with pytest.raises(InputError, match=r"0 weights are missing and 3\d have another shape than its config"):
         load_weights(load, folder, torch.float32, torch.device("cpu"))
     assert taken == ["meta"]

@@ -19,7 +19,9 @@ from seqlm.archives.entries import GIB, Entry, Limits, damage_named, listed
 from seqlm.cli.errors import InputError
 from seqlm.data.records import quoted
 
-from .columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, check_room, roles
+from .columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, Letters, check_expansion, check_room, roles
+
+LONGEST_TEXT = 1 << 20  # bytes of each text of an array, whose texts all take as much as the longest
 
 
 def read_npz(path: Path) -> Embeddings:
@@ -30,6 +32,7 @@ def read_npz(path: Path) -> Embeddings:
         total = sum(entry.size for entry in entries.values())
         if total > limits.total:
             raise InputError(f"{path.name} would unpack to {total:,} bytes; the limit is {limits.total:,}")
+        check_expansion(total, path)
         if "lengths" in entries:
             raise InputError(f"{path.name} has an embedding for each position of the sequences; {ONE_EACH}")
         for name in ("ids", "embeddings"):
@@ -86,6 +89,8 @@ def _array(entry: Entry, path: Path, kinds: str, dimensions: int | None) -> np.n
         check_room(shape[0], shape[1], path.name)
         if not shape[1] or shape[1] > MOST_COLUMNS:
             raise InputError(f"{name} has vectors of {shape[1]:,} numbers; 1 to {MOST_COLUMNS:,} are possible")
+    if dtype.itemsize > LONGEST_TEXT:
+        raise InputError(f"{name} has room for texts of {dtype.itemsize:,} bytes each; the limit is {LONGEST_TEXT:,}")
     offset = start.tell()
     if math.prod(shape) * dtype.itemsize != entry.size - offset:
         raise InputError(f"{name} is not as long as it says; upload the file again")
@@ -120,6 +125,8 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
     with _readable(path):
         file = parquet.ParquetFile(path)
         schema, rows = file.schema_arrow, file.metadata.num_rows
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        check_expansion(sum(group.total_byte_size for group in groups), path)
     header = [column for column in schema.names if not column.startswith("__index_level_")]
     if not header:
         raise InputError(f"{path.name} has no columns; give a table with an id and an embedding in each row")
@@ -140,9 +147,13 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
             f"{path.name}: the column {quoted(nested[0])} holds lists; give each number of an embedding its own column"
         )
     check_room(rows, len(features), path.name)
-    ids, texts, filled = [], {column: [] for column in others}, 0
+    check_expansion(4 * rows * len(features), path)
+    ids, texts, filled, letters = [], {column: [] for column in others}, 0, Letters(path)
     vectors = np.empty((rows, len(features)), np.float32)
     with _readable(path):
+        # a text that comes again and again stays one text until it is known how long all are together
+        apart = [column for column in (identity, *others) if types.is_string(schema.field(column).type)]
+        file = parquet.ParquetFile(path, read_dictionary=apart)
         for batch in file.iter_batches(4096, columns=[identity, *features, *others]):
             if filled + batch.num_rows > rows:
                 raise InputError(f"{path.name} is a damaged parquet file (more rows than it says); upload it again")
@@ -151,6 +162,8 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
                 # what is missing becomes NaN, which is refused with its row
                 number = names[column].cast(arrow.float32(), safe=False)
                 vectors[filled : filled + batch.num_rows, at] = number.to_numpy(zero_copy_only=False)
+            for column in apart:
+                letters.add(_letters_of(names[column]))
             ids += [_text_of(value) for value in names[identity].to_pylist()]
             for column, kept in texts.items():
                 kept += [_text_of(value) for value in names[column].to_pylist()]
@@ -158,6 +171,14 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
     if filled != rows:
         raise InputError(f"{path.name} is a damaged parquet file (fewer rows than it says); upload it again")
     return Embeddings(ids, vectors, features, texts, header=header)
+
+
+def _letters_of(column) -> int:
+    """Bytes of all texts of a column, each counted as often as it comes."""
+    from pyarrow import compute
+
+    lengths = compute.binary_length(column.dictionary)
+    return compute.sum(lengths.take(column.indices)).as_py() or 0
 
 
 def _text_of(value) -> str:

@@ -27,7 +27,7 @@ from seqlm.data.sequences import read_table
 from seqlm.data.tables import Table
 
 from .arrays import read_npz, read_parquet
-from .columns import Embeddings, check_room, roles
+from .columns import Embeddings, Letters, check_expansion, check_room, roles
 
 _PROBED = 100  # rows that tell which columns hold numbers
 _BLOCK = 16 * MIB  # of a table that is parsed at once; a row must fit into it
@@ -139,10 +139,11 @@ def _text(path: Path, named: Sequence[str]) -> Embeddings:
         table.columns, lambda column: _mostly_numbers([row[place[column]] for row in probe]), named, path.name
     )
     _check_header(table, identity, probe)
-    chunks, ids, texts, rows = [], [], {column: [] for column in others}, 0
+    chunks, ids, texts, rows, letters = [], [], {column: [] for column in others}, 0, Letters(path)
     for batch in _batches(path, table, identity, features, others):
         rows += batch.num_rows
         check_room(rows, len(features), path.name)
+        letters.add(sum(batch.column(column).nbytes for column in (identity, *others)))
         names = dict(zip(batch.schema.names, batch.columns, strict=True))
         block = np.empty((batch.num_rows, len(features)), np.float32)
         for at, column in enumerate(features):
@@ -187,7 +188,7 @@ def _batches(path: Path, table: Table, identity: str, features: list[str], other
     with (gzip.open if packed else open)(path, "rb") as stream:
         try:
             reader = csv.open_csv(
-                stream,
+                _Bounded(stream, path),
                 csv.ReadOptions(block_size=_BLOCK, column_names=table.columns, skip_rows=_lines_to_skip(table, packed)),
                 csv.ParseOptions(delimiter="\t" if tabular else ",", quote_char=False if tabular else '"'),
                 csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
@@ -196,6 +197,21 @@ def _batches(path: Path, table: Table, identity: str, features: list[str], other
         except (arrow.ArrowException, OSError, EOFError, zlib.error, ValueError) as problem:
             _name_mistake(table, features)
             raise InputError(f"{path.name} cannot be read as a table ({quoted(str(problem), 120)})") from None
+
+
+class _Bounded:
+    """A file that is read to its end, unless it grows out of all proportion when it is unpacked."""
+
+    closed = False
+
+    def __init__(self, stream, path: Path):
+        self._stream, self._path, self._read = stream, path, 0
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size)
+        self._read += len(content)
+        check_expansion(self._read, self._path)
+        return content
 
 
 def _lines_to_skip(table: Table, packed: bool) -> int:

@@ -13,6 +13,7 @@ from sklearn.metrics import pairwise_distances, silhouette_samples, silhouette_s
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from seqlm.cli.errors import InputError
 from seqlm.tools.plot.run import prepared, project, spread_of
 from seqlm.tools.plot.scores import (
     nearest,
@@ -211,3 +212,15 @@ def test_every_number_of_points_from_five_on_is_scored():
         assert np.isfinite(score_classes([rows], codes, resamples=100).tables[0]["purity"].score.value)
         picture = score_pictures([rows], project([rows], "pca").points, resamples=100).tables[0]
         assert 0 <= picture["trustworthiness"].score.value <= 1
+
+
+def test_vectors_that_leave_nothing_to_draw_are_refused_with_the_reason():
+    lengths = np.arange(1.0, 31)[:, None] * np.array([[0.3, 0.1, 0.7]])
+    for method in ("tsne", "umap"):
+        with pytest.raises(InputError, match="all vectors point in one direction, and with the cosine distance"):
+            project([lengths[:10], lengths[10:]], method, metric="cosine")
+    assert np.isfinite(project([lengths], "tsne", perplexity=5).points[0]).all()
+    spread = np.random.default_rng(1).normal(size=(30, 4))
+    for factor, extent in ((1e-30, "small"), (1e30, "large")):
+        with pytest.raises(InputError, match=f"the differences between the vectors are too {extent} for t-SNE"):
+            project([spread * factor], "tsne", perplexity=5)

@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from seqlm.cli.errors import InputError
+
+ALIKE = 1e-6  # what rounding leaves of equal directions
 FEWEST = 5  # points, of all tables, that a projection is made of
 TSNE_DIMENSIONS = 50  # kept by the PCA that goes before t-SNE
 PERPLEXITY_SHARE = 3  # a perplexity takes about three times as many neighbours, so n - 1 over this is the highest
@@ -116,6 +119,8 @@ def project(
     stacked = np.concatenate(tables)
     if len(stacked) < FEWEST or not np.ptp(stacked, axis=0).any():
         raise ValueError(f"{FEWEST} rows that are not all the same are wanted, got {stacked.shape}")
+    if method != "pca" and metric == "cosine":
+        _require_directions(stacked)
     if method == "pca":
         found = _pca(stacked, tables)
     elif method == "umap":
@@ -186,11 +191,12 @@ def _tsne(stacked: np.ndarray, metric: str, perplexity: float, seed: int) -> Pro
     if metric == "cosine":  # between rows of length 1, Euclidean distances are those of angles
         length = np.linalg.norm(stacked, axis=1, keepdims=True)
         stacked = stacked / np.where(length > 0, length, 1)
-    reduced = principal_components(stacked, TSNE_DIMENSIONS).transform(stacked)
+    reduced = principal_components(stacked, TSNE_DIMENSIONS).transform(stacked).astype(np.float32)
+    _require_distances(reduced)
     # Threads add up in no fixed order, and t-SNE makes another picture of a difference in the last digit.
     with threadpool_limits(1):
         points = TSNE(perplexity=perplexity, init="pca" if reduced.shape[1] > 1 else "random", random_state=seed)
-        points = points.fit_transform(reduced.astype(np.float32))
+        points = points.fit_transform(reduced)
     settings = {
         "perplexity": f"{perplexity:.4g}",
         "dimensions kept by the PCA before it": str(reduced.shape[1]),
@@ -199,9 +205,32 @@ def _tsne(stacked: np.ndarray, metric: str, perplexity: float, seed: int) -> Pro
     return Projection([_finite(points)], ("t-SNE 1", "t-SNE 2"), settings=settings, notes=notes)
 
 
+def _require_directions(rows: np.ndarray) -> None:
+    """Vectors that differ in length alone are one point to whoever looks at angles."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    turned = rows / np.where(length > 0, length, 1)
+    if np.ptp(turned, axis=0).max() < ALIKE:
+        raise InputError(
+            "all vectors point in one direction, and with the cosine distance only directions count, so there is "
+            "nothing to draw; choose the Euclidean distance, or leave the vectors as they are (no scaling)"
+        )
+
+
+def _require_distances(rows: np.ndarray) -> None:
+    """t-SNE divides by what single precision makes of distances, and ends the process where that is nothing."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.square(np.ptp(rows, axis=0))  # single precision, as t-SNE has them
+    if not np.isfinite(squares).all() or squares.max() < np.finfo(np.float32).tiny:
+        extent = "large" if not np.isfinite(squares).all() else "small"
+        raise InputError(
+            f"the differences between the vectors are too {extent} for t-SNE; scale the columns (--scale standard), or "
+            "choose PCA"
+        )
+
+
 def _finite(points: np.ndarray) -> np.ndarray:
     if not np.isfinite(points).all():
-        raise FloatingPointError("the projection has points that are not finite")
+        raise InputError("the projection gives no finite points for these vectors; scale them, or choose PCA")
     return points.astype(np.float64)
 
 

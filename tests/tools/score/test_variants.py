@@ -218,3 +218,8 @@ def test_bases_take_only_bases(tmp_path):
     wild = WildTypes(["d"], ["ACGT"], DNA)
     assert read(tmp_path, "A1T\n", wild).all[0].changes == ((0, "T"),)
     assert "names 'N', which is not a base" in message(tmp_path, "A1N\n", wild)
+
+
+def test_numbering_from_0_is_suggested(tmp_path):
+    found = message(tmp_path, "variant\nM0V\nK1R\nT2A:A3F\n")
+    assert "counted from 1 (--first-position); counted from 0, all would fit" in found

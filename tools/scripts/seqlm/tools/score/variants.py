@@ -361,7 +361,7 @@ class _Reading:
         first, many = self.wild_types.first, len(self.misfits)
         count = "this one variant does" if many == 1 else f"{many:,} of {variants:,} variants do"
         hint = f"positions are counted from {first} (--first-position)"
-        if better := self._numbering():
+        if (better := self._numbering()) is not None:
             hint += f"; counted from {better}, all would fit"
         raise InputError(f"{self.path.name}: line {line}: {misfit}; {count} not fit, {hint}")
 

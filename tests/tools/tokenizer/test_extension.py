@@ -2,8 +2,10 @@
 
 import json
 import random
+import re
 import shutil
 import zipfile
+from argparse import Namespace
 
 import pytest
 import torch
@@ -20,10 +22,11 @@ from transformers import (  # fmt: skip
     LlamaForCausalLM,
 )
 
-from makers.scripts import manifest, one_line, run_batch, run_mistakes, table
+from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, table
 from seqlm.checkpoints.bundle import open_bundle
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.tokenizer.extended_tokenizer import _words
 from seqlm.tools.tokenizer.extension import TEXTS
 
 ENGLISH = [*TEXTS, "a cat sat on a mat and that was that", "CATEGORY: TAGGED DATA AT GATES", "the end"] * 4
@@ -90,8 +93,6 @@ MODELS = {  # name -> (corpus, new tokens, way, class of transformers)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Folder of each model, and what the tool made of it."""
-    from makers.scripts import DATA
-
     folder = tmp_path_factory.mktemp("extend")
     rng = random.Random(11)
     words = ["".join(rng.choices("ACGT", k=rng.randint(4, 8))) for _ in range(30)]
@@ -320,3 +321,27 @@ def test_a_mistake_is_one_line_without_torch(tmp_path, data):
 
 def test_a_corpus_without_anything_new_is_refused(made):
     one_line(*made["nothing"])
+
+
+def test_words_are_as_long_as_they_may_be():
+    motif = "MKTAYIAKQRQISFVKSHFS"
+    pieces = [motif[:end] for end in range(2, 21) for _ in range(4)]
+    for longest in (3, 5, 8, 0):
+        words = _words(pieces, Namespace(vocabulary={}), 100, 2, longest)
+        assert max(map(len, words)) == (longest or len(motif))
+
+
+def test_new_tokens_that_make_sequences_longer_are_called_so(tmp_path):
+    rng = random.Random(5)
+    words = ["".join(rng.choices("ACGT", k=5)) for _ in range(40)]
+    corpus = tmp_path / "dna.fasta"
+    corpus.write_text("".join(f">{number}\n{''.join(rng.choices(words, k=60))}\n" for number in range(40)))
+    model = DATA / "models" / "dna-modernbert-0.2m"
+    call = (tmp_path, "tokenizer", "--extend", "--model", model, "--corpus", corpus, "--vocab-size", "30",
+            "--max-token-length", "4", "--output-model", "m.zip", "--output-report", "r.md")  # fmt: skip
+    (done,) = run_batch([call])
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "r.md").read_text()
+    for text in (done.stderr, report):
+        assert "30 tokens that were added make sequences longer" in text and "change little" not in text
+        assert re.search(r"With the new tokens, sequences have \d+ % more tokens than before, not fewer", text)

@@ -26,6 +26,7 @@ from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.kmer_overlaps import KmerReader
 from seqlm.tokenization.readers import LibraryReader, open_reader
 from seqlm.tokenization.special_tokens import STYLES
+from seqlm.tools.tokenizer.algorithms import learn_pairs, learn_unigram, learn_wordpiece
 from seqlm.tools.tokenizer.inputs import TokenizerAlone, family_of
 from seqlm.tools.tokenizer.training import repeats
 from seqlm.tools.tokenizer.unigram_training import train_unigram
@@ -457,3 +458,18 @@ def test_a_new_tokenizer_can_be_inspected(ran, tmp_path, script):
     text = (ran["bpe"].parent / "dna.fasta").read_text().split("\n")[1]
     assert row["tokens"].split() == tokenizer.tokenize(text)
     assert list(map(int, row["token_ids"].split())) == tokenizer(text)["input_ids"]
+
+
+def test_learnt_tokens_are_as_long_as_they_may_be():
+    motif, style = "MKTAYIAKQRQISFVKSHFS", STYLES["esm"]
+    # one letter more comes ever less often, so that tokens grow letter by letter
+    pieces, letters = [motif[:end] for end in range(2, 21) for _ in range(4)], sorted(set(motif))
+    for longest in (3, 5, 8, 16):
+        for made in (
+            learn_pairs(iter(pieces), letters, style, 600, 2, longest, bytewise=False),
+            learn_pairs(iter(pieces), letters, style, 600, 2, longest, bytewise=True),
+            learn_wordpiece(iter(pieces), letters, "protein", style, 600, 2, longest),
+            learn_unigram(iter(pieces), letters, style, 600, 2, longest),
+        ):
+            learnt = set(made.get_vocab()) - set(style.tokens)
+            assert max(len(token.removeprefix("##")) for token in learnt) == longest

@@ -59,7 +59,7 @@ def learn_pairs(
         special_tokens=list(style.tokens),
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
-        max_token_length=longest or None,
+        max_token_length=longest + 1 if longest else None,  # the library means less than that
         show_progress=False,
     )
     tokenizer.train_from_iterator(pieces, trainer)

@@ -265,7 +265,7 @@ def _words(pieces: Iterable[str], family: Family, number: int, least: int, longe
     trainer = trainers.BpeTrainer(
         vocab_size=128 + ENOUGH * number,
         min_frequency=least,
-        max_token_length=longest or None,
+        max_token_length=longest + 1 if longest else None,  # the library means less than that
         show_progress=False,
     )
     learner.train_from_iterator(pieces, trainer)

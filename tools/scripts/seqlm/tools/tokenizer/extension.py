@@ -38,6 +38,7 @@ TEXTS = (
     "### Instruction:\nSay what this is.\n### Response:\n",
 )
 LITTLE = 1.02  # letters per token now and before; a vocabulary that gains less was hardly worth it
+WORSE = 1 / LITTLE  # below, sequences have become longer
 COLUMNS = ["token_id", "token", "length", "count", "pieces", "piece_ids"]
 
 
@@ -169,6 +170,11 @@ def token_rows(found: Extended) -> Iterator[list]:
         ]  # fmt: skip
 
 
+def share_more(gain: float) -> str:
+    """How many more tokens there are where each has ``gain`` times as many letters, in percent."""
+    return f"{1 / gain - 1:.0%}".replace("%", " %")
+
+
 def notes(found: Extended) -> list[str]:
     """What must not be overlooked, in words."""
     plan, arguments, told = found.plan, found.plan.arguments, []
@@ -191,7 +197,13 @@ def notes(found: Extended) -> list[str]:
             "otherwise than before. Words in capital letters can hold what looks like a sequence."
         )
     gain = found.scores[1][1]
-    if not gain.low > LITTLE:
+    if gain.value < WORSE:
+        told.append(
+            f"With the new tokens, sequences have {share_more(gain.value)} more tokens than before, not fewer: the "
+            "tokenizer cannot merge its tokens, so what stands between two new ones is split anew, into shorter tokens "
+            "than before. Take fewer or longer new tokens, or none: the old vocabulary reads these sequences better."
+        )
+    elif not gain.low > LITTLE:
         told.append(
             f"The new tokens change little ({gain.value:.2f} times as many letters per token): the vocabulary had "
             "words for most of what is frequent here already. More of them, or none, may be the better choice."

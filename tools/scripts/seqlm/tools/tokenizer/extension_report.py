@@ -17,7 +17,7 @@ from seqlm.report.outputs import wants_report, write_report
 from seqlm.report.report import Bullets, Drawn, Report, Table
 
 from .extended_tokenizer import MERGES
-from .extension import COLUMNS, SETTINGS, Extended, notes, token_rows
+from .extension import COLUMNS, SETTINGS, WORSE, Extended, notes, share_more, token_rows
 from .training_figures import token_lengths
 from .training_report import comparison_table
 from .verdict import words
@@ -69,6 +69,12 @@ def headline(found: Extended) -> str:
     """One sentence for who reads no further."""
     letter, (before, after) = _letter(found), [rate for rate, _ in found.scores]
     interval = f" (95 % interval {after.low:.2f} to {after.high:.2f})" if after.low == after.low else ""
+    if found.scores[1][1].value < WORSE:
+        return (
+            f"The {len(found.extension.tokens):,} tokens that were added make sequences longer for "
+            f"{shown(found.plan.name, 60)}: it reads {after.value:.2f} {letter}s per token{interval} where it read "
+            f"{before.value:.2f}, {share_more(found.scores[1][1].value)} more tokens. All old tokens kept their ids."
+        )
     return (
         f"{len(found.extension.tokens):,} tokens were added to the {len(found.plan.family.vocabulary):,} of "
         f"{shown(found.plan.name, 60)}: it reads {after.value:.2f} {letter}s per token{interval} where it read "

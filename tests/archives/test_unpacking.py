@@ -207,7 +207,11 @@ def test_a_negative_size_in_a_tar_is_refused(tmp_path, size):
         (b"", "an empty file"),
         (b">sp|P1\nMKT\n", "FASTA"),
         (b'{"a": 1}', "JSON"),
-        (b"<!DOCTYPE html>", "an HTML or XML page"),
+        (b"<!DOCTYPE html>", "a page of a web site, HTML or XML, and not the file that the page is about"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
+            "a pointer of Git LFS, which stands for",
+        ),
         (b"\x80\x04\x95", "a pickled Python object"),
         (b"id\tlabel\n", "text"),
         (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),

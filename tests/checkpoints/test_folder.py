@@ -332,3 +332,10 @@ def test_a_tokenizer_loses_its_own_truncation_and_padding(tmp_path):
     bundle = opened(zipped(tmp_path / "a.zip", files))
     reread = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
     assert (reread.truncation, reread.padding, reread.get_vocab_size()) == (None, None, 2)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_file_that_was_not_fetched_is_named_as_such(tmp_path, name):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 132\n"
+    for content, said in ((pointer, "a pointer of Git LFS"), (b"<!doctype html><html>", "a page of a web site")):
+        assert f"but {said}" in refused(zipped(tmp_path / "a.zip", model_folder() | {name: content}))

@@ -272,7 +272,6 @@ MISTAKES = {
     "top-p above 1": ({}, ["--top-p", "1.5"], "out of range"),
     "no sequences": ({}, ["--num-sequences", "0"], "out of range"),
     "too many sequences": ({"prompts": FASTA + ">b\nMK\n"}, ["--num-sequences", "900000"], "are more than 1,000,000"),
-    "longer than the model reads": ({}, ["--max-length", "300"], "reads at most 256 tokens"),
     "every letter forbidden": ({}, ["--forbid", "ACDEFGHIKLMNPQRSTVWYXBZUOJ"], "no token is left"),
     "an end that is no token": ({}, ["--end-token", "<stop>"], "no token '<stop>'"),
     "lines in a model of letters": ({}, ["--line-length", "60"], "no line break"),
@@ -343,3 +342,10 @@ def test_a_table_can_be_read_back_by_a_csv_reader(done):
     with open(done["reference"][1] / "out.tsv", newline="") as handle:
         rows = list(csv.reader(handle, delimiter="\t"))
     assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_a_length_that_the_model_does_not_read_becomes_that_which_it_reads(script, model_path, tmp_path):
+    done = script("generate", "--model", model_path("llama"), "--num-sequences", "2", "--max-length", "300",
+                  "--end-token", "0", "--output-table", "t.tsv")  # fmt: skip
+    assert "tiny-llama reads at most 256 tokens, so sequences are cut there and not at 300" in done.stderr
+    assert all(int(row["tokens"]) <= 256 for row in table(tmp_path / "work" / "t.tsv"))

@@ -85,7 +85,7 @@ def listed(stream: BinaryIO, path: Path, limits: Limits):
         inside = source.read(512)
         if not _is_tar(inside):
             raise InputError(
-                f"{path.name} is no model archive but {_looks_like(inside)} compressed with gzip; "
+                f"{path.name} is no model archive but {looks_like(inside)} compressed with gzip; "
                 "give a .zip, .tar or .tar.gz that holds the model's files"
             )
         source.seek(0)
@@ -94,7 +94,7 @@ def listed(stream: BinaryIO, path: Path, limits: Limits):
         yield _tar_entries(_Bounded(stream, limits.total + 16 * MIB), path.name, limits)
     else:
         raise InputError(
-            f"{path.name} is no model archive but looks like {_looks_like(start)}; "
+            f"{path.name} is no model archive but looks like {looks_like(start)}; "
             "give a .zip, .tar or .tar.gz that holds the model's files"
         )
 
@@ -113,8 +113,10 @@ def _tar_checksum_holds(block: bytes) -> bool:
         return False
 
 
-def _looks_like(start: bytes) -> str:
+def looks_like(start: bytes) -> str:
+    """What a file is that should be another, by its first bytes."""
     known = {
+        b"version https://git-lfs": "a pointer of Git LFS, which stands for a file that was not fetched (git lfs pull)",
         b"PK\x05\x06": "an empty zip archive",
         b"7z\xbc\xaf": "a 7-Zip archive",
         b"Rar!": "a RAR archive",
@@ -140,7 +142,7 @@ def _looks_like(start: bytes) -> str:
     if text[:1] in (b"{", b"["):
         return "JSON"
     if text[:1] == b"<":
-        return "an HTML or XML page"
+        return "a page of a web site, HTML or XML, and not the file that the page is about"
     return "text" if start.isascii() and b"\0" not in start else "unknown binary data"
 
 

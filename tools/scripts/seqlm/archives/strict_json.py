@@ -11,6 +11,8 @@ from pathlib import Path
 
 from seqlm.cli.errors import InputError
 
+from .entries import looks_like
+
 MIB = 1 << 20
 
 
@@ -50,6 +52,8 @@ def parse(content: bytes, name: str, depth: int = 64, containers: int = 2_000_00
     except RecursionError:
         raise InputError(f"{name} is nested too deeply") from None
     except json.JSONDecodeError as problem:
+        if content.startswith((b"version ", b"<")):
+            raise InputError(f"{name} is not JSON but {looks_like(content[:512])}") from None
         raise InputError(f"{name} is not JSON: {problem.msg} at line {problem.lineno}") from None
     except ValueError as problem:  # a repeated key, a NaN, a number of thousands of digits
         raise InputError(f"{name} is not strict JSON: {problem}") from None

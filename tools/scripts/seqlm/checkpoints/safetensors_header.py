@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 
 from seqlm.archives import strict_json
+from seqlm.archives.entries import looks_like
 from seqlm.cli.errors import InputError
 
 BITS = {
@@ -35,7 +36,11 @@ def read_tensors(path: Path, name: str | None = None) -> Tensors:
     try:
         size = path.stat().st_size
         with open(path, "rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
+            start = stream.read(512)
+            if start.startswith((b"version ", b"<")):
+                raise InputError(f"{name} is no safetensors file but {looks_like(start)}")
+            length = int.from_bytes(start[:8], "little")
+            stream.seek(8)
             if size < 10:
                 raise InputError(f"{name} is no safetensors file: it holds {size} bytes")
             if length > LONGEST_HEADER:

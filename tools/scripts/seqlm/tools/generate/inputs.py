@@ -110,7 +110,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         notes.append("the model has no token that ends a sequence, so every sequence is cut at the limit of its length")
     limit = family.window + len(family.prefix) + len(family.suffix)
     if arguments.max_length > limit:
-        raise InputError(f"{opened.name} reads at most {limit:,} tokens; set the maximal length to that or less")
+        notes.append(
+            f"{opened.name} reads at most {limit:,} tokens, so sequences are cut there and not at "
+            f"{arguments.max_length:,}"
+        )
+        arguments.max_length = limit
     rules = Rules()
     prompts = _prompts(arguments, family, text, rules)
     longest = max(prompts, key=lambda prompt: len(prompt.ids))

@@ -182,6 +182,7 @@ def test_sites_need_no_header_may_be_bed_and_are_found_by_accession(tmp_path):
         "no header": "".join("\t".join(row) + "\n" for row in rows),
         "letters": "protein,position\n" + "".join(f"{name},{residue}{at}\n" for name, at, residue in rows),
         "bed": "".join(f"{name}\t{int(at) - 1}\t{at}\n" for name, at, _ in rows),
+        "bed with long names": "".join(f"{name}\t{int(at) - 1}\t{at}\t{'x' * 99}\n" for name, at, _ in rows),
         "phosphositeplus": "date\n\nACC_ID\tGENE\tMOD_RSD\n" + "".join(f"X_{n}\tg\t{r}{at}-p\n" for n, at, r in rows),
     }
     for name, text in forms.items():

@@ -95,8 +95,9 @@ def test_positions_that_are_not_exact_are_no_sites_and_no_negatives():
 def test_what_is_not_chosen_is_a_mistake_that_lists_the_kinds():
     with pytest.raises(InputError, match=r"several kinds of feature; .* MOD_RES \(5\), BINDING \(2\)"):
         chosen(None)
-    with pytest.raises(InputError, match="no feature of the kind 'tyrosine'"):
-        chosen("tyrosine")  # a word has to begin so
+    for word in ("tyrosine", "abolishes"):  # a word has to begin so; what a mutation does is no site
+        with pytest.raises(InputError, match=f"no feature of the kind '{word}'"):
+            chosen(word)
 
 
 def test_gff_says_the_strand_and_its_notes_are_decoded(tmp_path):

@@ -19,12 +19,13 @@ class ProteinNames:
                 self._parts[part] = None if part in self._parts else place
 
     def place(self, name: str) -> int | None:
-        if (place := self.ids.get(name)) is not None:
-            return place
-        return next((found for part in parts_of(name) if (found := self._parts.get(part)) is not None), None)
+        """The place of the sequence that a name is of, or None."""
+        if (place := self.ids.get(name)) is None and (place := self._parts.get(name)) is None:
+            return next((found for part in parts_of(name) if (found := self._parts.get(part)) is not None), None)
+        return place
 
 
 def parts_of(name: str) -> list[str]:
     """The accession and the entry name in a name, or the name itself."""
-    found = _PARTS.match(name)
+    found = _PARTS.match(name) if "|" in name else None
     return [part for part in found.groups() if part] if found else [name]

@@ -65,5 +65,6 @@ def identifier(text: str) -> str:
 
 def quoted(text: str, limit: int = 40) -> str:
     """Text of a user as it may stand in a message: printable, and not too long."""
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

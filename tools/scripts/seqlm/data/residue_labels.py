@@ -174,9 +174,9 @@ class ResidueReader:
         labels: dict[str, np.ndarray] = {}
         splits: dict[str, str] = {}
         seen: set[tuple[str, int]] = set()
-        wrong = 0
+        wrong, file = 0, path.name
         for line, name, position, residue, text, row in self._sites(path, form, self.rules):
-            where = f"{path.name}: line {line}"
+            where = f"{file}: line {line}"
             if (place := names.place(name)) is None:
                 misfits.leave_out(NO_SEQUENCE, self._unknown(name, where))
                 continue
@@ -187,7 +187,7 @@ class ResidueReader:
                     UNREADABLE, f"{where} has '{quoted(position)}' as a position; positions are whole numbers from 1 on"
                 )
                 continue
-            at, residue = int(found[2]) - 1, (residue or found[1]).upper()
+            at, residue = int(found[2]) - 1, residue or found[1]
             if at >= len(record.sequence):
                 wrong += 1
                 misfits.leave_out(
@@ -196,12 +196,13 @@ class ResidueReader:
                     f"{len(record.sequence):,} residues",
                 )
                 continue
-            if residue and self._letter(record.sequence[at]) != self._letter(residue):
+            letter = record.sequence[at]
+            if residue and residue != letter and self._letter(residue) != self._letter(letter):
                 wrong += 1
                 misfits.leave_out(
                     OTHER_RESIDUE,
-                    f"{where} says {quoted(residue)} at position {at + 1} of '{quoted(record.id)}', where the "
-                    f"sequence has {record.sequence[at]}; is it another version of the protein, or are positions "
+                    f"{where} says {quoted(residue.upper())} at position {at + 1} of '{quoted(record.id)}', where the "
+                    f"sequence has {letter}; is it another version of the protein, or are positions "
                     "counted from 0?",
                 )
                 continue
@@ -214,7 +215,7 @@ class ResidueReader:
                 label[at] = _value(text, where)
             else:
                 label[at] = -1 if text and text in self.unknown else self._class(text, where)
-            split = split_of(Record(record.id, "", "", line, tuple(row)), where)
+            split = split_of(Record(record.id, "", "", line, tuple(row)), where) if self.given_split else ""
             if splits.setdefault(record.id, split) != split:
                 raise InputError(f"{where} puts '{quoted(record.id)}' into a second split; a protein is in one of them")
         if wrong > len(seen):
@@ -256,8 +257,8 @@ class ResidueReader:
         rows = 0
         for line, row in table.rows():
             rows += 1
-            residue, text = ("" if at is None else row[at] for at in (residue_at, label_at))
-            yield line, row[id_at], row[position_at], residue, POSITIVE if label_at is None else text, row
+            residue = "" if residue_at is None else row[residue_at]
+            yield line, row[id_at], row[position_at], residue, POSITIVE if label_at is None else row[label_at], row
         splits = (self.given_split.column, self.given_split.validation_column)
         count_unread(table.columns, [id_at, position_at, residue_at, label_at, *splits], rules, rows)
 
@@ -303,7 +304,7 @@ class ResidueReader:
     def _sequences(self, wanted: set[str]) -> tuple[dict[str, Record], set[str]]:
         """The sequences that are wanted, by name, and the names of the others: a whole proteome is never kept."""
         kept, others = {}, set()
-        wanted = wanted | {part for name in wanted for part in parts_of(name)}
+        wanted = wanted | {part for name in wanted if "|" in name for part in parts_of(name)}
         for record in _unique(self._records(self.sequences, sequence_format(self.sequences)), self.sequences):
             if record.id in wanted or not wanted.isdisjoint(parts_of(record.id)):
                 kept[record.id] = record

@@ -79,7 +79,9 @@ def choose_sites(
     blocking = {_key(feature.kind) for feature, taken in zip(features, chosen, strict=True) if taken} | _OF_RESIDUES
     sites, blocked = [], []
     for feature, taken in zip(features, chosen, strict=True):
-        if taken or _key(feature.kind) in blocking:
+        if feature.exact and feature.start == feature.end and taken:  # most of them
+            blocked.append((feature.protein, feature.start, feature.end))
+        elif taken or _key(feature.kind) in blocking:
             blocked += [(feature.protein, first, last) for first, last in _extent(feature)]
         if not taken:
             continue

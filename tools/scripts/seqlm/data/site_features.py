@@ -178,6 +178,8 @@ def _feature(protein, kind, first, last, note, line, where, strand="", ligand=""
 
 def _position(text: str, where: str) -> tuple[int | None, bool]:
     """A position, None where there is none, and whether it is exact: ``?15``, ``<1``, ``>99`` and ``~4`` are not."""
+    if text.isascii() and text.isdigit() and len(text) < 10 and text[0] != "0":
+        return int(text), True
     if not (found := re.fullmatch(r"([<>?~]?)([0-9]{0,9})", text)) or not text or found[2].strip("0") == "" != found[2]:
         raise InputError(f"{where} has '{quoted(text)}' as a position; positions are whole numbers from 1")
     return int(found[2]) if found[2] else None, not found[1]

@@ -251,23 +251,23 @@ def _joined(sites: list[Site], names: ProteinNames, source: Source, path: Path, 
     joined: list[tuple[int, Site]] = []
     seen: dict[tuple[int, int, str], Site] = {}
     misfits, counted, dna = source.misfits, source.counted, source.alphabet == DNA
-    absent = Counter(site.protein for site in sites if names.place(site.protein) is None)
-    misplaced = 0
+    misplaced, absent, file = 0, 0, marked.name
     for site in sites:
         place = names.place(site.protein)
         if place is None:
+            absent = absent or sum(names.place(each.protein) is None for each in sites)
             isoform = re.fullmatch(r"(.+)-[0-9]+", site.protein)
             of_isoform = isoform and names.place(isoform[1]) is not None
             misfits.leave_out(
                 "on isoforms without a sequence" if of_isoform else NO_SEQUENCE,
-                f"{marked.name}: line {site.line} has a site on '{quoted(site.protein)}', which is not in {path.name} "
-                f"({absent.total():,} of {len(sites):,} sites are on such proteins)"
+                f"{file}: line {site.line} has a site on '{quoted(site.protein)}', which is not in {path.name} "
+                f"({absent:,} of {len(sites):,} sites are on such proteins)"
                 + (f"; it is an isoform of '{quoted(isoform[1])}'" if of_isoform else "")
                 + "; add its sequence, or remove the site",
             )
             continue
         protein = source.proteins[place]
-        where = f"{marked.name}: line {site.line}: position {site.position} of '{quoted(protein.id)}'"
+        where = f"{file}: line {site.line}: position {site.position} of '{quoted(protein.id)}'"
         if not 1 <= site.position <= len(protein.sequence):
             misplaced += 1
             misfits.leave_out(

@@ -130,7 +130,9 @@ def parsed(text: str) -> tuple[list[tuple[str, int, str]], str]:
     >>> parsed("WT")
     ([], 'wild type')
     """
-    plain = _REFERENCE.sub("", text.strip(), count=1)
+    plain = text.strip()
+    if ":p." in plain:
+        plain = _REFERENCE.sub("", plain, count=1)
     if plain.lower() in _WILD_TYPES:
         return [], WILD_TYPE
     if plain.lower() in _SYNONYMS:
@@ -196,16 +198,18 @@ class _Reading:
             measured_at = table.index(self.columns.measured, "column of measured values")
             found.measured = table.columns[measured_at]
         protein_at = self._protein_column(table)
-        listed = [
-            (line, *("" if place is None else cells[place] for place in (at, protein_at, measured_at)))
-            for line, cells in rows
-        ]
-        if not listed:
+        lines, variants, names, values = [], [], [], []
+        for line, cells in rows:
+            lines.append(line)
+            variants.append(cells[at])
+            names.append("" if protein_at is None else cells[protein_at])
+            values.append("" if measured_at is None else cells[measured_at])
+        if not lines:
             raise InputError(f"{self.path.name} has a header but no variants")
-        about = self._about(table, [cell for _, cell, _, _ in listed], [name for _, _, name, _ in listed])
+        about = self._about(table, variants, names)
         seen = set()
         make = self._from_sequence if as_sequence else self._from_text
-        for (line, cell, _, value), name in zip(listed, about, strict=True):
+        for line, cell, value, name in zip(lines, variants, values, about, strict=True):
             measured = math.nan if measured_at is None else self._measured(value, line)
             try:
                 protein = self._protein(name, line)
@@ -228,7 +232,7 @@ class _Reading:
         found.left_out = self.left_out.note()
         if not found.all:
             raise InputError(f"{self.path.name}: no variant is left; {found.left_out}")
-        count_unread(table.columns, [at, protein_at, measured_at], self.rules, len(listed))
+        count_unread(table.columns, [at, protein_at, measured_at], self.rules, len(lines))
         return found
 
     def _protein_column(self, table: Table) -> int | None:
@@ -246,9 +250,11 @@ class _Reading:
         Args:
             names: from the column of proteins, or empty.
         """
-        prefixes = [found[1] if (found := _REFERENCE.match(cell.strip())) else "" for cell in variants]
+        prefixes = [
+            found[1] if ":p." in cell and (found := _REFERENCE.match(cell.strip())) else "" for cell in variants
+        ]
         for about in (names, prefixes):
-            if any(self.names.place(name) is not None for name in about):
+            if any(self.names.place(name) is not None for name in dict.fromkeys(about)):
                 return about
         if len(self.wild_types.ids) > 1:
             if not any(names) and not any(prefixes):

@@ -247,6 +247,11 @@ def test_a_header_is_no_data_also_where_columns_are_given_by_number(write):
     assert found(source) == [("P2", 3, "1")]
 
 
+@pytest.mark.parametrize("text", ["id\tH3\tsequence\na\t0.5\tMAYSTYK\n", "id\tp53\na\t5\n", "id\tlabel\na\t1\n"])
+def test_names_of_columns_that_look_like_residues_are_names(write, text):
+    assert site_format(write(text)) == "none"
+
+
 PHOSPHOSITEPLUS = (
     "052624\nData extracted from PhosphoSitePlus, a database of Tyr, Ser, and more\n\n"
     "GENE\tPROTEIN\tACC_ID\tMOD_RSD\tORGANISM\n"

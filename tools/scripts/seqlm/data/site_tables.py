@@ -126,15 +126,20 @@ def _without_header(table: SiteTable, columns: SiteColumns) -> bool:
     cells = table.columns
     wanted = columns.position or columns.positive
     if wanted is None:
-        return (
-            len(cells) > 1
-            and usual(cells, (*POSITION_COLUMNS, "positive_positions")) is None
-            and bool(POSITION.fullmatch(cells[1]))
-            and not any(len(cell) > _LONGEST_CELL for cell in cells)
-        )
-    if not wanted.isdecimal() or not 1 <= int(wanted) <= len(cells):
+        if len(cells) < 2 or any(len(cell) > _LONGEST_CELL for cell in cells):
+            return False
+        if usual(cells, (*POSITION_COLUMNS, "positive_positions")):
+            return False
+        at = 1
+    elif wanted.isdecimal() and 1 <= int(wanted) <= len(cells):
+        at = int(wanted) - 1
+    else:
         return False
-    return bool(positions(cells[int(wanted) - 1]) or POSITION.fullmatch(cells[int(wanted) - 1]))
+    if positions(cells[at]):
+        return True
+    # Y92 is a position, but H3 may be the name of a column, whose cells are then something else
+    following = next((row[at] for _, row in table.rows()), cells[at])
+    return all(found and found[1] for found in map(POSITION.fullmatch, (cells[at], following)))
 
 
 def holds_sites(path: Path) -> bool:

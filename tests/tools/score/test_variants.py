@@ -196,8 +196,8 @@ def test_variants_of_a_sequence_that_is_not_given_are_named_and_never_scored_on_
 
 
 def test_one_name_alone_is_taken_for_the_only_sequence_and_said(tmp_path):
-    names, rules, _ = left_out(tmp_path, "NP_1.2:p.Met1Leu\nNP_1.2:p.Lys2Ala\n")
-    assert len(names) == 2 and rules == {"of 'NP_1.2', taken for 'w'": 2}
+    names, rules, _ = left_out(tmp_path, "NP_1.2:p.Met1Leu\nNP_1.2:p.Lys2Ala\nWT\n")
+    assert len(names) == 3 and rules == {"of 'NP_1.2', taken for 'w'": 2}
     names, rules, _ = left_out(tmp_path, "id\tvariant\nv1\tM1L\nv2\tK2A\n")  # ids of the variants
     assert len(names) == 2 and rules == {}
 

@@ -271,7 +271,8 @@ class _Reading:
                 f"of them is '{only}', the only one that is given"
             )
         for name in different:
-            self.rules.count(f"of '{quoted(name)}', taken for '{only}'", number=len(variants), unit="variant")
+            number = max(names.count(name), prefixes.count(name))
+            self.rules.count(f"of '{quoted(name)}', taken for '{only}'", number=number, unit="variant")
         return [""] * len(variants)
 
     def _protein(self, name: str, line: int) -> int:

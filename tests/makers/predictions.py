@@ -15,8 +15,8 @@ def write(path, columns, rows):
 def options(predictions, **changes):
     defaults = {
         "names": None, "kind": "auto", "truth": None, "truth_column": None, "truth_id_column": None,
-        "label_pattern": r"LABEL=(\S+)", "unknown_label": [], "unlisted": "auto", "mask": None, "split": None,
-        "positive_label": None, "threshold": None,
+        "label_pattern": r"LABEL=(\S+)", "unknown_label": [], "unlisted": "auto", "misfits": "stop", "mask": None,
+        "split": None, "positive_label": None, "threshold": None,
     }  # fmt: skip
     return Namespace(predictions=[str(path) for path in predictions], **defaults | changes)
 

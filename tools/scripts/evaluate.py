@@ -51,6 +51,7 @@ def options() -> Parser:
         choices=["auto", "negative", "ignore"],
         help="residues that a table of positions does not list; auto: negative if it lists one kind only",
     )
+    add(truth, "--misfits", help="what true residues do that are others than were predicted; stop, or not known")
 
     scoring = parser.add_argument_group("scoring")
     scoring.add_argument("--split", metavar="NAME", help="of the column 'split'; test if there is one")

@@ -198,6 +198,22 @@ def test_a_truth_of_other_residues_than_were_predicted_is_refused(tmp_path, form
     assert "In the truth at positions that no table predicts: 1 residue." in cases.notes
 
 
+def test_a_few_true_residues_that_are_others_may_be_taken_as_not_known(tmp_path):
+    path, *_ = residues(tmp_path)
+    rows = [line.split("\t")[:3] for line in path.read_text().splitlines()[1:]]
+    sites = [(name, at, residue) for name, at, residue in rows if residue in "ST"]
+    wrong = [(name, at, "W") for name, at, residue in rows if residue == "A"]
+    target = write(tmp_path / "t.tsv", ["id", "position", "residue"], [*sites, *wrong])
+    with pytest.raises(InputError, match=rf"{len(wrong)} of {len(sites) + len(wrong)} residues differ"):
+        gather(options([path], truth=str(target)))
+    cases = gather(options([path], truth=str(target), misfits="leave-out"))
+    assert (len(cases), cases.truth.sum()) == (len(rows) - len(wrong), len(sites))
+    assert f"On another residue than was predicted, so not known: {len(wrong)} residues." in cases.notes
+    write(target, ["id", "position", "residue"], wrong)
+    with pytest.raises(InputError, match="residues differ"):
+        gather(options([path], truth=str(target), misfits="leave-out"))
+
+
 def test_a_truth_may_have_no_header_or_be_bed(tmp_path):
     path, truth, _ = residues(tmp_path)
     sites = [(name, at) for name, labels in truth.items() for at, label in enumerate(labels, 1) if label]

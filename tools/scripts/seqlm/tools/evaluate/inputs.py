@@ -12,6 +12,7 @@ import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.data.label_columns import NOT_KNOWN_MARK
+from seqlm.data.misfits import LEAVE_OUT
 from seqlm.data.numbers import decimal
 from seqlm.data.prediction_tables import SEVERAL, Names, Predictions, Words, owners, read_predictions
 from seqlm.data.records import quoted
@@ -99,7 +100,7 @@ def gather(arguments: Namespace) -> Cases:
         )
     else:
         truth = _own_truth(tables, names, notes)
-    _check_residues(tables, truth, arguments.truth, names)
+    _check_residues(tables, truth, arguments, names, notes)
     if truth.unread:
         notes.append(f"Columns of the truth that were not read: {quoted(', '.join(truth.unread), 100)}.")
     everyone = np.unique(np.concatenate([table.keys[rows] for table, rows in zip(tables, kept, strict=True)]))
@@ -173,24 +174,34 @@ def _check_alike(tables: list[Predictions], first: Predictions) -> None:
             )
 
 
-def _check_residues(tables: list[Predictions], truth: Truth, path: str | None, names: Names) -> None:
-    """Refuse tables, and a truth, that say different residues for one position."""
+def _check_residues(tables: list[Predictions], truth: Truth, arguments: Namespace, names: Names, notes) -> None:
+    """Refuse tables, and a truth, that say different residues for one position.
+
+    Where misfits are to be left out, and are not most of them, what the truth says of such positions is not known.
+    """
     told = [(table.path.name, table.keys, table.lines, table.residues) for table in tables]
-    if path:
-        told.append((Path(path).name, truth.keys, truth.lines, truth.residues))
+    if arguments.truth:
+        told.append((Path(arguments.truth).name, truth.keys, truth.lines, truth.residues))
     told = [each for each in told if each[3] is not None]
     for name, keys, lines, residues in told[1:]:
         other, known, _, letters = told[0]
         _, here, there = np.intersect1d(keys, known, return_indices=True)
         both = (residues[here] > 0) & (letters[there] > 0)
         differing = np.flatnonzero(both & (residues[here] != letters[there]))
-        if len(differing):
-            row = min(differing, key=lambda place: lines[here[place]])
-            raise InputError(
-                f"{name} says {chr(residues[here[row]])} for {names.shown('residue', int(keys[here[row]]))} (line "
-                f"{lines[here[row]]}), where {other} has {chr(letters[there[row]])} ({len(differing):,} of "
-                f"{int(both.sum()):,} residues differ); are the positions those of another isoform, or counted from 0?"
-            )
+        if not len(differing):
+            continue
+        if keys is truth.keys and arguments.misfits == LEAVE_OUT and 2 * len(differing) <= both.sum():
+            codes = truth.words.codes.copy()
+            codes[here[differing]] = len(truth.words.texts)
+            truth.words = Words([*truth.words.texts, "?"], codes)
+            notes.append(f"On another residue than was predicted, so not known: {counted(len(differing), 'residues')}.")
+            continue
+        row = min(differing, key=lambda place: lines[here[place]])
+        raise InputError(
+            f"{name} says {chr(residues[here[row]])} for {names.shown('residue', int(keys[here[row]]))} (line "
+            f"{lines[here[row]]}), where {other} has {chr(letters[there[row]])} ({len(differing):,} of "
+            f"{int(both.sum()):,} residues differ); are the positions those of another isoform, or counted from 0?"
+        )
 
 
 def _ordered_classes(first: Predictions, positive: str | None) -> list[str]:

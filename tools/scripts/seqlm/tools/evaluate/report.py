@@ -21,7 +21,7 @@ from .run import MOST_CLASSES, Evaluation
 from .verdict import explanation, headline, p_text, paired, warnings
 
 PACKAGES = ("numpy", "scipy", "matplotlib")
-SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "resamples", "seed")
+SETTINGS = ("metric", "threshold", "split", "positive_label", "unlisted", "misfits", "resamples", "seed")
 MOST_MATRICES = 3  # confusion matrices that the report shows; all are among the figures
 MOST_COLUMNS = 5  # models in the report's table of scores
 MOST_ROWS = 24  # classes in the report's table; all are in the table of classes

@@ -8,7 +8,7 @@ from Bio import SwissProt
 from makers.scripts import DATA
 from seqlm.cli.errors import InputError
 from seqlm.data.labels import GivenSplit
-from seqlm.data.site_features import is_bed, read_bed, read_uniprot
+from seqlm.data.site_features import bed_positions, is_bed, read_bed, read_uniprot
 from seqlm.data.site_sources import SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns, positions
 
@@ -168,6 +168,14 @@ def test_bed_counts_from_0_and_its_end_lies_outside(write):
         ("chr1", 3, 5, "long", ""),
         ("chr1", 30, 30, "t2", ""),
     ]
+
+
+def test_intervals_of_any_length_are_not_counted_out(write):
+    with pytest.raises(InputError, match="more than 20,000,000 positions"):
+        next(bed_positions(write("c\t0\t999999999\n", "f.bed")))
+    options = SourceOptions(site_format="gff", ranges="every-residue")
+    with pytest.raises(InputError, match="more than 5,000,000 residues are in features"):
+        read_source(write(">c\nACGT\n", "d.fasta"), write("c\t0\t999999999\n", "f.bed"), options)
 
 
 @pytest.mark.parametrize("kind", ["auto", "table", "gff"])
@@ -365,6 +373,8 @@ def test_bad_sites_are_named(write, table, message):
     [
         ("f.gff3", "##gff-version 3\na\tx\ts\t2\t2\t.\t.\t.\tID=1\n", "holds no sequences; give the proteins"),
         ("f.gff3", "##gff-version 3\na\tx\ts\t2\n", "line 2 has 4 columns"),
+        ("f.gff3", "##gff-version 3\n", "has no features"),
+        ("f.gff3", "##gff-version 3\na\tx\ts\t2\t2\t.\tminus\t.\tID=1\n", "has 'minus' as its strand"),
         ("f.gff3", "##gff-version 3\na\tx\ts\ttwo\t2\t.\t.\t.\tID=1\n", "has 'two' as a position"),
         ("f.gff3", "##gff-version 3\na\tx\ts\t0\t0\t.\t.\t.\tID=1\n", "has '0' as a position"),
         ("f.txt", "ID   X\nAC   P1;\nSQ   S\n     MYK\n", "the last entry has no end"),

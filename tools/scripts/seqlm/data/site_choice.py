@@ -17,7 +17,8 @@ from .records import quoted
 from .site_features import Feature
 from .site_tables import Site
 
-MOST_SITES = 20_000_000  # residues of ranges
+MOST_SITES = 5_000_000  # residues of features, which are held in memory
+MOST_TERMS = 100  # each of which all features are compared with
 BLOCKED, EVERY_RESIDUE = "blocked", "every-residue"
 RANGES = (BLOCKED, EVERY_RESIDUE)
 
@@ -69,6 +70,8 @@ def choose_sites(
     kinds = Counter(feature.kind for feature in features)
     name = Path(path).name
     known = ", ".join(f"{quoted(kind)} ({count:,})" for kind, count in kinds.most_common(12)) or "none at all"
+    if not features:
+        raise InputError(f"{name} has no features; there is nothing to make windows around")
     chosen = _chosen(features, wanted, counted)
     if wanted is None and len(kinds) > 1:
         raise InputError(f"{name} has several kinds of feature; say which are the sites: {known}")
@@ -102,6 +105,8 @@ def _chosen(features: list[Feature], wanted: str | None, counted: Counter) -> li
         return [True] * len(features)
     if _term(wanted, features) is not None or not (terms := _split(wanted)):
         terms = [wanted]
+    if len(terms) > MOST_TERMS:
+        raise InputError(f"{len(terms):,} features are asked for; give up to {MOST_TERMS}")
     chosen = [False] * len(features)
     for term in terms:
         if not term.strip():
@@ -135,7 +140,7 @@ def _split(text: str) -> list[str]:
     """Terms between commas, but for those between the numbers of a chemical name, as in ``N6,N6-`` and ``(2R,3S)-``."""
     terms, start = [], 0
     for comma in re.finditer(",", text):
-        before, after = text[start : comma.start()], text[comma.end() :]
+        before, after = text[max(start, comma.start() - 20) : comma.start()], text[comma.end() : comma.end() + 20]
         locant = re.search(r"(?:^|[^A-Za-z0-9'])[A-Za-z]{0,2}[0-9]+[A-Za-z]?'*$", before)
         if not (locant and re.match(r"[A-Za-z]{0,2}[0-9]+[A-Za-z]?'*(?![A-Za-z0-9])", after)):
             terms.append(before.strip())

@@ -106,8 +106,17 @@ def read_bed(path: str | Path) -> Annotation:
 
 
 def bed_positions(path: str | Path) -> Iterator[tuple[int, str, int]]:
-    """(line, name, position from 1) of every position in the intervals of a BED file."""
-    for each in read_bed(path).features:
+    """(line, name, position from 1) of every position in the intervals of a BED file.
+
+    Raises:
+        InputError: more than ``MOST_FEATURES`` positions.
+    """
+    features = read_bed(path).features
+    if sum(each.end - each.start + 1 for each in features) > MOST_FEATURES:
+        raise InputError(
+            f"{Path(path).name}: its intervals have more than {MOST_FEATURES:,} positions; give a part of it"
+        )
+    for each in features:
         yield from ((each.line, each.protein, at) for at in range(each.start, each.end + 1))
 
 

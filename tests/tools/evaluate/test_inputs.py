@@ -336,3 +336,15 @@ def test_of_several_labels_those_that_are_not_known_count_nowhere(tmp_path):
         assert not np.isnan(scores["macro_auroc"].value) and {"roc", "precision-recall", "calibration"} <= set(figures)
         for drawn in figures.values():
             drawn.draw()
+
+
+def test_a_positive_class_that_stands_first_is_pointed_out(tmp_path):
+    rows = [("a", "active", 0.9, 0.1, "active"), ("b", "inactive", 0.2, 0.8, "inactive")]
+    for names, said in ((("active", "inactive"), True), (("inactive", "active"), False)):
+        columns = ["id", "predicted", *(f"probability_{name}" for name in names), "truth"]
+        path = write(tmp_path / "m.tsv", columns, rows)
+        cases = gather(options([path]))
+        assert cases.classes[1] == names[1]
+        assert any("'active' reads as the positive one" in note for note in cases.notes) == said
+        asked = gather(options([path], positive_label="active"))
+        assert asked.classes[1] == "active" and not asked.notes

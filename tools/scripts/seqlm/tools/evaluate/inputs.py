@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_names import called_positive
 from seqlm.data.label_columns import NOT_KNOWN_MARK
 from seqlm.data.misfits import LEAVE_OUT
 from seqlm.data.numbers import decimal
@@ -86,6 +87,12 @@ def gather(arguments: Namespace) -> Cases:
     first = tables[0]
     _check_alike(tables, first)
     classes = _ordered_classes(first, arguments.positive_label)
+    two = len(classes) == 2 and first.kind == "classification"
+    if two and not arguments.positive_label and called_positive(classes) == classes[0]:
+        notes.append(
+            f"The positive class is '{quoted(classes[1])}', whose column stands last, although "
+            f"'{quoted(classes[0])}' reads as the positive one; name it as the positive class if it is."
+        )
     split, kept = _choose_split(tables, arguments.split, notes)
     if arguments.truth:
         truth = read_truth(

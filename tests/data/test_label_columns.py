@@ -77,3 +77,15 @@ def test_an_example_without_a_known_label_of_those_that_are_learnt_is_left_out()
     other = [Example("a", "MK", ("x",)), *train[1:]]
     digests = [make_splits(one, None, None, numeric=False, validation_fraction=0).sha256 for one in (train, other)]
     assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("other", "differ"),
+    [(("x", "y"), None), (("x",), 1), (("x", "y", "z"), 1)],
+)
+def test_equal_sequences_differ_in_labels_that_are_known_of_both(other, differ):
+    same = [Example("a", "MK", ("x",), "", ("y",)), Example("b", "MK", other), Example("c", "ML", ("y",))]
+    if differ and len(other) == 1:
+        same.append(Example("d", "MK", ("x", "y")))
+    found = make_splits(same, None, None, numeric=False, validation_fraction=0).duplicates
+    assert found.get("with different labels within train") == differ

@@ -242,13 +242,13 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
     """Count equal sequences within and across splits; act on those that training shares with another split."""
     where: dict[str, set[str]] = {}
     for name, examples in dataset.splits.items():
-        labels: dict[str, set] = defaultdict(set)
+        equal: dict[str, list[Example]] = defaultdict(list)
         for example in examples:
-            labels[example.sequence].add(_hashable(example.label))
-        where[name] = set(labels)
-        if repeated := len(examples) - len(labels):
+            equal[example.sequence].append(example)
+        where[name] = set(equal)
+        if repeated := len(examples) - len(equal):
             dataset.duplicates[f"repeated within {name}"] = repeated
-        if conflicting := sum(len(values) > 1 for values in labels.values()):
+        if conflicting := sum(len(same) > 1 and _disagree(same) for same in equal.values()):
             dataset.duplicates[f"with different labels within {name}"] = conflicting
     leaking: set[str] = set()
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
@@ -272,6 +272,14 @@ def _count_duplicates(dataset: Dataset, action: str) -> None:
         dataset.splits["train"] = kept
         for name in SPLITS[1:]:  # no longer so
             dataset.duplicates.pop(f"in both train and {name}", None)
+
+
+def _disagree(same: list[Example]) -> bool:
+    """Whether examples of one sequence have different labels; one that is not known of one of them is no difference."""
+    if isinstance(same[0].label, tuple):
+        has = {name for example in same for name in example.label}
+        return any(not has.issubset((*example.label, *example.unknown)) for example in same)
+    return len({_hashable(example.label) for example in same}) > 1
 
 
 def digest(rows: Iterable[tuple]) -> str:

@@ -77,7 +77,10 @@ class Filled:
         if kind == "boolean":
             given = self.chance.random() < 0.5
             return {"@": "boolean", "value": param.get("truevalue" if given else "falsevalue", ""), "given": given}
-        if kind == "data":
+        if kind == "data_column":
+            return {"@": "choices", "value": ["1", "2"]} if several else {"@": "number", "value": "" if empty else "1"}
+        if kind in ("data", "data_collection"):
+            several = several or kind == "data_collection"
             files = [self._file(self.chance.choice(param.get("format").split(","))) for _ in range(2)]
             return files if several else {**files[0], "value": ""} if empty else files[0]
         assert kind == "select", f"there is no stand-in for {kind}"

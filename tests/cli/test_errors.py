@@ -38,7 +38,7 @@ WAYS = {
     "recursion": (deep, 2, "something in a file is nested too deeply"),
     "overflow": (lambda: 2.0**5000, 2, "a number is too large to compute with"),
     "panic": (Panic("index out of bounds"), 2, "a library gave up on what is in a file (index out of bounds)"),
-    "interrupted": (KeyboardInterrupt(), 130, "stopped before the outputs were complete; nothing was written"),
+    "interrupted": (KeyboardInterrupt(), 130, "stopped before the outputs were complete, so there are none"),
     "stopped": (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "stopped before the outputs were complete"),
     "defect": (KeyError("x"), 1, "KeyError, a defect of this tool: please report it with the lines above"),
 }

@@ -107,10 +107,10 @@ def run(main: Callable[[], None]) -> None:
             _end(str(mistake), 2)
         except SystemExit as end:
             if end.code == STOPPED:
-                _end("stopped before the outputs were complete; nothing was written", STOPPED)
+                _end("stopped before the outputs were complete, so there are none", STOPPED)
             raise
         except KeyboardInterrupt:
-            _end("stopped before the outputs were complete; nothing was written", 130)
+            _end("stopped before the outputs were complete, so there are none", 130)
         except BaseException as problem:
             if launched_as() is not None and lost_another(problem):
                 _end("another process of this training has ended, and this one with it", 1)

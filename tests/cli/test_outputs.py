@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -146,6 +147,8 @@ def test_temporary_files_are_where_a_rename_can_place_them(folder, monkeypatch):
     assert near_to("/dev/shm/t.tsv") == Path("/dev/shm")
     monkeypatch.setattr(module.tempfile, "tempdir", str(folder / "full"))
     assert near_to("t.tsv") == folder / "full"
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=str(path).endswith("full")))
+    assert near_to("/dev/shm/t.tsv") == folder / "full"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -2,8 +2,8 @@
 
 Every output is made in a temporary folder of the job and gets its name at the end, so that a job that fails, runs out
 of disk or is stopped leaves nothing half-written. The folder is in TMPDIR, or in the working directory where only that
-is on the filesystem of the output: there a rename puts a whole file in its place. Where neither is, the file is copied
-beside its target first, under a hidden name for as long as that takes.
+is on the filesystem of the output: there a rename puts a whole file in its place. Where neither is, the one with
+more room is taken, and the file is copied beside its target first, under a hidden name for as long as that takes.
 """
 
 from __future__ import annotations
@@ -91,10 +91,16 @@ class Outputs:
 
 
 def near_to(target: str | Path) -> Path:
-    """A folder for temporary files: TMPDIR, or the working directory where only that is on a target's filesystem."""
-    temporary, here = Path(tempfile.gettempdir()), Path.cwd()
+    """A folder for temporary files: TMPDIR or the working directory, the first that is on a target's filesystem.
+
+    Where neither is, the one with more room.
+    """
+    folders = [Path(tempfile.gettempdir())]
+    if os.access(os.curdir, os.W_OK):
+        folders.append(Path.cwd())
     device = Path(target).absolute().parent.stat().st_dev
-    return here if temporary.stat().st_dev != device == here.stat().st_dev and os.access(here, os.W_OK) else temporary
+    near = [folder for folder in folders if folder.stat().st_dev == device]
+    return near[0] if near else max(folders, key=lambda folder: shutil.disk_usage(folder).free)
 
 
 def put(made: Path, target: Path) -> None:

@@ -120,7 +120,7 @@ SHARED = {
         "default": "auto",
         "type": Number(int, 1, 1_000_000, words=("auto",)),
         "metavar": "N",
-        "help": "padded tokens computed at once; changes memory and speed, not the result",
+        "help": "padded tokens computed at once; changes memory and speed, and in training what dropout draws",
     },
     "--threads": {"default": 0, "type": Number(int, 0), "metavar": "N", "help": "0: all"},
     "--seed": {"default": 42, "type": Number(int, 0, 2**32 - 1), "metavar": "N"},

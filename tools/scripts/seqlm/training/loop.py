@@ -7,8 +7,9 @@ without decay of biases and norms, warm-up and cosine (Loshchilov & Hutter 2017,
 https://doi.org/10.48550/arXiv.1608.03983), gradients clipped to a norm.
 
 An update is run in as many passes as the token budget asks for, with the gradients added up, so that the budget changes
-memory and speed but not the result. The order of the data depends on the seed and the epoch, and what dropout draws on
-the seed and the update alone. So training that was stopped after an update goes on as if it had not been.
+memory and speed, and of the result no more than rounding and what dropout draws. The order of the data depends on the
+seed and the epoch, and what dropout draws on the seed, the update and its passes. So training that was stopped after an
+update goes on as if it had not been.
 """
 
 from __future__ import annotations

@@ -113,6 +113,8 @@ def _add_rows(out, begun: int, old: np.ndarray, dtype: str, size: int, rows) -> 
     out.write(bytes((size - vocabulary) * step))
     for number, pieces in rows:
         mean = _numbers(old[list(pieces)], dtype).mean(0)
+        if not np.isfinite(mean).all():
+            raise InputError("the model is damaged: the rows of its embedding hold values that are no numbers")
         out.seek(begun + number * step)
         out.write(_stored(mean, dtype).tobytes())
     out.seek(begun + size * step)

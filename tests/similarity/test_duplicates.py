@@ -13,7 +13,8 @@ from rdkit.Chem import rdFingerprintGenerator
 from seqlm.cli.errors import InputError
 from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
 from seqlm.similarity import duplicates, fingerprints
-from seqlm.similarity.duplicates import SHORTEST, UNREADABLE, Reference, find
+from seqlm.similarity.duplicates import UNREADABLE, Reference, find
+from seqlm.similarity.mmseqs import SHORTEST
 
 needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -115,22 +116,44 @@ def test_repeats_and_unknown_letters_are_compared_too(compare):
 
 
 @needs_mmseqs
-def test_sequences_too_short_for_words_have_no_hit_and_are_counted(compare):
+def test_sequences_too_short_for_words_are_compared_with_each_other_and_counted(compare):
     long = random_sequence(60, 1)
     found = compare(["MKV", "", long, long[:13], "MKV", "MKW"], reference=[long, "MKV", "A"])
     assert [row.nearest for row in found.rows] == ["r1", "", "r0", "", "r1", ""]
-    assert [row.cluster for row in found.rows] == [1, 2, 3, 4, 1, 5]
-    assert (found.too_short, found.reference_too_short) == (5, 2)
+    assert [row.cluster for row in found.rows] == [1, 2, 3, 3, 1, 4]  # a piece belongs to its whole
+    assert (found.too_short, found.reference_too_short) == (5, 0)
     only = compare(["MKV", "MKL"], reference=["MKV", "MKW"])
     assert [row.in_reference for row in only.rows] == ["r0", ""]
-    assert (only.too_short, only.reference_too_short) == (2, 2)
-    assert compare([long], reference=["MKV"]).rows[0].nearest == ""
+    assert only.too_short == 2
+    alone = compare([long], reference=["MKV"])
+    assert (alone.rows[0].nearest, alone.reference_too_short) == ("", 1)
+
+
+def test_peptides_that_differ_in_a_letter_are_near_duplicates_and_have_a_nearest(compare):
+    known = [random_sequence(11, seed) for seed in range(300)]
+    close = ["W" + known[7][1:], known[7][:-1] + "W", "".join(sorted(random_sequence(11, 999)))]
+    found = compare([*close, known[5]], reference=known)
+    assert [row.nearest for row in found.rows] == ["r7", "r7", "", "r5"]
+    assert [row.identity for row in found.rows[:2]] == pytest.approx([10 / 11, 10 / 11])
+    assert (found.rows[0].coverage, found.rows[3].identity, found.too_short) == (1.0, 1.0, 4)
+    assert math.isnan(found.rows[0].bits)
+    near = compare(["W" + known[7][1:], known[7], known[9]], identity=0.85)
+    assert [row.cluster for row in near.rows] == [1, 1, 2]
+
+
+@needs_mmseqs
+def test_a_protein_of_repeats_has_a_nearest_too(compare):
+    repeat, others = "GPP" * 40, [random_sequence(120, seed) for seed in range(5)]
+    copy = repeat[:30] + "A" + repeat[31:60] + "S" + repeat[61:]
+    found = compare([copy, random_sequence(120, 9)], reference=[*others, repeat])
+    assert [row.nearest for row in found.rows] == ["r5", ""]
+    assert found.rows[0].identity == pytest.approx(118 / 120, abs=0.001)
 
 
 @needs_mmseqs
 @pytest.mark.parametrize("alphabet", [PROTEIN, DNA])
 def test_the_shortest_sequences_that_are_compared_are_found(compare, alphabet):
-    letters, length = {PROTEIN: LETTERS, DNA: "ACGT"}[alphabet], SHORTEST[alphabet]
+    letters, length = {PROTEIN: LETTERS, DNA: "ACGT"}[alphabet], SHORTEST[alphabet == DNA]
     short = [random_sequence(length, seed, letters) for seed in range(5)]
     long = [random_sequence(100, 10 + seed, letters) + text + "A" for seed, text in enumerate(short)]
     found = compare(short, alphabet, long)

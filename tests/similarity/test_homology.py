@@ -10,7 +10,7 @@ import pytest
 from makers.scripts import DATA
 from seqlm.cli.errors import InputError
 from seqlm.data.sequences import read_records
-from seqlm.similarity import homology
+from seqlm.similarity import mmseqs
 from seqlm.similarity.homology import Hits, clusters, nearest, search
 
 needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
@@ -77,6 +77,48 @@ def test_dna_is_compared_as_dna_also_on_the_other_strand(tmp_path):
     assert clusters(found, 3, 0.8, 0.5).tolist() == [0, 0, 1]
 
 
+@needs_mmseqs
+def test_peptides_that_mmseqs_does_not_see_are_clustered_by_edit_distance(tmp_path):
+    rng = random.Random(7)
+    base = ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=9 + n % 3)) for n in range(20)]
+    peptides = [text for each in base for text in (each, each[:2] + "W" + each[3:], each[:-1] + "C")]
+    found = search(peptides, tmp_path, threads=1)
+    assert clusters(found, 60, 0.3, 0.5).tolist() == [place // 3 for place in range(60)]
+    assert found.compared.all()
+    assert found.short.all()
+    assert sorted(found.by_chance) == [9, 10, 11]
+
+
+@needs_mmseqs
+@pytest.mark.parametrize("unit", ["GPP", "Q", "GAGAGS", "KKE"])
+def test_proteins_made_of_repeats_find_their_relatives(tmp_path, unit, families):
+    repeats = [(unit * 60)[:length] for length in (90, 120, 150)]
+    repeats = [text[:20] + "W" + text[21:60] + "L" + text[61:] for text in repeats]
+    found = search([*repeats, *families], tmp_path, threads=1)
+    numbers = clusters(found, 3 + len(families), 0.3, 0.5).tolist()
+    assert numbers[:3] == [0, 0, 0]
+    assert 0 not in numbers[3:]
+    assert found.compared.all()
+
+
+@needs_mmseqs
+def test_a_sequence_that_does_not_find_itself_was_not_compared(tmp_path, families):
+    rng = random.Random(8)
+    giant = "".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=12_000))  # longer than two alignments
+    found = search(["X" * 80, "MKV", giant, *families], tmp_path, threads=1)
+    assert found.compared[:3].tolist() == [False, False, False]
+    assert found.compared[3:].all()
+
+
+@needs_mmseqs
+def test_proteins_of_the_letters_of_bases_are_compared_as_proteins(tmp_path):
+    rng = random.Random(9)
+    texts = ["".join(rng.choices("ACGT", k=120)) for _ in range(4)]
+    found = search([*texts, texts[0][:50] + "G" + texts[0][51:]], tmp_path, threads=1)
+    assert clusters(found, 5, 0.9, 0.5).tolist() == [0, 1, 2, 3, 0]
+    assert found.compared.all()
+
+
 def test_clusters_are_what_pairs_connect_numbered_from_the_first():
     found = hits((3, 1, 0.4, 0.9, 0.9), (1, 4, 0.35, 0.6, 0.3), (0, 2, 0.29, 1.0, 1.0), (5, 0, 0.9, 0.2, 0.45))
     assert clusters(found, 6, 0.3, 0.5).tolist() == [0, 1, 2, 1, 1, 3]
@@ -104,8 +146,8 @@ def fake(tmp_path, monkeypatch, script):
 def test_a_missing_program_is_one_sentence_with_its_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="there is no program 'mmseqs'; install the package mmseqs2"):
-        search(["MKV"], tmp_path, threads=1)
-    assert homology.version() == ""
+        search(["MKV" * 20], tmp_path, threads=1)
+    assert mmseqs.version() == ""
 
 
 def test_a_failure_says_the_last_words_of_mmseqs(tmp_path, monkeypatch):
@@ -113,19 +155,19 @@ def test_a_failure_says_the_last_words_of_mmseqs(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match=r"MMseqs2 failed \(exit status 7\) on 2 sequences; its last words: Out of memory"
     ):
-        search(["MKV", "MKL"], tmp_path, threads=1)
+        search(["MKV" * 20, "MKL" * 20], tmp_path, threads=1)
 
 
 def test_mmseqs_gets_numbers_for_names_and_no_shell(tmp_path, monkeypatch):
     fake(tmp_path, monkeypatch, f'printf "%s\\n" "$@" > {tmp_path}/arguments; cp "$2" {tmp_path}/seen; : > "$4"')
     work = tmp_path / "a folder; with $(signs)"
     work.mkdir()
-    found = search(["MKV", "MKL"], work, threads=3)
+    found = search(["MKV" * 20, "MKW", "MKL" * 20], work, threads=3)
     assert len(found.first) == 0
-    assert (tmp_path / "seen").read_text() == ">0\nMKV\n>1\nMKL\n"
+    assert (tmp_path / "seen").read_text() == f">0\n{'MKV' * 20}\n>2\n{'MKL' * 20}\n"
     arguments = (tmp_path / "arguments").read_text().splitlines()
     assert arguments[:5] == [
         "easy-search",
-        *[str(work / name) for name in ("sequences.fasta",) * 2 + ("hits.tsv", "work")],
+        *[str(work / name) for name in ("sequences.fasta",) * 2 + ("hits.tsv", "mmseqs")],
     ]
     assert arguments[-2:] == ["--threads", "3"]

@@ -315,6 +315,45 @@ def test_proteins_too_long_for_an_alignment_are_warned_about(dataset, tmp_path):
     assert "Sequences longer than 11,200 letters: 1." in (out / "report.md").read_text().replace(GAP, "")
 
 
+def fasta_of(path, texts):
+    path.write_text("".join(f">s{n} GROUP={n // 4} LABEL={n % 2}\n{text}\n" for n, text in enumerate(texts)))
+    return path
+
+
+@needs_mmseqs
+@pytest.mark.parametrize(("split", "apart"), [("homology", True), ("group", True), ("random", False)])
+def test_variants_of_a_peptide_stay_together_or_the_verdict_says_so(dataset, tmp_path, split, apart):
+    rng = random.Random(5)
+    base = ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=rng.choice([8, 9, 10]))) for _ in range(30)]
+    texts = [text for each in base for text in (each, "W" + each[1:], each[:4] + "W" + each[5:], each[:-1] + "W")]
+    out = dataset("--sequences", fasta_of(tmp_path / "p.fasta", texts), "--split", split, "--group-pattern",
+                  r"GROUP=(\d+)")  # fmt: skip
+    where = defaultdict(set)
+    for row in table(out / "all.tsv"):
+        where[int(row["id"][1:]) // 4].add(row["split"])
+    assert all(len(splits) == 1 for splits in where.values()) == apart
+    report = (out / "report.md").read_text().replace(GAP, "")
+    assert ("**The test set is independent of the training set" in report) == apart
+    assert ("**The test set is not independent of the training set" in report) != apart
+    assert f"of up to 50 letters: {len(set(texts))}. They were compared by edit distance as well" in report
+
+
+@needs_mmseqs
+def test_a_verdict_that_could_not_be_reached_is_none(dataset, tmp_path):
+    rng = random.Random(6)
+    texts = ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=3)) for _ in range(60)]
+    texts += ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=80)) for _ in range(60)]
+    path = fasta_of(tmp_path / "t.fasta", dict.fromkeys(texts))
+    report = (dataset("--sequences", path, name="a") / "report.md").read_text().replace(GAP, "")
+    assert "**Whether the test set is independent of the training set cannot be said.**" in report
+    (found,) = re.findall(r"For (\d+) of (\d+) test examples .* would not have been seen: they are too short", report)
+    assert 6 < int(found[0]) < int(found[1])
+    skipped = dataset("--sequences", path, "--split", "stratified", "--neighbours", "skip", name="b")
+    report = (skipped / "report.md").read_text().replace(GAP, "")
+    assert "cannot be said.**" in report
+    assert "Related sequences were not looked for, since the search was switched off." in report
+
+
 def test_without_a_split_all_examples_are_in_one_file(dataset):
     out = dataset(*SITES, "--split", "none")
     assert (out / "test").read_text() == (out / "validation").read_text() == ""

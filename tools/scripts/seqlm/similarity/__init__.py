@@ -1,1 +1,1 @@
-"""What is alike: MMseqs2, fingerprints and scaffolds of molecules, words of letters, near duplicates, neighbours."""
+"""What is alike: MMseqs2, edit distances, fingerprints and scaffolds of molecules, words of letters, neighbours."""

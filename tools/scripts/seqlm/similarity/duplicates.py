@@ -5,17 +5,16 @@ A language model can repeat itself, and it can recite what it was trained on. Pr
 fingerprints (Rogers & Hahn 2010, https://doi.org/10.1021/ci100050t). The reference file is read as a stream: only the
 generated sequences are held in memory.
 
-Among themselves, repeats are what is looked for, so MMseqs2 neither masks them nor corrects scores for composition
-there: with its defaults it finds no likeness of 100 alanines to themselves. Against the reference file it does both, as
-a repeat in common tells nothing about descent.
+What is too short for MMseqs2 is compared by edit distance. Among themselves, repeats are what is looked for, so MMseqs2
+does not correct scores for composition there: with its defaults it finds no likeness of 100 alanines to themselves.
+Against the reference file it does, as a composition in common tells nothing about descent, but for sequences that are
+repeats themselves.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,14 +27,11 @@ from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
 from seqlm.data.sequences import Strangers, clean, read_records
 
-from . import fingerprints, homology
+from . import edits, fingerprints, mmseqs
 
 IDENTITY, COVERAGE = 0.9, 0.8  # of near duplicates; the coverage is of the shorter of the two
-# Letters from which MMseqs2 found all of 40 sequences within longer ones (of DNA none at 18); shorter ones have no hit.
-SHORTEST = {PROTEIN: 14, DNA: 20}
 MOST_CLUSTERED = 20_000  # different molecules, each compared with each, in about half a minute
 UNREADABLE = "reference SMILES that RDKit cannot read compared as text"
-_NO_WORD = "No k-mer could be extracted"  # said by MMseqs2 if all of the targets are masked
 
 
 @dataclass(frozen=True)
@@ -87,8 +83,8 @@ class Duplicates:
         distinct: how many differ.
         clusters: how many clusters of near duplicates there are; of equal ones unless ``clustered``.
         clustered: whether near duplicates among themselves were looked for.
-        too_short: sequences that are too short for MMseqs2, or SMILES that RDKit cannot read: they have no near
-            duplicates, and a nearest only if it is equal.
+        too_short: sequences that are too short for MMseqs2, and so compared with other short ones alone, by edit
+            distance; or SMILES that RDKit cannot read, which are compared for equality alone.
         too_long: sequences longer than MMseqs2 aligns in one piece: their coverage can be too low.
         reference: sequences in the reference file; None without one.
         reference_too_short: of them, those that could be compared for equality alone.
@@ -142,11 +138,11 @@ def find(
     Raises:
         InputError: MMseqs2 is missing or fails; the reference file cannot be read or is of another kind.
     """
-    of_letters = alphabet in SHORTEST
+    of_letters = alphabet in (PROTEIN, DNA)
     if of_letters:
         keys, prints = [sequence.upper() for sequence in sequences], {}
         if near:
-            homology.program()
+            mmseqs.program()
     else:
         keys, prints = fingerprints.read_all(sequences)
     numbers: dict[str, int] = {}  # of different sequences, in the order of the first ones
@@ -171,8 +167,8 @@ def find(
             row = replace(row, coverage=1.0) if of_letters else row
         same = ids[first[number]] if first[number] != place else ""
         found.rows.append(replace(row, duplicate_of=same, cluster=int(labels[number]) + 1))
-    found.too_short = sum(not work.comparable[number] for number in group)
-    longest = homology.LONGEST_ALIGNED[alphabet == DNA] if of_letters else math.inf
+    found.too_short = sum(bool(work.too_short[number]) for number in group)
+    longest = mmseqs.LONGEST_ALIGNED[alphabet == DNA] if of_letters else math.inf
     found.too_long = sum(len(sequence) > longest for sequence in sequences)
     return found
 
@@ -194,26 +190,39 @@ def _pass_over(reference: Reference, alphabet: str, numbers: dict[str, int], wor
 
 
 class _Letters:
-    """Proteins or DNA, compared by MMseqs2, which gets numbers for names."""
+    """Proteins or DNA, compared by MMseqs2, which gets numbers for names, and short ones by edit distance."""
 
     most = math.inf
 
     def __init__(self, distinct: list[str], alphabet: str, scratch: Path, threads: int):
         self._distinct, self._alphabet, self._scratch, self._threads = distinct, alphabet, scratch, threads
-        self.comparable = np.asarray([len(key) >= SHORTEST[alphabet] for key in distinct], bool)
+        self._dna = alphabet == DNA
         # what MMseqs2 cannot read as a letter, it gets as one that is not known
-        self._strange, self._unknown = re.compile(f"[^{LETTERS[alphabet]}]"), "N" if alphabet == DNA else "X"
+        self._strange, self._unknown = re.compile(f"[^{LETTERS[alphabet]}]"), "N" if self._dna else "X"
         self._targets: TextIO | None = None
+        seen = np.asarray([len(key) >= mmseqs.SHORTEST[self._dna] for key in distinct], bool)
+        self._long = np.flatnonzero(seen)
+        self._short = edits.Nearest(
+            {number: self._readable(number) for number in np.flatnonzero(~seen).tolist() if distinct[number]},
+            dna=self._dna, threads=threads,
+        )  # fmt: skip
+        self.comparable, self.too_short = np.asarray([bool(key) for key in distinct], bool), ~seen
 
     def method(self) -> str:
-        return f"MMseqs2 {homology.version()}".strip()
+        return f"MMseqs2 {mmseqs.version()}".strip()
 
     def clusters(self, labels: np.ndarray, identity: float, coverage: float) -> np.ndarray:
         """Labels of clusters: what pairs connect that are alike enough."""
-        queries = self._queries()
+        short = edits.compare(
+            [self._readable(number) for number in range(len(labels))], dna=self._dna, threads=self._threads
+        )
+        near = short.identity >= identity
+        labels = _joined(labels, short.first[near], short.second[near])
+        if not len(self._long):
+            return labels
+        queries = self._queries(self._long)
         print(f"looking for near duplicates among {len(labels):,} sequences with MMseqs2", file=sys.stderr, flush=True)
-        unmasked = ["--mask", 0, "--comp-bias-corr", 0, "--min-seq-id", identity]
-        for rows in self._search(queries, queries, unmasked):
+        for rows in self._search(queries, queries, [*mmseqs.UNCORRECTED, "--min-seq-id", identity]):
             rows = rows[np.maximum(rows[:, 3], rows[:, 4]) >= coverage]
             labels = _joined(labels, *rows[:, :2].astype(np.int64).T)
         queries.unlink()
@@ -223,9 +232,10 @@ class _Letters:
         return clean(record, self._alphabet, {}, rules, path)
 
     def see(self, place: int, _: str, key: str, near: bool) -> bool:
-        """Keep a reference sequence for the search, in a file; False if it is too short."""
-        if len(key) < SHORTEST[self._alphabet]:
-            return False
+        """Keep a reference sequence for the search, in a file; False if it can be compared for equality alone."""
+        compared = near and self._short.see(place, key)
+        if len(key) < mmseqs.SHORTEST[self._dna]:
+            return compared
         if near:
             self._targets = self._targets or (self._scratch / "targets.fasta").open("w", encoding="ascii")
             self._targets.write(f">{place}\n{key}\n")
@@ -233,71 +243,63 @@ class _Letters:
 
     def nearest(self, reference: Reference) -> dict[int, Duplicate]:
         """number of a sequence -> the reference sequence with the best score; the file is read again for its name."""
-        if self._targets is None:
-            return {}
+        rows = self._best() if self._targets is not None else np.empty((0, 7))
+        found = {
+            int(query): (int(target), Duplicate(identity=same, coverage=covered, expected=expected, bits=bits))
+            for query, target, same, covered, _, expected, bits in rows.tolist()
+        }
+        for number, (place, alike) in self._short.found().items():
+            found[number] = place, Duplicate(identity=alike, coverage=1.0)
+        wanted = {place for place, _ in found.values()}
+        names = {
+            place: record.id for place, record in enumerate(reference.records() if wanted else ()) if place in wanted
+        }
+        return {number: replace(row, nearest=names[place]) for number, (place, row) in found.items()}
+
+    def _best(self) -> np.ndarray:
+        """(sequences with a hit, 7) the best alignment of each with a reference sequence."""
         self._targets.close()
-        targets = Path(self._targets.name)
-        best = np.empty((0, 7))
-        if self.comparable.any():
-            queries = self._queries()
+        targets, best = Path(self._targets.name), np.empty((0, 7))
+        for numbers, options in ((self._long, ()), (self._uneven(), mmseqs.UNCORRECTED)):
+            if not len(numbers):
+                continue
+            queries = self._queries(numbers)
             print("looking for the nearest reference sequences with MMseqs2", file=sys.stderr, flush=True)
-            for rows in self._search(queries, targets, []):
+            for rows in self._search(queries, targets, options):
                 best = np.concatenate([best, rows])
                 query, target, same, covered, _, expected, bits = best.T
                 best = best[np.lexsort((target, -covered, -same, expected, -bits, query))]
                 best = best[np.unique(best[:, 0], return_index=True)[1]]
             queries.unlink()
         targets.unlink()
-        wanted = set(best[:, 1].astype(int).tolist())
-        names = {
-            place: record.id for place, record in enumerate(reference.records() if wanted else ()) if place in wanted
-        }
-        return {
-            int(query): Duplicate(
-                nearest=names[int(target)], identity=same, coverage=covered, expected=expected, bits=bits
-            )
-            for query, target, same, covered, _, expected, bits in best.tolist()
-        }
+        return best
 
-    def _queries(self) -> Path:
-        path = self._scratch / "queries.fasta"
-        with path.open("w", encoding="ascii") as out:
-            for number in np.flatnonzero(self.comparable).tolist():
-                out.write(f">{number}\n{self._strange.sub(self._unknown, self._distinct[number])}\n")
-        return path
+    def _uneven(self) -> np.ndarray:
+        """Numbers of proteins that MMseqs2 finds only without its correction for composition."""
+        if self._dna or not len(self._long):
+            return np.empty(0, int)
+        queries, own_bits = self._queries(self._long), np.zeros(len(self._distinct))
+        for rows in self._search(queries, queries, ()):
+            own = rows[rows[:, 0] == rows[:, 1]]
+            np.maximum.at(own_bits, own[:, 0].astype(int), own[:, 6])
+        queries.unlink()
+        lengths = np.asarray([len(self._distinct[number]) for number in self._long])
+        return self._long[mmseqs.uneven(own_bits[self._long], lengths)]
 
-    def _search(self, queries: Path, targets: Path, options: list) -> Iterator[np.ndarray]:
-        """Chunks (hits, 7): query, target, identity, coverage of both, E-value, bits.
+    def _queries(self, numbers: np.ndarray) -> Path:
+        return mmseqs.write(
+            ((number, self._readable(number)) for number in numbers.tolist()), self._scratch / "q.fasta"
+        )
 
-        Raises:
-            InputError: MMseqs2 is missing or fails.
-        """
-        table, work = self._scratch / "hits.tsv", self._scratch / "work"
-        command = [homology.program(), "easy-search", queries, targets, table, work]
-        command += ["--format-output", "query,target,fident,qcov,tcov,evalue,bits", "-e", homology.EXPECTED]
-        command += ["--max-seqs", homology.MOST_HITS, "-v", 2, *options]
-        if self._alphabet == DNA:
-            command += ["--search-type", 3, "-k", homology.DNA_WORD]
-        else:
-            command += ["--search-type", 1, "-s", homology.SENSITIVITY]
-        command += ["--threads", self._threads] if self._threads else []
-        done = subprocess.run(
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", check=False,
-        )  # fmt: skip
-        shutil.rmtree(work, ignore_errors=True)
-        if _NO_WORD in done.stdout:
-            return
-        if done.returncode or not table.exists():
-            said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-            raise InputError(
-                f"MMseqs2 failed (exit status {done.returncode}) on {len(self._distinct):,} sequences; "
-                f"its last words: {(said or ['none'])[-1][:300]}"
-            )
-        with table.open(encoding="ascii") as lines:
-            for chunk in iter(lambda: lines.readlines(1 << 24), []):
-                yield np.array([line.split("\t") for line in chunk], dtype=float).reshape(-1, 7)
-        table.unlink()
+    def _readable(self, number: int) -> str:
+        return self._strange.sub(self._unknown, self._distinct[number])
+
+    def _search(self, queries: Path, targets: Path, options: Sequence) -> Iterator[np.ndarray]:
+        """Chunks (hits, 7): query, target, identity, coverage of both, E-value, bits."""
+        columns = "query,target,fident,qcov,tcov,evalue,bits"
+        return mmseqs.search(
+            queries, targets, self._scratch, columns, dna=self._dna, threads=self._threads, options=options
+        )
 
 
 class _Molecules:
@@ -305,6 +307,7 @@ class _Molecules:
 
     def __init__(self, distinct: list[str], prints: dict[str, np.ndarray]):
         self.comparable = np.asarray([key in prints for key in distinct], bool)
+        self.too_short = ~self.comparable
         self.most = MOST_CLUSTERED
         self._places = np.flatnonzero(self.comparable)
         self._prints = np.asarray([prints[distinct[place]] for place in self._places], np.uint8)

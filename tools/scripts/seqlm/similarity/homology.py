@@ -6,30 +6,21 @@ of a cluster: with ``easy-cluster`` at 30 % identity and its coverage of 80 %, 5
 have a relative (30 % over half of the protein) still had one in another cluster, and 117 of 202 in a set of 1,110 human
 proteins. As connected pairs it was 464 and 123 at that coverage, and none at 50 % of the shorter one.
 
-MMseqs2: Steinegger & Söding 2017, https://doi.org/10.1038/nbt.3988. It is run as a program, with numbers for names.
+Sequences that MMseqs2 sees badly or not at all because they are short are compared by :mod:`.edits` as well.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from seqlm.cli.errors import InputError
+from . import edits, mmseqs
 
-SENSITIVITY = 5.7  # MMseqs2's default of a search; its clustering takes 4
-MOST_HITS = 1000  # of one sequence
-EXPECTED = 0.001  # largest E-value of a hit
-DNA_WORD = 11  # letters; MMseqs2's own 15 misses relatives below 85 % in short sequences
-# Letters of one alignment at most, measured with equal sequences: MMseqs2's scores end at 32,767, and it cuts DNA.
-LONGEST_ALIGNED = {False: 5_600, True: 10_000}  # by whether it is DNA
 HALF = 0.5  # of a held-out sequence that an alignment has to cover before it counts as a neighbour
-_FEW_LINES = 40
 
 
 @dataclass
@@ -41,6 +32,10 @@ class Hits:
         identity: (pairs,) share of equal letters in the alignment.
         covered: (pairs,) share of ``first`` that the alignment covers.
         covered_shorter: (pairs,) share of the one that it covers more, which is the shorter of the two.
+        compared: (n,) whether a relative of each sequence would have been seen. That a sequence finds itself is the
+            control; short ones are seen where one changed letter is told from chance.
+        short: (n,) whether it was compared by edit distance.
+        by_chance: length -> identity by edit distance up to which chance explains it, for the lengths that there are.
     """
 
     first: np.ndarray
@@ -48,68 +43,61 @@ class Hits:
     identity: np.ndarray
     covered: np.ndarray
     covered_shorter: np.ndarray
-
-
-def program() -> str:
-    """Where MMseqs2 is.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    found = shutil.which("mmseqs")
-    if not found:
-        raise InputError(
-            "related sequences are found by MMseqs2, and there is no program 'mmseqs'; install the package mmseqs2 "
-            "(of bioconda or Debian), or do without it"
-        )
-    return found
-
-
-def version() -> str:
-    """The version of MMseqs2 as it says it, or an empty text where there is none."""
-    found = shutil.which("mmseqs")
-    if not found:
-        return ""
-    done = subprocess.run([found, "version"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()[:60]
+    compared: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+    short: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+    by_chance: dict[int, float] = field(default_factory=dict)
 
 
 def search(sequences: Sequence[str], scratch: Path, *, threads: int, dna: bool = False) -> Hits:
     """All pairs of related sequences.
 
     Args:
-        sequences: proteins or DNA; the same input gives the same pairs with any number of threads.
+        sequences: (n,) different proteins or pieces of DNA; the same input gives the same with any number of threads.
         scratch: an empty folder that exists.
         threads: 0 for all.
 
     Raises:
         InputError: MMseqs2 is missing or fails.
     """
-    mmseqs = program()
-    fasta, table, work = scratch / "sequences.fasta", scratch / "hits.tsv", scratch / "work"
-    with fasta.open("w", encoding="ascii") as out:
-        out.writelines(f">{place}\n{sequence}\n" for place, sequence in enumerate(sequences))
-    command = [mmseqs, "easy-search", fasta, fasta, table, work]
-    command += ["--format-output", "query,target,fident,qcov,tcov", "-e", EXPECTED, "--max-seqs", MOST_HITS, "-v", 2]
-    command += ["--search-type", 3, "-k", DNA_WORD] if dna else ["--search-type", 1, "-s", SENSITIVITY]
-    if threads:
-        command += ["--threads", threads]
-    print(f"looking for related sequences among {len(sequences):,} with MMseqs2", file=sys.stderr, flush=True)
-    done = subprocess.run(
-        list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace", check=False,
-    )  # fmt: skip
-    if done.returncode or not table.exists():
-        said = [line.strip() for line in done.stdout.splitlines()[-_FEW_LINES:] if line.strip()]
-        raise InputError(
-            f"MMseqs2 failed (exit status {done.returncode}) on {len(sequences):,} sequences; "
-            f"its last words: {(said or ['none'])[-1][:300]}"
-        )
-    hits = _read(table)
-    shutil.rmtree(work, ignore_errors=True)
-    fasta.unlink()
-    table.unlink()
+    lengths = np.asarray([len(sequence) for sequence in sequences], int)
+    by_edits = edits.compare(sequences, dna=dna, threads=threads)
+    places = np.flatnonzero(lengths >= mmseqs.SHORTEST[dna])
+    rows, own_bits, compared = np.empty((0, 5), np.float32), np.zeros(len(lengths)), by_edits.compared
+    if len(places):
+        print(f"looking for related sequences among {len(places):,} with MMseqs2", file=sys.stderr, flush=True)
+        rows, own_bits, found = _aligned(sequences, places, scratch, threads, dna)
+        compared = compared | found
+    if not dna:
+        biased = places[mmseqs.uneven(own_bits[places], lengths[places])]
+        if len(biased):
+            more, _, found = _aligned(sequences, biased, scratch, threads, dna, mmseqs.UNCORRECTED)
+            rows, compared = np.concatenate([rows, more]), compared | found
+    short = [by_edits.first, by_edits.second, by_edits.identity, np.ones(len(by_edits.first)), by_edits.covered]
+    hits = _both_ways(np.concatenate([rows, np.stack(short, axis=1).astype(np.float32)]))
+    hits.compared, hits.short, hits.by_chance = compared, by_edits.short, by_edits.by_chance
     return hits
+
+
+def _aligned(
+    sequences: Sequence[str], places: np.ndarray, scratch: Path, threads: int, dna: bool, options: Sequence = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What MMseqs2 finds among some of the sequences.
+
+    Returns:
+        (pairs, 5) places of two, identity, and shares of both that the alignment covers; (n,) bit score of each with
+        itself; (n,) whether it found half of itself, or of another.
+    """
+    fasta = mmseqs.write(((place, sequences[place]) for place in places.tolist()), scratch / "sequences.fasta")
+    pairs, own_bits, found = [np.empty((0, 5), np.float32)], np.zeros(len(sequences)), np.zeros(len(sequences), bool)
+    columns = "query,target,fident,qcov,tcov,bits"
+    for rows in mmseqs.search(fasta, fasta, scratch, columns, dna=dna, threads=threads, options=options):
+        query, target = rows[:, 0].astype(int), rows[:, 1].astype(int)
+        own = query == target
+        np.maximum.at(own_bits, query[own], rows[own, 5])
+        found[query[rows[:, 3] >= HALF]] = True
+        pairs.append(rows[~own, :5].astype(np.float32))  # numbers up to 16 million are exact
+    fasta.unlink()
+    return np.concatenate(pairs), own_bits, found
 
 
 def clusters(hits: Hits, count: int, identity: float, coverage: float) -> np.ndarray:
@@ -152,24 +140,13 @@ def nearest(hits: Hits, held_out: np.ndarray, training: np.ndarray) -> np.ndarra
     return best[held_out]
 
 
-def _read(table: Path) -> Hits:
-    """The alignments that MMseqs2 wrote, sorted, both ways round."""
-    first, second, rest = [], [], []
-    with table.open(encoding="ascii") as lines:
-        for chunk in iter(lambda: lines.readlines(1 << 24), []):
-            values = np.array([line.split("\t") for line in chunk], dtype=float).reshape(-1, 5)
-            values = values[values[:, 0] != values[:, 1]]
-            first.append(values[:, 0].astype(np.int32))
-            second.append(values[:, 1].astype(np.int32))
-            rest.append(values[:, 2:].astype(np.float32))
-    if not first:
-        return Hits(*(np.empty(0, kind) for kind in (np.int32, np.int32, np.float32, np.float32, np.float32)))
-    query, target, values = np.concatenate(first), np.concatenate(second), np.concatenate(rest)
-    identity, of_query, of_target = values.T
-    # MMseqs2 may see a pair from one side only
-    one, two = np.concatenate([query, target]), np.concatenate([target, query])
+def _both_ways(rows: np.ndarray) -> Hits:
+    """Pairs from both sides, sorted; MMseqs2 may see one from one side only."""
+    one, two = (rows[:, column].astype(np.int32) for column in (0, 1))
+    identity, of_one, of_two = rows[:, 2:].astype(np.float32).T
+    one, two = np.concatenate([one, two]), np.concatenate([two, one])
     identity = np.concatenate([identity, identity])
-    covered, other = np.concatenate([of_query, of_target]), np.concatenate([of_target, of_query])
+    covered, other = np.concatenate([of_one, of_two]), np.concatenate([of_two, of_one])
     shorter = np.maximum(covered, other)
     order = np.lexsort((-shorter, -covered, -identity, two, one))
     return Hits(one[order], two[order], identity[order], covered[order], shorter[order])

@@ -15,7 +15,8 @@ from seqlm.data.records import DNA
 from seqlm.report import figures
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
 from seqlm.report.report import Drawn
-from seqlm.similarity.homology import EXPECTED, HALF, SENSITIVITY
+from seqlm.similarity.homology import HALF
+from seqlm.similarity.mmseqs import EXPECTED, SENSITIVITY
 
 from .leakage import Likeness
 from .run import Made
@@ -71,7 +72,7 @@ def _compared(of: str) -> str:
         "proteins": f"Identity of the protein of each example to the nearest training protein (MMseqs2, sensitivity "
         f"{SENSITIVITY}, E-value up to {EXPECTED}, over at least {percent(HALF)} of the protein; 0: none found).",
         "sequences": f"Identity of each sequence to the nearest training sequence (MMseqs2, E-value up to {EXPECTED}, "
-        f"over at least {percent(HALF)} of it; 0: none found).",
+        f"over at least {percent(HALF)} of it, and edit distance of short ones; 0: none found).",
         "molecules": "Tanimoto similarity of each molecule to the nearest training molecule (Morgan fingerprints of "
         "radius 2).",
     }[of]

@@ -94,7 +94,7 @@ def _check_split(plan: Plan) -> None:
     if split == "homology":
         if plan.alphabet == TEXT:
             raise InputError("a homology split is for proteins and DNA; molecules are split by scaffold")
-        from seqlm.similarity.homology import program
+        from seqlm.similarity.mmseqs import program
 
         program()
     if split == "group" and not plan.windows and not (plan.arguments.group_column or plan.arguments.group_pattern):

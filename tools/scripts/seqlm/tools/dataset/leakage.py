@@ -72,6 +72,7 @@ class Leakage:
     measures: list[Measure] = field(default_factory=list)
     likeness: list[Likeness] = field(default_factory=list)
     deciding: str = ""  # the split that the verdict is about: the test set, or else the validation set
+    blind: int = 0  # examples of that split whose relatives the search would not have seen
 
     def worst(self, severity: int) -> tuple[float, Measure | None]:
         """The largest share of the deciding split beyond chance in a measure of at least this severity, and which."""
@@ -138,6 +139,9 @@ def measure_leakage(entries: list[Entry], split: np.ndarray, compared: Compared,
         _compare_molecules(found, compared.fingerprints, split, randomly, held_out, seed)
     if compared.hits is not None:
         _compare_related(found, entries, split, randomly, held_out, compared)
+        found.blind = int((~compared.hits.compared[compared.places[split == held_out[-1]]]).sum())
+    elif compared.fingerprints is None:
+        found.blind = int((split == held_out[-1]).sum())
     return found
 
 

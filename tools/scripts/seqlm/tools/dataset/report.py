@@ -66,7 +66,7 @@ def dataset_report(made: Made) -> Report:
     without = [] if plan.windows else [*ONLY_WINDOWS]
     without += [] if plan.arguments.split == "homology" else ["identity", "coverage"]
     without += [] if plan.arguments.split == "scaffold" else ["scaffolds"]
-    used = versions(("numpy", "scipy", "matplotlib")) | made.tools
+    used = versions(("numpy", "scipy", "matplotlib", *(["rapidfuzz"] if made.short else []))) | made.tools
     report.closing(parameters(plan.arguments, PARAMETERS, without), used, _cited(made), _about(made))
     return report
 

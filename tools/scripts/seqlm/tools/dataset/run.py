@@ -34,6 +34,8 @@ class Made:
         group_name: what a group is in a word.
         related: why related sequences were not looked for; empty where they were.
         tools: program -> version, of what was run.
+        short: how many different sequences were compared by edit distance as well.
+        by_chance: length -> identity of them that chance explains.
     """
 
     plan: Plan
@@ -45,6 +47,8 @@ class Made:
     related: str = ""
     leakage: Leakage = field(default_factory=Leakage)
     tools: dict[str, str] = field(default_factory=dict)
+    short: int = 0
+    by_chance: dict[int, float] = field(default_factory=dict)
 
     def of(self, split: str) -> list[Entry]:
         """The examples of one split."""
@@ -143,14 +147,14 @@ def _molecules(made: Made, compared: Compared) -> list[str]:
 
 def _related(made: Made, compared: Compared, scratch: Path) -> None:
     """Search for related sequences, unless there is no need or no way to."""
-    from seqlm.similarity import homology
+    from seqlm.similarity import homology, mmseqs
 
     plan = made.plan
     if plan.alphabet == TEXT:
         return
     if plan.arguments.neighbours == "skip" and plan.arguments.split != "homology":
         made.related = "the search was switched off"
-    elif not homology.version():
+    elif not mmseqs.version():
         made.related = "MMseqs2 is not installed"
     if made.related:
         print(f"note: related sequences are not looked for: {made.related}", file=sys.stderr)
@@ -162,7 +166,8 @@ def _related(made: Made, compared: Compared, scratch: Path) -> None:
     compared.places = numbered(sequences)  # equal ones are searched once and have one place
     folder = scratch / "mmseqs"
     folder.mkdir()
-    made.tools["MMseqs2"] = homology.version()
+    made.tools["MMseqs2"] = mmseqs.version()
     compared.hits = homology.search(
         list(dict.fromkeys(sequences)), folder, threads=plan.arguments.threads, dna=plan.alphabet == DNA
     )
+    made.short, made.by_chance = int(compared.hits.short.sum()), compared.hits.by_chance

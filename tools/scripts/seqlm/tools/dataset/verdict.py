@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-import numpy as np
-
 from seqlm.cli.text import shown
 from seqlm.data.datasets import SPLITS
 from seqlm.data.records import DNA, TEXT
 from seqlm.report.words import FEW_OF_A_CLASS, FEW_UNITS
-from seqlm.similarity.homology import HALF, LONGEST_ALIGNED
+from seqlm.similarity.edits import SHORT
+from seqlm.similarity.homology import HALF
+from seqlm.similarity.mmseqs import LONGEST_ALIGNED
 
 from .leakage import Measure
 from .run import Made
 
 # Shares of the test set. Up to A_FEW is luck of the draw; from MANY on they change a score visibly.
 A_FEW, MANY = 0.01, 0.1
-SHORT_PROTEIN = 40  # residues: of unrelated shorter ones MMseqs2 cannot tell related ones well
 VAGUE_DNA = 0.75  # identity below which MMseqs2 misses many relatives of DNA of 200 bases, most of shorter ones
 
-TRUSTED, CAREFUL, LEAKING, NO_TEST = "trusted", "careful", "leaking", "no test"
+TRUSTED, CAREFUL, LEAKING, NO_TEST, UNKNOWN = "trusted", "careful", "leaking", "no test", "unknown"
 
 
 def grade(made: Made) -> str:
-    """One of ``TRUSTED``, ``CAREFUL``, ``LEAKING`` and ``NO_TEST``."""
+    """One of ``TRUSTED``, ``CAREFUL``, ``LEAKING``, ``NO_TEST`` and ``UNKNOWN``, where too little could be compared."""
     leakage = made.leakage
     if not leakage.deciding:
         return NO_TEST
@@ -32,7 +31,7 @@ def grade(made: Made) -> str:
         return LEAKING
     if leakage.worst(2)[0] > A_FEW or leakage.worst(1)[0] > MANY:
         return CAREFUL
-    return TRUSTED
+    return UNKNOWN if leakage.blind > A_FEW * len(made.of(leakage.deciding)) else TRUSTED
 
 
 def headline(made: Made) -> str:
@@ -42,6 +41,7 @@ def headline(made: Made) -> str:
         NO_TEST: "The examples are in one set; there is no test set to trust or not.",
         TRUSTED: f"The {name} set is independent of the training set, as far as its sequences show.",
         CAREFUL: f"The {name} set is mostly independent of the training set; some of it has relatives there.",
+        UNKNOWN: f"Whether the {name} set is independent of the training set cannot be said.",
         LEAKING: f"The {name} set is not independent of the training set: scores on it will be too good.",
     }[grade(made)]
 
@@ -52,6 +52,8 @@ def explanation(made: Made) -> str:
     if found == NO_TEST:
         return "Choose a split to get training, validation and test sets, and a report on what leaks between them."
     leakage = made.leakage
+    if found == UNKNOWN:
+        return f"{_blind(made)} What could be compared has hardly anything in common with the training set."
     severity = next((level for level in (3, 2, 1) if leakage.worst(level)[0] > (A_FEW if level > 1 else MANY)), 1)
     beyond, measure = leakage.worst(severity)
     if measure is None or beyond <= 0:
@@ -79,6 +81,18 @@ def sentence(measure: Measure, split: str) -> str:
     return text
 
 
+def _blind(made: Made) -> str:
+    """What was not compared, and why."""
+    leakage, few = made.leakage, len(made.of(made.leakage.deciding))
+    if made.related:
+        return f"Related sequences were not looked for, since {made.related}."
+    return (
+        f"For {leakage.blind:,} of {few:,} {leakage.deciding} examples ({percent(leakage.blind / few)}) a relative in "
+        "the training set would not have been seen: they are too short for a likeness to be told from chance, too long "
+        "to be aligned, or without known letters."
+    )
+
+
 def advice(made: Made) -> str:
     """What makes the split better."""
     arguments, plan = made.plan.arguments, made.plan
@@ -104,10 +118,8 @@ def warnings(made: Made) -> list[str]:
     labels = [entry.label for entry in made.entries]
     if not plan.numbers and any(labels) and len(set(labels)) == 1:
         found.append(f"All examples have the label {shown(labels[0])}; a classifier needs at least two classes.")
-    if made.related:
-        found.append(
-            f"Related sequences were not looked for, since {made.related}; the verdict rests on the rest alone."
-        )
+    if made.leakage.blind and grade(made) != UNKNOWN:
+        found.append(_blind(made))
     if plan.arguments.split == "none":
         return found
     found += _shares(made) + _middles(made)
@@ -127,20 +139,27 @@ def warnings(made: Made) -> list[str]:
             if few:
                 listed = ", ".join(f"{shown(name, 20)} ({counts[name]})" for name in few[:5])
                 found.append(f"Classes with few {deciding} examples: {listed}{' …' if len(few) > 5 else ''}.")
-    lengths = [len(entry.sequence) for entry in made.entries]
-    found += _too_long(made)
+    found += _too_long(made) + _short(made)
     searched = not plan.windows and "MMseqs2" in made.tools
-    if searched and plan.alphabet != DNA and np.median(lengths) < SHORT_PROTEIN:
-        found.append(
-            f"Half of the sequences are shorter than {SHORT_PROTEIN} residues. MMseqs2 recognises few relatives among "
-            "such short sequences; if these are pieces of proteins, split by protein (group) instead."
-        )
     if searched and plan.alphabet == DNA and plan.arguments.split == "homology" and plan.arguments.identity < VAGUE_DNA:
         found.append(
             f"Of DNA, MMseqs2 finds most relatives from {percent(VAGUE_DNA)} identity on and misses more the lower it "
             f"is; the {percent(plan.arguments.identity)} asked for are not reached."
         )
     return found
+
+
+def _short(made: Made) -> list[str]:
+    """How short sequences were compared."""
+    if not made.short:
+        return []
+    least, most = min(made.by_chance.values()), max(made.by_chance.values())
+    dna = made.plan.alphabet == DNA
+    limits = percent(most) if most == least else f"{percent(least)} (the longest) to {percent(most)} (the shortest)"
+    return [
+        f"Short sequences, of up to {SHORT[dna]} letters: {made.short:,}. They were compared by edit distance as well, "
+        f"and count as related beyond {limits} identity, which random sequences do not reach."
+    ]
 
 
 def _too_long(made: Made) -> list[str]:

@@ -14,7 +14,7 @@ from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
 from seqlm.data.sequences import Strangers, clean, read_records
 from seqlm.families.family import Family
 from seqlm.inference.language_models import Opened, open_language_model
-from seqlm.similarity import homology
+from seqlm.similarity import mmseqs
 from seqlm.similarity.duplicates import Reference
 from seqlm.tokenization.language_text import LanguageText
 
@@ -90,7 +90,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """
     _check_options(arguments)
     if not arguments.equal_only:
-        homology.program()
+        mmseqs.program()
     opened = open_language_model(arguments, scratch)
     family, notes = opened.family, []
     if not family.causal:

@@ -194,7 +194,12 @@ def _new(plan: Plan, result: Result) -> list[Block]:
             f"{plan.arguments.near_identity:.0%} or more",
         ]
     if found.too_short:
-        lines.append(f"{found.too_short:,} are too short, or cannot be read, to be compared for more than equality")
+        how = (
+            "are too short for MMseqs2 and were compared with other short sequences, by edit distance"
+            if plan.alphabet in LETTERS
+            else "cannot be read and were compared for equality alone"
+        )
+        lines.append(f"{found.too_short:,} {how}")
     if not plan.reference:
         lines.append(
             "without a reference set nothing can be said of how new they are: give the sequences that the model was "

@@ -45,6 +45,18 @@ def test_a_complete_folder_is_read_and_extra_files_are_ignored(tmp_path):
     assert model.sha256 == hashlib.sha256(model_folder()["model.safetensors"]).hexdigest()
 
 
+def test_a_config_of_fewer_layers_than_the_weights_have_is_refused(tmp_path):
+    names = [f"esm__encoder__layer__{n}__dense{m}" for n in range(3) for m in range(2)]
+    names += [f"encoder__block__0__layer__{n}__norm" for n in range(4)]  # parts of a layer, and others in lists
+    files = model_folder() | {"model.safetensors": tensors(**dict.fromkeys([*names, "head__9__dense"], (2, 2)))}
+
+    def with_layers(count):
+        return files | {"config.json": json.dumps(CONFIG | {"num_hidden_layers": count}).encode()}
+
+    assert "says 2 layers, and these have 3" in complaint(tmp_path, with_layers(2))
+    assert len(read_model_folder(write_files(tmp_path / "good", with_layers(3))).tensors) == 11
+
+
 def test_shards_are_found_and_hashed_together(tmp_path):
     files = sharded()
     model = read_model_folder(write_files(tmp_path / "model", files))

@@ -7,6 +7,7 @@ import pytest
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import Example, make_splits
 from seqlm.data.labels import GivenSplit, read_examples
+from seqlm.data.molecules import one_way
 from seqlm.data.records import PROTEIN, Rules
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
@@ -106,7 +107,34 @@ def test_leaks_are_counted_removed_or_refused():
 def test_conflicting_labels_are_counted():
     data = [*examples(40), Example("again", examples(40)[0].sequence, "1")]
     split = make_splits(data, None, None, numeric=False, validation_fraction=0)
-    assert split.duplicates == {"repeated within train": 1, "with different labels within train": 1}
+    conflict = f"with different labels within train, '{data[0].id}' for one"
+    assert split.duplicates == {"repeated within train": 1, conflict: 1}
+    held_out = [Example("other", data[1].sequence, "1" if data[1].label == "0" else "0"), *examples(40)[2:4]]
+    across = make_splits(examples(40), None, held_out, numeric=False, validation_fraction=0)
+    assert across.duplicates == {
+        "in both train and test": 3,
+        "with different labels in train and test, 'other' for one": 1,
+    }
+    removed = make_splits(
+        examples(40), None, held_out, numeric=False, validation_fraction=0, duplicates="remove"
+    )  # fmt: skip
+    assert removed.duplicates == {}
+
+
+def test_molecules_are_equal_however_they_are_written():
+    kekule, aromatic = "C1=CC=CC=C1O", "Oc1ccccc1"
+    data = [Example(f"m{n}", "C" * (n + 1), str(n % 2)) for n in range(20)] + [Example("phenol", kekule, "1")]
+    test = [Example("again", aromatic, "1"), Example("ether", "COC", "0")]
+    assert make_splits(data, None, test, numeric=False, validation_fraction=0).duplicates == {}
+    found = make_splits(data, None, test, numeric=False, validation_fraction=0, same=one_way)
+    assert found.duplicates == {"in both train and test": 1}
+    left = make_splits(data, None, test, numeric=False, validation_fraction=0, same=one_way, duplicates="remove")
+    assert "phenol" not in {example.id for example in left["train"]}
+    both = [*data, Example("p2", aromatic, "1"), Example("text", "no molecule", "0")]
+    for seed in range(5):
+        drawn = make_splits(both, None, None, numeric=False, validation_fraction=0.3, same=one_way, seed=seed)
+        sides = [{example.id for example in drawn[name]} & {"phenol", "p2"} for name in drawn.splits]
+        assert sorted(map(len, sides)) == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,14 @@ def test_equal_names_in_two_files_are_two_sequences():
     }
 
 
+def test_pairs_that_are_in_two_sets_are_counted_either_way_round():
+    train = [Pair("a", "b", "1"), Pair("c", "d", "0"), Pair("e", "f", "1")]
+    test = [Pair("b", "a", "1"), Pair("c", "d", "0"), Pair("c", "e", "1")]
+    what = "pairs in both train and test, either way round"
+    assert split(train, None, test, validation_fraction=0).duplicates[what] == 2
+    assert split(train, None, test, validation_fraction=0, two_kinds=True).duplicates[what] == 1
+
+
 def test_pair_by_pair_keeps_every_pair_and_says_what_is_shared():
     pairs = anywhere()
     found = split(pairs, by_member=False, validation_fraction=0.2)

@@ -290,6 +290,15 @@ def test_scaffolds_can_be_split_with_each_class_in_proportion(dataset):
     assert "are of a scaffold that has training examples too | 0 %" in report
 
 
+def test_equal_molecules_with_different_labels_are_named(dataset, tmp_path):
+    text = (DATA / "molecules.csv").read_text() + "kekule,C1=CC=CC=C1O,1\n"  # the first of the table, labelled 0
+    (tmp_path / "m.csv").write_text(text)
+    out = dataset("--sequences", tmp_path / "m.csv", "--id-column", "name", "--sequence-column", "smiles",
+                  "--label-column", "toxic", "--split", "stratified")  # fmt: skip
+    report = (out / "report.md").read_text().replace(GAP, "")
+    assert re.search(r"Equal molecules with different labels: 6, synthetic\\?_00 for one", report)  # 5 without it
+
+
 def test_molecules_are_recognised_without_being_told(dataset):
     report = (dataset(*MOLECULES, "--split", "stratified") / "report.md").read_text()
     assert "have a training molecule 60 % alike" in report

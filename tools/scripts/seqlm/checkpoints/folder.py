@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
 
 from .adapter_config import check_adapter_config
-from .config import check_config
+from .config import LAYERS, check_config
 from .safetensors_header import Tensors, elements, read_tensors
 
 __all__ = ["ModelFolder", "check_adapter_config", "check_config", "read_model_folder"]
@@ -28,6 +29,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
+_NUMBERED = re.compile(r"((?:(?!\d+\.|decoder\.)[^.]+\.)+)(\d+)\.")  # tensors of modules in a list, but of decoders
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "model.ckpt")
 CONVERT = (
     "fetch the model with the data manager, which converts them, or load it where it was made and call "
@@ -90,9 +92,28 @@ def read_model_folder(path: Path | str, name: str | None = None) -> ModelFolder:
         tensors |= read_tensors(file, f"{file.name} in {name}")
     if len(weights) > 1:
         _check_index(path, tensors, name)
+    _check_layers(config, tensors, name)
     if not any((path / file).is_file() for file in TOKENIZER_FILES):
         raise InputError(f"{name} has no tokenizer: one of {', '.join(TOKENIZER_FILES)} must lie beside config.json")
     return ModelFolder(path, config, weights, tensors)
+
+
+def _check_layers(config: dict, tensors: Tensors, name: str) -> None:
+    """Layers beyond those of the config would be dropped without a word."""
+    said = max((config[entry] for entry in LAYERS if isinstance(config.get(entry), int)), default=None)
+    highest: Counter = Counter()
+    many: Counter = Counter()
+    for found in filter(None, map(_NUMBERED.match, tensors)):
+        many[found[1]] += 1
+        highest[found[1]] = max(highest[found[1]], int(found[2]) + 1)
+    if said is None or not many:
+        return
+    held = highest[many.most_common(1)[0][0]]  # of the longest list of modules, which is that of the layers
+    if held > said:
+        raise InputError(
+            f"config.json in {name} is not that of its weights: it says {said} layers, and these have {held}; "
+            "the others would be left out without a word"
+        )
 
 
 def read_config(path: Path, name: str) -> dict:

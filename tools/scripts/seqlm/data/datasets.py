@@ -81,6 +81,7 @@ def make_splits(
     validation_fraction: float = 0.15,
     test_fraction: float = 0.0,
     duplicates: str = "report",
+    same: Callable[[str], str] = str,
     seed: int = 42,
 ) -> Dataset:
     """Put examples into training, validation and test sets.
@@ -96,6 +97,7 @@ def make_splits(
         validation_fraction, test_fraction: shares of the training file, used where no such set is given; 0 for none.
         duplicates: what to do about a training sequence that is also in the validation or test set: ``report`` it,
             ``remove`` it from the training set, or ``refuse`` the input.
+        same: what a sequence is compared by: equal texts are equal sequences, however these are written.
 
     Raises:
         InputError: a class with too few examples to be in every split, fewer than two classes, empty splits.
@@ -106,15 +108,17 @@ def make_splits(
         check_classes({"train": splits["train"]}, names)
     stratified = classes and all(isinstance(example.label, str) for example in train)
     available = len(splits["train"])
+    keys = {example.sequence: "" for examples in splits.values() for example in examples}
+    keys = {sequence: same(sequence) for sequence in keys}
     for name, share in (("test", test_fraction), ("validation", validation_fraction)):
         if name not in splits and share:
             # the share is of what was there to draw from, also when the other set has been drawn before
             share = share * available / len(splits["train"])
-            splits["train"], splits[name] = _draw(splits["train"], share, name, stratified, seed)
+            splits["train"], splits[name] = _draw(splits["train"], share, name, stratified, keys, seed)
             origin[name] = f"drawn at random from the training examples (seed {seed})"
             origin["train"] = "what is left of the training examples"
     dataset = Dataset({name: splits[name] for name in SPLITS if name in splits}, origin=origin)
-    _count_duplicates(dataset, duplicates)
+    _count_duplicates(dataset, duplicates, keys)
     if len(dataset["train"]) < 2:
         raise InputError(f"{len(dataset['train'])} training example is left; a model needs at least two")
     if numeric:
@@ -204,14 +208,14 @@ def check_classes(splits: dict[str, list], names: Callable = lambda example: exa
 
 
 def _draw(
-    examples: list[Example], share: float, name: str, stratified: bool, seed: int
+    examples: list[Example], share: float, name: str, stratified: bool, keys: dict[str, str], seed: int
 ) -> tuple[list[Example], list[Example]]:
     """(rest, drawn): a random share, equal sequences kept together, by class where ``stratified``."""
     from sklearn.model_selection import train_test_split
 
     groups: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        groups[example.sequence].append(example)
+        groups[keys[example.sequence]].append(example)
     representatives = [members[0] for members in groups.values()]
     strata = None
     if stratified:
@@ -231,47 +235,56 @@ def _draw(
     elif not 1 <= share * len(representatives) <= len(representatives) - 1:
         raise InputError(f"{len(representatives)} different sequences are too few for a {name} set; add examples")
     chosen = train_test_split(representatives, test_size=share, random_state=seed, stratify=strata)[1]
-    drawn = {example.sequence for example in chosen}
+    drawn = {keys[example.sequence] for example in chosen}
     return (
-        [example for example in examples if example.sequence not in drawn],
-        [example for example in examples if example.sequence in drawn],
+        [example for example in examples if keys[example.sequence] not in drawn],
+        [example for example in examples if keys[example.sequence] in drawn],
     )
 
 
-def _count_duplicates(dataset: Dataset, action: str) -> None:
+def _count_duplicates(dataset: Dataset, action: str, keys: dict[str, str]) -> None:
     """Count equal sequences within and across splits; act on those that training shares with another split."""
-    where: dict[str, set[str]] = {}
+    where: dict[str, dict[str, list[Example]]] = {}
     for name, examples in dataset.splits.items():
         equal: dict[str, list[Example]] = defaultdict(list)
         for example in examples:
-            equal[example.sequence].append(example)
-        where[name] = set(equal)
+            equal[keys[example.sequence]].append(example)
+        where[name] = equal
         if repeated := len(examples) - len(equal):
             dataset.duplicates[f"repeated within {name}"] = repeated
-        if conflicting := sum(len(same) > 1 and _disagree(same) for same in equal.values()):
-            dataset.duplicates[f"with different labels within {name}"] = conflicting
+        if conflicting := [same[0].id for same in equal.values() if len(same) > 1 and _disagree(same)]:
+            what = f"with different labels within {name}, '{quoted(conflicting[0])}' for one"
+            dataset.duplicates[what] = len(conflicting)
     leaking: set[str] = set()
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        shared = where.get(first, set()) & where.get(second, set())
+        one, other = where.get(first, {}), where.get(second, {})
+        shared = one.keys() & other.keys()
         if shared:
             dataset.duplicates[f"in both {first} and {second}"] = len(shared)
+        if conflicting := {key for key in shared if _disagree(one[key] + other[key])}:
+            named = next(example.id for example in dataset[second] if keys[example.sequence] in conflicting)
+            what = f"with different labels in {first} and {second}, '{quoted(named)}' for one"
+            dataset.duplicates[what] = len(conflicting)
         if first == "train":
             leaking |= shared
     if not leaking:
         return
     if action == "refuse":
-        example = next(example for example in dataset["train"] if example.sequence in leaking)
+        example = next(example for example in dataset["train"] if keys[example.sequence] in leaking)
         raise InputError(
             f"{len(leaking)} training sequences are in the validation or test set too, one is "
             f"'{quoted(example.id)}'; remove them, or choose to report or to remove them"
         )
     if action == "remove":
-        kept = [example for example in dataset["train"] if example.sequence not in leaking]
+        kept = [example for example in dataset["train"] if keys[example.sequence] not in leaking]
         for _ in range(len(dataset["train"]) - len(kept)):
             dataset.rules.count("removed from training, being in validation or test too")
         dataset.splits["train"] = kept
-        for name in SPLITS[1:]:  # no longer so
-            dataset.duplicates.pop(f"in both train and {name}", None)
+        held_out = [f"in both train and {name}" for name in SPLITS[1:]]  # no longer so
+        held_out += [f"with different labels in train and {name}," for name in SPLITS[1:]]
+        dataset.duplicates = {
+            what: count for what, count in dataset.duplicates.items() if not what.startswith(tuple(held_out))
+        }
 
 
 def _disagree(same: list[Example]) -> bool:

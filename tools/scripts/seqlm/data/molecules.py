@@ -42,6 +42,12 @@ def canonical(record: Record, smiles: str, rules: Rules, path: str | Path) -> st
     return written
 
 
+def one_way(text: str) -> str:
+    """Canonical SMILES of a molecule, and any other text as it is."""
+    molecule, _ = parsed(text)
+    return text if molecule is None else _chemistry()[0].MolToSmiles(molecule)
+
+
 def parsed(smiles: str):
     """(molecule, ""), or (None, what is wrong with the SMILES)."""
     if not smiles:

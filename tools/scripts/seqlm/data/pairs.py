@@ -323,6 +323,7 @@ def _shared_members(dataset: Dataset, action: str, two_kinds: bool) -> None:
     for name in members:
         if name != "train" and (shared := len(members["train"] & members[name])):
             dataset.duplicates[f"in pairs of both train and {name}"] = shared
+    _equal_pairs(dataset, two_kinds)
     leaking = [pair for pair in dataset["train"] if held_out.intersection(_ends(pair, two_kinds))]
     if leaking and action == "refuse":
         raise InputError(
@@ -334,3 +335,14 @@ def _shared_members(dataset: Dataset, action: str, two_kinds: bool) -> None:
         dataset.splits["train"] = [pair for pair in dataset["train"] if pair not in dropped]
         rule = "removed from training, having a sequence of the validation or test set"
         dataset.rules.count(rule, number=len(leaking), unit="pair")
+
+
+def _equal_pairs(dataset: Dataset, two_kinds: bool) -> None:
+    """Count pairs of the training set that another has too, either way round unless their members are of two kinds."""
+    keys = {
+        name: {ends if two_kinds else tuple(sorted(ends)) for ends in (_ends(pair, two_kinds) for pair in pairs)}
+        for name, pairs in dataset.splits.items()
+    }
+    for name in SPLITS[1:]:
+        if shared := len(keys["train"] & keys.get(name, set())):
+            dataset.duplicates[f"pairs in both train and {name}, either way round"] = shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Made:
         groups: name of the group of each entry (cluster, scaffold, group of the user); empty where there are none.
         group_name: what a group is in a word.
         related: why related sequences were not looked for; empty where they were.
+        texts: what each entry is compared by, canonical SMILES of molecules; empty where that is its sequence.
         tools: program -> version, of what was run.
         short: how many different sequences were compared by edit distance as well.
         by_chance: length -> identity of them that chance explains.
@@ -46,6 +48,7 @@ class Made:
     group_name: str = ""
     related: str = ""
     leakage: Leakage = field(default_factory=Leakage)
+    texts: Sequence[str] = ()
     tools: dict[str, str] = field(default_factory=dict)
     short: int = 0
     by_chance: dict[int, float] = field(default_factory=dict)
@@ -73,6 +76,7 @@ def make(plan: Plan, scratch: Path) -> Made:
         scaffolds = _molecules(made, compared)
     if arguments.split == "homology":
         _related(made, compared, scratch)
+    made.texts = compared.texts or ()
     strata = strata_of([entry.label for entry in made.entries], plan.numbers, plan.parts)
     count, seed = len(made.entries), arguments.seed
     match arguments.split:

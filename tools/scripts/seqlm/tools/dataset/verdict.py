@@ -118,6 +118,7 @@ def warnings(made: Made) -> list[str]:
     labels = [entry.label for entry in made.entries]
     if not plan.numbers and any(labels) and len(set(labels)) == 1:
         found.append(f"All examples have the label {shown(labels[0])}; a classifier needs at least two classes.")
+    found += _two_labels(made)
     if made.leakage.blind and grade(made) != UNKNOWN:
         found.append(_blind(made))
     if plan.arguments.split == "none":
@@ -147,6 +148,21 @@ def warnings(made: Made) -> list[str]:
             f"is; the {percent(plan.arguments.identity)} asked for are not reached."
         )
     return found
+
+
+def _two_labels(made: Made) -> list[str]:
+    """Equal examples of which no model can get all right."""
+    texts = made.texts or [entry.sequence for entry in made.entries]
+    labels: dict[str, set] = defaultdict(set)
+    for text, entry in zip(texts, made.entries, strict=True):
+        labels[text].add(entry.label)
+    twice = {text for text, different in labels.items() if len(different) > 1}
+    if not twice:
+        return []
+    first = next(entry for text, entry in zip(texts, made.entries, strict=True) if text in twice)
+    what = "molecules" if made.plan.alphabet == TEXT else "sequences"
+    differing = "values" if made.plan.numbers else "labels"
+    return [f"Equal {what} with different {differing}: {len(twice):,}, {shown(first.id, 30)} for one."]
 
 
 def _short(made: Made) -> list[str]:

@@ -23,8 +23,9 @@ from seqlm.data.class_names import look_at, positive_last
 from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from seqlm.data.label_columns import label_names
 from seqlm.data.labels import GivenSplit, read_examples
+from seqlm.data.molecules import one_way
 from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_members
-from seqlm.data.records import PROTEIN, Rules, quoted
+from seqlm.data.records import PROTEIN, TEXT, Rules, quoted
 from seqlm.data.residue_labels import ResidueReader, merging
 from seqlm.data.sequences import read_table
 from seqlm.data.sites import windows_of
@@ -253,6 +254,11 @@ def _splitting(arguments: Namespace) -> dict:
     }
 
 
+def comparing(alphabet: str) -> Callable[[str], str]:
+    """What sequences are compared by; molecules are the same however they are written."""
+    return one_way if alphabet == TEXT else str
+
+
 def read_three(arguments: Namespace, read: Callable[[str, GivenSplit], list]) -> list[list | None]:
     """Training, validation and test examples; only the training file says splits."""
     files = (arguments.train, arguments.validation, arguments.test)
@@ -286,7 +292,7 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
     three = _by_class(arguments, read, rules) if arguments.class_fasta else read_three(arguments, read)
     if not numeric:
         look_at(_counted(three), rules)
-    dataset = make_splits(*three, **_splitting(arguments))
+    dataset = make_splits(*three, same=comparing(reader.family.alphabet), **_splitting(arguments))
     dataset.rules = dataset.rules.merged(rules)
     labels = None if numeric else _ordered(arguments, dataset.labels())
     if arguments.label_columns and (lost := [name for name in _column_names(arguments) if name not in labels]):

@@ -161,7 +161,10 @@ def _data(summary: FinetuneSummary) -> list[Block]:
             )
         )
     notes = [] if summary.unit == "pair" else ["No sequence occurs twice."]  # of pairs, the table has the number
-    if summary.duplicates and summary.unit != "pair":
+    if summary.unit == "pair":
+        told = {what: count for what, count in summary.duplicates.items() if what.startswith("pairs ")}
+        notes = [f"{what[0].upper()}{what[1:]}: {count:,}." for what, count in told.items()]
+    elif summary.duplicates:
         notes = [f"Equal sequences {what}: {count:,}." for what, count in summary.duplicates.items()]
     if notes or summary.rules:
         blocks.append(Bullets([*notes, *(f"{rule}." for rule in summary.rules)]))

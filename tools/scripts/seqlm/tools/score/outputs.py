@@ -34,7 +34,9 @@ def write_variants(path: Path, plan: Plan, effects: Effects) -> None:
     baselines = {name: values.tolist() for name, values in effects.baselines.items() if name != NUMBER}
     names = {"hydropathy": "hydropathy_change", "transversions": "transversions"}
     columns = ["id", "variant", "substitutions", "score"]
-    columns += [found.measured] * bool(found.measured) + [names.get(name, name) for name in baselines] + ["note"]
+    taken = {*columns, *names.values(), *baselines, "note"}
+    measured = f"measured_{found.measured}" if found.measured in taken else found.measured
+    columns += [measured] * bool(measured) + [names.get(name, name) for name in baselines] + ["note"]
 
     def rows() -> Iterator[list]:
         for number, variant in enumerate(found.all):

@@ -26,7 +26,7 @@ from seqlm.inference.language_models import Opened
 from seqlm.inference.language_rows import SHORTEST, Text, read_texts
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
-from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, given_split_of, read_three
+from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, comparing, given_split_of, read_three
 from seqlm.tools.finetune.methods import LEARNING_RATES
 from seqlm.training.launching import check_processes
 
@@ -173,6 +173,7 @@ def _read(arguments: Namespace, family: Family) -> tuple[Dataset, Rules]:
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,
         duplicates=arguments.duplicates,
+        same=comparing(family.alphabet),
         seed=arguments.seed,
     )
     return dataset, dataset.rules.merged(rules)

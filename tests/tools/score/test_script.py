@@ -54,6 +54,7 @@ def done(tmp_path_factory, request):
     (folder / "two.tsv").write_text("protein\tvariant\tfitness\n" + "".join("\t".join(row) + "\n" for row in rows))
     whole = ["MKTAYIAKQR", "MKTAWIAKQR", "MKTAYIAKQRGG"]
     (folder / "whole.csv").write_text("sequence,y\n" + "".join(f"{text},{len(text)}\n" for text in whole))
+    (folder / "scores.tsv").write_text((data / "variants.tsv").read_text().replace("activity", "score", 1))
     (folder / "b.fasta").write_text(">b\nMKTAYIAKQR\n")
     esm = ["--model", spread(models / "tiny-esm-mlm", folder / "esm")]
     llama, gpt2 = ["--model", models / "tiny-llama"], ["--model", models / "tiny-protgpt2"]
@@ -66,6 +67,7 @@ def done(tmp_path_factory, request):
     calls = {
         "variants": [*esm, *ancestor, *measured, *REPORT, "--figure-format", "svg"],
         "again": [*esm, *ancestor, *measured, *REPORT, "--figure-format", "svg"],
+        "measured score": [*esm, *ancestor, "--variants", folder / "scores.tsv", "--measured-column", "score"],
         "small batches": [*esm, *ancestor, *measured, "--batch-tokens", "1"],
         "scan": [*esm, *ancestor, *scan, *REPORT, "--first-position", "-4"],
         "wild-type scan": [*esm, *ancestor, *scan, "--method", "wild-type-marginals"],
@@ -194,6 +196,13 @@ def test_wild_type_marginals_are_those_of_one_pass_without_masks(done, loop, anc
         for new in AMINO:
             assert float(row[new]) == pytest.approx(ask(place, new) - ask(place, ancestor[place]), abs=1e-4)
     assert "rows of tokens computed: 1\n" in done["wild-type scan"][0].stderr
+
+
+def test_a_measured_column_that_is_called_score_is_told_from_the_score(done):
+    rows, renamed = rows_of(done, "variants"), rows_of(done, "measured score")
+    assert [*renamed[0]][3:5] == ["score", "measured_score"]
+    for row, other in zip(rows, renamed, strict=True):
+        assert (row["score"], row["activity"]) == (other["score"], other["measured_score"])
 
 
 @pytest.mark.parametrize("name", ["two", "two wild-type"])

@@ -64,6 +64,11 @@ def test_a_chemical_name_that_the_file_does_not_have_is_not_taken_apart():
         chosen("N6,N6-dimethyllysine")
 
 
+def test_more_terms_than_anybody_writes_are_refused():
+    with pytest.raises(InputError, match="101 features are asked for; give up to 100"):
+        chosen(", ".join(f"phospho{number}" for number in range(101)))
+
+
 def test_a_term_that_nothing_fits_is_counted_beside_others():
     assert chosen("phosphotyrosine, sulfotyrosine")[2] == {"features that 'sulfotyrosine' fits": 0}
 

@@ -20,7 +20,6 @@ from .site_tables import Site
 MOST_SITES = 5_000_000  # residues of features, which are held in memory
 MOST_TERMS = 100  # each of which all features are compared with
 BLOCKED, EVERY_RESIDUE = "blocked", "every-residue"
-RANGES = (BLOCKED, EVERY_RESIDUE)
 
 # https://www.uniprot.org/help/sequence_annotation: the name in GFF3 and the key in the text format
 _MODIFICATIONS = {
@@ -143,7 +142,7 @@ def _split(text: str) -> list[str]:
         before, after = text[max(start, comma.start() - 20) : comma.start()], text[comma.end() : comma.end() + 20]
         locant = re.search(r"(?:^|[^A-Za-z0-9'])[A-Za-z]{0,2}[0-9]+[A-Za-z]?'*$", before)
         if not (locant and re.match(r"[A-Za-z]{0,2}[0-9]+[A-Za-z]?'*(?![A-Za-z0-9])", after)):
-            terms.append(before.strip())
+            terms.append(text[start : comma.start()].strip())
             start = comma.end()
     return [term for term in (*terms, text[start:].strip()) if term]
 

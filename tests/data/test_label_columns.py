@@ -88,4 +88,4 @@ def test_equal_sequences_differ_in_labels_that_are_known_of_both(other, differ):
     if differ and len(other) == 1:
         same.append(Example("d", "MK", ("x", "y")))
     found = make_splits(same, None, None, numeric=False, validation_fraction=0).duplicates
-    assert found.get("with different labels within train") == differ
+    assert found.get("with different labels within train, 'a' for one") == differ

@@ -152,11 +152,11 @@ def _difference(first: str, second: str) -> str:
 
 
 def _reads_as_missing(name: str, names: Mapping[str, int]) -> bool:
-    others = names.keys() - {name}
     if name == "-1":
+        others = names.keys() - {name}
         return not others <= {"1", "+1"} and not any(other.startswith("-") for other in others)
     if name == "-":
-        return "+" not in others
+        return "+" not in names
     return name.casefold() in MISSING
 
 
@@ -176,7 +176,7 @@ class HeaderLabels:
         found = self.pattern.search(header)
         if not found or not (label := found.group(1)):
             return ""
-        rest = self._GOES_ON.match(header, found.end(1))
+        rest = found.end(1) < len(header) and self._GOES_ON.match(header, found.end(1))
         if rest and isinstance(_meaning(label), str):
             self.rule = self.rule or (
                 f"header that goes on after its label, as in '{quoted(label)} {quoted(rest[1])}'; mend the pattern if "

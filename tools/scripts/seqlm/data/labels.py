@@ -132,10 +132,13 @@ def _in_text(
 
     def labels_of(record: Record, where: str) -> tuple | None:
         text = text_of(record, where)
-        if not text or (numeric and text.lower() in NOT_MEASURED):
+        if not text:
             return None
         if numeric:
-            return number(text, where), ()
+            try:
+                return decimal(text), ()
+            except ValueError:
+                return None if text.lower() in NOT_MEASURED else (number(text, where), ())
         if separator is None:
             return class_name(text, where), ()
         cells[text] += 1

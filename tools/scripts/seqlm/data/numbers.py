@@ -13,7 +13,9 @@ NOT_MEASURED = frozenset({"", "na", "nan", "n/a", "none", "null", "-", "."})  # 
 
 def decimal(text: str) -> float:
     """A finite number; raises ValueError for whatever else."""
-    return decimals((text,))[0]
+    if "_" in text or not text.isascii() or not math.isfinite(value := float(text)):
+        raise ValueError(f"not a finite number: {text!r}")
+    return value
 
 
 def decimals(texts: Sequence[str]) -> list[float]:

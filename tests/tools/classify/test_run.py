@@ -61,7 +61,7 @@ def write(folder: Path, vectors, labels, splits=None, sequences=None) -> Namespa
         embeddings=folder / "embeddings.npz", labels=folder / "labels.tsv", label_column=None, label_pattern="",
         id_column=None, sequence_column=None, positive_label=None, test_fraction=0.3, cross_validation=0,
         split_column="split" if splits is not None else None, split_pattern=None, identical="together",
-        classifier=["naive-bayes"], grid_search="none", class_weights="none", metric="mcc", seed=SEED,
+        classifier=["naive-bayes"], grid_search="none", class_weights="none", metric="mcc", seed=SEED, class_fasta=[],
     )  # fmt: skip
 
 

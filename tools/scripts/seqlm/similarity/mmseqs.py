@@ -4,7 +4,7 @@ What it does not see decides what its silence means, so that was measured, with 
 (``benchmarks/blind_spots.py``, figures in RESULTS.md). By itself it masks repeats and corrects scores for an uneven
 composition: of 144 proteins made of repeats 3 found another member of their family. Repeats are never masked here.
 The correction stays, since without it every third pair among real and shuffled proteins was one with a shuffled
-protein; but proteins that lose most of their score to it are compared with each other without it, which finds all of
+protein; but proteins that lose a fifth of their score to it are compared with each other without it, which finds all of
 the 144.
 """
 

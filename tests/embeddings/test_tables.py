@@ -349,3 +349,19 @@ def test_more_text_than_can_be_held_is_refused(tmp_path, monkeypatch):
     long = packed(ids=np.array(["a" * (1 << 19)]), embeddings=np.zeros((1, 1), np.float32))
     with pytest.raises(InputError, match="has room for texts of 2,097,152 bytes each"):
         read_embeddings(write(tmp_path / "long.npz", long))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("block", [40, 10**6])
+def test_a_table_is_the_same_in_blocks_of_any_size_and_with_any_line_ends(tmp_path, monkeypatch, end, block):
+    monkeypatch.setattr("seqlm.embeddings.tables._BLOCK", block)
+    rows = ["", "id\tdim_1\tdim_2\tlabel", *(f"P{number}\t{number}.5\t-1\tx" for number in range(50)), ""]
+    found = read_embeddings(write(tmp_path / "table.tsv", "\ufeff" + end.join(rows)))
+    assert found.ids == [f"P{number}" for number in range(50)] and found.others == {"label": ["x"] * 50}
+    assert found.vectors[:, 0].tolist() == [number + 0.5 for number in range(50)]
+
+
+def test_a_line_that_does_not_fit_into_a_block_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqlm.embeddings.tables._BLOCK", 40)
+    with pytest.raises(InputError, match="has a line of over 40 bytes"):
+        read_embeddings(write(tmp_path / "table.tsv", "id\tdim_1\nP1\t" + "1" * 90 + "\n"))

@@ -21,6 +21,7 @@ import numpy as np
 
 from seqlm.archives.entries import MIB
 from seqlm.cli.errors import InputError
+from seqlm.data import lines
 from seqlm.data.numbers import is_decimal
 from seqlm.data.records import quoted
 from seqlm.data.sequences import read_table
@@ -183,44 +184,51 @@ def _batches(path: Path, table: Table, identity: str, features: list[str], other
 
     types = dict.fromkeys(features, arrow.float32()) | dict.fromkeys([identity, *others], arrow.string())
     tabular = table.format == "tabular"
-    with open(path, "rb") as probe:
-        packed = probe.read(2) == b"\x1f\x8b"
-    with (gzip.open if packed else open)(path, "rb") as stream:
-        try:
-            reader = csv.open_csv(
-                _Bounded(stream, path),
-                csv.ReadOptions(block_size=_BLOCK, column_names=table.columns, skip_rows=_lines_to_skip(table, packed)),
+    try:
+        for block in _blocks(path, _lines_to_skip(table)):
+            # not Arrow's own reader of streams: it reads ahead in a thread, and can wait for itself for ever when it is
+            # left before the end, as where a row is wrong
+            found = csv.read_csv(
+                arrow.py_buffer(block),
+                csv.ReadOptions(block_size=2 * _BLOCK, column_names=table.columns, use_threads=False),
                 csv.ParseOptions(delimiter="\t" if tabular else ",", quote_char=False if tabular else '"'),
                 csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
             )
-            yield from reader
-        except (arrow.ArrowException, OSError, EOFError, zlib.error, ValueError) as problem:
-            _name_mistake(table, features)
-            raise InputError(f"{path.name} cannot be read as a table ({quoted(str(problem), 120)})") from None
+            yield from found.combine_chunks().to_batches()
+    except (arrow.ArrowException, OSError, EOFError, zlib.error, ValueError) as problem:
+        _name_mistake(table, features)
+        raise InputError(f"{path.name} cannot be read as a table ({quoted(str(problem), 120)})") from None
 
 
-class _Bounded:
-    """A file that is read to its end, unless it grows out of all proportion when it is unpacked."""
+def _blocks(path: Path, skip: int) -> Iterator[bytes]:
+    """Whole lines behind the first ``skip``, many at once, of a file that may be gzipped.
 
-    closed = False
+    Raises:
+        InputError: a line that does not fit into a block, a file that grows out of all proportion when it is unpacked.
+    """
+    rest, read = b"", 0
+    with lines.opened(path, "rb") as stream:
+        while content := stream.read(_BLOCK):
+            read += len(content)
+            check_expansion(read, path)
+            content = content.removeprefix(b"\xef\xbb\xbf") if read == len(content) else content
+            rest += content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in content else content
+            while skip and b"\n" in rest:
+                rest, skip = rest.partition(b"\n")[2], skip - 1
+            if not skip and (cut := rest.rfind(b"\n") + 1):
+                if not rest[:cut].isspace():
+                    yield rest[:cut]
+                rest = rest[cut:]
+            if len(rest) > _BLOCK:
+                raise InputError(f"{path.name} has a line of over {_BLOCK:,} bytes; give a table with a row a sequence")
+    if not skip and rest.strip():
+        yield rest
 
-    def __init__(self, stream, path: Path):
-        self._stream, self._path, self._read = stream, path, 0
 
-    def read(self, size: int = -1) -> bytes:
-        content = self._stream.read(size)
-        self._read += len(content)
-        check_expansion(self._read, self._path)
-        return content
-
-
-def _lines_to_skip(table: Table, packed: bool) -> int:
+def _lines_to_skip(table: Table) -> int:
     """Lines up to the first row, and with it if it is a header: blank ones may stand before."""
-    with (gzip.open if packed else open)(table.path, "rt", encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                return number - (table.header is False)
-    return 0
+    first = next((number for number, line in lines.numbered_lines(table.path) if line.strip()), 1)
+    return first - (table.header is False)
 
 
 def _name_mistake(table: Table, features: list[str]) -> None:

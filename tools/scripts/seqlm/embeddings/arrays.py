@@ -164,6 +164,7 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
                 vectors[filled : filled + batch.num_rows, at] = number.to_numpy(zero_copy_only=False)
             for column in apart:
                 letters.add(_letters_of(names[column]))
+                names[column] = names[column].dictionary_decode()
             ids += [_text_of(value) for value in names[identity].to_pylist()]
             for column, kept in texts.items():
                 kept += [_text_of(value) for value in names[column].to_pylist()]
@@ -177,8 +178,9 @@ def _letters_of(column) -> int:
     """Bytes of all texts of a column, each counted as often as it comes."""
     from pyarrow import compute
 
-    lengths = compute.binary_length(column.dictionary)
-    return compute.sum(lengths.take(column.indices)).as_py() or 0
+    counts = compute.value_counts(column.indices)  # the table of texts may be that of many more rows
+    lengths = compute.binary_length(column.dictionary.take(counts.field("values")))
+    return compute.sum(compute.multiply(lengths, counts.field("counts"))).as_py() or 0
 
 
 def _text_of(value) -> str:

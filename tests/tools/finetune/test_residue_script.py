@@ -537,11 +537,6 @@ PREDICT_MISTAKES = {
         (*WINDOWS, "--output-plot", "s.png"),
         "--output-plot needs a model of residues, or sites to scan for",
     ),
-    "same id twice": (
-        {"sequences": ">a\nMK\n>a\nMV\n"},
-        model("residues_esm"),
-        "sequences: record 'a' (line 3) has the same id as the record on line 1",
-    ),
     "DNA": (
         {"sequences": ">a\n" + "ACGT" * 20 + "\n"},
         model("residues_esm"),

@@ -259,7 +259,7 @@ MISTAKES = {
     "a letter that no protein has": ({}, ["--prompt", "MK1"], "has '1' at position 3"),
     "DNA for a model of proteins": ({"prompts": ">a\n" + "ACGT" * 20 + "\n"}, [], "holds DNA"),
     "two prompts": ({"prompts": FASTA}, ["--prompt", "MK"], "give one of them"),
-    "the same name twice": ({"prompts": FASTA + FASTA}, [], "ids must be unique"),
+    "the same name twice": ({"prompts": "id,sequence\na,MKT\na,MKV\n"}, [], "ids must be unique"),
     "no prompts": ({"prompts": ""}, [], "is empty"),
     "a prompt of no letters": ({"prompts": ">a\n\n"}, [], "has no sequence"),
     "a prompt over the limit": ({}, ["--prompt", "M" * 120], "which leaves none to be written"),

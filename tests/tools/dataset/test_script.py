@@ -520,3 +520,25 @@ def test_a_missing_mmseqs_stops_a_homology_split_only(script, tmp_path):
     done = script("dataset", *SITES, "--split", "group", "--output-report", "r.md", env=env)
     assert "MMseqs2 is not installed" in done.stderr
     assert "Related sequences were not looked for" in (tmp_path / "work" / "r.md").read_text()
+
+
+def test_an_empty_label_is_not_known_and_lists_have_none(script, tmp_path):
+    (tmp_path / "labelled.csv").write_text("id,sequence,label\na,MKTAYIAK,1\nb,MSLLTEVE,\nc,MADEEKLP,0\n")
+    (tmp_path / "molecules.smi").write_text("CCO ethanol\nc1ccccc1 benzene\nCCCl chloropropane\n")
+    common = ["--split", "none", "--neighbours", "skip", "--output-table", "set.tsv"]
+    script("dataset", "--sequences", tmp_path / "labelled.csv", *common, "--output-html", "report.html")
+    assert [row["id"] for row in table(tmp_path / "work" / "set.tsv")] == ["a", "c"]
+    assert "left out, as their label is not known: 1 sequence" in (tmp_path / "work" / "report.html").read_text()
+    script("dataset", "--sequences", tmp_path / "molecules.smi", "--labels", "none", "--alphabet", "SMILES", *common)
+    rows = table(tmp_path / "work" / "set.tsv")
+    assert [(row["id"], row["sequence"]) for row in rows] == [
+        ("ethanol", "CCO"), ("benzene", "c1ccccc1"), ("chloropropane", "CCCl"),
+    ]  # fmt: skip
+
+
+def test_sites_in_a_plain_list_are_refused_in_one_line(script, tmp_path):
+    (tmp_path / "sites.txt").write_text("MKTAYIAK\nMSLLTEVE\n")
+    proteins = DATA / "site_proteins.fasta"
+    options = ["--sites", tmp_path / "sites.txt", "--site-format", "table", "--output-table", "t"]
+    done = script("dataset", "--sequences", proteins, *options, check=False)
+    assert done.returncode == 2 and "error: sites.txt is a plain list and has no columns" in done.stderr

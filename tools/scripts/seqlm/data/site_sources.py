@@ -24,6 +24,7 @@ from .site_choice import BLOCKED, choose_sites
 from .site_features import Annotation, is_bed, read_bed, read_gff, read_uniprot
 from .site_tables import Site, SiteColumns, holds_sites, preamble, protein_column, read_site_table
 from .sites import COMPLEMENT
+from .tables import SEPARATORS
 
 NONE, TABLE, ANNOTATED, GFF = "none", "table", "annotated", "gff"
 UNKNOWN = {PROTEIN: "X", DNA: "N"}
@@ -102,6 +103,8 @@ def site_format(path: str | Path) -> str:
                 return ANNOTATED
             if number > 1000:
                 break
+        return NONE
+    if not preamble(path) and sequence_format(path) not in SEPARATORS:
         return NONE
     return TABLE if holds_sites(path) else NONE
 

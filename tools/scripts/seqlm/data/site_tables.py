@@ -105,9 +105,9 @@ def open_site_table(path: Path, columns: SiteColumns, rules: Rules | None = None
         format = "tabular"
     elif format == "auto":
         format = sequence_format(path)
-    table = SiteTable(path, [] if format == "fasta" else next(rows_of(path, SEPARATORS[format], skip))[1], format, skip)
-    if format == "fasta":
+    if format not in SEPARATORS:
         read_table(path, format)  # which refuses it
+    table = SiteTable(path, next(rows_of(path, SEPARATORS[format], skip))[1], format, skip)
     if not _without_header(table, columns):
         return table
     names = [str(at) for at in range(1, len(table.columns) + 1)]

@@ -12,13 +12,13 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 from seqlm.data.class_files import ClassFile, class_files, told_apart
 from seqlm.data.class_names import HeaderLabels, look_at
-from seqlm.data.labels import MAX_LETTERS, GivenSplit, label_regex, number
+from seqlm.data.labels import MAX_LETTERS, NOT_LABELLED, GivenSplit, label_regex, number
 from seqlm.data.records import DNA, LETTERS, TEXT, Record, Rules, quoted
 from seqlm.data.sequences import clean, read_records, read_table, sequence_format, told_alphabet
 from seqlm.data.site_sources import NONE, UNKNOWN, Protein, SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues
-from seqlm.data.tables import label_place
+from seqlm.data.tables import SEPARATORS, label_place
 from seqlm.data.unread_columns import count_unread_of
 
 from .site_windows import Entry, WindowOptions, check_window, make_windows
@@ -187,7 +187,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     group_of = _group_reader(arguments)
     group_of = group_of(path, format) if group_of else lambda record, where: ""
     split_of = given.reader(path, format)
-    if format != "fasta":
+    if format in SEPARATORS:
         plan.columns = read_table(path, format).columns
     records: list[Record] = []
     seen: dict[str, int] = {}
@@ -208,17 +208,23 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     plan.alphabet = _alphabet(arguments, records)
     for record in records:
         where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
+        label = label_of(record, where)
+        if not label and arguments.labels != "none":
+            plan.rules.count(NOT_LABELLED)
+            continue
         plan.entries.append(
             Entry(
                 id=record.id,
                 sequence=clean(record, plan.alphabet, {}, plan.rules, path),
-                label=label_of(record, where),
+                label=label,
                 group=group_of(record, where),
                 split=split_of(record, where),
                 header=record.header,
                 fields=record.fields,
             )
         )
+    if not plan.entries:
+        raise InputError(f"{path.name} has no record with a label")
     plan.numbers = _are_numbers(arguments.labels, plan.entries)
     count_unread_of(path, format, plan.rules, len(plan.entries))
     return plan
@@ -281,8 +287,6 @@ def _label_reader(arguments: Namespace, path: Path, format: str, rules: Rules) -
     at = label_place(table, arguments.label_column)
 
     def in_column(record: Record, where: str) -> str:
-        if not record.fields[at]:
-            raise InputError(f"{where} has no label in column '{quoted(table.columns[at])}'")
         return record.fields[at]
 
     return in_column

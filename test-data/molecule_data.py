@@ -91,3 +91,5 @@ def make(here: Path, count: int = 72) -> None:
             text = f"C({ring})C{end}"  # not how RDKit writes it
         rows.append(f"molecule_{number:02d}\t{text}\t{'halide' if halide else 'other'}\n")
     (here / "halides.tsv").write_text("".join(rows))
+    lines = (row.split("\t") for row in rows[1:])
+    (here / "halides.smi").write_text("".join(f"{text} {name}\n" for name, text, _ in lines))

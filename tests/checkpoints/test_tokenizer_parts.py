@@ -38,7 +38,7 @@ REFUSED = {
     "an id that is no number": (model(vocab={"A": 1.5}), "gives the token 'A' the id 1.5"),
     "the id of a token that was added": (
         {"added_tokens": [{"id": 2_000_000_000, "content": "<x>", "special": True}]}, "the id 2000000000"),
-    "a text doubled forty times": ({"normalizer": steps(*[DOUBLE] * 40)}, "can make a text 1.1e+12 times as long"),
+    "a text doubled four times": ({"normalizer": steps(*[DOUBLE] * 4)}, "can make a text 16 times as long"),
     "nested, too": ({"normalizer": steps(*[steps(*[DOUBLE] * 3)] * 2)}, "can make a text 64 times as long"),
     "put in where nothing is found": ({"normalizer": ANY}, "can make a text 9 times as long"),
     "a long text": ({"normalizer": {"type": "Prepend", "prepend": "A" * 10_000}}, "a text of 10,000 letters"),
@@ -47,8 +47,8 @@ REFUSED = {
     "an unknown decoder": ({"decoder": steps({"type": "CTC"}, kind="decoders")}, "kind 'CTC', which is not supported"),
     "an unknown model": (model(type="Neural"), "kind 'Neural', which is not supported"),
     "a pattern that repeats repeats": (
-        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(A+)+$"}, "behavior": "Isolated", "invert": False}},
-        "the regular expression '(A+)+$', which repeats what repeats itself"),
+        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(AC+)+"}, "behavior": "Isolated", "invert": False}},
+        "the regular expression '(AC+)+', which repeats what repeats itself"),
     "a long pattern": (
         {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "A?" * 1000}, "behavior": "Isolated",
                            "invert": False}}, "one of more than 1,000 letters"),
@@ -88,7 +88,7 @@ def test_tokenizers_of_models_are_read_as_before(tmp_path):
         check_parts(json.loads(made.to_str()), "published")
 
 
-@pytest.mark.parametrize("regex", ["(a+)+", "(a|b)*", "((a)+b)*", "(?:a{2,}){3}", r"([^)]+\))*", "(a|b){1,9}"])
+@pytest.mark.parametrize("regex", ["(ba+)+", "(a|b)*", "((a)+b)*", "(?:ba{2,}){3}", r"([^)]+\))*", "(a|b){1,9}"])
 def test_a_repeat_within_a_repeat_is_seen(regex):
     assert repeats_within_repeats(regex)
 
@@ -101,10 +101,17 @@ def test_what_only_looks_like_one_is_not(regex):
 
 
 def test_a_panic_of_the_library_is_a_mistake_in_one_line():
-    made = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+[bd]"), "isolated")
-    with pytest.raises(InputError, match=r"the model's tokenizer fails on a sequence: .*retry-limit"):
-        LibraryReader(made).read(["a" * 40])
+    class PanicException(BaseException):  # as the library's own, which is no Exception
+        pass
+
+    class Failing:
+        def encode_batch_fast(self, *_, **options):
+            raise PanicException("called `Result::unwrap()` on an `Err` value")
+
+    reader = LibraryReader(Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>")))
+    reader._tokenizer = Failing()
+    with pytest.raises(InputError, match=r"the model's tokenizer fails on a sequence: called `Result"):
+        reader.read(["MKT"])
 
 
 @pytest.mark.parametrize(("tensors", "message"), [(350_000, "its header would be"), (30_000, "holds 30,000 tensors")])

@@ -21,7 +21,7 @@ import pytest
 from makers.forms import TOOLS
 from makers.scripts import DATA, one_line, run_script
 
-SECONDS = 20  # that a refusal may take on a machine with much else to do
+SECONDS = 60  # that a refusal may take on a machine with much else to do
 MEMORY = 150  # MiB that it may take beyond what Python and the libraries have
 
 # What each tool is asked for where nothing is wrong. An attack takes the place of one of these.

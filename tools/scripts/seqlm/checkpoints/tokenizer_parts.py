@@ -102,8 +102,7 @@ def _growth(step: dict, where: str) -> float:
 
 
 def repeats_within_repeats(regex: str) -> bool:
-    """Whether something is repeated that holds a repeat or a choice, as in ``(a+)+`` and ``(a|a)*``, for which the time
-    can double with each letter."""
+    """Whether something is repeated that holds a repeat or a choice, for which the time can double with each letter."""
     inside = [False]  # of each group that is open: whether it holds a repeat or a choice
     closed = False  # the same of the group that ends just here
     at = 0

@@ -320,3 +320,11 @@ def test_what_a_digest_stands_for_changes_it():
 def test_pairs_that_cannot_be_learnt_from_are_refused(pairs, options, message):
     with pytest.raises(InputError, match=re.escape(message)):
         split(pairs, **options)
+
+
+def test_a_column_of_pairs_that_nobody_reads_is_named(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("first,second,label,split\na,b,1,train\nb,c,0,test\n")
+    reader = PairReader({"a", "b", "c"}, {"a", "b", "c"}, "sequences.fasta")
+    assert len(list(reader.read(path))) == 2
+    assert "column 'split' not read: 2 rows" in reader.rules.lines()

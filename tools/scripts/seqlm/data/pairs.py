@@ -23,6 +23,7 @@ from .numbers import NOT_MEASURED
 from .records import Record, Rules, quoted
 from .sequences import Strangers, clean, read_records, read_table, sequence_format
 from .tables import Table
+from .unread_columns import count_unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,9 @@ class PairReader:
         split_of = self.given_split.reader(path, form)
         seen: dict[tuple[str, str], tuple[int, str | float]] = {}
         listed: set[tuple[tuple[str, str], str]] = set()
-        line = 0
+        line = pairs = 0
         for line, row in table.rows():
+            pairs += 1
             where = f"{path.name}: line {line}"
             first, second = row[first_at], row[second_at]
             for name, known in ((first, self.first), (second, self.second)):
@@ -134,6 +136,7 @@ class PairReader:
             yield Pair(first, second, label, split)
         if not line:
             raise InputError(f"{path.name} has a header but no pairs")
+        count_unread(table.columns, {first_at, second_at, label_at, *table.read}, self.rules, pairs)
 
     def _places(self, table: Table) -> tuple[int, int, int | None]:
         """Where first and second members and labels stand; finds out whether the first row is a pair and no header."""

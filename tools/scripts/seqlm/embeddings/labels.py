@@ -27,6 +27,7 @@ from seqlm.data.records import Record, Rules, identifier, quoted
 from seqlm.data.sequences import read_records, read_table, sequence_format
 from seqlm.data.tables import Table
 from seqlm.data.truth import LABEL_COLUMNS
+from seqlm.data.unread_columns import count_unread
 
 from .columns import Embeddings
 
@@ -128,7 +129,7 @@ def read_labels(
         rows = _headers(path, label_pattern, split_pattern, what, rules)
     else:
         numbered = all(re.fullmatch(r"row_\d+", name) for name in embeddings.ids)
-        rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what)
+        rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what, rules)
     return _matched(embeddings, path.name, rows, rules, what)
 
 
@@ -210,7 +211,7 @@ def _headers(path: Path, label_pattern: str, split_pattern: str | None, what: st
 
 
 def _rows(
-    table: Table, label_column, id_column, split_column, sequence_column, numbered: bool, what: str
+    table: Table, label_column, id_column, split_column, sequence_column, numbered: bool, what: str, rules: Rules
 ) -> Iterator[tuple]:
     """(line, id, label or nothing, split, sequence or None) of each row of a table."""
     label_at = table.index(label_column or _default(table.columns, table.path.name, what), f"{what} column")
@@ -232,6 +233,7 @@ def _rows(
         yield line, name, labelled.class_name(cells[label_at], where), split, sequence
     if not row:
         raise InputError(f"{table.path.name} has a header but no rows")
+    count_unread(table.columns, table.read, rules, row)
 
 
 def _default(columns: Sequence[str], file: str, what: str) -> str:

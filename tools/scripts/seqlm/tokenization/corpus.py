@@ -23,6 +23,7 @@ from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.data.records import CANONICAL, DNA, LETTERS, PROTEIN, TEXT, Record, Rules
 from seqlm.data.sequences import Strangers, clean, read_records
+from seqlm.data.unread_columns import count_unread_of
 
 TOLD_FROM = 200_000  # letters at the beginning of a file from which its alphabet is told
 CERTAIN = 0.9  # share of letters that decides
@@ -116,6 +117,7 @@ def read_corpus(arguments: Namespace, scratch: Path) -> Corpus:
                 seen.append(hash(text))
                 starts.append(starts[-1] + len(content))
             strangers.refuse(path)
+            count_unread_of(path, arguments.format, rules, len(starts) - 1 - files[-1])
             files.append(len(starts) - 1)
     if arguments.smiles == "canonical" and CANONICAL not in alphabets:
         raise InputError("only molecules can be written as canonical SMILES; these sequences are " + alphabets[0])

@@ -12,6 +12,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
 from seqlm.data.sequences import Strangers, clean, read_records
+from seqlm.data.unread_columns import count_unread_of
 from seqlm.families.family import Family
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.similarity import mmseqs
@@ -214,6 +215,8 @@ def _prompts(arguments: Namespace, family: Family, text: LanguageText, rules: Ru
         strangers.see(record.sequence)
     cleaned = [clean(record, family.alphabet, family.replacements, rules, source) for record in records]
     strangers.refuse(source)
+    if arguments.prompts:
+        count_unread_of(source, arguments.format, rules, len(records))
     return [
         Prompt(record.id, letters, ids)
         for record, letters, ids in zip(records, cleaned, text.encode(cleaned, complete=False), strict=True)

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import tracemalloc
 
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
@@ -350,3 +351,18 @@ def test_a_column_may_be_called_differently_in_each_file(tmp_path):
     both = read_table(write(tmp_path, "id,y,class\na,1,2\n", "both.csv"))
     with pytest.raises(InputError, match="no column 'label' for the label column; the columns are id, y, class"):
         label_place(both, None)
+
+
+def test_what_a_file_is_is_told_without_reading_much_of_it(tmp_path):
+    """Chromosomes have a line each in some files: fifty of them are not held in memory to see that they are FASTA."""
+    fasta = write(tmp_path, "".join(f">chromosome{number}\n{'ACGT' * 500_000}\n" for number in range(30)))
+    wide = write(
+        tmp_path, "id\tsequence\n" + "".join(f"c{number}\t{'ACGT' * 500_000}\n" for number in range(30)), "t.tsv"
+    )
+    for path in (fasta, wide):
+        tracemalloc.start()
+        try:
+            assert next(read_records(path, rename=True)).sequence.startswith("ACGT")
+            assert tracemalloc.get_traced_memory()[1] < 30 << 20
+        finally:
+            tracemalloc.stop()

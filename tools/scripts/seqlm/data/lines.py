@@ -12,6 +12,7 @@ from typing import IO
 
 from seqlm.cli.errors import InputError
 
+LOOKED_AT = 1_000_000  # letters of a file by which its kind is told
 MAX_SEQUENCE = 50_000_000  # letters in one record; a longer one is a genome or a decompression bomb, not an input
 
 
@@ -47,5 +48,12 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def beginning(path: Path, count: int) -> list[str]:
-    """The first ``count`` lines that are not blank."""
-    return list(itertools.islice((line for _, line in numbered_lines(path) if line.strip()), count))
+    """The first lines that are not blank: ``count`` of them, or fewer where they are long."""
+    kept, letters = [], 0
+    for _, line in numbered_lines(path):
+        if line.strip():
+            kept.append(line)
+            letters += len(line)
+            if len(kept) == count or letters > LOOKED_AT:
+                break
+    return kept

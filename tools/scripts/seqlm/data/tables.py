@@ -18,7 +18,7 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 from seqlm.cli.noticing import notice
 
-from .lines import MAX_SEQUENCE, numbered_lines
+from .lines import LOOKED_AT, MAX_SEQUENCE, numbered_lines
 from .records import quoted
 
 SEPARATORS = {"tabular": "\t", "csv": ","}
@@ -155,10 +155,21 @@ def read_table(path: str | Path, format: str) -> Table:
 
 @lru_cache(maxsize=64)
 def _read_table(path: Path, format: str, changed: int, size: int) -> Table:
-    probe = [row for _, row in itertools.islice(rows(path, SEPARATORS[format]), _PROBED + 1)]
+    probe = _probe(rows(path, SEPARATORS[format]))
     if not probe:
         raise InputError(f"{path.name} is empty; give a table with a header and at least one row")
     return Table(path, probe[0], format, _has_header(probe[0], probe[1:]))
+
+
+def _probe(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
+    """The first rows, fewer where they are long."""
+    kept, letters = [], 0
+    for _, row in rows:
+        kept.append(row)
+        letters += sum(map(len, row))
+        if len(kept) > _PROBED or letters > LOOKED_AT:
+            break
+    return kept
 
 
 def rows(path: Path, separator: str, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
@@ -216,7 +227,7 @@ def _has_header(first: list[str], others: list[list[str]]) -> bool | None:
 
 def sequence_place(table: Table) -> int | None:
     """The only column of a table without a header in which all of the first rows hold sequences or molecules."""
-    probe = [row for _, row in itertools.islice(table.rows(), _PROBED)]
+    probe = _probe(table.rows())
     for kind in (_LETTERS, SMILES):
         places = [at for at in range(len(table.first)) if all(kind.fullmatch(row[at]) for row in probe)]
         if len(places) == 1:

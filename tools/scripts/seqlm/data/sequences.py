@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from seqlm.cli.errors import InputError
 from seqlm.cli.noticing import notice
 
@@ -327,16 +329,20 @@ class _Naming:
     """Names for FASTA records whose headers begin with the same word: the whole header, or else numbers."""
 
     def __init__(self, path: Path):
-        seen, self._repeated = set(), set()
-        for word in _header_words(path):
-            (self._repeated if word in seen else seen).add(word)
         self._whole, self._given = False, Counter()
-        if not self._repeated:
+        # eight bytes a record; the words themselves are held only where some come again
+        hashes = np.sort(np.fromiter(map(hash, _header_words(path)), dtype=np.int64))
+        again = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        self._repeated: set[str] = set()
+        if not again:
             return
-        self._taken = {word.decode(errors="replace") for word in seen}
+        words = Counter(word for word in _header_words(path) if hash(word) in again)
+        self._repeated = {word.decode(errors="replace") for word, count in words.items() if count > 1}
+        if not self._repeated:  # two words of one hash
+            return
+        self._taken = {word.decode(errors="replace") for word in _header_words(path)}
         headers = Counter(identifier(line[1:]) for _, line in numbered_lines(path) if line.startswith(">"))
         self._whole = max(headers.values()) == 1 and max(map(len, headers)) <= LONGEST_NAME
-        self._repeated = {word.decode(errors="replace") for word in self._repeated}
         how = "the whole headers are the ids" if self._whole else "these are numbered, as in name, name_2, name_3"
         notice(
             f"{path.name}: {len(self._repeated):,} first words of headers come more than once, such as "

@@ -317,6 +317,8 @@ def test_lists_and_sdf_are_read(tmp_path):
     expected = [(name, Chem.MolToSmiles(molecule)) for name, molecule in molecules.items()]
     assert ids_and_sequences(tmp_path / "molecules.sdf") == expected == [("one", "CCO"), ("two", "c1ccccc1")]
     text = (tmp_path / "molecules.sdf").read_text()
+    with pytest.raises(InputError, match=r"molecule 'row_3' \(line \d+\) cannot be read by RDKit"):  # which is nothing
+        list(read_records(write(tmp_path, f"{text}$$$$\n", "empty.sdf")))
     with pytest.raises(InputError, match=r"molecule 'one' \(line 1\) cannot be read by RDKit"):
         list(read_records(write(tmp_path, text.replace("  1  2  1  0", "  1  9  1  0", 1), "bad.sdf")))
 

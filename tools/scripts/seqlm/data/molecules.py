@@ -71,7 +71,7 @@ def read_sdf(path: Path) -> Iterator[Record]:
     Raises:
         InputError: naming the molecule that cannot be read.
     """
-    titles = [identifier(lines[0]) for _, lines in _blocks(path)]
+    titles = [identifier(lines[0]) if lines else "" for _, lines in _blocks(path)]
     named = all(titles) and len(set(titles)) == len(titles)
     ids = "the titles are the ids" if named else "the ids are row_1, row_2 …"
     notice(f"{path.name} is an SDF file, whose molecules are written as canonical SMILES; {ids}")

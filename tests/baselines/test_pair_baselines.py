@@ -9,14 +9,24 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
+from seqlm.baselines import linear_models, pair_baselines
+from seqlm.baselines.pair_baselines import PairPart
 from seqlm.metrics.metrics import plain
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 MEMBERS = 60
-CLASSES = {"regression": False, "classes": 2, "metric": "mcc", "symmetric": True}
-VALUES = {"regression": True, "classes": 0, "metric": "rmse", "symmetric": True}
+CLASSES = {"regression": False, "classes": 2, "symmetric": True}
+VALUES = {"regression": True, "classes": 0, "symmetric": True}
+
+
+def fit_pair_baselines(*arguments, **options) -> dict:
+    return pair_baselines.fit_pair_baselines(*arguments, **options)[0]
+
+
+@pytest.fixture
+def one_strength(monkeypatch):
+    monkeypatch.setattr(linear_models, "STRENGTHS", (1.0,))
 
 
 def make_parts(values: bool = False, sizes=(300, 100, 100)) -> list[PairPart]:
@@ -42,7 +52,7 @@ def together(first: np.ndarray, second: np.ndarray, part: PairPart, symmetric: b
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_frozen_is_a_linear_model_of_both_vectors(symmetric):
+def test_frozen_is_a_linear_model_of_both_vectors(symmetric, one_strength):
     train, _, test = make_parts()
     model = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000, class_weight={0: 1.0, 1: 2.0})
     vectors = (train.pooled, train.pooled)
@@ -52,7 +62,7 @@ def test_frozen_is_a_linear_model_of_both_vectors(symmetric):
     assert found == pytest.approx(expected.predict_proba(together(*vectors, test, symmetric)), abs=0.02)
 
 
-def test_frozen_is_ridge_regression_for_values():
+def test_frozen_is_ridge_regression_for_values(one_strength):
     train, _, test = make_parts(values=True)
     vectors = (train.pooled, train.pooled)
     expected = make_pipeline(StandardScaler(), Ridge(alpha=1.0)).fit(together(*vectors, train, True), train.truth)
@@ -61,7 +71,7 @@ def test_frozen_is_ridge_regression_for_values():
 
 
 @pytest.mark.parametrize(("alphabet", "longest"), [("protein", 2), ("DNA", 4), ("text", 2)])
-def test_k_mer_is_a_linear_model_of_the_shares_of_words(alphabet, longest):
+def test_k_mer_is_a_linear_model_of_the_shares_of_words(alphabet, longest, one_strength):
     train, _, test = make_parts(values=True, sizes=(200, 1, 50))
     words = CountVectorizer(analyzer="char", ngram_range=(1, longest), lowercase=False)
     counts = words.fit([train.sequences[at] for at in np.unique(train.pairs)]).transform(train.sequences).toarray()
@@ -130,7 +140,7 @@ def test_the_test_set_never_has_an_influence(kind, values):
         assert name in ("mean", "majority") or not np.array_equal(by_split["test"], second[name]["test"])
 
 
-def test_second_members_may_have_a_model_and_an_alphabet_of_their_own():
+def test_second_members_may_have_a_model_and_an_alphabet_of_their_own(one_strength):
     train, _, test = make_parts()
     generator = np.random.default_rng(1)
     molecules = ["".join(generator.choice(list("CcNO"), 12)) for _ in range(MEMBERS)]

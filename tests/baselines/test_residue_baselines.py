@@ -8,15 +8,23 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from seqlm.baselines import linear_models
-from seqlm.baselines.linear_models import STRENGTHS_OF_MANY
-from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines
+from seqlm.baselines import linear_models, residue_baselines
+from seqlm.baselines.residue_baselines import ResiduePart
 from seqlm.metrics.metrics import plain
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-CLASSES = {"regression": False, "classes": 2, "metric": "mcc"}
-VALUES = {"regression": True, "classes": 0, "metric": "rmse"}
+CLASSES = {"regression": False, "classes": 2}
+VALUES = {"regression": True, "classes": 0}
+
+
+def fit_residue_baselines(*arguments, **options) -> dict:
+    return residue_baselines.fit_residue_baselines(*arguments, **options)[0]
+
+
+@pytest.fixture
+def one_strength(monkeypatch):
+    monkeypatch.setattr(linear_models, "STRENGTHS", (1.0,))
 
 
 def make_part(proteins: int, seed: int, values: bool = False) -> ResiduePart:
@@ -67,7 +75,7 @@ def test_residue_gives_the_shares_of_the_same_letter_in_training():
     assert found == pytest.approx([(12 + 3) / 3, 3, (3 + 3) / 4])
 
 
-def test_window_is_logistic_regression_on_the_letters_around():
+def test_window_is_logistic_regression_on_the_letters_around(one_strength):
     train, test = make_part(40, 1), make_part(5, 2)
     model = LogisticRegression(C=1.0, tol=1e-6, max_iter=1000)
     expected = make_pipeline(OneHotEncoder(handle_unknown="ignore"), model).fit(windows_of(train), train.truth)
@@ -77,16 +85,16 @@ def test_window_is_logistic_regression_on_the_letters_around():
     assert found["train"].shape == (len(train.truth), 2)
 
 
-def test_window_is_ridge_regression_for_values():
+def test_window_is_ridge_regression_for_values(one_strength):
     train, test = make_part(40, 1, values=True), make_part(5, 2, values=True)
     expected = make_pipeline(OneHotEncoder(handle_unknown="ignore", sparse_output=False), Ridge(alpha=1.0)).fit(
         windows_of(train), train.truth
     )
     found = fit_residue_baselines(train, {"test": test}, **VALUES)["window"]["test"]
-    assert found == pytest.approx(expected.predict(windows_of(test)), abs=1e-6)
+    assert found == pytest.approx(expected.predict(windows_of(test)), abs=1e-5)
 
 
-def test_frozen_is_a_linear_model_of_standardised_embeddings():
+def test_frozen_is_a_linear_model_of_standardised_embeddings(one_strength):
     train, test = make_part(40, 1), make_part(5, 2)
     weights = np.array([1.0, 3.0])
     model = LogisticRegression(C=1.0, class_weight={0: 1.0, 1: 3.0}, tol=1e-8)
@@ -117,23 +125,6 @@ def test_embeddings_of_all_residues_serve_as_well_as_of_those_that_count(tmp_pat
     assert np.array_equal(before.embeddings, copy, equal_nan=True)
 
 
-@pytest.mark.parametrize(("kind", "values"), [(CLASSES | {"metric": "auroc"}, False), (VALUES, True)])
-def test_the_validation_set_chooses_the_penalty(kind, values):
-    train, validation = make_part(6, 1, values), make_part(6, 5, values)
-    metric = kind["metric"]
-    scores = []
-    for strength in STRENGTHS_OF_MANY:
-        model = Ridge(alpha=1 / strength) if values else LogisticRegression(C=strength, tol=1e-8)
-        fitted = make_pipeline(StandardScaler(), model).fit(train.embeddings.astype(float), train.truth)
-        predict = fitted.predict if values else fitted.predict_proba
-        scores.append(plain(metric, validation.truth, predict(validation.embeddings.astype(float))))
-    found = fit_residue_baselines(train, {"validation": validation}, **kind)["frozen embeddings"]["validation"]
-    assert len(set(scores)) > 1
-    best = min(scores) if values else max(scores)
-    assert plain(metric, validation.truth, found) == pytest.approx(best, abs=2e-4)
-    assert best != scores[STRENGTHS_OF_MANY.index(1.0)]  # which is what no validation set gives
-
-
 @pytest.mark.parametrize(("kind", "values"), [(CLASSES, False), (VALUES, True)])
 def test_the_test_set_never_has_an_influence(kind, values):
     train, validation, test = (make_part(8, seed, values) for seed in (1, 2, 3))
@@ -153,9 +144,9 @@ def test_many_residues_are_fitted_on_whole_proteins_drawn_with_the_seed(monkeypa
     everything = fit_residue_baselines(train, {"test": test}, **CLASSES)
     monkeypatch.setattr(linear_models, "MOST_UNITS", 200)
     fitted_on = []
-    fit_path = linear_models._fit_path
+    path = linear_models._Path
     monkeypatch.setattr(
-        linear_models, "_fit_path", lambda *arguments: fitted_on.append(arguments[0]) or fit_path(*arguments)
+        linear_models, "_Path", lambda *arguments: fitted_on.append(len(arguments[1])) or path(*arguments)
     )
     some = fit_residue_baselines(train, {"test": test}, seed=3, **CLASSES)
     again = fit_residue_baselines(train, {"test": test}, seed=3, **CLASSES)
@@ -170,7 +161,7 @@ def test_many_residues_are_fitted_on_whole_proteins_drawn_with_the_seed(monkeypa
         lambda places: places, train.truth, 5, np.repeat(range(30), [sum(k) for k in train.kept])
     )
     places = chosen.drawn(3)
-    assert fitted_on[1].shape[0] == len(places)
+    assert max(fitted_on) == len(places)
     assert 150 < len(places) <= 200
     for protein in np.unique(chosen.blocks[places]):
         assert np.sum(chosen.blocks[places] == protein) == sum(train.kept[protein])
@@ -203,7 +194,7 @@ def test_letter_case_counts_in_text_only():
 
 def test_a_class_that_training_lacks_has_probability_zero_and_a_single_class_is_certain():
     train, test = make_part(8, 1), make_part(3, 2)
-    four = fit_residue_baselines(train, {"test": test}, regression=False, classes=4, metric="mcc")
+    four = fit_residue_baselines(train, {"test": test}, regression=False, classes=4)
     for by_split in four.values():
         assert (by_split["test"][:, 2:] == 0).all()
         assert by_split["test"].sum(axis=1) == pytest.approx(1)

@@ -5,9 +5,9 @@
   it reaches needs no language model.
 - ``frozen embeddings``: the same on the untrained base model's embeddings. What it reaches needs no fine-tuning.
 
-All are fitted on the training set alone. The strength of the penalty is the one with the best score on the validation
-set, as the fine-tuned model's best epoch is; without a validation set it is scikit-learn's default. No other set has
-any influence. With several labels at once, each is learnt on its own, against its absence.
+All are fitted on the training set alone, which also says how strong their penalty is, by cross-validation (see
+:mod:`seqlm.baselines.linear_models`). No other set has any influence. With several labels at once, each is learnt on
+its own, against its absence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .linear_models import Goal, fit_chosen
+from .linear_models import Goal, Linear, fit_and_predict, in_memory
 
 MAJORITY, MEAN, KMER, FROZEN = "majority", "mean", "k-mer", "frozen embeddings"
 
@@ -27,12 +27,21 @@ WORDS = 2**15  # buckets that words are hashed into: memory does not depend on t
 
 @dataclass(frozen=True)
 class Part:
-    """One split: ``sequences`` (n), ``embeddings`` (n, hidden) or None, and ``truth``: (n,) class indices or values, or
-    with several labels (n, labels) 0 or 1, or -1 where that is not known and counts nowhere."""
+    """One split.
+
+    Attributes:
+        sequences: (n,).
+        truth: (n,) class indices or values, or with several labels (n, labels) 0 or 1, or -1 where that is not known
+            and counts nowhere.
+        embeddings: (n, hidden) or None.
+        blocks: (n,) what each sequence shares with others, such as its protein, from 0 on; None where they share
+            nothing.
+    """
 
     sequences: list[str]
     truth: np.ndarray
     embeddings: np.ndarray | None = None
+    blocks: np.ndarray | None = None
 
 
 def fit_baselines(
@@ -41,43 +50,35 @@ def fit_baselines(
     *,
     task: str,
     classes: int,
-    metric: str,
     class_weights: np.ndarray | None = None,
     alphabet: str = "protein",
-    positive: int | None = None,
-    threshold_by: str = "",
     seed: int = 0,
-) -> dict[str, dict[str, np.ndarray]]:
+) -> tuple[dict[str, dict[str, np.ndarray]], Linear | None]:
     """Fit every baseline on ``train`` and predict ``train`` and the other splits.
 
     Args:
-        others: split name -> its part; ``validation`` chooses the penalty, the rest is only predicted.
+        others: split name -> its part, which is only predicted.
         task: a name that ends in ``regression`` means values, ``multi-label`` several labels, all else classes.
         classes: how many classes or labels; not used for values.
-        metric: the score on the validation set that chooses the penalty (see :mod:`seqlm.metrics.metrics`).
         class_weights: (classes,) of the loss, of several labels (labels, 2) for absent and present; None: all equal.
         alphabet: ``protein``, ``DNA`` or else text; it decides how long words are.
-        positive: index of the positive class of two, for metrics that have one.
-        threshold_by: ``mcc`` or ``f1`` where calls come from the threshold with the best such score on the validation
-            set, so that the penalty is chosen by such calls; else empty.
-        seed: of the solvers that draw random numbers; results are the same for the same seed.
+        seed: of what is drawn; results are the same for the same seed.
 
     Returns:
-        baseline -> split -> predictions: (n, classes) or (n, labels) probabilities, or (n,) values. ``frozen
-        embeddings`` is there only when every part has embeddings.
+        baseline -> split -> predictions: (n, classes) or (n, labels) probabilities, or (n,) values; and the linear
+        model of the embeddings. ``frozen embeddings`` is there only when every part has embeddings, else its model is
+        None.
     """
     parts = {"train": train, **others}
-    regression, several = task.endswith("regression"), task == "multi-label"
-    goal = Goal(regression, classes, metric, several, class_weights, positive, threshold_by, seed)
-    truth = {split: part.truth for split, part in parts.items()}
-    features = {KMER: _count_words(parts, alphabet)}
+    goal = Goal(task.endswith("regression"), classes, task == "multi-label", class_weights, seed)
+    baselines = {MEAN if goal.regression else MAJORITY: constant({s: part.truth for s, part in parts.items()}, goal)}
+    counts, probe = _count_words(parts, alphabet), None
+    words = {split: in_memory(counts[split], part.truth, part.blocks) for split, part in parts.items()}
+    _, baselines[KMER] = fit_and_predict(words, goal)
     if all(part.embeddings is not None for part in parts.values()):
-        features[FROZEN] = _standardise(parts)
-    baselines = {MEAN if regression else MAJORITY: constant(truth, goal)}
-    for name, by_split in features.items():
-        model = fit_chosen(by_split, truth, goal)
-        baselines[name] = {split: model(part) for split, part in by_split.items()}
-    return baselines
+        vectors = {split: in_memory(part.embeddings, part.truth, part.blocks) for split, part in parts.items()}
+        probe, baselines[FROZEN] = fit_and_predict(vectors, goal)
+    return baselines, probe
 
 
 def constant(truth: dict[str, np.ndarray], goal: Goal) -> dict[str, np.ndarray]:
@@ -109,11 +110,3 @@ def _count_words(parts: dict[str, Part], alphabet: str) -> dict:
     counts = {split: counter.transform(part.sequences) for split, part in parts.items()}
     known = counts["train"].getnnz(axis=0) > 0  # any other word's coefficient would be 0: leave it out, to save time
     return {split: matrix[:, known] for split, matrix in counts.items()}
-
-
-def _standardise(parts: dict[str, Part]) -> dict:
-    """Embeddings with mean 0 and variance 1 in the training set: (n, hidden)."""
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(parts["train"].embeddings.astype(float))
-    return {split: scaler.transform(part.embeddings.astype(float)) for split, part in parts.items()}

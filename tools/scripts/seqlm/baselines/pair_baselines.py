@@ -10,8 +10,9 @@
   fine-tuning.
 
 Two members become one vector as in the model's own head: sum, absolute difference and product where order means
-nothing, else side by side. All are fitted on the training set alone, on at most 100,000 pairs; the penalty is the one
-with the best score on the validation set.
+nothing, else side by side. All are fitted on the training set alone, on at most 100,000 pairs; how strong the penalty
+is, training pairs say by cross-validation, in which no member is on both sides (but where members are to be
+remembered).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .baselines import FROZEN, KMER, MAJORITY, MEAN, constant
-from .linear_models import Goal, Units, fit_many
+from .linear_models import FOLDS, Goal, Linear, Units, fit_and_predict
 
 FREQUENCY = "protein frequency"
 
@@ -29,7 +30,6 @@ LONGEST_WORD = {"protein": 2, "dna": 4, "rna": 4}  # 400 and 256 words: a pair h
 LONGEST_WORD_OF_TEXT = 2
 WORDS = 2**12  # buckets that words are hashed into
 MOST_WORDS = 1_000  # of them, the most frequent ones in training
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -58,50 +58,51 @@ def fit_pair_baselines(
     *,
     regression: bool,
     classes: int,
-    metric: str,
     symmetric: bool,
     class_weights: np.ndarray | None = None,
     alphabet: str = "protein",
     second_alphabet: str | None = None,
-    positive: int | None = None,
-    threshold_by: str = "",
     seed: int = 0,
-) -> dict[str, dict[str, np.ndarray]]:
+) -> tuple[dict[str, dict[str, np.ndarray]], Linear | None]:
     """Fit every baseline on ``train`` and predict ``train`` and the other splits.
 
     Args:
-        others: split name -> its part; ``validation`` chooses the penalty, the rest is only predicted.
+        others: split name -> its part, which is only predicted.
         regression: values, else classes.
         symmetric: a pair means the same in either order.
         second_alphabet: of second members, where it is another one.
-        classes, metric, class_weights, alphabet, positive, threshold_by, seed: as for
-            :func:`seqlm.baselines.baselines.fit_baselines`.
+        classes, class_weights, alphabet, seed: as for :func:`seqlm.baselines.baselines.fit_baselines`.
 
     Returns:
         baseline -> split -> predictions, (n, classes) probabilities or (n,) values. ``protein frequency`` predicts a
-        training pair from other training pairs alone. ``frozen embeddings`` is there only with vectors.
+        training pair from other training pairs alone. And the linear model of the embeddings; ``frozen embeddings`` is
+        there only with vectors, else its model is None.
     """
     parts = {"train": train, **others}
-    goal = Goal(regression, classes, metric, False, class_weights, positive, threshold_by, seed)
+    goal = Goal(regression, classes, class_weights=class_weights, seed=seed)
 
-    def fitted(vectors):  # split -> vectors of first and of second members, and where those of each pair are
+    def fitted(
+        vectors, apart=True
+    ):  # split -> vectors of first and of second members, and where those of each pair are
         units = {}
         for split, (first, second, pairs) in vectors.items():
             width = first.shape[1] + second.shape[1] if not symmetric else 3 * first.shape[1]
-            units[split] = Units(_paired(first, second, pairs, symmetric), parts[split].truth, width)
-        return fit_many(units, goal)
+            rows = _paired(first, second, pairs, symmetric)
+            units[split] = Units(rows, parts[split].truth, width, parts[split].pairs if apart else None)
+        return fit_and_predict(units, goal)
 
     baselines = {
         MEAN if regression else MAJORITY: constant({split: part.truth for split, part in parts.items()}, goal),
-        FREQUENCY: fitted(_frequencies(parts, symmetric, goal)),
+        FREQUENCY: fitted(_frequencies(parts, symmetric, goal), apart=False)[1],
     }
     first, second = _compositions(train, alphabet, second_alphabet or alphabet)
-    baselines[KMER] = fitted({split: (first, second, part.pairs) for split, part in parts.items()})
+    _, baselines[KMER] = fitted({split: (first, second, part.pairs) for split, part in parts.items()})
+    probe = None
     if train.pooled is not None:
         own, shift = (train.pooled, 0) if train.second_pooled is None else (train.second_pooled, len(train.pooled))
         places = {split: part.pairs - np.array([0, shift]) for split, part in parts.items()}
-        baselines[FROZEN] = fitted({split: (train.pooled, own, pairs) for split, pairs in places.items()})
-    return baselines
+        probe, baselines[FROZEN] = fitted({split: (train.pooled, own, pairs) for split, pairs in places.items()})
+    return baselines, probe
 
 
 def _paired(first: np.ndarray, second: np.ndarray, pairs: np.ndarray, symmetric: bool):

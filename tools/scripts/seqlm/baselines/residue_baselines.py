@@ -7,8 +7,8 @@
 - ``frozen embeddings``: a linear model of the untrained base model's vector of the residue. What it reaches needs no
   fine-tuning.
 
-All are fitted on the training set alone, the linear ones on at most 100,000 residues, of proteins drawn whole; their
-penalty is the one with the best score on the validation set.
+All are fitted on the training set alone, the linear ones on at most 100,000 residues, of proteins drawn whole; how
+strong their penalty is, proteins of the training set say by cross-validation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .baselines import FROZEN, LONGEST_WORD, MAJORITY, MEAN, constant
-from .linear_models import Goal, Units, fit_many
+from .linear_models import Goal, Linear, Units, fit_and_predict
 
 RESIDUE, WINDOW = "residue", "window"
 
@@ -52,28 +52,25 @@ def fit_residue_baselines(
     *,
     regression: bool,
     classes: int,
-    metric: str,
     class_weights: np.ndarray | None = None,
     alphabet: str = "protein",
-    positive: int | None = None,
-    threshold_by: str = "",
     seed: int = 0,
-) -> dict[str, dict[str, np.ndarray]]:
+) -> tuple[dict[str, dict[str, np.ndarray]], Linear | None]:
     """Fit every baseline on ``train`` and predict ``train`` and the other splits.
 
     Args:
-        others: split name -> its part; ``validation`` chooses the penalty, the rest is only predicted.
+        others: split name -> its part, which is only predicted.
         regression: values, else classes.
         alphabet: ``protein``, ``DNA`` or ``RNA``, where small letters mean the same as large ones, or else text.
-        classes, metric, class_weights, positive, threshold_by, seed: as for
-            :func:`seqlm.baselines.baselines.fit_baselines`.
+        classes, class_weights, seed: as for :func:`seqlm.baselines.baselines.fit_baselines`.
 
     Returns:
         baseline -> split -> predictions: (residues, classes) probabilities or (residues,) values, of the residues that
-        count. ``frozen embeddings`` is there only when every part has embeddings.
+        count; and the linear model of the embeddings. ``frozen embeddings`` is there only when every part has
+        embeddings, else its model is None.
     """
     parts = {"train": train, **others}
-    goal = Goal(regression, classes, metric, False, class_weights, positive, threshold_by, seed)
+    goal = Goal(regression, classes, class_weights=class_weights, seed=seed)
     truth = {split: part.truth for split, part in parts.items()}
     places = {split: np.flatnonzero(np.concatenate(part.kept)) for split, part in parts.items()}
     blocks = {
@@ -83,23 +80,20 @@ def fit_residue_baselines(
     baselines = {
         MEAN if regression else MAJORITY: constant(truth, goal),
         RESIDUE: _of_letter({split: around[:, REACH] for split, around in windows.items()}, truth, letters, goal),
-        WINDOW: fit_many(
-            {
-                split: Units(_one_hot(around, letters), truth[split], letters * around.shape[1], blocks[split])
-                for split, around in windows.items()
-            },
-            goal,
-        ),
     }
+    around = {
+        split: Units(_one_hot(one, letters), truth[split], letters * one.shape[1], blocks[split])
+        for split, one in windows.items()
+    }
+    _, baselines[WINDOW] = fit_and_predict(around, goal)
+    probe = None
     if all(part.embeddings is not None for part in parts.values()):
-        baselines[FROZEN] = fit_many(
-            {
-                split: Units(_vectors(part, places[split]), truth[split], part.embeddings.shape[1], blocks[split])
-                for split, part in parts.items()
-            },
-            goal,
-        )
-    return baselines
+        vectors = {
+            split: Units(_vectors(part, places[split]), truth[split], part.embeddings.shape[1], blocks[split])
+            for split, part in parts.items()
+        }
+        probe, baselines[FROZEN] = fit_and_predict(vectors, goal)
+    return baselines, probe
 
 
 def _windows(parts: dict[str, ResiduePart], places: dict, same_case: bool) -> tuple[dict[str, np.ndarray], int]:

@@ -2,7 +2,7 @@
 
 ::
 
-    {"format": 1,
+    {"format": 2,                                           1: without the mean and deviation of vectors in the head
      "task": "sequence-classification",
      "method": "lora",                                       lora, dora, full, head or pretrain
      "labels": ["0", "1"],                                   null for numbers
@@ -32,7 +32,7 @@ from seqlm.cli.errors import InputError
 from seqlm.data.tasks import TASKS, WITHOUT_HEAD, level_of
 
 FILE = "seqlm.json"
-FORMAT = 1
+FORMAT = 2
 LARGEST = 1 << 20  # bytes
 MOST_LABELS = 10_000
 ALPHABETS = ("protein", "DNA", "text", "canonical SMILES")
@@ -174,7 +174,7 @@ _MODEL = _object(
 
 _check = _object(
     {
-        "format": _whole(FORMAT, FORMAT),
+        "format": _whole(1, FORMAT),
         "task": _one_of(*TASKS),
         "method": _one_of(*METHODS),
         "labels": _or_null(_labels),

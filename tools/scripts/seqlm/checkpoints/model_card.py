@@ -196,9 +196,7 @@ def _snippet(manifest: dict) -> list[str]:
         lines.append(f"second = {mean if second else pooled}")
         together = "first, second" if head["pairs"] == "ordered" else PAIR_PARTS
         lines.append(f"unit = torch.cat([{together}])")
-    if head["kind"] == "mlp":
-        lines.append('unit = torch.tanh(linear(unit, head["dense.weight"], head["dense.bias"]))')
-    lines.append('outputs = linear(unit, head["out.weight"], head["out.bias"])')
+    lines += _head(head["kind"], manifest["format"])
     if manifest["labels"]:
         temperature = manifest.get("temperature", 1)
         logits = "outputs" if temperature == 1 else f"outputs / {temperature:.6g}"
@@ -207,6 +205,16 @@ def _snippet(manifest: dict) -> list[str]:
     else:
         lines.append('print(outputs * head["scale"] + head["shift"])')
     return lines
+
+
+def _head(kind: str, format: int) -> list[str]:
+    """From the vector of a unit to outputs; heads of format 1 have their layers one after the other."""
+    inner = 'torch.tanh(linear(unit, head["dense.weight"], head["dense.bias"]))'
+    out = 'outputs = linear(unit, head["out.weight"], head["out.bias"])'
+    if format == 1:
+        return [f"unit = {inner}", out] if kind == "mlp" else [out]
+    beside = [f'outputs += linear({inner}, head["beside.weight"])'] if kind == "mlp" else []
+    return ['unit = (unit - head["center"]) / head["spread"]', out, *beside]
 
 
 def _writing(manifest: dict) -> list[str]:

@@ -37,7 +37,7 @@ def load_published(
 
     from seqlm.inference.finite import check_weights
     from seqlm.inference.loading import Finetuned, SequenceModel
-    from seqlm.inference.tasks import Head, Task
+    from seqlm.inference.tasks import Head, Task, in_a_row
 
     found = inspect_published(bundle, base, labels)
     family = recognise(base.path, base.config)
@@ -47,7 +47,8 @@ def load_published(
     described = found.head
     head = Head(described["inputs"], described["outputs"], kind=described["kind"], hidden=described["hidden"])
     own = {"shift": head.shift, "scale": head.scale}
-    head.load_state_dict({name: tensors[source].float() for name, source in found.head_tensors.items()} | own)
+    given = {name: tensors[source].float() for name, source in found.head_tensors.items()}
+    head.load_state_dict(in_a_row(given | own, head))
     task = Task(found.task, found.labels)
     # its author trained it on whatever transformers makes of the tokenizer
     encoder = Encoder(family, base.path, pooling=found.pooling, tokenizer="as-published")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,13 +20,20 @@ from seqlm.data.tasks import level_of
 
 from .finite import check_weights
 
+if TYPE_CHECKING:
+    from seqlm.baselines.linear_models import Linear
+
 
 class Head(nn.Module):
     """Vector of a unit (units, inputs) -> outputs (units, outputs).
 
-    ``linear``: dropout, one layer. ``mlp``: dropout, layer, tanh, dropout, layer, as in the classification heads of
-    transformers and in the ProtT5 fine-tuning notebooks of Schmirler et al. 2024
-    (https://doi.org/10.1038/s41467-024-51844-2).
+    z = (vector - center) / spread; ``linear``: outputs = out(z). ``mlp``: outputs = out(z) + beside(tanh(dense(z))),
+    with dropout before ``dense`` and ``beside``, for what is not linear.
+
+    ``center`` and ``spread`` are the mean and the deviation of the frozen model's vectors in training, and ``out``
+    starts as the linear model of these (:meth:`start_from`), ``beside`` as zero, so that training begins where a simple
+    model ends, and moves the encoder no further than that model's errors ask for (LP-FT, Kumar et al. 2022,
+    https://doi.org/10.48550/arXiv.2202.10054).
 
     Of pairs, ``pairs`` says how two vectors become one: see :func:`paired`.
     """
@@ -44,17 +52,36 @@ class Head(nn.Module):
         self.kind, self.inputs, self.outputs, self.pairs = kind, inputs, outputs, pairs
         self.hidden = (hidden or inputs) if kind == "mlp" else 0
         self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(inputs, outputs)
         if kind == "mlp":
             self.dense = nn.Linear(inputs, self.hidden)
-        self.out = nn.Linear(self.hidden or inputs, outputs)
+            self.beside = nn.Linear(self.hidden, outputs, bias=False)
+            nn.init.zeros_(self.beside.weight)
+        self.decay = 0.0  # of the squares of the weights of ``out``, added to the mean loss in training
+        self.register_buffer("center", torch.zeros(inputs))
+        self.register_buffer("spread", torch.ones(inputs))
         # of a regression: outputs are in standard deviations from the mean of the training values
         self.register_buffer("shift", torch.zeros(1))
         self.register_buffer("scale", torch.ones(1))
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        vectors = (vectors - self.center) / self.spread
+        outputs = self.out(vectors)
         if self.kind == "mlp":
-            vectors = torch.tanh(self.dense(self.dropout(vectors)))
-        return self.out(self.dropout(vectors))
+            outputs = outputs + self.beside(self.dropout(torch.tanh(self.dense(self.dropout(vectors)))))
+        return outputs
+
+    @torch.no_grad()
+    def start_from(self, probe: Linear) -> None:
+        """Give what a linear model of the vectors gives, whose values of a regression are not scaled, and keep its
+        penalty, so that by itself ``out`` stays where it is."""
+        scale, shift = float(self.scale), float(self.shift)
+        self.center.copy_(torch.from_numpy(probe.center))
+        self.spread.copy_(torch.from_numpy(probe.spread))
+        self.out.weight.copy_(torch.from_numpy(probe.weights / scale))
+        bias = torch.from_numpy((probe.bias - shift) / scale)
+        self.out.bias.copy_(bias.clamp(-30, 30))  # of a class without examples it is far lower
+        self.decay = probe.decay
 
     def description(self) -> dict:
         described = {"kind": self.kind, "inputs": self.inputs, "outputs": self.outputs, "hidden": self.hidden}
@@ -81,10 +108,20 @@ class Head(nn.Module):
         tensors = load_file(path)
         check_weights(tensors.items(), path.name)
         try:
-            head.load_state_dict(tensors)
+            head.load_state_dict(in_a_row(tensors, head) if "center" not in tensors else tensors)
         except RuntimeError as problem:
             raise ValueError(str(problem)) from None
         return head
+
+
+def in_a_row(tensors: dict[str, torch.Tensor], head: Head) -> dict[str, torch.Tensor]:
+    """Tensors of a head that takes vectors as they come and has its two layers one after the other, as published heads
+    and those of bundles of format 1 do."""
+    found = {"center": head.center, "spread": head.spread, **tensors}
+    if head.kind == "mlp":
+        found["beside.weight"] = found.pop("out.weight")
+        found["out.weight"] = torch.zeros_like(head.out.weight)
+    return found
 
 
 def paired(first: torch.Tensor, second: torch.Tensor, pairs: str) -> torch.Tensor:

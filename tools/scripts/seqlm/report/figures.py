@@ -31,13 +31,15 @@ MOST_DOTS = 5_000  # of a scatter plot
 
 
 @styled
-def learning_curves(epochs: Sequence[dict[str, float]], metric: str, metric_label: str, best_epoch: int = 0) -> Figure:
+def learning_curves(
+    epochs: Sequence[dict[str, float]], metric: str, metric_label: str, best_epoch: float | None = None
+) -> Figure:
     """Loss, and the validation score where there is one, after each epoch; the epoch that was kept is marked.
 
     Args:
         epochs: one dictionary an epoch: ``epoch``, ``train_loss`` and perhaps ``validation_loss`` and
             ``validation_<metric>``.
-        best_epoch: the one that was kept, or 0.
+        best_epoch: the one that was kept, or None.
     """
     validation = {"color": ORANGE, "ls": "--", "marker": "s"}
     panels = [("Loss", {"train_loss": {"color": BLUE, "marker": "o"}, "validation_loss": validation})]
@@ -45,7 +47,7 @@ def learning_curves(epochs: Sequence[dict[str, float]], metric: str, metric_labe
         panels.append((f"Validation {metric_label}", {f"validation_{metric}": validation}))
     figure = Figure(figsize=(3.4 * len(panels), 2.8))
     for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        if best_epoch:
+        if best_epoch is not None:
             axes.axvline(best_epoch, color=GREY, lw=1, ls=":", label=f"kept: epoch {best_epoch}")
         for key, look in curves.items():
             points = {epoch["epoch"]: epoch[key] for epoch in epochs if key in epoch}

@@ -34,7 +34,7 @@ from seqlm.inference.inference import out_of_memory
 
 from .deepspeed_engine import configuration, start_engine
 from .processes import ALONE, Group, full
-from .state import Settings, Spent, State, rate_at, standing
+from .state import History, Settings, Spent, State, rate_at, standing, warmup_updates
 
 FINISHED, PAUSED = "finished", "paused"
 
@@ -148,6 +148,8 @@ class Loop:
         state = state or State()
         self._restore(state)
         with self._signals(), self.group.working():
+            if self.settings.from_start and self.validate and not state.step:
+                self._look(state)
             self._train(state)
             if self.save:
                 ended, state.ended = state.ended, "" if state.ended == PAUSED else state.ended
@@ -290,15 +292,13 @@ class Loop:
 
     def _look(self, state: State) -> None:
         """An entry of the history, and what follows from it."""
-        if not state.counted:
+        if state.step and not state.counted:
             return
         number = state.step / self.each
-        entry = {
-            "epoch": int(number) if number == int(number) else round(number, 4),
-            "step": state.step,
-            "learning_rate": rate_at(self.settings, max(state.step - 1, 0), self.steps),
-            "train_loss": state.lost / state.counted,
-        }
+        entry = {"epoch": int(number) if number == int(number) else round(number, 4), "step": state.step}
+        if state.step:
+            entry["learning_rate"] = rate_at(self.settings, state.step - 1, self.steps)
+            entry["train_loss"] = state.lost / state.counted
         state.lost = state.counted = 0.0
         history, metric = state.history, self.settings.metric
         if self.validate:
@@ -311,9 +311,14 @@ class Loop:
             history.best_epoch = len(history.epochs)
             with self.group.gathered(self.named):
                 state.kept = {name: full(one).detach().cpu().clone() for name, one in self.named.items()}
-        elif self.settings.patience and len(history.epochs) - history.best_epoch >= self.settings.patience:
+        elif self.settings.patience and self._in_vain(history) >= self.settings.patience:
             history.stopped_early = state.step < self.steps
             state.ended = FINISHED
+
+    def _in_vain(self, history: History) -> int:
+        """Looks since the best one that bettered nothing; not those of the warm-up, in which little is learnt."""
+        warm = warmup_updates(self.settings, self.steps)
+        return sum(entry["step"] > warm for entry in history.epochs[history.best_epoch :])
 
     def _scores(self) -> dict[str, float]:
         """Scores of the validation set; those of the first process, so that all draw the same conclusions."""

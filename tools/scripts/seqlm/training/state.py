@@ -22,9 +22,10 @@ class Settings:
     warmup: float = 0.1  # share of the updates
     schedule: str = "linear"
     clip: float = 1.0  # norm of the gradients; 0: not clipped
-    patience: int = 5  # looks without a better validation score before training stops; 0 to go on to the end
+    patience: int = 5  # looks after the warm-up without a better validation score before training stops; 0: never
     metric: str = "mcc"  # score of the validation set that chooses which weights are kept
     evaluate_every: int = 0  # updates; 0: an epoch
+    from_start: bool = False  # the state before the first update is epoch 0, and may be the one that is kept
     gradient_checkpointing: bool = False
     precision: torch.dtype = torch.float32
     budget: int = 2048  # padded tokens a pass
@@ -38,17 +39,22 @@ class Settings:
 @dataclass
 class History:
     """What happened, an entry for each look at the validation set, and which of them was kept (1-based; 0 if there was
-    no validation set)."""
+    no validation set). The first may be epoch 0, which has no loss of training."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     stopped_early: bool = False
 
+    @property
+    def kept(self) -> int | float | None:
+        """The epoch that was kept; None if there was no validation set."""
+        return self.epochs[self.best_epoch - 1]["epoch"] if self.best_epoch else None
+
     def table(self) -> tuple[list[str], list[list]]:
         """Columns and rows of the log: an epoch a row, with the one that was kept marked."""
         names = list(dict.fromkeys(name for epoch in self.epochs for name in epoch if name != "step"))
         rows = [
-            [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == self.best_epoch else ""]
+            [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == self.kept else ""]
             for epoch in self.epochs
         ]
         return [*names, "kept"], rows
@@ -84,7 +90,7 @@ class Spent:
 
 def rate_at(settings: Settings, step: int, steps: int) -> float:
     """Learning rate of an update, counted from 0, as transformers' schedules have it."""
-    warmup = math.ceil(settings.warmup * steps)
+    warmup = warmup_updates(settings, steps)
     if step < warmup:
         return settings.learning_rate * step / max(1, warmup)
     share = (step - warmup) / max(1, steps - warmup)
@@ -99,3 +105,7 @@ def standing(entry: dict[str, float], metric: str) -> tuple[float, float]:
     score, loss = (entry.get(f"validation_{name}", math.nan) for name in (metric, "loss"))
     better = -score if metric in LOWER_IS_BETTER else score
     return (-math.inf if math.isnan(better) else better, -math.inf if math.isnan(loss) else -loss)
+
+
+def warmup_updates(settings: Settings, steps: int) -> int:
+    return math.ceil(settings.warmup * steps)

@@ -245,15 +245,15 @@ def _add_baselines(result: Result, run: Callable) -> None:
 
     def baseline(places: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
         truth = {split: plan.truth[rows] for split, rows in places.items()}
-        goal = Goal(False, len(plan.classes), plan.arguments.metric, positive=_positive(plan), seed=plan.arguments.seed)
+        goal = Goal(False, len(plan.classes), seed=plan.arguments.seed)
         if plan.sequences is None:
             found = {MAJORITY: constant(truth, goal)}
         else:
             parts = {split: Part([plan.sequences[row] for row in rows], truth[split]) for split, rows in places.items()}
-            found = fit_baselines(
-                parts.pop("train"), parts, task=TASK, classes=goal.classes, metric=goal.metric,
-                alphabet=result.alphabet.lower(), positive=goal.positive, seed=goal.seed,
-            )  # fmt: skip
+            alphabet = result.alphabet.lower()
+            found, _ = fit_baselines(
+                parts.pop("train"), parts, task=TASK, classes=goal.classes, alphabet=alphabet, seed=goal.seed
+            )
             found = {MAJORITY: found[MAJORITY], KMER: found[KMER]}
         return {**found, CENTROID: _nearest_centroid(plan, places)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seqlm.baselines.baselines import Part, fit_baselines
+from seqlm.baselines.linear_models import Linear
 from seqlm.baselines.pair_baselines import PairPart, fit_pair_baselines
 from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines
 from seqlm.inference.tasks import Task
@@ -13,16 +14,17 @@ from .examples import Examples, balanced_weights
 from .inputs import Plan
 
 
-def baselines(plan: Plan, task: Task, sets: dict[str, Examples]) -> dict[str, dict[str, np.ndarray]]:
-    """Baseline -> split -> predictions of its units; of residues those whose truth is known."""
+def baselines(
+    plan: Plan, task: Task, sets: dict[str, Examples]
+) -> tuple[dict[str, dict[str, np.ndarray]], Linear | None]:
+    """Baseline -> split -> predictions of its units, of residues those whose truth is known; and the linear model of
+    the base model's embeddings."""
     weights = None
     if plan.arguments.class_weights == "balanced" and task.labels:
         weights = balanced_weights(task, sets["train"].truth)
     settings = {
-        "metric": plan.score,
         "class_weights": weights,
         "alphabet": plan.family.alphabet.lower(),
-        "threshold_by": plan.arguments.threshold_by if plan.arguments.threshold_by != "none" else "",
         "seed": plan.arguments.seed,
     }
     if plan.level == "residue":
@@ -36,7 +38,7 @@ def baselines(plan: Plan, task: Task, sets: dict[str, Examples]) -> dict[str, di
     return fit_baselines(parts.pop("train"), parts, task=task.name, classes=task.outputs, **settings)
 
 
-def _residues(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> dict:
+def _residues(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> tuple:
     parts = {}
     for split, examples in sets.items():
         kept = np.split(examples.known, examples.starts[1:-1])
@@ -47,7 +49,7 @@ def _residues(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict)
     )
 
 
-def _pairs(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> dict:
+def _pairs(plan: Plan, task: Task, sets: dict[str, Examples], settings: dict) -> tuple:
     first, second = plan.members
     sequences = list(first.values()) + ([] if second is first else list(second.values()))
     parts = {}

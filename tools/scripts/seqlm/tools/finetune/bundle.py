@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from seqlm.checkpoints.bundle import reopened
-from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.manifest import FORMAT, write_manifest
 from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL
 from seqlm.inference import loading
@@ -46,7 +46,7 @@ def _manifest(plan: Plan, head: Head) -> dict:
     """What ``seqlm.json`` of the bundle says; scores and threshold are added once the bundle has been read back."""
     arguments = plan.arguments
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "task": arguments.task,
         "method": arguments.method,
         "labels": list(plan.labels) if plan.labels else None,

@@ -186,10 +186,12 @@ def _fitted_on(summary: FinetuneSummary) -> str:
 
 def _learning_caption(summary: FinetuneSummary) -> str:
     text = "Loss after each epoch. Validation loss that rises while training loss falls is overfitting."
-    if not summary.best_epoch:
+    if summary.best_epoch is None:
         return text + " Without a validation set the last epoch was kept."
-    chosen = "loss" if summary.chosen_by == "loss" else summary.label(summary.chosen_by or summary.metric)
-    text += f" Epoch {summary.best_epoch} of {len(summary.history)} was kept for its validation {chosen}."
-    if summary.best_epoch == len(summary.history):
+    chosen = "loss" if summary.chosen_by == "loss" else summary.label(summary.chosen_by)
+    last = summary.history[-1]["epoch"]
+    text += f" Epoch 0 is the model before the first update. Epoch {summary.best_epoch} of {last} was kept for its "
+    text += f"validation {chosen}."
+    if summary.best_epoch == last:
         text += " It was the last one, so more epochs may help."
     return text

@@ -164,7 +164,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if plan.labels:
         check_labels(plan.labels)
     allowed = metrics.metrics_for(arguments.task)
-    plan.metric = default_metric(arguments.task, plan.labels) if arguments.metric == "auto" else arguments.metric
+    plan.metric = "loss" if arguments.metric == "auto" else arguments.metric
     if plan.metric != "loss" and plan.metric not in allowed:
         raise InputError(f"the metric '{plan.metric}' is not one of this task's: loss, {', '.join(allowed)}")
     for one, name, sequence in _all_sequences(plan):

@@ -54,7 +54,10 @@ class LabelLesson:
         return replace(batch, importance=torch.zeros_like(batch.importance))
 
     def loss(self, model: SequenceModel, batch: Batch) -> torch.Tensor:
-        return (model.task.loss(model(batch), batch.targets, model.head) * batch.importance).sum()
+        losses = (model.task.loss(model(batch), batch.targets, model.head) * batch.importance).sum()
+        if model.head.decay:
+            losses = losses + model.head.decay * model.head.out.weight.square().sum() * batch.importance.sum()
+        return losses
 
 
 class Validation:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from seqlm.baselines.linear_models import Linear
 from seqlm.cli.progress import Progress
 from seqlm.data.datasets import Example
 from seqlm.inference import loading
@@ -19,7 +20,7 @@ from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start
 from seqlm.inference.inference import batch_tokens, pooled_vectors, residue_values
 from seqlm.inference.tasks import Head, Task, pair_width
 from seqlm.tokenization.encoder import Encoded
-from seqlm.training.processes import Group
+from seqlm.training.processes import ALONE, Group
 from seqlm.training.state import History, Settings
 
 from .baselines import baselines
@@ -56,16 +57,16 @@ def learn(plan: Plan, group: Group) -> Learnt:
     task = Task(arguments.task, plan.labels)
     sets = _examples(plan, task, _second_vectors(plan, group, budget))
     backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, device)
-    predictions = {}
+    predictions, probe = {}, None
     if first:
         _embed(plan, backbone, sets, budget)
         print("fitting the baselines", file=sys.stderr)
-        predictions = baselines(plan, task, sets)
+        predictions, probe = baselines(plan, task, sets)
     if arguments.method == "head":
         _give_vectors(plan, sets, group)
     else:  # the encoder changes, and its vectors with it
         sets = {split: replace(examples, pooled=None) for split, examples in sets.items()}
-    model, start = _with_head(plan, backbone, task, sets["train"], device)
+    model, start = _with_head(plan, backbone, task, sets["train"], device, probe, group)
     total = sum(parameter.numel() for parameter in model.parameters())
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     trained = sum(parameter.numel() for parameter in named.values())
@@ -75,7 +76,7 @@ def learn(plan: Plan, group: Group) -> Learnt:
         weights = group.whole({name: one for name, one in model.named_parameters() if name in named})
         if first:
             backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, torch.device("cpu"))
-            model, start = _with_head(plan, backbone, task, sets["train"], torch.device("cpu"))
+            model, start = _with_head(plan, backbone, task, sets["train"], torch.device("cpu"), probe, ALONE)
             model.load_state_dict(weights, strict=False)
             model.eval()
     return Learnt(model, start, sets, history, predictions, trained, total)
@@ -195,8 +196,14 @@ def _give_vectors(plan: Plan, sets: dict[str, Examples], group: Group) -> None:
         sets[split].pooled = given if plan.level == "residue" else torch.from_numpy(given)
 
 
-def _with_head(plan: Plan, backbone, task: Task, examples: Examples, device: torch.device):
-    """The model to be trained, and the start of its adapter if that is PiSSA's."""
+def _with_head(
+    plan: Plan, backbone, task: Task, examples: Examples, device: torch.device, probe: Linear | None, group: Group
+):
+    """The model to be trained, which gives what ``probe`` does, and the start of its adapter if that is PiSSA's.
+
+    Args:
+        probe: the linear model of the frozen vectors, which the first process of the group has.
+    """
     arguments, start = plan.arguments, None
     torch.manual_seed(arguments.seed)
     if arguments.method in ("lora", "dora"):
@@ -220,7 +227,13 @@ def _with_head(plan: Plan, backbone, task: Task, examples: Examples, device: tor
         truth = examples.truth[examples.known]
         head.shift.fill_(float(truth.mean()))
         head.scale.fill_(float(truth.std()))
-    return loading.SequenceModel(backbone, plan.family.hidden_size, head.to(device), task), start
+    if group.rank == 0:
+        head.start_from(probe)
+    head.to(device)
+    for tensor in head.state_dict().values():
+        tensor.copy_(torch.from_numpy(group.given(tensor.cpu().numpy())))
+    head.decay = group.told(head.decay)
+    return loading.SequenceModel(backbone, plan.family.hidden_size, head, task), start
 
 
 def lora_settings(plan) -> LoraSettings:
@@ -256,4 +269,5 @@ def settings_of(plan, device: torch.device, metric: str) -> Settings:
         budget=batch_tokens(arguments.batch_tokens, device, training=True),
         seed=arguments.seed,
         zero_stage=arguments.zero_stage,
+        from_start=True,
     )

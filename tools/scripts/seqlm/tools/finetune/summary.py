@@ -25,8 +25,9 @@ class TrainedSummary:
         duplicates: what is shared -> number of sequences, as :class:`seqlm.data.datasets.Dataset` counts them.
         rules: one sentence for each thing that was replaced, windowed or truncated, with its count.
         history: one dictionary an epoch: ``epoch``, ``train_loss``, and ``validation_loss`` and
-            ``validation_<metric>`` where there is a validation set.
-        best_epoch: the epoch that was kept; 0 where all were trained.
+            ``validation_<metric>`` where there is a validation set, which epoch 0, before the first update, has alone.
+        best_epoch: the epoch that was kept; None where nothing chose one.
+        stopped_early: training ended as nothing got better any more.
         parameters: name -> value of what the user chose, as text.
         trained_weights, total_weights: numbers of trained and of all weights of the model.
         versions: package -> version.
@@ -41,7 +42,8 @@ class TrainedSummary:
     duplicates: dict[str, int] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
+    best_epoch: float | None = None
+    stopped_early: bool = False
     parameters: dict[str, str] = field(default_factory=dict)
     trained_weights: int = 0
     total_weights: int = 0

@@ -77,14 +77,16 @@ def before_after(before: np.ndarray, after: np.ndarray) -> Figure:
 
 def _learning_caption(summary: LanguageSummary) -> str:
     text = "Loss of a token after each epoch. Validation loss that rises while training loss falls is overfitting."
-    if not summary.best_epoch:
+    if summary.best_epoch is None:
         return text + " Without a validation set the last epoch was kept."
     text += (
-        f" Epoch {summary.best_epoch} of {len(summary.history)} was kept, for its validation loss; perplexity is the "
-        "exponential of it."
+        f" Epoch {summary.best_epoch} of {summary.history[-1]['epoch']} was kept, for its validation loss; perplexity "
+        "is the exponential of it."
     )
-    if summary.stopped_early:
+    if summary.best_epoch == 0:
+        text += " That is the model before the first update: training bettered nothing."
+    elif summary.stopped_early:
         text += " Training stopped early, as it got no better."
-    elif summary.best_epoch == len(summary.history):
+    elif summary.best_epoch == summary.history[-1]["epoch"]:
         text += " It was the last one, so more epochs may help."
     return text

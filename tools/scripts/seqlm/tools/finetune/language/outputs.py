@@ -80,7 +80,7 @@ def summarise(result: Result) -> LanguageSummary:
         duplicates=plan.dataset.duplicates,
         rules=plan.rules.lines(),
         history=result.history.epochs,
-        best_epoch=result.history.best_epoch,
+        best_epoch=result.history.kept,
         stopped_early=result.history.stopped_early,
         smoothing=result.smoothing,
         pieces=not plan.family.one_letter_tokens,

@@ -38,7 +38,6 @@ class LanguageSummary(TrainedSummary):
     after: np.ndarray
     lengths: dict[str, np.ndarray]
     tokens: dict[str, int]
-    stopped_early: bool = False
     smoothing: float = 1.0
     pieces: bool = False
     starts: bool = True

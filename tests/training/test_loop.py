@@ -80,7 +80,8 @@ def test_the_best_epoch_is_kept_and_training_stops_early(model_path):
     model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
     data = examples(encoder)
     wrong = Examples(LABELS, data.encoded, 1 - TRUTH)  # the better it learns, the worse it scores
-    history = train(model, data, wrong, encoder.padding, Settings(epochs=30, learning_rate=0.01, patience=3))
+    settings = Settings(epochs=30, learning_rate=0.01, patience=3, warmup=0.0)
+    history = train(model, data, wrong, encoder.padding, settings)
     assert history.stopped_early
     assert len(history.epochs) == history.best_epoch + 3
     kept = history.epochs[history.best_epoch - 1]
@@ -93,6 +94,34 @@ def test_the_best_epoch_is_kept_and_training_stops_early(model_path):
         loss = functional.cross_entropy(outputs, torch.tensor(1 - TRUTH)).item()
     assert loss == pytest.approx(kept["validation_loss"], rel=1e-4)
     assert loss < history.epochs[-1]["validation_loss"]
+
+
+def test_patience_is_counted_from_the_end_of_the_warm_up(model_path):
+    model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+    data = examples(encoder)
+    wrong = Examples(LABELS, data.encoded, 1 - TRUTH)
+    settings = Settings(epochs=20, learning_rate=0.01, patience=2, warmup=0.3, metric="loss", from_start=True)
+    history = train(model, data, wrong, encoder.padding, settings)
+    assert history.stopped_early and history.kept < 6
+    assert history.epochs[-1]["epoch"] == max(history.kept, 6) + 2
+
+
+def test_the_state_before_the_first_update_is_epoch_0_and_may_be_kept(model_path):
+    model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+    data = examples(encoder)
+    wrong = Examples(LABELS, data.encoded, 1 - TRUTH)
+    before = trained(model)
+    settings = Settings(epochs=4, learning_rate=0.01, metric="loss", from_start=True)
+    history = train(model, data, wrong, encoder.padding, settings)
+    assert (history.kept, history.best_epoch) == (0, 1)
+    assert [epoch["epoch"] for epoch in history.epochs] == [0, 1, 2, 3, 4]
+    assert "train_loss" not in history.epochs[0]
+    assert all(torch.equal(value, before[name]) for name, value in trained(model).items())
+    names, rows = history.table()
+    assert [row[-1] for row in rows] == ["yes", "", "", "", ""] and len({len(row) for row in rows}) == 1
+    model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
+    history = train(model, data, data, encoder.padding, settings)
+    assert history.kept == 4
 
 
 def test_without_a_validation_set_every_epoch_is_trained(model_path):

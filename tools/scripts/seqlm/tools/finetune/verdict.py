@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from seqlm.baselines.baselines import FROZEN, KMER
 from seqlm.baselines.pair_baselines import FREQUENCY
+from seqlm.baselines.residue_baselines import WINDOW
 from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
@@ -42,6 +44,7 @@ _OF_VALUES = {
     "them",
 }
 
+SIMPLE = (KMER, WINDOW, FROZEN)  # baselines that one could use in place of a fine-tuned model
 FEW_PROTEINS = 30  # of residues: their proteins are what tells something of its own
 
 
@@ -111,6 +114,7 @@ def warnings(summary: FinetuneSummary) -> list[str]:
             f"The base model {shown(summary.base_model)} has fewer weights than any published model, as those for "
             "tests and demonstrations have. These scores show that the tool works; they say little about biology."
         )
+    found += _training_notes(summary)
     found += _split_warnings(summary)
     if summary.unit == "pair":
         found += _pair_warnings(summary)
@@ -129,10 +133,36 @@ def warnings(summary: FinetuneSummary) -> list[str]:
     return found
 
 
+def _training_notes(summary: FinetuneSummary) -> list[str]:
+    """What the course of the training says, and whether a simple model is the better choice."""
+    found = []
+    if summary.best_epoch == 0:
+        found.append(
+            "No epoch of the training was better on the validation set than the start, which is the simple model on the "
+            "base model's embeddings. The model that was kept is that simple model: fine-tuning has added nothing here."
+        )
+    elif summary.best_epoch and not summary.stopped_early and summary.best_epoch == summary.history[-1]["epoch"]:
+        score = "loss was still falling" if summary.chosen_by == "loss" else "score was still improving"
+        found.append(f"The validation {score} when the training ended: more epochs may give a better model.")
+    simple = [
+        name
+        for name in summary.differences
+        if name in SIMPLE and outcome(_gain(summary, name)) != "better" and not _gain(summary, name).value > 0
+    ]
+    if simple and not (simple == [FROZEN] and summary.best_epoch == 0):
+        best = min(simple, key=lambda name: _gain(summary, name).value)
+        found.append(
+            f"{best} is at least as good as the fine-tuned model here ("
+            f"{with_interval(summary.score(best), summary.metric)}). Nothing speaks for the larger model; with so simple "
+            "a one, as Embed and Classify give it too, less can go wrong."
+        )
+    return found
+
+
 def _split_warnings(summary: FinetuneSummary) -> list[str]:
     found, deciding = [], summary.deciding
     if deciding == "validation":
-        chosen = ["the best epoch", "the baselines' settings"]
+        chosen = ["the best epoch"]
         chosen += ["the threshold"] * (summary.chosen_threshold is not None)
         chosen += ["the temperature"] * (summary.temperature != 1)
         found.append(

@@ -1,26 +1,35 @@
 """Every family against transformers' own classes, and its own tokenizer, run one sequence at a time."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from makers.models import MAKERS, SPACED, make, sequences
 from makers.scripts import run_batch
-from seqlm.checkpoints.adapter_config import check_adapter_config
+from seqlm.checkpoints.adapter_config import check_adapter_config, ranks_agree
 from seqlm.checkpoints.bundle import check_tokenizer_files, read_bundle_folder
 from seqlm.checkpoints.config import check_config
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.checkpoints.published_adapters import inspect_published
+from seqlm.checkpoints.safetensors_header import read_tensors
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN
 from seqlm.families.recognition import recognise
-from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, save_adapter
+from seqlm.inference.adapters import (
+    LoraSettings,
+    RankAllocation,
+    add_adapter,
+    allocation_of,
+    load_adapter,
+    save_adapter,
+)
 from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone, placed
 from seqlm.tokenization.encoder import Encoder
@@ -220,6 +229,49 @@ def test_pieces_of_several_letters_are_no_single_residues(folder):
     _, _, family = loaded(folder("gpt2"))
     assert set("ACDEFGHIKLMNPQRSTVWY") <= set(family.vocabulary)
     assert not family.one_letter_tokens
+
+
+@pytest.mark.parametrize("method", ["adalora", "ia3", "vera"])
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_adapter_learns_and_is_read_back(folder, name, method, tmp_path):
+    model, encoder, family = loaded(folder(name))
+    modules = "attention" if "attention" in family.lora_modules else "all-linear"
+    last = 1 if name != "albert" else 0  # whose layers are one
+    settings = LoraSettings(method=method, rank=2, dropout=0.0, modules=modules, last_layers=last, layer_norms=True)
+    adapted = add_adapter(model.backbone, family, settings, "base")
+    ids = torch.tensor([encoder.encode(sequences(name)[0]).rows[0].tolist()])
+    before = adapted(input_ids=ids).last_hidden_state.detach()
+    learning = torch.optim.AdamW([one for one in adapted.parameters() if one.requires_grad], lr=0.1)
+    ranks = RankAllocation(allocation_of(adapted), 4) if method == "adalora" else None
+    for step in range(4):
+        adapted(input_ids=ids).last_hidden_state.square().sum().backward()
+        learning.step()
+        if ranks:
+            ranks.allocate(step + 1)
+        learning.zero_grad()
+    trained = {name for name, one in adapted.named_parameters() if one.requires_grad}
+    mark = {"adalora": ".lora_E.", "ia3": ".ia3_l.", "vera": ".vera_lambda_d."}[method]
+    found = {name.split(mark)[0] for name in trained if mark in name}
+    if method == "ia3":
+        maps = [module for module in adapted.modules() if hasattr(module, "is_feedforward")]
+        assert [any(one.is_feedforward is kind for one in maps) for kind in (True, False)] == [True, name != "xlnet"]
+        assert not any("attention.output" in one for one in found)
+    if last:
+        assert len({re.search(r"\.(\d+)\.", one).group(1) for one in found}) == 1
+    with torch.no_grad():
+        after = adapted.eval()(input_ids=ids).last_hidden_state
+    assert (after - before).abs().max() > 1e-2
+    save_adapter(adapted, tmp_path)
+    config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
+    held = read_tensors(tmp_path / "adapter_model.safetensors")
+    ranks_agree(config, {name: shape for name, (_, shape) in held.items()}, "a.zip")
+    again = load_adapter(loaded(folder(name))[0].backbone, tmp_path, config)
+    plain = PeftModel.from_pretrained(loaded(folder(name))[0].backbone, tmp_path).eval()
+    half = placed(load_adapter(loaded(folder(name))[0].backbone, tmp_path, config), torch.device("cpu"), torch.bfloat16)
+    with torch.no_grad():
+        for one, away in ((again, 1e-6), (plain, 1e-6), (half, 0.1)):
+            given = one(input_ids=ids).last_hidden_state.float()
+            torch.testing.assert_close(given, after, atol=away * float(after.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize("name", MAKERS)

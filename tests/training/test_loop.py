@@ -2,21 +2,33 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from seqlm.checkpoints.adapter_config import check_adapter_config
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.families.recognition import recognise
-from seqlm.inference.adapters import LoraSettings, add_adapter, load_adapter, pissa_start, save_adapter
+from seqlm.inference.adapters import (
+    LoraSettings,
+    RankAllocation,
+    add_adapter,
+    allocation_of,
+    load_adapter,
+    pissa_start,
+    save_adapter,
+)
+from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.inference.tasks import Head, Task
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.finetune.examples import Examples, balanced_weights
-from seqlm.tools.finetune.label_training import train
+from seqlm.tools.finetune.label_training import LabelLesson, train
+from seqlm.training.loop import Loop
 from seqlm.training.state import Settings
 
 LABELS = Task("sequence-classification", ("0", "1"))
@@ -194,13 +206,16 @@ def test_a_loss_that_is_no_number_stops_training_with_advice(model_path):
     "lora",
     [
         LoraSettings(),
-        LoraSettings(dora=True),
+        LoraSettings(method="dora"),
         LoraSettings(rslora=True, rank=4),
         LoraSettings(pissa=True),
         LoraSettings(pissa=True, rslora=True, layer_norms=True),
         LoraSettings(modules="all-linear", last_layers=1, layer_norms=True),
+        LoraSettings(method="adalora", rank=2),
+        LoraSettings(method="ia3", layer_norms=True),
+        LoraSettings(method="vera", modules="all-linear", last_layers=1),
     ],
-    ids=["lora", "dora", "rslora", "pissa", "pissa+rslora+norms", "all-linear+last+norms"],
+    ids=["lora", "dora", "rslora", "pissa", "pissa+rslora+norms", "all-linear+last+norms", "adalora", "ia3", "vera"],
 )
 @pytest.mark.parametrize("name", ["t5", "esm", "bert"])
 def test_a_saved_adapter_gives_the_same_vectors_on_the_untouched_base_model(model_path, tmp_path, name, lora):
@@ -208,9 +223,6 @@ def test_a_saved_adapter_gives_the_same_vectors_on_the_untouched_base_model(mode
     start = pissa_start(model.backbone)
     train(model, examples(encoder), None, encoder.padding, Settings(epochs=2, learning_rate=0.01))
     save_adapter(model.backbone, tmp_path, start)
-    from seqlm.checkpoints.adapter_config import check_adapter_config
-    from seqlm.inference.inference import pooled_vectors
-
     fresh, _ = build(model_path(name))
     untrained = pooled_vectors(fresh, examples(encoder).encoded, encoder.padding, 4096)
     config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
@@ -221,11 +233,70 @@ def test_a_saved_adapter_gives_the_same_vectors_on_the_untouched_base_model(mode
     assert (restored - untrained).abs().max() > 1e-3
 
 
+def test_the_ranks_of_a_saved_adapter_are_those_of_the_kept_epoch(model_path, tmp_path):
+    """Ranks are taken away as training goes on; an earlier epoch may be the best, and has more of them."""
+    model, encoder = build(model_path("esm"), LoraSettings(method="adalora", rank=2, dropout=0.0))
+    data = examples(encoder)
+    made_worse = Settings(epochs=8, learning_rate=0.01, metric="loss", patience=0)
+    looks = iter([3.0, 1.0, *[2.0] * 6])
+    loop = Loop(model, LabelLesson(data, encoder.padding), made_worse, lambda *_: {"loss": next(looks)})
+    assert loop.run().history.best_epoch == 2
+    ended = [sum(kept) for kept in loop.ranks.config.rank_pattern.values()]
+    assert len(ended) == 8
+    assert sum(ended) == 8 * 2
+    save_adapter(model.backbone, tmp_path)
+    config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
+    assert sum(map(sum, config["rank_pattern"].values())) > 8 * 2
+    fresh, _ = build(model_path("esm"))
+    fresh.backbone = load_adapter(fresh.backbone, tmp_path, config)
+    wanted, given = (pooled_vectors(one, data.encoded, encoder.padding, 4096) for one in (model, fresh))
+    torch.testing.assert_close(given, wanted, atol=1e-6, rtol=0)
+
+
+def test_matrices_that_lost_all_ranks_are_saved_as_such(model_path, tmp_path):
+    model, encoder = build(model_path("bert"), LoraSettings(method="adalora", rank=2))
+    with torch.no_grad():
+        for name, one in model.named_parameters():
+            if ".lora_E." in name and "query" not in name:
+                one.fill_(0.5)
+    save_adapter(model.backbone, tmp_path)
+    config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
+    assert {sum(kept) for kept in config["rank_pattern"].values()} == {0, 3}
+    fresh, _ = build(model_path("bert"))
+    fresh.backbone = load_adapter(fresh.backbone, tmp_path, config)
+    data = examples(encoder)
+    wanted, given = (pooled_vectors(one, data.encoded, encoder.padding, 4096) for one in (model.eval(), fresh))
+    torch.testing.assert_close(given, wanted, atol=1e-6, rtol=0)
+
+
+def test_what_keeps_ranks_apart_is_added_to_the_gradient_as_peft_adds_it_to_a_loss(model_path):
+    model, _ = build(model_path("esm"), LoraSettings(method="adalora", rank=2))
+    tuner = allocation_of(model)
+    RankAllocation(tuner, 10).regularise()
+    given = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    assert len(given) == 16
+    model.zero_grad()
+    loss = torch.zeros((), requires_grad=True)
+    named = tuner.model.named_parameters
+    inner = SimpleNamespace(forward=lambda: SimpleNamespace(loss=loss * 1), named_parameters=named)
+    outer = SimpleNamespace(model=inner, peft_config=tuner.peft_config, trainable_adapter_name="default")
+    type(tuner).forward(outer).loss.backward()
+    for name, one in model.named_parameters():
+        if name in given:
+            torch.testing.assert_close(given[name], one.grad)
+
+
+def test_vectors_that_multiply_are_not_pulled_to_zero(model_path):
+    model, encoder = build(model_path("esm"), LoraSettings(method="ia3"))
+    loop = Loop(model, LabelLesson(examples(encoder), encoder.padding), Settings(weight_decay=0.5))
+    decayed = {id(one) for group in loop.optimizer.param_groups if group["weight_decay"] for one in group["params"]}
+    names = [name for name, one in loop.named.items() if id(one) in decayed]
+    assert names == ["head.out.weight"]
+
+
 def test_an_adapter_for_another_model_is_refused(model_path, tmp_path):
     model, _ = build(model_path("esm"), LoraSettings())
     save_adapter(model.backbone, tmp_path)
-    from seqlm.checkpoints.adapter_config import check_adapter_config
-
     config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
     other, _ = build(model_path("t5"))
     with pytest.raises(InputError, match=r"the adapter (cannot be put onto|does not fit) this base model"):

@@ -114,6 +114,9 @@ def options() -> Parser:
     )
     learning.add_argument("--lora-scaling", default="standard", choices=["standard", "rslora"])
     learning.add_argument("--lora-start", default="default", choices=["default", "pissa"])
+    learning.add_argument(
+        "--vera-rank", type=Number(int, 1, 1024), metavar="N", help="of the matrices that VeRA shares; 256 if not given"
+    )
     learning.add_argument("--train-layer-norms", action="store_true")
     learning.add_argument("--head", default="mlp", choices=["linear", "mlp"])
     learning.add_argument("--head-dropout", default=0.2, type=Number(float, 0, 0.95), metavar="SHARE")
@@ -121,7 +124,12 @@ def options() -> Parser:
     add(learning, "--max-length", help="tokens read at once; 0: what the model was made for")
     add(learning, "--long-sequences")
     add(learning, "--epochs", default=20)
-    add(learning, "--learning-rate", help="0.0003 if not given; of all weights 0.00002, of the head alone 0.001")
+    add(
+        learning,
+        "--learning-rate",
+        help="0.0003 if not given; of AdaLoRA and of the head alone 0.001, of IA3 0.003, of VeRA 0.004, of all weights "
+        "0.00002",
+    )
     add(learning, "--batch-size", default=8, help="sequences an update; they are run in passes of --batch-tokens")
     add(learning, "--weight-decay")
     add(learning, "--warmup", default=0.1)

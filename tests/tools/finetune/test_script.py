@@ -35,11 +35,14 @@ def test_prediction_equals_the_one_made_at_training_time(script, new_process, tm
         assert [row[column] for row in first] == [row[column] for row in again]
 
 
-@pytest.mark.parametrize("name", ["t5", "esm"])
-def test_the_model_card_s_own_code_gives_the_predicted_probability_with_plain_peft(script, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "method"), [("t5", "lora"), ("esm", "lora"), ("esm", "adalora"), ("t5", "vera"), ("esm", "ia3")]
+)
+def test_the_model_card_s_own_code_gives_the_predicted_probability_with_plain_peft(script, tmp_path, name, method):
     """The README of a bundle shows a dozen lines of plain transformers and peft; run them as they stand."""
     base = DATA / "models" / f"tiny-{name}"
-    script("finetune", "--model", base, "--model-id", base, *SITES, "--output-model", "m.zip", "--learning-rate", 0.01)
+    script("finetune", "--model", base, "--model-id", base, *SITES, "--output-model", "m.zip", "--learning-rate", 0.01,
+           "--method", method)  # fmt: skip
     script("predict", "--model", "m.zip", "--base-model", base, "--sequences", DATA / "sites_test.fasta",
            "--output-table", "p.tsv")  # fmt: skip
     expected = table(tmp_path / "work" / "p.tsv")[0]
@@ -147,6 +150,22 @@ FINETUNE_MISTAKES = {
     ),
     "wrong metric": ({"train": fasta(*GOOD)}, ["--metric", "rmse"], "the metric 'rmse' is not one of this task's"),
     "PiSSA with DoRA": ({"train": fasta(*GOOD)}, ["--method", "dora", "--lora-start", "pissa"], "cannot be combined"),
+    "PiSSA with VeRA": (
+        {"train": fasta(*GOOD)},
+        ["--method", "vera", "--lora-start", "pissa"],
+        "is for the method lora",
+    ),
+    "rsLoRA with IA3": (
+        {"train": fasta(*GOOD)},
+        ["--method", "ia3", "--lora-scaling", "rslora"],
+        "is for the methods lora, dora and qlora; the method is ia3",
+    ),
+    "a rank of VeRA's": ({"train": fasta(*GOOD)}, ["--vera-rank", "8"], "is for the method vera; the method is lora"),
+    "AdaLoRA shared out": (
+        {"train": fasta(*GOOD)},
+        ["--method", "adalora", "--processes", "2", "--strategy", "fsdp"],
+        "processes that share the weights of a model cannot train with adalora; choose ddp",
+    ),
     "positive label unknown": ({"train": fasta(*GOOD)}, ["--positive-label", "yes"], "no example has the positive"),
     "cls pooling of T5": ({"train": fasta(*GOOD)}, ["--pooling", "cls"], "no token at the start"),
     "nonsense number": ({"train": fasta(*GOOD)}, ["--epochs", "many"], "argument --epochs: 'many' is not an integer"),

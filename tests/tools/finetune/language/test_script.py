@@ -64,6 +64,10 @@ def done(tmp_path_factory, request):
                   "--duplicates", "remove"],
         "dora": [*llama, *columns, "--epochs", "1", "--method", "dora", "--lora-modules", "all-linear",
                  "--max-length", "20"],
+        **{
+            name: [*llama, *columns, "--epochs", "1", "--method", name, "--learning-rate", "0.02"]
+            for name in ("adalora", "vera", "ia3")
+        },
         "cut": [*llama, *columns, "--epochs", "1", "--max-length", "20", "--long-sequences", "truncate", *REPORT],
         "only training": [*gpt2, "--train", data / "beginnings.fasta", "--validation-fraction", "0", "--epochs", "1",
                           *REPORT],
@@ -150,7 +154,7 @@ def test_the_token_budget_changes_nothing_but_speed(done):
         assert values == pytest.approx(large[key], rel=1e-3, abs=1e-3), key
 
 
-@pytest.mark.parametrize("name", ["lora", "pissa", "dora"])
+@pytest.mark.parametrize("name", ["lora", "pissa", "dora", "adalora", "vera", "ia3"])
 def test_peft_reads_the_adapter_and_gives_the_perplexities_of_the_table(done, model_path, tmp_path, name):
     work = work_of(done, name)
     zipfile.ZipFile(work / "model.zip").extractall(tmp_path)

@@ -1,6 +1,6 @@
-"""adapter_config.json of a LoRA adapter that a stranger made: known entries are kept, harmless ones dropped.
+"""adapter_config.json of an adapter that a stranger made: known entries are kept, harmless ones dropped.
 
-peft gives every entry of the file to LoraConfig. Some name Python modules to import (``auto_mapping``,
+peft gives every entry of the file to the config of its type. Some name Python modules to import (``auto_mapping``,
 ``megatron_core``), files to open (``corda_config``), regular expressions to match against every module name
 (``target_modules`` as a text, keys of ``rank_pattern``), or change the base model (``layer_replication``). So the dict
 that reaches peft is rebuilt here from entries that are understood.
@@ -30,51 +30,75 @@ _WAY_OUT = "train or save the adapter again without it"
 
 
 def check_adapter_config(config: dict, name: str = "adapter_config.json") -> dict:
-    """The entries of a LoRA adapter's config that peft may see.
+    """The entries of an adapter's config that peft may see.
 
     Args:
         config: adapter_config.json, parsed.
         name: what messages call it.
 
     Returns:
-        A new dict of the allowed entries only, ready for ``LoraConfig(**entries)``.
+        A new dict of the allowed entries only, ready for peft's config of its ``peft_type``.
 
     Raises:
         InputError: naming the entry that is not allowed.
     """
-    if config.get("peft_type") != "LORA":
+    kind = config.get("peft_type")
+    if not isinstance(kind, str) or kind not in _CHECKS:
         raise InputError(
-            f"{name} describes an adapter of type {str(config.get('peft_type'))[:40]!r}; only LORA is supported"
+            f"{name} describes an adapter of type {str(kind)[:40]!r}; only {', '.join(_CHECKS)} are supported"
         )
+    checks = _CHECKS[kind]
     _check_auto_mapping(config.get("auto_mapping"), name)
-    clean: dict = {"peft_type": "LORA"}
+    clean: dict = {"peft_type": kind}
     for key, value in config.items():
         if key in ("peft_type", "auto_mapping", "peft_version", "runtime_config"):
             continue  # who saved it with what; peft itself ignores runtime_config
-        if key in _CHECKS:
+        if kind == "ADALORA" and key in OF_TRAINING:
+            continue
+        if key in checks:
             if value is not None:
-                clean[key] = _CHECKS[key](value, f"{key} in {name}")
+                clean[key] = checks[key](value, f"{key} in {name}")
         elif value not in (None, False, [], {}, "") and value != UNSET.get(key):
             raise InputError(f"{name} sets {key[:60]!r}, which is not supported in an uploaded adapter; {_WAY_OUT}")
     if "task_type" not in clean and (known := _task_of(config.get("auto_mapping"))):
         clean["task_type"] = known
-    for needed in ("r", "target_modules"):
+    for needed in NEEDED[kind]:
         if needed not in clean:
             raise InputError(f"{name} lacks {needed}, without which an adapter cannot be rebuilt")
+    if kind == "ADALORA":
+        clean["total_step"] = 1  # peft wants one, and uses it in training only
+        for module, kept in clean.get("rank_pattern", {}).items():
+            if len(kept) != clean["init_r"]:
+                raise InputError(f"rank_pattern in {name} has {len(kept)} entries for {module}, not {clean['init_r']}")
+    if kind == "IA3" and not set(clean["feedforward_modules"]) <= set(clean["target_modules"]):
+        raise InputError(f"feedforward_modules in {name} names modules that target_modules does not")
     return clean
 
 
 def ranks_agree(config: dict, shapes: dict[str, tuple[int, ...]], name: str) -> None:
     """Refuse a rank that the weights do not have: peft would allocate it before it compares."""
-    held = {
-        shape[0] for tensor, shape in shapes.items() if shape and ("lora_A" in tensor or "lora_embedding_A" in tensor)
-    }
+    kind, parts = config["peft_type"], _PARTS[config["peft_type"]]
+    rows = {tensor: shape[0] for tensor, shape in shapes.items() if shape and any(part in tensor for part in parts)}
+    held = set(rows.values())
     if not held:
-        raise InputError(f"adapter_model.safetensors in {name} holds no LoRA weights")
-    asked = set(config.get("rank_pattern", {}).values())
-    if asked <= held and (asked or config["r"] in held):
+        raise InputError(f"adapter_model.safetensors in {name} holds no {_NAMES[kind]} weights")
+    if kind == "IA3":
         return
-    wrong = sorted({config["r"], *asked} - held)
+    if kind == "ADALORA" and "rank_pattern" in config:
+        asked = {module: sum(kept) for module, kept in config["rank_pattern"].items()}
+        held_by = {tensor.removeprefix("base_model.model."): count for tensor, count in rows.items()}
+        wrong = sorted(one for one in asked.keys() | held_by.keys() if asked.get(one) != held_by.get(one))
+        if wrong:
+            raise InputError(
+                f"rank_pattern of adapter_config.json in {name} gives another rank than the weights have, at "
+                f"{wrong[0][:80]}; the two files do not belong together"
+            )
+        return
+    rank = config["init_r" if kind == "ADALORA" else "r"]
+    asked = set(config.get("rank_pattern", {}).values())
+    if asked <= held and (asked or rank in held):
+        return
+    wrong = sorted({rank, *asked} - held)
     raise InputError(
         f"adapter_config.json in {name} gives rank {wrong[0]}, but the weights have rank "
         f"{', '.join(map(str, sorted(held)))}; the two files do not belong together"
@@ -110,6 +134,12 @@ def _number(value, where):
     return value
 
 
+def _whole(value, where):
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise InputError(f"{where} must be a whole number")
+    return value
+
+
 def _share(value, where):
     if type(value) not in (int, float) or not 0 <= value < 1:
         raise InputError(f"{where} must be a number from 0 to 1")
@@ -119,6 +149,19 @@ def _share(value, where):
 def _switch(value, where):
     if not isinstance(value, bool):
         raise InputError(f"{where} must be true or false")
+    return value
+
+
+def _true(value, where):
+    if value is not True:
+        raise InputError(f"{where} must be true: without its random matrices the adapter cannot be rebuilt")
+    return value
+
+
+def _kept(value, where):
+    """Which of its first ranks a matrix kept."""
+    if not isinstance(value, list) or len(value) > LARGEST_RANK or not all(isinstance(one, bool) for one in value):
+        raise InputError(f"{where} must hold lists of true and false")
     return value
 
 
@@ -191,25 +234,74 @@ def _start(value, where):
     raise InputError(f"{where} is {str(value)[:40]!r}, which needs files or data of its own; {_WAY_OUT}")
 
 
-_CHECKS = {
-    "r": _rank,
-    "lora_alpha": _number,
-    "lora_dropout": _share,
+# of AdaLoRA: how ranks were dealt out in training, which an adapter that is loaded no longer needs
+OF_TRAINING = ("target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step", "r")
+NEEDED = {
+    "LORA": ("r", "target_modules"),
+    "ADALORA": ("init_r", "target_modules"),
+    "VERA": ("r", "target_modules", "save_projection"),
+    "IA3": ("target_modules", "feedforward_modules"),
+}
+# names of the tensors with one row a rank; of IA3, of all
+_PARTS = {
+    "LORA": ("lora_A", "lora_embedding_A"),
+    "ADALORA": (".lora_E",),
+    "VERA": ("base_model.vera_A",),
+    "IA3": (".ia3_l",),
+}
+_NAMES = {"LORA": "LoRA", "ADALORA": "AdaLoRA", "VERA": "VeRA", "IA3": "IA3"}
+_ALL = {
     "target_modules": _modules,
-    "exclude_modules": _module_list,
     "modules_to_save": _module_list,
-    "bias": _one_of("none", "all", "lora_only"),
     "task_type": _one_of(*TASK_TYPES),
     "fan_in_fan_out": _switch,
-    "use_rslora": _switch,
-    "use_dora": _switch,
-    "lora_bias": _switch,
     "inference_mode": _switch,
-    "init_lora_weights": _start,
-    "rank_pattern": _by_module(_rank),
-    "alpha_pattern": _by_module(_number),
-    "layers_to_transform": _layers,
-    "layers_pattern": _layers_pattern,
     "base_model_name_or_path": _text,
     "revision": _text,
 }
+_LAYERS = {"layers_to_transform": _layers, "layers_pattern": _layers_pattern}
+# what an adapter of each type may say: entry -> its check
+_CHECKS = {
+    "LORA": {
+        **_ALL,
+        **_LAYERS,
+        "r": _rank,
+        "lora_alpha": _number,
+        "lora_dropout": _share,
+        "exclude_modules": _module_list,
+        "bias": _one_of("none", "all", "lora_only"),
+        "use_rslora": _switch,
+        "use_dora": _switch,
+        "lora_bias": _switch,
+        "init_lora_weights": _start,
+        "rank_pattern": _by_module(_rank),
+        "alpha_pattern": _by_module(_number),
+    },
+    "ADALORA": {
+        **_ALL,
+        **_LAYERS,
+        "init_r": _rank,
+        "lora_alpha": _number,
+        "lora_dropout": _share,
+        "bias": _one_of("none"),
+        "init_lora_weights": _switch,
+        "rank_pattern": _by_module(_kept),
+    },
+    "VERA": {
+        **_ALL,
+        **_LAYERS,
+        "r": _rank,
+        "vera_dropout": _share,
+        "d_initial": _number,
+        "projection_prng_key": _whole,
+        "save_projection": _true,
+        "bias": _one_of("none"),
+        "init_weights": _switch,
+    },
+    "IA3": {
+        **_ALL,
+        "target_modules": _module_list,
+        "feedforward_modules": _module_list,
+        "init_ia3_weights": _switch,
+    },
+}  # fmt: skip

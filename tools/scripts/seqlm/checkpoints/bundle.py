@@ -67,8 +67,8 @@ RESAVE_ADAPTER = (
     "safe_serialization=True), and pack the new folder"
 )
 CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat")
-METHODS = {"adapter": ("lora", "dora"), "head": ("head",), "full": ("full", "pretrain")}
-CONTENT = {"adapter": "a LoRA adapter", "head": "a head only", "full": "a whole model"}
+METHODS = {"adapter": tuple(manifests.ADAPTERS), "head": ("head",), "full": ("full", "pretrain")}
+CONTENT = {"adapter": "an adapter", "head": "a head only", "full": "a whole model"}
 # Settings of text generation that are numbers; the rest of generation_config.json is for tools to decide.
 GENERATION = (
     "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "do_sample", "max_length",
@@ -82,8 +82,9 @@ class Bundle:
 
     Attributes:
         folder: where it was unpacked; only safe files lie there, ready for transformers and peft.
-        kind: ``adapter`` (LoRA and head on a base model), ``full`` (a whole fine-tuned model), ``head`` (a head on an
-            untouched base model); without seqlm.json ``model`` (a Hugging Face folder) or ``peft`` (a LoRA adapter).
+        kind: ``adapter`` (an adapter and a head on a base model), ``full`` (a whole fine-tuned model), ``head`` (a head
+            on an untouched base model); without seqlm.json ``model`` (a Hugging Face folder) or ``peft`` (a LoRA
+            adapter).
         manifest: seqlm.json, or None.
         model: the whole model of ``full`` and ``model``, otherwise None.
         adapter_config: adapter_config.json of ``adapter`` and ``peft``, otherwise None.
@@ -235,7 +236,7 @@ def _inspect(
 
     model = adapter_config = None
     if kind in ("adapter", "peft"):
-        adapter_config = _inspect_adapter(folder, archive, rewrite)
+        adapter_config = _inspect_adapter(folder, archive, rewrite, manifest["method"] if manifest else "lora")
     if kind in ("full", "model"):
         model = read_model_folder(folder, archive)
     if "config.json" in held:
@@ -273,9 +274,14 @@ def _kind(held: set[str], manifest: dict | None, archive: str) -> str:
     )
 
 
-def _inspect_adapter(folder: Path, archive: str, rewrite) -> dict:
+def _inspect_adapter(folder: Path, archive: str, rewrite, method: str) -> dict:
     where = f"{ADAPTER_CONFIG} in {archive}"
     config = check_adapter_config(strict_json.read_object(folder / ADAPTER_CONFIG, where), where)
+    if config["peft_type"] != manifests.ADAPTERS.get(method, config["peft_type"]):
+        raise InputError(
+            f"{where} describes an adapter of type {config['peft_type']}; it must be of type "
+            f"{manifests.ADAPTERS[method]}"
+        )
     tensors = read_tensors(folder / ADAPTER_WEIGHTS, f"{ADAPTER_WEIGHTS} in {archive}")
     ranks_agree(config, {tensor: shape for tensor, (_, shape) in tensors.items()}, archive)
     rewrite(folder / ADAPTER_CONFIG, config)

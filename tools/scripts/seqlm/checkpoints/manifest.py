@@ -4,7 +4,7 @@
 
     {"format": 2,                                           1: without the mean and deviation of vectors in the head
      "task": "sequence-classification",
-     "method": "lora",                                       lora, dora, full, head or pretrain
+     "method": "lora",                                       one of METHODS
      "labels": ["0", "1"],                                   null for numbers
      "family": "t5", "alphabet": "protein", "pooling": "mean",
      "base_model": {"id": "Rostlab/prot_t5_xl_uniref50", "revision": null, "sha256": "9f…"},
@@ -36,7 +36,9 @@ FORMAT = 2
 LARGEST = 1 << 20  # bytes
 MOST_LABELS = 10_000
 ALPHABETS = ("protein", "DNA", "text", "canonical SMILES")
-METHODS = ("lora", "dora", "full", "head", "pretrain")
+# adapters -> what peft calls their type
+ADAPTERS = {"lora": "LORA", "dora": "LORA", "qlora": "LORA", "adalora": "ADALORA", "vera": "VERA", "ia3": "IA3"}
+METHODS = (*ADAPTERS, "full", "head", "pretrain")
 
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
 from seqlm.data.tasks import level_of
 
+from .manifest import ADAPTERS
+
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
 TITLES = {
     "multi-label": "Several labels at once",
@@ -22,6 +24,11 @@ TITLES = {
 METHODS = {
     "lora": "a LoRA adapter (Hu et al. 2021, https://doi.org/10.48550/arXiv.2106.09685)",
     "dora": "a DoRA adapter (Liu et al. 2024, https://doi.org/10.48550/arXiv.2402.09353)",
+    "qlora": "a LoRA adapter that was trained on the base model in 4 bits (QLoRA; Dettmers et al. 2023, "
+    "https://doi.org/10.48550/arXiv.2305.14314), and is for the base model as it is,",
+    "adalora": "an AdaLoRA adapter (Zhang et al. 2023, https://doi.org/10.48550/arXiv.2303.10512)",
+    "vera": "a VeRA adapter (Kopiczko et al. 2023, https://doi.org/10.48550/arXiv.2310.11454)",
+    "ia3": "an IA3 adapter (Liu et al. 2022, https://doi.org/10.48550/arXiv.2205.05638)",
     "full": "all weights",
     "head": "a head on the unchanged model",
     "pretrain": "all weights, from scratch",
@@ -69,7 +76,7 @@ def _front_matter(manifest: dict, license: str | None) -> str:
     task, method = manifest["task"], manifest["method"]
     pipeline = PIPELINES.get(task) or PIPELINES.get(task.split("-")[0], "text-classification")
     entries = {
-        "library_name": "peft" if method in ("lora", "dora") else "transformers",
+        "library_name": "peft" if method in ADAPTERS else "transformers",
         "pipeline_tag": pipeline,
         "base_model": base if _HUB_ID.fullmatch(base) else None,
         "license": license,
@@ -149,7 +156,7 @@ def _snippet(manifest: dict) -> list[str]:
     no_end = manifest["family"] == "esm" and manifest["alphabet"] == DNA
     repaired = manifest.get("tokenizer") == "repaired"
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
-    adapter = manifest["method"] in ("lora", "dora")
+    adapter = manifest["method"] in ADAPTERS
     lines = [
         *(["import re", ""] if repaired else []),
         "import torch",
@@ -219,7 +226,7 @@ def _head(kind: str, format: int) -> list[str]:
 
 def _writing(manifest: dict) -> list[str]:
     """Python that reads and writes a sequence as the tools do, with nothing but the public libraries."""
-    base, adapter = manifest.get("base_model"), manifest["method"] in ("lora", "dora")
+    base, adapter = manifest.get("base_model"), manifest["method"] in ADAPTERS
     source = _python(base) if adapter else "folder"
     length = (manifest.get("settings") or {}).get("line_length")
     repaired = manifest.get("tokenizer") == "repaired"

@@ -26,6 +26,7 @@ class Albert(Family):
         "attention": ["query", "key", "value", "dense"],
         "all-linear": ["query", "key", "value", "dense", "ffn", "ffn_output"],
     }
+    scaled_inputs = ("ffn_output",)
     layer_norms = ["LayerNorm", "full_layer_layer_norm"]  # noqa: RUF012
     layers = "albert_layer_groups"
 

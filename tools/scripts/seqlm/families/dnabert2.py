@@ -29,6 +29,7 @@ class DnaBert2(Family):
         "attention": ["Wqkv", "attention.output.dense"],
         "all-linear": ["Wqkv", "attention.output.dense", "gated_layers", "wo"],
     }
+    scaled, scaled_inputs = ("Wqkv",), ("wo",)
     layer_norms = ["LayerNorm", "layernorm"]  # noqa: RUF012
 
     @classmethod

@@ -44,6 +44,10 @@ class Family:
         "attention": ["query", "key", "value", "attention.output.dense"],
         "all-linear": ["query", "key", "value", "dense"],
     }
+    # of each layer, what IA3 multiplies the outputs and the inputs of: keys and values, and what the feed-forward part
+    # computes last; ends of names, as regular expressions
+    scaled: ClassVar[tuple[str, ...]] = ("key", "value")
+    scaled_inputs: ClassVar[tuple[str, ...]] = (r"(?<!attention\.)output\.dense",)
     layer_norms: ClassVar[list[str]] = ["LayerNorm"]
     layers: ClassVar[str] = "layer"
     checkpointing: ClassVar[bool] = True  # whether activations can be computed again instead of being kept

@@ -25,6 +25,7 @@ class Gpt2(Family):
         "attention": ["c_attn", "attn.c_proj"],
         "all-linear": ["c_attn", "c_proj", "c_fc"],
     }
+    scaled, scaled_inputs = ("c_attn",), (r"mlp\.c_proj",)
     layer_norms = ["ln_1", "ln_2", "ln_f"]  # noqa: RUF012
     layers = "h"
 

@@ -23,6 +23,7 @@ class Llama(Family):
         "attention": ["q_proj", "k_proj", "v_proj", "o_proj"],
         "all-linear": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
     }
+    scaled, scaled_inputs = ("k_proj", "v_proj"), ("down_proj",)
     layer_norms = ["input_layernorm", "post_attention_layernorm", "norm"]  # noqa: RUF012
     layers = "layers"
 

@@ -23,6 +23,7 @@ class ModernBert(Family):
         "attention": ["Wqkv", "attn.Wo"],
         "all-linear": ["Wqkv", "Wo", "Wi"],
     }
+    scaled, scaled_inputs = ("Wqkv",), (r"mlp\.Wo",)
     layer_norms = ["attn_norm", "mlp_norm", "final_norm", "embeddings.norm"]  # noqa: RUF012
     layers = "layers"
 

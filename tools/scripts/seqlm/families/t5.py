@@ -28,6 +28,7 @@ class T5Encoder(Family):
         "attention": ["q", "k", "v", "o"],
         "all-linear": ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"],
     }
+    scaled, scaled_inputs = ("k", "v"), ("wo",)
     layer_norms = ["layer_norm"]  # noqa: RUF012
     layers = "block"
 

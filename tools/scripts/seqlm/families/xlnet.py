@@ -26,6 +26,7 @@ class XLNet(Family):
     checkpointing = False
     # its attention is made of bare parameters, which an adapter cannot be put on; what is left is the feed-forward part
     lora_modules = {"all-linear": ["layer_1", "layer_2"]}  # noqa: RUF012
+    scaled, scaled_inputs = (), ("layer_2",)
     layer_norms = ["layer_norm"]  # noqa: RUF012
 
     @property

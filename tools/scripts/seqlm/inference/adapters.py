@@ -1,16 +1,24 @@
-"""LoRA and its variants, by peft: put onto an encoder, saved, and put back.
+"""LoRA, its variants and its smaller kin, by peft: put onto an encoder, saved, and put back.
 
 W x becomes W x + (alpha / rank) B A x with A (rank, inputs) and B (outputs, rank) trained and W frozen (Hu et al. 2021,
 https://doi.org/10.48550/arXiv.2106.09685). DoRA trains the length of each row of W apart from its direction
 (https://doi.org/10.48550/arXiv.2402.09353), rsLoRA divides by the root of the rank
 (https://doi.org/10.48550/arXiv.2312.03732), PiSSA starts A and B from the largest singular values of W instead of from
-noise and zero (https://doi.org/10.48550/arXiv.2404.02948).
+noise and zero (https://doi.org/10.48550/arXiv.2404.02948). QLoRA is LoRA on a base model held in 4 bits
+(https://doi.org/10.48550/arXiv.2305.14314), see :mod:`seqlm.inference.four_bits`.
+
+AdaLoRA trains B E A with E diagonal, and sets those entries of E to zero that matter least, so that each matrix ends
+with a rank of its own (https://doi.org/10.48550/arXiv.2303.10512). IA3 multiplies keys, values and what enters the
+second feed-forward map by a trained vector each (https://doi.org/10.48550/arXiv.2205.05638). VeRA has one random A and
+B for all matrices, and trains a scale of each rank and of each output (https://doi.org/10.48550/arXiv.2310.11454).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +33,70 @@ from .finite import check_weights
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """What the user chose; the names are peft's."""
+    """What the user chose; the names are peft's. What a method does not have is not looked at.
 
+    Attributes:
+        method: one of :data:`seqlm.checkpoints.manifest.ADAPTERS`.
+        rank: of AdaLoRA, the mean over all matrices at the end.
+        vera_rank: of the matrices that VeRA shares.
+    """
+
+    method: str = "lora"
     rank: int = 8
     alpha: float = 16
     dropout: float = 0.1
     modules: str = "attention"  # a key of Family.lora_modules
     last_layers: int = 0  # adapt only so many of the last layers; 0 for all
-    dora: bool = False
     rslora: bool = False
     pissa: bool = False
     layer_norms: bool = False
+    vera_rank: int = 256
+
+
+def _lora(settings: LoraSettings, **common):
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_dora=settings.method == "dora",
+        use_rslora=settings.rslora,
+        init_lora_weights="pissa" if settings.pissa else True,
+        **common,
+    )
+
+
+def _adalora(settings: LoraSettings, **common):
+    from peft import AdaLoraConfig
+
+    return AdaLoraConfig(
+        target_r=settings.rank,
+        init_r=math.ceil(1.5 * settings.rank),  # as in section 4 of the paper
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        total_step=1,  # RankAllocation knows better, once the training does
+        **common,
+    )
+
+
+def _vera(settings: LoraSettings, **common):
+    from peft import VeraConfig
+
+    # the random matrices are saved, or whoever loads the adapter needs the same generator of random numbers
+    return VeraConfig(r=settings.vera_rank, vera_dropout=settings.dropout, save_projection=True, **common)
+
+
+def _ia3(settings: LoraSettings, **common):
+    from peft import IA3Config
+
+    return IA3Config(**common)
+
+
+# method -> the maker of peft's config
+CONFIGS: dict[str, Callable] = {
+    "lora": _lora, "dora": _lora, "qlora": _lora, "adalora": _adalora, "vera": _vera, "ia3": _ia3,
+}  # fmt: skip
 
 
 def add_adapter(
@@ -51,42 +112,60 @@ def add_adapter(
         InputError: more layers asked for than there are, a rank above the width of the model, or modules that the
             family has no adapter for.
     """
-    from peft import LoraConfig, TaskType, get_peft_model
+    from peft import TaskType, get_peft_model
 
-    if settings.rank > family.hidden_size:
+    if settings.rank > family.hidden_size and settings.method not in ("vera", "ia3"):
         raise InputError(f"the LoRA rank {settings.rank} is above the width of the model, {family.hidden_size}")
-    family.check_training(settings.modules)
-    layers = None
-    if settings.last_layers:
-        depth = len(next(m for name, m in backbone.named_modules() if name.split(".")[-1] == family.layers))
-        if settings.last_layers > depth:
-            raise InputError(f"the model has {depth} layers, so the last {settings.last_layers} cannot be adapted")
-        layers = list(range(depth - settings.last_layers, depth))
-    names = {name for name, _ in backbone.named_modules()}
+    layers = _layers(backbone, family, settings.last_layers)
+    names = [name for name, _ in backbone.named_modules()]
     norms = [norm for norm in family.layer_norms if any(name.endswith(norm) for name in names)]
-    config = LoraConfig(
+    config = CONFIGS[settings.method](
+        settings,
         task_type=TaskType.CAUSAL_LM if writes else TaskType.FEATURE_EXTRACTION,
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=family.lora_modules[settings.modules],
-        layers_to_transform=layers,
-        layers_pattern=family.layers if layers else None,
-        use_dora=settings.dora,
-        use_rslora=settings.rslora,
-        init_lora_weights="pissa" if settings.pissa else True,
         modules_to_save=norms if settings.layer_norms else None,
         base_model_name_or_path=base_model,
+        **_targets(family, settings, names, layers),
     )
     backbone.name_or_path = base_model  # or peft notes the path on this machine in its place
     return get_peft_model(backbone, config)
+
+
+def _layers(backbone: nn.Module, family: Family, last: int) -> list[int] | None:
+    """Numbers of the layers that are adapted; None for all."""
+    if not last:
+        return None
+    depth = len(next(m for name, m in backbone.named_modules() if name.split(".")[-1] == family.layers))
+    if last > depth:
+        raise InputError(f"the model has {depth} layers, so the last {last} cannot be adapted")
+    return list(range(depth - last, depth))
+
+
+def _targets(family: Family, settings: LoraSettings, names: list[str], layers: list[int] | None) -> dict:
+    """Which modules are adapted, as entries of peft's config."""
+    if settings.method != "ia3":
+        family.check_training(settings.modules)
+        return {
+            "target_modules": family.lora_modules[settings.modules],
+            "layers_to_transform": layers,
+            "layers_pattern": family.layers if layers else None,
+        }
+    # peft's IA3 has no entry for layers, and takes the end of a name for the whole of it, so they are written out
+    outputs, inputs = (_named(names, patterns, family, layers) for patterns in (family.scaled, family.scaled_inputs))
+    return {"target_modules": outputs + inputs, "feedforward_modules": inputs}
+
+
+def _named(names: list[str], patterns: tuple[str, ...], family: Family, layers: list[int] | None) -> list[str]:
+    """Modules within the layers whose names end with one of the patterns."""
+    ending = re.compile(rf"(?:.+\.)?{family.layers}\.(\d+)\.(?:.+\.)?(?:{'|'.join(patterns)})")
+    found = ((name, ending.fullmatch(name)) for name in names if patterns)
+    return [name for name, match in found if match and (layers is None or int(match.group(1)) in layers)]
 
 
 def pissa_start(model: nn.Module) -> dict[str, torch.Tensor] | None:
     """A and B of a fresh PiSSA adapter, which :func:`save_adapter` needs; None for any other start."""
     from peft import get_peft_model_state_dict
 
-    if model.peft_config["default"].init_lora_weights != "pissa":
+    if getattr(model.peft_config["default"], "init_lora_weights", None) != "pissa":
         return None
     tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items() if "lora_" in name}
@@ -102,6 +181,12 @@ def save_adapter(model: nn.Module, folder: Path, start: dict[str, torch.Tensor] 
     """
     from safetensors.torch import load_file, save_file
 
+    if allocation_of(model):
+        # from what is kept, and not from the last update: another state may have been the best
+        values = {name: one for name, one in model.base_model.model.named_parameters() if ".lora_E." in name}
+        model.peft_config["default"].rank_pattern = {
+            name: (one != 0).flatten().tolist() for name, one in values.items()
+        }
     model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text())
@@ -130,7 +215,8 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     Raises:
         InputError: tensors that are missing, left over, of another shape than the base model's, or no numbers.
     """
-    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
     from safetensors.torch import load_file
 
     tensors = load_file(folder / "adapter_model.safetensors")
@@ -138,7 +224,8 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     known = {key: value for key, value in config.items() if key not in ("peft_type", "inference_mode")}
     backbone.name_or_path = config.get("base_model_name_or_path") or ""
     try:
-        model = get_peft_model(backbone, LoraConfig(**known, inference_mode=True))
+        maker = PEFT_TYPE_TO_CONFIG_MAPPING[config["peft_type"]]
+        model = get_peft_model(backbone, maker(**known, inference_mode=True))
         expected = {
             name: tensor.shape for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
         }
@@ -150,6 +237,53 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
                 f"left over or of another shape ({wrong[0]}); give the base model that it was trained on"
             )
         set_peft_model_state_dict(model, tensors)
-    except (ValueError, RuntimeError, KeyError, TypeError) as problem:
+    except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
         raise InputError(f"the adapter cannot be put onto this base model: {str(problem).splitlines()[0]}") from None
     return model.eval()
+
+
+def allocation_of(model: nn.Module) -> nn.Module | None:
+    """The part of peft's that deals out ranks, if the model has an AdaLoRA adapter."""
+    return next((module for module in model.modules() if "rankallocator" in vars(module)), None)
+
+
+class RankAllocation:
+    """What AdaLoRA does beside the updates of any training: ranks go to the matrices where they matter.
+
+    Of 100 updates, 15 train all ranks, 35 take them away one after the other, and 50 train what is left: about what the
+    authors did on the tasks of GLUE (table 8 of https://doi.org/10.48550/arXiv.2303.10512).
+
+    Args:
+        tuner: as :func:`allocation_of` found it.
+        steps: updates of the whole training.
+    """
+
+    def __init__(self, tuner: nn.Module, steps: int):
+        self.tuner, self.config = tuner, tuner.peft_config["default"]
+        self.config.total_step, self.config.tinit, self.config.tfinal = steps, steps * 15 // 100, steps // 2
+        self.config.deltaT = max(1, steps // 500)
+        self.fixed = False
+
+    def regularise(self) -> None:
+        """Add the gradient of what keeps the rows of A and the columns of B apart, once an update.
+
+        peft adds the same to a ``loss`` among the outputs of the model, which an encoder does not have.
+        """
+        named = self.tuner.model.named_parameters()
+        trained = {name: one for name, one in named if ("lora_A" in name or "lora_B" in name) and one.requires_grad}
+        products = [one @ one.T if "lora_A" in name else one.T @ one for name, one in trained.items()]
+        apart = [torch.linalg.norm(one - torch.eye(len(one), device=one.device, dtype=one.dtype)) for one in products]
+        loss = self.config.orth_reg_weight * torch.stack(apart).mean()
+        for one, gradient in zip(trained.values(), torch.autograd.grad(loss, list(trained.values())), strict=True):
+            one.grad = gradient if one.grad is None else one.grad.add_(gradient)
+
+    def allocate(self, done: int) -> None:
+        """After an update, while its gradients are still there.
+
+        Args:
+            done: updates so far, this one among them.
+        """
+        last = self.config.total_step - self.config.tfinal
+        step = last if done > last and not self.fixed else done  # an update without anything to learn is left out
+        self.fixed = self.fixed or step >= last
+        self.tuner.update_and_allocate(step)

@@ -73,10 +73,12 @@ def load_language_model(opened: Opened, device: torch.device, precision: str) ->
         InputError: weights of the head that are missing, or an adapter that does not fit.
     """
     from .adapters import load_adapter
+    from .four_bits import say_full_precision
     from .loading import load_weights, placed, precision_of
 
     dtype = precision_of(precision, device, opened.family)
     model = load_weights(opened.family.load_language_model, opened.base.path, dtype, device)
     if opened.bundle and opened.bundle.adapter_config:
+        say_full_precision(opened.bundle.manifest)
         model = placed(load_adapter(model, opened.bundle.folder, opened.bundle.adapter_config), device, dtype)
     return model

@@ -26,6 +26,7 @@ from seqlm.tokenization.encoder import Encoder
 from .adapters import load_adapter
 from .batching import Batch
 from .finite import check_results, check_weights
+from .four_bits import say_full_precision
 from .tasks import Head, Task, pair_width, paired
 
 SMALL = 1 << 28  # bytes of weights below which their shapes are compared before any memory is taken for them
@@ -287,10 +288,12 @@ def placed(backbone: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
     """All weights in one number format, on the device.
 
     Not the buffers, as ``.to(dtype)`` would have it: the frequencies of rotary positions need single precision, or
-    tokens some hundred positions into a sequence stand at the wrong place.
+    tokens some hundred positions into a sequence stand at the wrong place. But for VeRA's random matrices, which peft
+    holds as buffers and multiplies by what is in the number format of the weights.
     """
-    for parameter in backbone.parameters():
-        parameter.data = parameter.data.to(dtype)
+    shared = [buffer for name, buffer in backbone.named_buffers() if "vera_" in name]
+    for tensor in [*backbone.parameters(), *shared]:
+        tensor.data = tensor.data.to(dtype)
     return backbone.to(device)
 
 
@@ -322,6 +325,7 @@ def load_finetuned(
         InputError: parts that do not fit each other.
     """
     manifest = bundle.manifest
+    say_full_precision(manifest)
     family = recognise(base.path, base.config, manifest["alphabet"])
     dtype = precision_of(precision, device, family)
     backbone = load_backbone(base.path, family, dtype, device)

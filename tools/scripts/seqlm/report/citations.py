@@ -41,6 +41,11 @@ CITATIONS = {
     "blosum62": ("BLOSUM62: Henikoff & Henikoff 1992.", DOI + "10.1073/pnas.89.22.10915"),
     # training
     "lora": ("LoRA: Hu et al. 2021.", DOI + "10.48550/arXiv.2106.09685"),
+    "dora": ("DoRA: Liu et al. 2024.", DOI + "10.48550/arXiv.2402.09353"),
+    "qlora": ("QLoRA: Dettmers et al. 2023.", DOI + "10.48550/arXiv.2305.14314"),
+    "adalora": ("AdaLoRA: Zhang et al. 2023.", DOI + "10.48550/arXiv.2303.10512"),
+    "vera": ("VeRA: Kopiczko et al. 2023.", DOI + "10.48550/arXiv.2310.11454"),
+    "ia3": ("IA3: Liu et al. 2022.", DOI + "10.48550/arXiv.2205.05638"),
     "transformers": ("Transformers: Wolf et al. 2020.", DOI + "10.18653/v1/2020.emnlp-demos.6"),
     "peft": ("PEFT: Mangrulkar et al. 2022.", "https://github.com/huggingface/peft"),
     "scikit-learn": ("scikit-learn (baselines): Pedregosa et al. 2011.", DOI + "10.48550/arXiv.1201.0490"),

@@ -29,6 +29,7 @@ from torch import nn
 
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
+from seqlm.inference.adapters import RankAllocation, allocation_of
 from seqlm.inference.batching import Batch, updates
 from seqlm.inference.inference import out_of_memory
 
@@ -107,11 +108,14 @@ class Loop:
             self._leave_out_what_is_not_used(losing)
         self.losing = group.wrapped(losing)
         self.named = {name: one for name, one in self.bare.named_parameters() if one.requires_grad}
-        plain = [one for one in self.named.values() if one.dim() < 2]
-        decayed = [one for one in self.named.values() if one.dim() >= 2]
+        # IA3's vectors have two dimensions, and are 1 where they do nothing
+        plain = [one for name, one in self.named.items() if one.dim() < 2 or ".ia3_l." in name]
+        decayed = [one for name, one in self.named.items() if one.dim() >= 2 and ".ia3_l." not in name]
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         groups = [one for one in groups if one["params"]]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=group.size == 1)
+        tuner = allocation_of(model)
+        self.ranks = RankAllocation(tuner, self.steps) if tuner else None
         self.engine = None
         if group.strategy == "deepspeed" and group.size > 1:
             half = "" if settings.precision == torch.float32 else str(settings.precision).removeprefix("torch.")
@@ -282,12 +286,16 @@ class Loop:
             self.engine.step()
             return
         self.scaler.unscale_(self.optimizer)
+        if self.ranks:
+            self.ranks.regularise()
         if self.settings.clip:
             norm = torch.nn.utils.clip_grad_norm_(list(self.named.values()), self.settings.clip)
             if not self.scaler.is_enabled():  # which leaves such an update out
                 self._require_finite(float(full(norm)), "gradient", step)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.ranks and all(one.grad.isfinite().all() for one in self.named.values() if one.grad is not None):
+            self.ranks.allocate(step + 1)
         self.optimizer.zero_grad()
 
     def _look(self, state: State) -> None:

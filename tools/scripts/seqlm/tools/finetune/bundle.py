@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from seqlm.checkpoints.bundle import reopened
-from seqlm.checkpoints.manifest import FORMAT, write_manifest
+from seqlm.checkpoints.manifest import ADAPTERS, FORMAT, write_manifest
 from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL
 from seqlm.inference import loading
@@ -22,7 +22,7 @@ from .inputs import SETTINGS, Plan, Reader
 def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path) -> dict:
     """Write all of the bundle but its scores into ``folder``; returns the manifest."""
     folder.mkdir()
-    if plan.arguments.method in ("lora", "dora"):
+    if plan.arguments.method in ADAPTERS:
         save_adapter(model.backbone, folder, start)
     elif plan.arguments.method == "full":
         model.backbone.save_pretrained(folder)

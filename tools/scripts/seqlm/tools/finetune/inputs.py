@@ -36,12 +36,13 @@ from seqlm.metrics import metrics
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
 from seqlm.training.launching import check_processes
 
-from .methods import LEARNING_RATES
+from .methods import adapted_modules, check_method
 
 # arguments that decide what is learnt; the bundle and the report list them
 SETTINGS = (
     "method", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_last_layers", "lora_scaling",
-    "lora_start", "train_layer_norms", "head", "head_dropout", "pooling", "max_length", "long_sequences", "epochs",
+    "lora_start", "vera_rank",
+    "train_layer_norms", "head", "head_dropout", "pooling", "max_length", "long_sequences", "epochs",
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
     "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
@@ -146,12 +147,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     level = level_of(arguments.task)
     _check_options(arguments, level)
-    if arguments.learning_rate is None:
-        arguments.learning_rate = LEARNING_RATES[arguments.method]
     pooling = "none" if level == "residue" else arguments.pooling
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
-    adapted = arguments.lora_modules if arguments.method in ("lora", "dora") else None
-    reader.family.check_training(adapted, arguments.gradient_checkpointing and arguments.method != "head")
+    checkpointing = arguments.gradient_checkpointing and arguments.method != "head"
+    reader.family.check_training(adapted_modules(arguments), checkpointing)
     check_bundled(reader.base, arguments.method)
     reader.revision = arguments.model_revision
     second = None
@@ -175,8 +174,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 
 def _check_options(arguments: Namespace, level: str) -> None:
     """Refuse options that contradict each other."""
-    if arguments.lora_start == "pissa" and arguments.method == "dora":
-        raise InputError("a PiSSA start and DoRA cannot be combined; choose one of them")
+    check_method(arguments)
     if arguments.pooling == "cls" and arguments.long_sequences == "window" and level != "residue":
         print("note: with cls pooling a long sequence is the mean of its windows' first tokens", file=sys.stderr)
     for option, (unasked, *levels) in OPTIONS_OF_LEVELS.items():

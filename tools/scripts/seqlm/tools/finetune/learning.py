@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from seqlm.baselines.linear_models import Linear
+from seqlm.checkpoints.manifest import ADAPTERS
 from seqlm.cli.progress import Progress
 from seqlm.data.datasets import Example
 from seqlm.inference import loading
 from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start
+from seqlm.inference.four_bits import in_four_bits, weights_of
 from seqlm.inference.inference import batch_tokens, pooled_vectors, residue_values
 from seqlm.inference.tasks import Head, Task, pair_width
 from seqlm.tokenization.encoder import Encoded
@@ -27,6 +29,7 @@ from .baselines import baselines
 from .examples import Examples, balanced_weights
 from .inputs import Plan, Reader
 from .label_training import train
+from .methods import VERA_RANK
 
 IN_MEMORY = 1 << 30  # bytes of residue embeddings of a split; more lie in a file of the job's folder
 
@@ -56,7 +59,7 @@ def learn(plan: Plan, group: Group) -> Learnt:
     budget = batch_tokens(arguments.batch_tokens, device)
     task = Task(arguments.task, plan.labels)
     sets = _examples(plan, task, _second_vectors(plan, group, budget))
-    backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, device)
+    backbone = _base_model(plan, device)
     predictions, probe = {}, None
     if first:
         _embed(plan, backbone, sets, budget)
@@ -67,7 +70,7 @@ def learn(plan: Plan, group: Group) -> Learnt:
     else:  # the encoder changes, and its vectors with it
         sets = {split: replace(examples, pooled=None) for split, examples in sets.items()}
     model, start = _with_head(plan, backbone, task, sets["train"], device, probe, group)
-    total = sum(parameter.numel() for parameter in model.parameters())
+    total = sum(map(weights_of, model.parameters()))
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     trained = sum(parameter.numel() for parameter in named.values())
     validation, padding = sets.get("validation"), plan.encoder.padding
@@ -80,6 +83,17 @@ def learn(plan: Plan, group: Group) -> Learnt:
             model.load_state_dict(weights, strict=False)
             model.eval()
     return Learnt(model, start, sets, history, predictions, trained, total)
+
+
+def _base_model(plan: Plan, device: torch.device):
+    """The encoder as it came; of QLoRA in 4 bits, so that the whole of it is never on the device."""
+    four_bits = plan.arguments.method == "qlora"
+    place = torch.device("cpu") if four_bits else device
+    backbone = loading.load_backbone(plan.base.path, plan.family, torch.float32, place)
+    if not four_bits:
+        return backbone
+    dtype = loading.precision_of(plan.arguments.precision, device, plan.family, training=True)
+    return in_four_bits(backbone, plan.family, dtype, device)
 
 
 def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, Examples]:
@@ -206,7 +220,7 @@ def _with_head(
     """
     arguments, start = plan.arguments, None
     torch.manual_seed(arguments.seed)
-    if arguments.method in ("lora", "dora"):
+    if arguments.method in ADAPTERS:
         backbone = add_adapter(backbone, plan.family, lora_settings(plan), plan.reader.name)
         start = pissa_start(backbone)
     elif arguments.method == "full":
@@ -240,15 +254,16 @@ def lora_settings(plan) -> LoraSettings:
     """What was asked of an adapter, by the plan of any fine-tuning."""
     arguments = plan.arguments
     return LoraSettings(
+        method=arguments.method,
         rank=arguments.lora_rank,
         alpha=arguments.lora_alpha,
         dropout=arguments.lora_dropout,
         modules=arguments.lora_modules,
         last_layers=arguments.lora_last_layers,
-        dora=arguments.method == "dora",
         rslora=arguments.lora_scaling == "rslora",
         pissa=arguments.lora_start == "pissa",
         layer_norms=arguments.train_layer_norms,
+        vera_rank=arguments.vera_rank or VERA_RANK,
     )
 
 

@@ -16,6 +16,7 @@ from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters, wants_report, write_report
 
 from .inputs import SETTINGS, Plan
+from .methods import UNUSED, cited
 from .report import finetune_report
 from .run import FINE_TUNED, Result
 from .verdict import FinetuneSummary
@@ -138,7 +139,7 @@ def summarise(result: Result) -> FinetuneSummary:
             *plan.family.citations,
             "transformers",
             "scikit-learn",
-            *(("lora", "peft") if arguments.method in ("lora", "dora") else ()),
+            *cited(arguments.method),
         ],
     )
 
@@ -147,8 +148,6 @@ def _parameters(plan: Plan) -> dict[str, str]:
     """What the user chose, without what does not matter for the task or the method."""
     arguments, level = plan.arguments, plan.level
     without = {
-        "lora": arguments.method not in ("lora", "dora"),
-        "train_layer_norms": arguments.method not in ("lora", "dora"),
         "unlisted": level != "residue",
         "unknown_labels": level != "residue",
         "merge_labels": level != "residue",
@@ -159,7 +158,8 @@ def _parameters(plan: Plan) -> dict[str, str]:
         "calibration": not plan.labels,
         "class_weights": not plan.labels,
     }
-    return parameters(arguments, SETTINGS, [start for start, applies in without.items() if applies])
+    unused = [start for start, applies in without.items() if applies]
+    return parameters(arguments, SETTINGS, [*unused, *UNUSED[arguments.method]])
 
 
 def _masked(result: Result) -> dict[str, int]:

@@ -27,14 +27,15 @@ from seqlm.inference.language_rows import SHORTEST, Text, read_texts
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, comparing, given_split_of, read_three
-from seqlm.tools.finetune.methods import LEARNING_RATES
+from seqlm.tools.finetune.methods import adapted_modules, check_method
 from seqlm.training.launching import check_processes
 
 TASK = "causal-lm"
 # arguments that decide what is learnt; the bundle and the report list them
 SETTINGS = (
     "method", "lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "lora_last_layers", "lora_scaling",
-    "lora_start", "train_layer_norms", "max_length", "long_sequences", "epochs", "learning_rate", "batch_size",
+    "lora_start", "vera_rank",
+    "train_layer_norms", "max_length", "long_sequences", "epochs", "learning_rate", "batch_size",
     "weight_decay", "warmup", "schedule", "patience", "validation_fraction", "test_fraction", "duplicates",
     "precision", "batch_tokens", "seed",
 )  # fmt: skip
@@ -90,14 +91,11 @@ class Plan:
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     _check_options(arguments)
-    if arguments.learning_rate is None:
-        arguments.learning_rate = LEARNING_RATES[arguments.method]
     base = open_base_model(arguments.model, scratch / "base")
     alphabet = arguments.alphabet if arguments.alphabet != "auto" else alphabet_in(base.path)
     family = recognise(base.path, base.config, alphabet)
     _check_model(base, family)
-    adapted = arguments.lora_modules if arguments.method != "full" else None
-    family.check_training(adapted, arguments.gradient_checkpointing)
+    family.check_training(adapted_modules(arguments), arguments.gradient_checkpointing)
     check_bundled(base, arguments.method)
     if arguments.smiles == "canonical":
         read_canonical(family)
@@ -121,11 +119,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 
 def _check_options(arguments: Namespace) -> None:
     if arguments.method == "head":
-        raise InputError(
-            "a causal language model has no head of its own to train; choose the method lora, dora or full"
-        )
-    if arguments.lora_start == "pissa" and arguments.method == "dora":
-        raise InputError("a PiSSA start and DoRA cannot be combined; choose one of them")
+        raise InputError("a causal language model has no head of its own to train; choose an adapter (lora) or full")
+    check_method(arguments)
     check_processes(arguments, "sequences")
     unasked = OF_LABELS | {option: unasked for option, (unasked, *_) in OPTIONS_OF_LEVELS.items()}
     for option, value in unasked.items():

@@ -11,6 +11,7 @@ from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
 from seqlm.report.outputs import parameters, wants_report, write_report
+from seqlm.tools.finetune.methods import UNUSED, cited
 
 from .inputs import SETTINGS
 from .report import language_report
@@ -66,7 +67,6 @@ def summarise(result: Result) -> LanguageSummary:
     """What the report needs to know."""
     plan, arguments = result.plan, result.plan.arguments
     tokens = np.array([text.tokens for text in plan.texts[plan.deciding]])
-    without = ("lora", "train_layer_norms") if arguments.method == "full" else ()
     with np.errstate(over="ignore"):
         before, after = (np.exp(result.lost[name][plan.deciding] / tokens) for name in (BEFORE, AFTER))
     return LanguageSummary(
@@ -87,7 +87,7 @@ def summarise(result: Result) -> LanguageSummary:
         starts=plan.text.start is not None,
         ends=bool(plan.text.ends),
         adapted=plan.adapted,
-        parameters=parameters(arguments, SETTINGS, without),
+        parameters=parameters(arguments, SETTINGS, UNUSED[arguments.method]),
         trained_weights=result.trained,
         total_weights=result.total,
         versions=result.manifest["versions"],
@@ -102,6 +102,6 @@ def summarise(result: Result) -> LanguageSummary:
             *plan.family.citations,
             "transformers",
             "smoothing",
-            *(("lora", "peft") if arguments.method != "full" else ()),
+            *cited(arguments.method),
         ],
     )

@@ -23,6 +23,7 @@ from seqlm.cli.progress import Progress
 from seqlm.cli.versions import versions
 from seqlm.inference import loading
 from seqlm.inference.adapters import add_adapter, pissa_start, save_adapter
+from seqlm.inference.four_bits import in_four_bits, weights_of
 from seqlm.inference.inference import batch_tokens
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.inference.likelihood import TokenModel
@@ -111,7 +112,7 @@ class Learnt:
 def learn(plan: Plan, group: Group) -> Learnt:
     """Train, as one of the group. The model of a process other than the first may hold a share of the weights only."""
     model, start = _to_be_trained(plan, group.device)
-    total = sum(parameter.numel() for parameter in model.parameters())
+    total = sum(map(weights_of, model.parameters()))
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     trained = sum(parameter.numel() for parameter in named.values())
     history = train_language_model(
@@ -133,7 +134,12 @@ def learn(plan: Plan, group: Group) -> Learnt:
 def _to_be_trained(plan: Plan, device: torch.device) -> tuple[TokenModel, dict | None]:
     """The base model in single precision with what is to be trained, and the start of its adapter if that is
     PiSSA's."""
-    model = loading.load_weights(plan.family.load_language_model, plan.base.path, torch.float32, device)
+    four_bits = plan.arguments.method == "qlora"
+    place = torch.device("cpu") if four_bits else device
+    model = loading.load_weights(plan.family.load_language_model, plan.base.path, torch.float32, place)
+    if four_bits:
+        dtype = loading.precision_of(plan.arguments.precision, device, plan.family, training=True)
+        model = in_four_bits(model, plan.family, dtype, device)
     torch.manual_seed(plan.arguments.seed)
     if not plan.adapted:
         return TokenModel(model.requires_grad_(True)), None

@@ -33,6 +33,7 @@ from seqlm.inference.adapters import (
 from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone, placed
 from seqlm.tokenization.encoder import Encoder
+from seqlm.tools.finetune.costs import costs
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}
 DECODERS = ("gpt2", "llama")
@@ -250,6 +251,9 @@ def test_every_adapter_learns_and_is_read_back(folder, name, method, tmp_path):
             ranks.allocate(step + 1)
         learning.zero_grad()
     trained = {name for name, one in adapted.named_parameters() if one.requires_grad}
+    said = {one.method: one for one in costs(family.load, folder(name), family, settings, [method, "full", "qlora"])}
+    assert said[method].trained == sum(one.numel() for one in adapted.parameters() if one.requires_grad)
+    assert said["full"].memory > said["qlora"].memory
     mark = {"adalora": ".lora_E.", "ia3": ".ia3_l.", "vera": ".vera_lambda_d."}[method]
     found = {name.split(mark)[0] for name in trained if mark in name}
     if method == "ia3":

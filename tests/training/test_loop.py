@@ -286,6 +286,15 @@ def test_what_keeps_ranks_apart_is_added_to_the_gradient_as_peft_adds_it_to_a_lo
             torch.testing.assert_close(given[name], one.grad)
 
 
+def test_what_an_adapter_does_not_save_is_not_trained(model_path):
+    """peft moves the number of ranks to the device and the format of the model, which makes it one to be trained."""
+    family = recognise(model_path("esm"), read_model_folder(model_path("esm")).config)
+    backbone = load_backbone(model_path("esm"), family, torch.float64, torch.device("cpu"))
+    model = add_adapter(backbone, family, LoraSettings(method="adalora", rank=2), "tiny")
+    ends = {name.split(".")[-2] for name, one in model.named_parameters() if one.requires_grad}
+    assert ends == {"lora_A", "lora_B", "lora_E"}
+
+
 def test_vectors_that_multiply_are_not_pulled_to_zero(model_path):
     model, encoder = build(model_path("esm"), LoraSettings(method="ia3"))
     loop = Loop(model, LabelLesson(examples(encoder), encoder.padding), Settings(weight_decay=0.5))

@@ -169,7 +169,7 @@ def test_peft_reads_the_adapter_and_gives_the_perplexities_of_the_table(done, mo
     for row in rows[:4]:
         ids = torch.tensor(text.encode([sequences[row["id"]]])[0][None])
         with torch.no_grad():
-            loss = model(ids, labels=ids).loss.item()
+            loss = model.get_base_model()(ids, labels=ids).loss.item()
         assert (int(row["tokens"]), int(row["letters"])) == (ids.shape[1] - 1, len(sequences[row["id"]]))
         if name != "dora":  # whose sequences were read in windows of 20 tokens
             assert float(row["perplexity_after"]) == pytest.approx(math.exp(loss), rel=1e-3)
@@ -184,17 +184,17 @@ def text_of(folder):
     return LanguageText(recognise(folder, read_model_folder(folder).config), folder)
 
 
-@pytest.mark.parametrize("name", ["lora", "full", "molecules"])
+@pytest.mark.parametrize("name", ["lora", "full", "molecules", "adalora", "vera"])
 def test_the_code_of_the_card_gives_what_the_tools_give(done, model_path, tmp_path, capsys, name):
     """Pasted from README.md, with the base model's folder in place of its name."""
-    folder = {"lora": "protgpt2", "full": "llama", "molecules": "smiles-gpt2"}[name]
+    folder = {"lora": "protgpt2", "molecules": "smiles-gpt2"}.get(name, "llama")
     opened = opened_of(done, model_path, name, folder, tmp_path / "opened")
     zipfile.ZipFile(work_of(done, name) / "model.zip").extractall(tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert 'pipeline_tag: "text-generation"' in card and "It writes sequences" in card
     code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
     code = code.replace('folder = "."', f"folder = {str(tmp_path)!r}")
-    for base in ("seqlm/tiny-protgpt2", "tiny-smiles-gpt2"):
+    for base in ("seqlm/tiny-protgpt2", "tiny-smiles-gpt2", "tiny-llama"):
         code = code.replace(f'"{base}"', repr(str(model_path(folder))))
     exec(code, {})
     perplexity, written = capsys.readouterr().out.split("\n", 1)
@@ -203,6 +203,7 @@ def test_the_code_of_the_card_gives_what_the_tools_give(done, model_path, tmp_pa
     ids = torch.tensor(text.encode([sequence])[0][None])
     model = load_language_model(opened, torch.device("cpu"), "fp32")
     with torch.no_grad():
+        model = model.get_base_model() if name == "adalora" else model
         expected = model(ids, labels=ids).loss.exp().item()
     assert float(perplexity) == pytest.approx(expected, rel=1e-4) and written.strip()
 

@@ -231,6 +231,8 @@ def _writing(manifest: dict) -> list[str]:
     length = (manifest.get("settings") or {}).get("line_length")
     repaired = manifest.get("tokenizer") == "repaired"
     sequence = EXAMPLES.get(manifest["alphabet"], MOLECULES)[0]
+    # peft's own class wants to regularise AdaLoRA's loss, also where nothing is trained, and fails
+    whole = "model.get_base_model()" if manifest["method"] == "adalora" else "model"
     line = [
         f"lines = [text[at : at + {length}] for at in range(0, len(text), {length})]  # as in FASTA without headers",
         'text = "\\n" + "\\n".join(lines) + "\\n"',
@@ -260,7 +262,7 @@ def _writing(manifest: dict) -> list[str]:
         *split,
         "tokens = torch.tensor([[start, *letters, end]])",
         "with torch.inference_mode():",
-        "    perplexity = model(tokens, labels=tokens).loss.exp().item()",
+        f"    perplexity = {whole}(tokens, labels=tokens).loss.exp().item()",
         "    written = model.generate(torch.tensor([[start]]), do_sample=True, top_k=0, max_new_tokens=100)",
         "print(perplexity)",
         "print(tokenizer.decode(written[0], skip_special_tokens=True))",

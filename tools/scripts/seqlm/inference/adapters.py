@@ -127,7 +127,11 @@ def add_adapter(
         **_targets(family, settings, names, layers),
     )
     backbone.name_or_path = base_model  # or peft notes the path on this machine in its place
-    return get_peft_model(backbone, config)
+    model = get_peft_model(backbone, config)
+    for name, one in model.named_parameters():
+        if ".ranknum." in name:  # of AdaLoRA; peft makes them ready to be trained on a GPU, and never saves them
+            one.requires_grad_(False)
+    return model
 
 
 def _layers(backbone: nn.Module, family: Family, last: int) -> list[int] | None:

@@ -35,14 +35,9 @@ def in_four_bits(model: nn.Module, family: Family, dtype: torch.dtype, device: t
     """
     import bitsandbytes
     import torch
-    from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    kept = getattr(model, "_keep_in_fp32_modules", None) or ()  # T5 turns what it gives to these into their format
-    for name, module in list(model.named_modules()):
-        parts = name.split(".")
-        if family.layers not in parts[:-1] or not isinstance(module, (nn.Linear, Conv1D)) or parts[-1] in kept:
-            continue
+    for name, module in linear_maps(model, family):
         weight = module.weight.data.T.contiguous() if isinstance(module, Conv1D) else module.weight.data
         outputs, inputs = weight.shape
         small = bitsandbytes.nn.Linear4bit(inputs, outputs, bias=False, compute_dtype=dtype, quant_type="nf4")
@@ -52,6 +47,21 @@ def in_four_bits(model: nn.Module, family: Family, dtype: torch.dtype, device: t
     model.is_loaded_in_4bit = True  # by which peft knows it
     with torch.no_grad():
         return model.to(device)
+
+
+def linear_maps(model: nn.Module, family: Family) -> list[tuple[str, nn.Module]]:
+    """Linear maps of the layers that 4 bits may hold, by name."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    kept = getattr(model, "_keep_in_fp32_modules", None) or ()  # T5 turns what it gives to these into their format
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D))
+        and family.layers in name.split(".")[:-1]
+        and name.split(".")[-1] not in kept
+    ]
 
 
 def weights_of(parameter: torch.Tensor) -> int:

@@ -259,6 +259,11 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     return backbone
 
 
+def on_meta(load: Callable, folder: Path) -> nn.Module:
+    """What ``load`` makes of a folder that was loaded before, without any of its numbers."""
+    return load(folder, device_map="meta", local_files_only=True, use_safetensors=True)
+
+
 def _check_complete(model: nn.Module, info: dict, folder: Path) -> None:
     """Compare what config.json describes with the weights that are there.
 

@@ -16,6 +16,10 @@ LEARNING_RATES = {
     "lora": 3e-4, "dora": 3e-4, "qlora": 3e-4, "adalora": 1e-3, "vera": 4e-3, "ia3": 3e-3, "full": 2e-5, "head": 1e-3,
 }  # fmt: skip
 VERA_RANK = 256
+NAMES = {
+    "lora": "LoRA", "dora": "DoRA", "adalora": "AdaLoRA", "vera": "VeRA", "ia3": "IA3", "qlora": "QLoRA",
+    "head": "Only the head", "full": "All weights",
+}  # fmt: skip
 # method -> options, or what their names begin with, that do not matter to it
 UNUSED = {
     "lora": (),

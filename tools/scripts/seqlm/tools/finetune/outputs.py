@@ -15,8 +15,10 @@ from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters, wants_report, write_report
 
+from .costs import costs
 from .inputs import SETTINGS, Plan
-from .methods import UNUSED, cited
+from .learning import lora_settings
+from .methods import NAMES, UNUSED, cited
 from .report import finetune_report
 from .run import FINE_TUNED, Result
 from .verdict import FinetuneSummary
@@ -141,6 +143,8 @@ def summarise(result: Result) -> FinetuneSummary:
             "scikit-learn",
             *cited(arguments.method),
         ],
+        method=arguments.method,
+        costs=costs(plan.family.load, plan.base.path, plan.family, lora_settings(plan), NAMES),
     )
 
 

@@ -39,6 +39,7 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     report.section("Predicted and measured values", *pictures("predicted-measured", "residuals"))
     report.section("Baselines", *pictures("baselines"))
     report.section("Data", *_data(summary), *pictures("lengths"))
+    report.section("Ways to train this model", *summary.compared())
     report.closing(
         summary.parameters, summary.versions, {*summary.citations, *_methods(summary)}, summary.about(), trained=True
     )

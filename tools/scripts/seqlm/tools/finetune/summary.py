@@ -9,11 +9,23 @@ import numpy as np
 from seqlm.data.tasks import level_of
 from seqlm.metrics import metrics, thresholds
 from seqlm.metrics.metrics import Score
+from seqlm.report.report import Block, Paragraph, Table
 from seqlm.report.words import SPLIT_NAMES
+
+from .methods import NAMES
 
 FINE_TUNED = "fine-tuned"
 
 Threshold = float | np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one method: weights of the model that it trains, and bytes of all weights, their gradients and moments."""
+
+    method: str
+    trained: int
+    memory: int
 
 
 @dataclass(kw_only=True)
@@ -36,6 +48,8 @@ class TrainedSummary:
         seed: of everything drawn at random.
         data_sha256: of ids, sequences and labels of all splits.
         citations: keys of :data:`seqlm.report.citations.CITATIONS`.
+        method: what was trained.
+        costs: what each method would take of this model.
     """
 
     origin: dict[str, str] = field(default_factory=dict)
@@ -56,6 +70,8 @@ class TrainedSummary:
     seed: int = 0
     data_sha256: str = ""
     citations: list[str] = field(default_factory=list)
+    method: str = ""
+    costs: list[Cost] = field(default_factory=list)
 
     def about(self) -> dict[str, str]:
         """What it started from and what was trained: name -> value."""
@@ -69,6 +85,25 @@ class TrainedSummary:
             "Seed": str(self.seed),
             "SHA-256 of the data": self.data_sha256,
         }
+
+    def compared(self) -> list[Block]:
+        """What each method takes, side by side."""
+        rows = [
+            [
+                NAMES[cost.method] + (", as chosen" if cost.method == self.method else ""),
+                f"{cost.trained:,}",
+                f"{cost.memory / 1e6:,.1f}",
+            ]
+            for cost in self.costs
+        ]
+        if not rows:
+            return []
+        said = (
+            "Weights of the model that each method trains with the settings of this job, the head not counted, and the "
+            "memory that all weights, the gradients and the state of the optimizer take in training. What a batch "
+            "takes comes on top, and is about the same for all but the head alone."
+        )
+        return [Paragraph(said), Table(["Method", "Weights trained", "Memory in MB"], rows)]
 
 
 @dataclass

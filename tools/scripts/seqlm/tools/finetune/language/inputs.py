@@ -119,7 +119,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 
 def _check_options(arguments: Namespace) -> None:
     if arguments.method == "head":
-        raise InputError("a causal language model has no head of its own to train; choose an adapter (lora) or full")
+        raise InputError(
+            "a causal language model has no head of its own to train; choose the method lora, dora or full"
+        )
     check_method(arguments)
     check_processes(arguments, "sequences")
     unasked = OF_LABELS | {option: unasked for option, (unasked, *_) in OPTIONS_OF_LEVELS.items()}

@@ -11,7 +11,9 @@ from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
 from seqlm.report.outputs import parameters, wants_report, write_report
-from seqlm.tools.finetune.methods import UNUSED, cited
+from seqlm.tools.finetune.costs import costs
+from seqlm.tools.finetune.learning import lora_settings
+from seqlm.tools.finetune.methods import NAMES, UNUSED, cited
 
 from .inputs import SETTINGS
 from .report import language_report
@@ -104,4 +106,13 @@ def summarise(result: Result) -> LanguageSummary:
             "smoothing",
             *cited(arguments.method),
         ],
+        method=arguments.method,
+        costs=costs(
+            plan.family.load_language_model,
+            plan.base.path,
+            plan.family,
+            lora_settings(plan),
+            [method for method in NAMES if method != "head"],
+            writes=True,
+        ),
     )

@@ -30,6 +30,7 @@ def language_report(summary: LanguageSummary, *, metrics_output: str | None = No
     report.section("Sequences before and after", *pictures("before-after"))
     report.section("How to go on", Bullets(going_on(summary)))
     report.section("Data", *_data(summary), *pictures("lengths"))
+    report.section("Ways to train this model", *summary.compared())
     report.closing(summary.parameters, summary.versions, summary.citations, summary.about(), trained=True)
     return report
 

@@ -1,9 +1,11 @@
 """Base models in 4 bits: what is held so, what an adapter learns there, and what it gives on the model as it is."""
 
+import copy
 import json
 
 import pytest
 import torch
+from transformers.pytorch_utils import Conv1D
 
 from makers.models import MAKERS, make, sequences
 from makers.scripts import DATA, run_batch, table
@@ -30,7 +32,7 @@ def folder_of(name, tmp_path, model_path):
 
 @pytest.mark.parametrize("name", [*MAKERS, "esm", "bert", "t5", "dnabert2"])
 def test_an_adapter_learns_on_four_bits_and_fits_the_model_as_it_is(bitsandbytes, model_path, tmp_path, name):
-    """Products of 4 bits and of all bits are a few hundredths apart, which training moves far beyond."""
+    """What 4 bits lose is what rounding each weight to them loses, and training moves far beyond it."""
     folder = folder_of(name, tmp_path, model_path)
     family = recognise(folder, read_model_folder(folder).config)
     plain, small = (load_backbone(folder, family, torch.float32, CPU) for _ in range(2))
@@ -45,7 +47,13 @@ def test_an_adapter_learns_on_four_bits_and_fits_the_model_as_it_is(bitsandbytes
     assert sum(isinstance(one, bitsandbytes.nn.Linear4bit) for one in small.modules()) == maps > 0
     assert sum(map(weights_of, small.parameters())) == sum(one.numel() for one in plain.parameters())
     near = vectors(small)
-    assert 0 < (near - before).norm() < 0.25 * before.norm()
+    rounded = copy.deepcopy(plain)
+    for name, module in linear_maps(rounded, family):
+        held = small.get_submodule(name).weight
+        weight = bitsandbytes.functional.dequantize_4bit(held.data, held.quant_state)
+        module.weight.data = weight.T if isinstance(module, Conv1D) else weight
+    assert (near - before).norm() > 0
+    torch.testing.assert_close(near, vectors(rounded), atol=1e-4, rtol=1e-4)
     modules = "attention" if "attention" in family.lora_modules else "all-linear"
     adapted = add_adapter(small, family, LoraSettings("qlora", rank=2, dropout=0.0, modules=modules), "base")
     learning = torch.optim.AdamW([one for one in adapted.parameters() if one.requires_grad], lr=0.05)
@@ -57,8 +65,7 @@ def test_an_adapter_learns_on_four_bits_and_fits_the_model_as_it_is(bitsandbytes
     save_adapter(adapted, tmp_path)
     config = check_adapter_config(json.loads((tmp_path / "adapter_config.json").read_text()))
     given = vectors(load_adapter(plain, tmp_path, config))
-    assert (given - after).norm() < 0.25 * after.norm()
-    assert (after - near).norm() > 2 * (given - after).norm()
+    assert (given - after).norm() < 0.5 * (after - near).norm()
 
 
 def test_a_bundle_says_how_it_was_trained_and_predicts_what_training_said(bitsandbytes, model_path, tmp_path):
@@ -74,15 +81,13 @@ def test_a_bundle_says_how_it_was_trained_and_predicts_what_training_said(bitsan
     assert made.returncode == read.returncode == 0, made.stderr + read.stderr
     assert "here the base model is read in full" in made.stderr and "here the base model is read in full" in read.stderr
     assert "QLoRA: Dettmers et al. 2023" in (tmp_path / "report.md").read_text()
-    columns = ("id", "probability_0", "probability_1")
-    first, again = (
-        [[row[one] for one in columns] for row in table(tmp_path / name)] for name in ("p.tsv", "again.tsv")
-    )
-    assert first == again and len(first) == 60
+    first, again = (table(tmp_path / name) for name in ("p.tsv", "again.tsv"))
+    for column in ("id", "probability_0", "probability_1"):
+        assert [row[column] for row in first] == [row[column] for row in again]
 
 
 def test_two_processes_share_a_training_in_four_bits(bitsandbytes, model_path, tmp_path):
-    options = ["--model", model_path("t5"), *SITES, "--method", "qlora", "--lora-dropout", 0, "--head-dropout", 0]
+    options = ["--model", model_path("esm"), *SITES, "--method", "qlora", "--lora-dropout", 0, "--head-dropout", 0]
     calls = [(tmp_path, "finetune", *options, "--processes", n, "--output-model", f"{n}.zip",
               "--output-predictions", f"{n}.tsv") for n in (1, 2)]  # fmt: skip
     for done in run_batch(calls):

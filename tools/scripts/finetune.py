@@ -110,7 +110,11 @@ def options() -> Parser:
     add(learning, "--lora-dropout", default=0.1)
     add(learning, "--lora-modules", default="attention")
     learning.add_argument(
-        "--lora-last-layers", default=0, type=Number(int, 0, 1000), metavar="N", help="0: every layer"
+        "--lora-last-layers",
+        default=0,
+        type=Number(int, 0, 1000),
+        metavar="N",
+        help="0: every layer; with fewer, those below are computed once and training is much faster",
     )
     learning.add_argument("--lora-scaling", default="standard", choices=["standard", "rslora"])
     learning.add_argument("--lora-start", default="default", choices=["default", "pissa"])

@@ -31,9 +31,7 @@ def folder(tmp_path_factory):
 def loaded(folder, layers=(), **options):
     family = recognise(folder, read_model_folder(folder).config)
     backbone = load_backbone(folder, family, torch.float32, torch.device("cpu"))
-    model = SequenceModel(
-        backbone, family.hidden_size, layers=layers, blocks=family.layers, tokens_first=family.tokens_first
-    )
+    model = SequenceModel(backbone, family.hidden_size, layers=layers, family=family)
     return model, Encoder(family, folder, **options), family
 
 

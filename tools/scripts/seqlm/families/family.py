@@ -119,6 +119,14 @@ class Family:
                 return int(self.config[name])
         raise InputError("the config.json of the model does not say how many layers it has; fetch the model again")
 
+    def handed_on(self, layer, states, *arguments, **keywords):
+        """What a layer that is left out gives in place of its own result: ``states``, as it would hand on its own.
+
+        Args:
+            states, arguments, keywords: what the layer is called with.
+        """
+        return states
+
     def check_training(self, adapted: str | None = None, checkpointing: bool = False) -> None:
         """Refuse a way of training that the architecture does not allow.
 

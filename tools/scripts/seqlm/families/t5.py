@@ -43,6 +43,12 @@ class T5Encoder(Family):
     def hidden_size(self) -> int:
         return int(self.config["d_model"])
 
+    def handed_on(self, layer, states, mask=None, bias=None, *arguments, **keywords):
+        if bias is None:  # the first layer makes that of the positions for all others
+            tokens = states.shape[1]
+            bias = layer.layer[0].SelfAttention.compute_bias(tokens, tokens, states.device)
+        return states, bias, None
+
     def load(self, folder, **options):
         # T5ForSequenceClassification would bring the decoder along
         from transformers import T5EncoderModel

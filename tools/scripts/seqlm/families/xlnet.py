@@ -44,6 +44,9 @@ class XLNet(Family):
     def hidden_size(self) -> int:
         return int(self.config["d_model"])
 
+    def handed_on(self, layer, states, *arguments, **keywords):
+        return states, None  # the second stream is one of its pre-training
+
     def load(self, folder, **options):
         import transformers
 

@@ -28,6 +28,7 @@ from torch import nn
 from seqlm.cli.errors import InputError
 from seqlm.families.family import Family
 
+from .entering import blocks_of
 from .finite import check_weights
 
 
@@ -138,7 +139,7 @@ def _layers(backbone: nn.Module, family: Family, last: int) -> list[int] | None:
     """Numbers of the layers that are adapted; None for all."""
     if not last:
         return None
-    depth = len(next(m for name, m in backbone.named_modules() if name.split(".")[-1] == family.layers))
+    depth = len(blocks_of(backbone, family.layers))
     if last > depth:
         raise InputError(f"the model has {depth} layers, so the last {last} cannot be adapted")
     return list(range(depth - last, depth))

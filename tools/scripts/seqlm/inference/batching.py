@@ -17,15 +17,19 @@ from seqlm.tokenization.encoder import Encoded
 if TYPE_CHECKING:
     import torch
 
+    from .entering import Entering
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One window of one sequence; ``owner`` is the number of the sequence, ``start`` where in it the window begins."""
+    """One window of one sequence; ``owner`` is the number of the sequence, ``start`` where in it the window begins,
+    ``entering`` what enters the first layer that has to be computed, if that is known."""
 
     ids: np.ndarray  # (tokens,)
     weights: np.ndarray  # (tokens,)
     owner: int
     start: int = 0
+    entering: np.ndarray | None = None  # (tokens, hidden)
 
     @property
     def covered(self) -> slice:
@@ -40,6 +44,7 @@ class Batch:
     Attributes:
         ids, mask: (rows, tokens); weights: (rows, tokens), what each token counts in the pooled vector;
         owners: (rows,), the place of the row's sequence in the batch, 0 … sequences - 1;
+        entering: (rows, tokens, hidden), what enters the first layer that has to be computed, where that is known;
         pooled: (sequences, hidden), or (residues, hidden), where the vectors are known already, in place of all of the
             above;
         pairs: (pairs, 2), the places of both members in the batch; second: (pairs, other hidden), the vectors of the
@@ -53,6 +58,7 @@ class Batch:
     mask: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     owners: torch.Tensor | None = None
+    entering: torch.Tensor | None = None
     pooled: torch.Tensor | None = None
     pairs: torch.Tensor | None = None
     second: torch.Tensor | None = None
@@ -68,10 +74,13 @@ class Batch:
         return Batch(self.sequences, **moved)
 
 
-def rows_of(encoded: Sequence[Encoded], owners: Sequence[int] | None = None) -> list[Row]:
+def rows_of(
+    encoded: Sequence[Encoded], owners: Sequence[int] | None = None, entering: Entering | None = None
+) -> list[Row]:
     """All windows of all sequences; ``owners`` are the numbers of the sequences if they are not 0, 1, 2, …"""
+    known = entering is not None and entering.filled
     return [
-        Row(ids, weights, owner, start)
+        Row(ids, weights, owner, start, entering.of(ids) if known else None)
         for owner, sequence in zip(owners if owners is not None else range(len(encoded)), encoded, strict=True)
         for ids, weights, start in zip(sequence.rows, sequence.weights, sequence.starts, strict=True)
     ]
@@ -121,9 +130,12 @@ def collate(rows: Sequence[Row], padding: int) -> Batch:
         mask[number, :length] = 1
         weights[number, :length] = row.weights
         owners[number] = places.setdefault(row.owner, len(places))
-    return Batch(
-        len(places), torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(weights), torch.from_numpy(owners)
-    )
+    entering = None
+    if rows[0].entering is not None:
+        entering = torch.zeros(len(rows), longest, rows[0].entering.shape[1])
+        for row, states in zip(rows, entering.numpy(), strict=True):
+            states[: len(row.ids)] = row.entering
+    return Batch(len(places), *map(torch.from_numpy, (ids, mask, weights, owners)), entering)
 
 
 def updates(

@@ -16,6 +16,7 @@ from seqlm.cli.errors import InputError
 from seqlm.tokenization.encoder import Encoded, Encoder
 
 from .batching import Batch, Row, collate, group_by_length, rows_of
+from .entering import Entering
 from .finite import check_results
 from .loading import SequenceModel
 from .tasks import paired
@@ -44,6 +45,7 @@ def pooled_vectors(
     names: Sequence[str] = (),
     largest: bool = False,
     progress: Callable[[float], None] = lambda share: None,
+    entering: Entering | None = None,
 ) -> torch.Tensor:
     """Pooled vector of each sequence, (sequences, hidden), fp32, on the CPU, in the order given.
 
@@ -52,10 +54,11 @@ def pooled_vectors(
     Args:
         largest: the largest value of each dimension in place of the weighted mean.
         progress: told the share of the work that is done.
+        entering: where the computation may begin, or what is to be filled on the way.
     """
-    rows = [row for row in rows_of(encoded) if row.weights.any()]  # only one window has the last token, for one
+    rows = [row for row in rows_of(encoded, entering=entering) if row.weights.any()]  # one window has the last token
     compute = _maxima if largest else _weighted_sums
-    parts = _told(passes(compute, model, rows, padding, budget, names), rows, progress)
+    parts = _told(passes(compute, model, rows, padding, budget, names, entering), rows, progress)
     if largest:
         pooled = torch.full((len(encoded), model.hidden_size), -torch.inf)
         for part, (found,) in parts:
@@ -72,17 +75,23 @@ def pooled_vectors(
 
 
 def residue_values(
-    model: SequenceModel, encoded: Sequence[Encoded], padding: int, budget: int, names: Sequence[str] = ()
+    model: SequenceModel,
+    encoded: Sequence[Encoded],
+    padding: int,
+    budget: int,
+    names: Sequence[str] = (),
+    entering: Entering | None = None,
 ) -> torch.Tensor:
     """What the model gives for every residue of every sequence, (residues, outputs), one sequence after the other.
 
     These are the head's outputs, or the vectors where there is no head. A residue that several windows cover gets
-    the mean of what they give, so each comes back exactly once.
+    the mean of what they give, so each comes back exactly once. ``entering`` as of :func:`pooled_vectors`.
     """
     width = model.hidden_size if model.head is None else model.head.outputs
     starts = residue_starts(encoded)
     values = torch.zeros(int(starts[-1]), width)
-    for part, (given,) in passes(_residues, model, rows_of(encoded), padding, budget, names):
+    rows = rows_of(encoded, entering=entering)
+    for part, (given,) in passes(_residues, model, rows, padding, budget, names, entering):
         done = 0
         for row in part:
             weights = torch.from_numpy(row.weights[row.weights > 0])
@@ -166,15 +175,29 @@ def _told(parts: Iterator[tuple], rows: Sequence[Row], progress: Callable[[float
 
 
 def passes(
-    compute: Compute, model: SequenceModel, rows: Sequence[Row], padding: int, budget: int, names: Sequence[str]
+    compute: Compute,
+    model: SequenceModel,
+    rows: Sequence[Row],
+    padding: int,
+    budget: int,
+    names: Sequence[str],
+    entering: Entering | None = None,
 ) -> Iterator[tuple]:
     """Rows of like length and what ``compute`` gives for them, until all rows are done.
 
     Args:
         model: with ``device`` and ``copy_on_cpu``, for what does not fit into a GPU.
+        entering: filled on the way, if it is not yet.
     """
+    noted = entering is not None and not entering.filled
+    if noted:
+        compute = entering.noting(compute)
     for group in group_by_length([len(row.ids) for row in rows], budget):
-        yield from _run([rows[index] for index in group], compute, model, padding, names)
+        for part, result in _run([rows[index] for index in group], compute, model, padding, names):
+            if noted:
+                *result, states = result
+                entering.keep([row.ids for row in part], states)
+            yield part, result
 
 
 def _run(rows: list[Row], compute: Compute, model: SequenceModel, padding: int, names: Sequence[str]):

@@ -6,6 +6,7 @@ import copy
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from seqlm.tokenization.encoder import Encoder
 
 from .adapters import load_adapter
 from .batching import Batch
+from .entering import begun, blocks_of, states_given
 from .finite import check_results, check_weights
 from .four_bits import say_full_precision
 from .tasks import Head, Task, pair_width, paired
@@ -45,7 +47,9 @@ class SequenceModel(nn.Module):
         head: maps vectors of units to outputs; None where only the vectors are wanted.
         layers: numbers of the layers whose mean is the vector of a token, 0 for the embedding of the tokens; empty for
             the last.
-        blocks, tokens_first: where the layers are and what they hand on, see :class:`seqlm.families.family.Family`.
+        family: knows where the layers are and what they hand on; needed for ``layers`` and ``first``.
+        first: number of the lowest layer that is trained. Below it nothing is dropped at random in training, as what
+            enters it may be known already; 0 where all is trained or nothing.
     """
 
     def __init__(
@@ -55,12 +59,12 @@ class SequenceModel(nn.Module):
         head: Head | None = None,
         task: Task | None = None,
         layers: tuple[int, ...] = (),
-        blocks: str = "",
-        tokens_first: bool = False,
+        family: Family | None = None,
+        first: int = 0,
     ):
         super().__init__()
         self.backbone, self.head, self.hidden_size, self.task = backbone, head, hidden_size, task
-        self.layers, self.blocks, self.tokens_first = layers, blocks, tokens_first
+        self.layers, self.family, self.first = layers, family, first
 
     @property
     def device(self) -> torch.device:
@@ -71,11 +75,20 @@ class SequenceModel(nn.Module):
         """What is called by itself."""
         return [self.backbone, self.head]
 
+    def train(self, mode: bool = True) -> SequenceModel:
+        super().train(mode)
+        if mode and self.first:
+            self.backbone.eval()
+            blocks_of(self.backbone, self.family.layers)[self.first :].train()
+        return self
+
     def hidden(self, batch: Batch) -> torch.Tensor:
         """Vector of every token, (rows, tokens, hidden), fp32."""
         if self.layers:
             return self._mean_of_layers(batch)
-        return self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
+        known = batch.entering is not None
+        with begun(self.backbone, self.family, self.first, batch.entering) if known else nullcontext():
+            return self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
 
     def _mean_of_layers(self, batch: Batch) -> torch.Tensor:
         """What layer n - 1 hands to layer n is the output of n layers; after the last it is normalised as well.
@@ -91,14 +104,13 @@ class SequenceModel(nn.Module):
         def before(_, arguments: tuple, keywords: dict) -> None:
             nonlocal passed
             if passed in self.layers:
-                states = arguments[0] if arguments else keywords["hidden_states"]
-                add(states.transpose(0, 1) if self.tokens_first else states)
+                states = states_given(arguments, keywords)
+                add(states.transpose(0, 1) if self.family.tokens_first else states)
                 if passed == max(self.layers):
                     raise _Reached
             passed += 1
 
-        named = self.backbone.named_modules()
-        blocks = next(module for name, module in named if name.split(".")[-1] == self.blocks)
+        blocks = blocks_of(self.backbone, self.family.layers)
         hooks = [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks]
         try:
             add(self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state)

@@ -33,13 +33,7 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     arguments, family = plan.arguments, plan.family
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     layers = () if plan.layers == (family.depth,) else plan.layers
-    model = loading.SequenceModel(
-        _backbone(plan, device),
-        family.hidden_size,
-        layers=layers,
-        blocks=family.layers,
-        tokens_first=family.tokens_first,
-    ).eval()
+    model = loading.SequenceModel(_backbone(plan, device), family.hidden_size, layers=layers, family=family).eval()
     budget = inference.batch_tokens(arguments.batch_tokens, device)
     shape = Shape(
         sequences=plan.survey.sequences,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seqlm.inference.batching import Batch, collate, group_by_length, rows_of
+from seqlm.inference.entering import Entering
 from seqlm.inference.inference import residue_starts
 from seqlm.inference.tasks import Task
 from seqlm.tokenization.encoder import Encoded
@@ -30,6 +31,7 @@ class Examples:
         pooled: vectors where the encoder is frozen: (sequences, hidden), of residues (residues, hidden).
         pairs: (pairs, 2) places in ``encoded``; the second is a place in ``second`` where that is given.
         second: (other sequences, hidden), the vectors of second members that another model has read.
+        entering: what enters the first layer that is trained, where that is kept.
         class_weights: (classes,) how much a unit of each class counts, of several labels (labels, 2) for absent and
             present; None for all the same.
     """
@@ -40,6 +42,7 @@ class Examples:
     pooled: torch.Tensor | np.ndarray | None = None
     pairs: np.ndarray | None = None
     second: torch.Tensor | None = None
+    entering: Entering | None = None
     class_weights: np.ndarray | None = None
     importance: np.ndarray = field(init=False)  # of the truth's shape
 
@@ -94,7 +97,7 @@ class Examples:
         places = {
             place: number for number, place in enumerate(dict.fromkeys(p for i in items for p in self._members(i)))
         }
-        rows = rows_of([self.encoded[place] for place in places], list(places))
+        rows = rows_of([self.encoded[place] for place in places], list(places), self.entering)
         batch = collate(rows, padding)
         if self.task.level == "residue":
             units, share = [], []

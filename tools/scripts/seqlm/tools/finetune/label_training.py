@@ -90,10 +90,10 @@ class Validation:
                 return torch.cat(
                     [model.outputs(torch.as_tensor(data.pooled[at : at + RESIDUES_AT_ONCE])) for at in parts]
                 )
-            return residue_values(model, data.encoded, self.padding, budget)
+            return residue_values(model, data.encoded, self.padding, budget, entering=data.entering)
         pooled = data.pooled
         if pooled is None:
-            pooled = pooled_vectors(model, data.encoded, self.padding, budget)
+            pooled = pooled_vectors(model, data.encoded, self.padding, budget, entering=data.entering)
         if data.pairs is None:
             return model.outputs(pooled)
         return pair_outputs(model, pooled, pooled if data.second is None else data.second, data.pairs)

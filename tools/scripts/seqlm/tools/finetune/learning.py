@@ -18,6 +18,7 @@ from seqlm.cli.progress import Progress
 from seqlm.data.datasets import Example
 from seqlm.inference import loading
 from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start
+from seqlm.inference.entering import Entering, blocks_of, first_trained, room_for
 from seqlm.inference.four_bits import in_four_bits, weights_of
 from seqlm.inference.inference import batch_tokens, pooled_vectors, residue_values
 from seqlm.inference.tasks import Head, Task, pair_width
@@ -60,6 +61,7 @@ def learn(plan: Plan, group: Group) -> Learnt:
     task = Task(arguments.task, plan.labels)
     sets = _examples(plan, task, _second_vectors(plan, group, budget))
     backbone = _base_model(plan, device)
+    entering = _room_for_entering(plan, backbone, sets, group)
     predictions, probe = {}, None
     if first:
         _embed(plan, backbone, sets, budget)
@@ -69,12 +71,19 @@ def learn(plan: Plan, group: Group) -> Learnt:
         _give_vectors(plan, sets, group)
     else:  # the encoder changes, and its vectors with it
         sets = {split: replace(examples, pooled=None) for split, examples in sets.items()}
+    if entering and not first:
+        base = loading.SequenceModel(backbone, plan.family.hidden_size)
+        pooled_vectors(base, sets["train"].encoded, plan.encoder.padding, budget, entering=entering)
     model, start = _with_head(plan, backbone, task, sets["train"], device, probe, group)
+    if entering:
+        entering.filled = model.first == entering.first
     total = sum(map(weights_of, model.parameters()))
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     trained = sum(parameter.numel() for parameter in named.values())
     validation, padding = sets.get("validation"), plan.encoder.padding
     history = train(model, sets["train"], validation, padding, settings_of(plan, device, plan.metric), group)
+    for examples in sets.values():  # what is judged is computed from the tokens on
+        examples.entering = None
     if group.shares_weights:  # put together in a model of its own
         weights = group.whole({name: one for name, one in model.named_parameters() if name in named})
         if first:
@@ -156,13 +165,30 @@ def _second_vectors(plan: Plan, group: Group, budget: int) -> torch.Tensor | Non
     return torch.from_numpy(group.given(vectors))
 
 
+def _room_for_entering(plan: Plan, backbone, sets: dict[str, Examples], group: Group) -> Entering | None:
+    """Room for what enters the lowest adapted layer, given to the sets that training reads; None where all is computed
+    each time, as layers below are trained too, or processes share them."""
+    arguments = plan.arguments
+    adapted = arguments.lora_last_layers if arguments.method not in ("full", "head") else 0
+    first = len(blocks_of(backbone, plan.family.layers)) - adapted
+    if not adapted or first <= 0 or arguments.train_layer_norms or group.shares_weights:
+        return None
+    # the first process scores the validation set for all
+    read = [sets[split] for split in ("train", "validation")[: 1 if group.rank else 2] if split in sets]
+    encoded = list({id(one): one for examples in read for one in examples.encoded}.values())
+    entering = room_for(plan.family, first, encoded, plan.scratch / f"entering_{group.rank}")
+    for examples in read:
+        examples.entering = entering
+    return entering
+
+
 def _embed(plan: Plan, backbone, sets: dict[str, Examples], budget: int) -> None:
     """Give every split the vectors of the model as it came: for the baselines, and for a head on a frozen encoder."""
     model = loading.SequenceModel(backbone, plan.family.hidden_size)
     if plan.level == "pair":
         encoded = sets["train"].encoded
         print(f"embedding {len(encoded):,} sequences with the base model, each once", file=sys.stderr)
-        pooled = pooled_vectors(model, encoded, plan.encoder.padding, budget)
+        pooled = pooled_vectors(model, encoded, plan.encoder.padding, budget, entering=sets["train"].entering)
         for split in sets:
             sets[split].pooled = pooled
         return
@@ -171,7 +197,9 @@ def _embed(plan: Plan, backbone, sets: dict[str, Examples], budget: int) -> None
     for split, examples in sets.items():
         names = [example.id for example in plan.dataset[split]]
         if plan.level == "sequence":
-            examples.pooled = pooled_vectors(model, examples.encoded, plan.encoder.padding, budget, names)
+            examples.pooled = pooled_vectors(
+                model, examples.encoded, plan.encoder.padding, budget, names, entering=examples.entering
+            )
         else:
             examples.pooled = _residue_vectors(plan, model, examples, budget, plan.scratch / f"residues_{split}.npy")
         done += len(examples)
@@ -185,7 +213,7 @@ def _residue_vectors(plan: Plan, model, examples: Examples, budget: int, file: P
     for at in range(0, len(examples.encoded), step):
         part = examples.encoded[at : at + step]
         start = int(examples.starts[at])
-        values = residue_values(model, part, plan.encoder.padding, budget)
+        values = residue_values(model, part, plan.encoder.padding, budget, entering=examples.entering)
         vectors[start : start + len(values)] = values.numpy()
     return vectors
 
@@ -247,7 +275,9 @@ def _with_head(
     for tensor in head.state_dict().values():
         tensor.copy_(torch.from_numpy(group.given(tensor.cpu().numpy())))
     head.decay = group.told(head.decay)
-    return loading.SequenceModel(backbone, plan.family.hidden_size, head, task), start
+    first = first_trained(backbone, plan.family.layers)
+    model = loading.SequenceModel(backbone, plan.family.hidden_size, head, task, family=plan.family, first=first)
+    return model, start
 
 
 def lora_settings(plan) -> LoraSettings:

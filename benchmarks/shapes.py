@@ -23,17 +23,23 @@ ESM2_8M = {
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
 }
+ESM2_35M = {**ESM2_8M, "hidden_size": 480, "num_hidden_layers": 12, "intermediate_size": 1920}
 # for every way that is compared, as the tools set it: threads that spin while they wait suffer on a shared machine
 ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def esm2_8m(folder: Path) -> Path:
-    """A Hugging Face folder of ESM-2 8M's shape; its 33 tokens are those of every ESM-2."""
+    """A Hugging Face folder of ESM-2 8M's shape."""
+    return esm2(folder, ESM2_8M)
+
+
+def esm2(folder: Path, shape: dict) -> Path:
+    """A Hugging Face folder of a shape; its 33 tokens are those of every ESM-2."""
     import torch
     from transformers import EsmConfig, EsmModel
 
     torch.manual_seed(0)
-    EsmModel(EsmConfig(**ESM2_8M), add_pooling_layer=False).save_pretrained(folder)
+    EsmModel(EsmConfig(**shape), add_pooling_layer=False).save_pretrained(folder)
     for name in ("vocab.txt", "tokenizer_config.json"):
         shutil.copyfile(ROOT / "test-data" / "models" / "tiny-esm" / name, folder / name)
     return folder

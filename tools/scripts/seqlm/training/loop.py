@@ -169,6 +169,7 @@ class Loop:
         progress = Progress("training", self.steps, "updates")
         began = saved = time.monotonic()
         first, settings = state.step, self.settings
+        self.bare.train()
         while not state.ended:
             epoch, within = divmod(state.step, self.each)
             order = updates(self.lengths, settings.batch_size, np.random.default_rng([settings.seed, epoch]))
@@ -201,7 +202,6 @@ class Loop:
         mine = sorted(items, key=lambda item: (-self.lengths[item], item))[group.rank :: group.size]
         while True:
             start = time.perf_counter()
-            self.bare.train()
             counted, passes = lesson.passes(mine, self.budget, epoch) if mine else (0.0, [])
             weight, most, ended = group.totals(counted, len(passes), self._signalled)
             if ended:
@@ -215,7 +215,7 @@ class Loop:
             self.spent.data += time.perf_counter() - start
             self.spent.tokens += sum(int(self.lengths[item]) for item in mine)
             start = time.perf_counter()
-            torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1009 + group.rank)
+            self._seed((settings.seed * 1_000_003 + state.step) * 1009 + group.rank)
             try:
                 lost = self._backward(passes, weight)
             except (torch.OutOfMemoryError, RuntimeError) as problem:
@@ -270,6 +270,11 @@ class Loop:
                     self.scaler.scale(loss_of_update).backward()
             total += loss.item()
         return total
+
+    def _seed(self, seed: int) -> None:
+        """Seed what dropout draws from. torch's own function, on a machine without a GPU, notes each call for the day
+        when there is one."""
+        (torch.default_generator if self.device.type == "cpu" else torch).manual_seed(seed)
 
     @staticmethod
     def _require_finite(value: float, what: str, step: int) -> None:
@@ -334,6 +339,7 @@ class Loop:
         scores = {}
         if self.group.rank == 0 or self.group.shares_weights:
             scores = self.validate(self.bare, self.budget)
+        self.bare.train()
         return self.group.told(scores)
 
     def leave_at_best(self, state: State) -> None:

@@ -2,9 +2,9 @@
 
     python benchmarks/caching.py --before CHECKOUT [--epochs N]
 
-ESM-2 35M's shape with random weights, defaults of the tool, one thread. Each way is a process of its own; counted are the
-CPU seconds of the first pass, which gives the vectors for the baselines, and of the training, without the baselines
-themselves, and the peak memory. All ways that train the same layers learn the same: the last loss is given.
+ESM-2 35M's shape with random weights, defaults of the tool, one thread. Each way is a process of its own. Counted are
+CPU seconds, of the training and together with the first pass that gives the vectors for the baselines, without the
+baselines themselves, and the peak memory.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def main() -> None:
     parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     parser.add_argument("--epochs", type=int, default=5)
     arguments = parser.parse_args()
-    ways = (
-        [(arguments.before, 0), *((ROOT, last) for last in LAYERS)] if arguments.before else [(ROOT, n) for n in LAYERS]
-    )
+    ways = [(ROOT, last) for last in LAYERS]
+    if arguments.before:
+        ways.insert(0, (arguments.before, 0))
     with tempfile.TemporaryDirectory() as folder:
         base = esm2(Path(folder) / "model", ESM2_35M)
         for data, sizes in LENGTHS.items():
@@ -88,12 +88,10 @@ def main() -> None:
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment, cwd=folder)
                 took = json.loads(done.stdout.splitlines()[-1])
                 reference = reference or took
-                print(
-                    f"  {'now' if tree == ROOT else 'before'}, {f'the last {last} of 12 layers' if last else 'all layers'}: "
-                    f"{took['training']:.1f} ({reference['training'] / took['training']:.2f}x), "
-                    f"{took['all']:.1f} ({reference['all'] / took['all']:.2f}x), {took['memory']:,.0f}, {took['loss']:.5f}",
-                    flush=True,
-                )
+                which = f"the last {last} of 12 layers" if last else "all layers"
+                seconds = [f"{took[part]:.1f} ({reference[part] / took[part]:.2f}x)" for part in ("training", "all")]
+                found = ", ".join([*seconds, f"{took['memory']:,.0f}", f"{took['loss']:.5f}"])
+                print(f"  {'now' if tree == ROOT else 'before'}, {which}: {found}", flush=True)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def test_the_state_before_the_first_update_is_epoch_0_and_may_be_kept(model_path
     assert [epoch["epoch"] for epoch in history.epochs] == [0, 1, 2, 3, 4]
     assert "train_loss" not in history.epochs[0]
     assert all(torch.equal(value, before[name]) for name, value in trained(model).items())
-    names, rows = history.table()
+    _, rows = history.table()
     assert [row[-1] for row in rows] == ["yes", "", "", "", ""] and len({len(row) for row in rows}) == 1
     model, encoder = build(model_path("esm"), LoraSettings(dropout=0.0))
     history = train(model, data, data, encoder.padding, settings)

@@ -138,8 +138,8 @@ def _training_notes(summary: FinetuneSummary) -> list[str]:
     found = []
     if summary.best_epoch == 0:
         found.append(
-            "No epoch of the training was better on the validation set than the start, which is the simple model on the "
-            "base model's embeddings. The model that was kept is that simple model: fine-tuning has added nothing here."
+            "No epoch of the training was better on the validation set than the start, which is the simple model on "
+            "the base model's embeddings. That is what was kept: fine-tuning has added nothing here."
         )
     elif summary.best_epoch and not summary.stopped_early and summary.best_epoch == summary.history[-1]["epoch"]:
         score = "loss was still falling" if summary.chosen_by == "loss" else "score was still improving"
@@ -153,8 +153,8 @@ def _training_notes(summary: FinetuneSummary) -> list[str]:
         best = min(simple, key=lambda name: _gain(summary, name).value)
         found.append(
             f"{best} is at least as good as the fine-tuned model here ("
-            f"{with_interval(summary.score(best), summary.metric)}). Nothing speaks for the larger model; with so simple "
-            "a one, as Embed and Classify give it too, less can go wrong."
+            f"{with_interval(summary.score(best), summary.metric)}). Nothing speaks for the larger model; with so "
+            "simple a one, as Embed and Classify give it too, less can go wrong."
         )
     return found
 

@@ -1,6 +1,7 @@
 """Conformal sets and intervals beside those of crepes and MAPIE on the same scores and models; prints the differences.
 
-Needs ``crepes`` and ``mapie``, which nothing else does: ``PYTHONPATH=scripts python benchmarks/conformal_references.py``
+Needs ``crepes`` and ``mapie``, which nothing else does:
+``PYTHONPATH=scripts python benchmarks/conformal_references.py``
 """
 
 import numpy as np

@@ -7,8 +7,10 @@ import shutil
 import time
 import zipfile
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save
 
 from makers.bundles import (
     ADAPTER_CONFIG,
@@ -23,6 +25,7 @@ from makers.bundles import (
 )
 from makers.scripts import DATA
 from seqlm.checkpoints.bundle import model_card, open_bundle, read_bundle_folder, write_bundle, write_manifest
+from seqlm.checkpoints.conformity import read_conformity
 from seqlm.checkpoints.manifest import check_labels, check_manifest
 from seqlm.cli.errors import InputError
 
@@ -68,6 +71,63 @@ def test_a_full_bundle_holds_a_whole_model(tmp_path):
 def test_a_head_bundle_holds_a_head_alone(tmp_path):
     files = without(adapter_bundle(), "adapter_config.json", "adapter_model.safetensors")
     assert opened(zipped(tmp_path / "a.zip", with_manifest(files, method="head"))).kind == "head"
+
+
+def ensemble(members: int = 3, **changed) -> dict[str, bytes]:
+    """An adapter bundle with several members and conformal scores; ``changed`` are entries of the manifest."""
+    files = adapter_bundle()
+    for member in range(2, members + 1):
+        for name in ("adapter_model", "head"):
+            files[f"{name}_{member}.safetensors"] = files[f"{name}.safetensors"]
+    files["conformal.safetensors"] = save(
+        {
+            "scores": np.ones(4, np.float32),
+            "members": np.arange(4).astype(np.int16) % 3,
+            "classes": np.ones(4, np.int16),
+        }
+    )
+    return with_manifest(files, **{"members": members, "conformal": {"repeats": 1, "pooled": True}} | changed)
+
+
+def test_a_bundle_can_hold_several_members_and_conformal_scores(tmp_path):
+    bundle = opened(zipped(tmp_path / "a.zip", ensemble()))
+    assert {"adapter_model_3.safetensors", "head_2.safetensors"} <= {file.name for file in bundle.folder.iterdir()}
+    assert read_conformity(bundle.folder, bundle.manifest).members.tolist() == [0, 1, 2, 0]
+    files = without(ensemble(), *(f"adapter_model{n}.safetensors" for n in ("", "_2", "_3")), "adapter_config.json")
+    manifest = json.loads(files["seqlm.json"]) | {"method": "head"}
+    heads = write_files(tmp_path / "heads", files | {"seqlm.json": json.dumps(manifest).encode()})
+    assert read_bundle_folder(heads).kind == "head"
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (without(ensemble(), "head_3.safetensors"), "lacks head_3.safetensors, and seqlm.json in it says"),
+        (ensemble() | {"head_4.safetensors": b""}, "holds head_4.safetensors, and"),
+        (without(ensemble() | {"seqlm.json": adapter_bundle()["seqlm.json"]}, "conformal.safetensors"), "is 1 member;"),
+        (ensemble() | {"adapter_model_2.safetensors": tensors(other=(2, 8))}, "adapter_model_2.* other tensors"),
+        (ensemble() | {"head_2.safetensors": tensors(dense__weight=(9, 8))}, "head_2.* other tensors"),
+        (ensemble(21), "at 'members' must be a whole number from 2 to 20"),
+        (ensemble(conformal={"repeats": 2, "pooled": True}), "conformal scores that do not fit its members"),
+        (ensemble(conformal={"repeats": 1, "pooled": 1}), "must be true or false"),
+        (without(ensemble(), "conformal.safetensors"), "conformal.safetensors and the entry 'conformal'"),
+        (ensemble() | {"conformal.safetensors": tensors(scores=(4,))}, "does not hold the scores"),
+        (ensemble() | {"conformal.safetensors": tensors(scores=(4,), members=(), classes=(4,))}, "does not hold"),
+        (with_manifest(model_folder() | {"head.safetensors": adapter_bundle()["head.safetensors"]}, method="full",
+                       members=2), "only adapters and heads can be"),
+    ],
+)  # fmt: skip
+def test_members_and_scores_that_do_not_belong_together_are_refused(tmp_path, files, reason):
+    assert re.search(reason, refused(zipped(tmp_path / "a.zip", files)))
+
+
+@pytest.mark.parametrize("wrong", [{"scores": -1.0}, {"scores": np.nan}, {"members": 3}, {"classes": 2}])
+def test_numbers_that_are_no_scores_are_refused(tmp_path, wrong):
+    held = {"scores": np.float32(1), "members": np.int16(0), "classes": np.int16(1)}
+    held = {name: np.asarray([held[name], wrong.get(name, held[name])], held[name].dtype) for name in held}
+    bundle = opened(zipped(tmp_path / "a.zip", ensemble() | {"conformal.safetensors": save(held)}))
+    with pytest.raises(InputError, match="that are no scores"):
+        read_conformity(bundle.folder, bundle.manifest)
 
 
 def test_a_plain_hugging_face_folder_is_a_model(tmp_path):

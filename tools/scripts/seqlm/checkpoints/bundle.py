@@ -26,8 +26,10 @@ from . import config as model_config
 from . import manifest as manifests
 from . import tokenizer as tokenizer_files
 from .adapter_config import check_adapter_config, ranks_agree
+from .conformity import CONFORMITY, check_conformity
 from .folder import SHARD, SINGLE, ModelFolder, read_model_folder
 from .manifest import write_manifest
+from .members import ADAPTER_WEIGHTS, HEAD, check_members, first_of
 from .model_card import model_card
 from .safetensors_header import elements, read_tensors
 
@@ -36,13 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle", "Limits", "model_card", "open_bundle", "read_bundle_folder", "write_bundle", "write_manifest"]
 
-ADAPTER_WEIGHTS, ADAPTER_CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
 
 # Every file that may be unpacked, and the most it may hold. A shard may be as large as a whole model.
 LARGEST = {
     SINGLE: 64 * GIB,
     ADAPTER_WEIGHTS: 8 * GIB,
     HEAD: GIB,
+    CONFORMITY: 16 * MIB,
     "config.json": MIB,
     ADAPTER_CONFIG: MIB,
     manifests.FILE: manifests.LARGEST,
@@ -105,7 +108,7 @@ class Bundle:
 
 def largest(name: str) -> int | None:
     """Bytes that a file of this name may have in a bundle; None for a name that no bundle has."""
-    return LARGEST[SINGLE] if SHARD.fullmatch(name) else LARGEST.get(name)
+    return LARGEST[SINGLE] if SHARD.fullmatch(name) else LARGEST.get(first_of(name))
 
 
 def refusal(name: str) -> str | None:
@@ -248,6 +251,8 @@ def _inspect(
             model = ModelFolder(folder, config, model.weights, model.tensors)
     if manifest:
         _inspect_manifest(manifest, kind, held, folder, archive)
+        check_conformity(manifest, held, folder, archive)
+    check_members(manifest, kind, held, folder, archive)
     check_tokenizer_files(folder, held, archive, rewrite)
     return Bundle(folder, kind, manifest, model, adapter_config, ignored)
 

@@ -12,6 +12,8 @@
      "max_length": 1024, "long_sequences": "window",
      "window": 33, "sites": "Y",                             of a model of windows around residues, which can scan
      "threshold": 0.5, "temperature": 1.0,                   a threshold for each label where there are several
+     "members": 5,                                           adapters and heads, whose mean is the prediction
+     "conformal": {"repeats": 1, "pooled": true},            of conformal.safetensors, see metrics.conformal
      "metrics": {"test": {"mcc": [0.48, 0.21, 0.71]}},       value, and both ends of its 95 % interval
      "settings": {"rank": 4, "epochs": 20},
      "versions": {"torch": "2.13.0"}, "seed": 42, "data_sha256": "3a…"}
@@ -35,6 +37,7 @@ FILE = "seqlm.json"
 FORMAT = 2
 LARGEST = 1 << 20  # bytes
 MOST_LABELS = 10_000
+MOST_MEMBERS = 20
 ALPHABETS = ("protein", "DNA", "text", "canonical SMILES")
 # adapters -> what peft calls their type
 ADAPTERS = {"lora": "LORA", "dora": "LORA", "qlora": "LORA", "adalora": "ADALORA", "vera": "VERA", "ia3": "IA3"}
@@ -77,6 +80,11 @@ def _number(least: float = -math.inf, most: float = math.inf):
             raise _Wrong("must be a number" + (f" from {least} to {most}" if most < math.inf else ""))
 
     return check
+
+
+def _truth_value(value):
+    if not isinstance(value, bool):
+        raise _Wrong("must be true or false")
 
 
 def _sha256(value):
@@ -206,6 +214,8 @@ _check = _object(
         "window": _or_null(_whole(1, 1 << 20)),
         "threshold": _or_null(_threshold),
         "temperature": _number(0.01, 100),
+        "members": _whole(2, MOST_MEMBERS),
+        "conformal": _object({"repeats": _whole(1, MOST_MEMBERS), "pooled": _truth_value}),
         "metrics": _table(_table(_score)),
         "settings": _table(_scalar),
         "data_sha256": _or_null(_digests),
@@ -243,6 +253,10 @@ def _check_consistency(manifest: dict) -> None:
         raise _Wrong(f"does not describe a head as the task {manifest['task']} needs")
     if bool(labels) != (manifest["task"].endswith("classification") or manifest["task"] == "multi-label"):
         raise _Wrong(f"must name labels for a task of classes and for no other; the task is {manifest['task']}")
+    if "members" in manifest and (head is None or manifest["method"] == "full"):
+        raise _Wrong(f"names {manifest['members']} members, which only adapters and heads can be")
+    if "conformal" in manifest and (head is None or manifest.get("members", 1) % manifest["conformal"]["repeats"]):
+        raise _Wrong("describes conformal scores that do not fit its members")
     threshold, number_of_labels = manifest.get("threshold"), len(labels or ())
     fits = (
         isinstance(threshold, list) and len(threshold) == number_of_labels

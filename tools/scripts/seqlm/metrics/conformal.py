@@ -17,9 +17,9 @@ not learnt from unit i, and is compared with the new unit as that same model see
 
     [ floor(a (n + 1))-th smallest of f_m(i)(x) - s_i,   ceil((1 - a) (n + 1))-th smallest of f_m(i)(x) + s_i ]
 
-(Barber, Candès, Ramdas & Tibshirani 2021, https://doi.org/10.1214/20-AOS1965). Proven of CV+ is 1 - 2 a, less a little;
-what is met is mostly 1 - a. With one model both formulas are those of a set apart. Where folds were repeated, every unit
-has a score of each repeat, which counts as much less.
+(Barber, Candès, Ramdas & Tibshirani 2021, https://doi.org/10.1214/20-AOS1965). Proven of CV+ is 1 - 2 a, less a
+little; what is met is mostly 1 - a. With one model both formulas are those of a set apart. Where folds were repeated,
+every unit has a score of each repeat, which counts as much less.
 
 Scores are compared within a class, so that the promise holds for the rare class as for the frequent one (Vovk 2012,
 https://doi.org/10.48550/arXiv.1209.2673).
@@ -33,6 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MOST_UNITS = 10_000  # that are kept; a random part of exchangeable units is as good
+MOST_SCORES = 1_000_000  # of all their labels and repeats
 _CELLS = 1 << 22  # numbers that are ranked at once
 
 
@@ -88,11 +89,12 @@ class Conformity:
         return cls(scores, truth, members, repeats, pooled)
 
     def kept(self, seed: int) -> Conformity:
-        """The scores of at most ``MOST_UNITS`` units; those of a unit's repeats follow on each other."""
+        """The scores of as many units as a bundle keeps; those of a unit's repeats follow on each other."""
         units = len(self.scores) // self.repeats
-        if units <= MOST_UNITS:
+        most = min(MOST_UNITS, MOST_SCORES * units // self.scores.size)
+        if units <= most:
             return self
-        chosen = np.sort(np.random.default_rng(seed).permutation(units)[:MOST_UNITS])
+        chosen = np.sort(np.random.default_rng(seed).permutation(units)[:most])
         rows = (chosen[:, None] * self.repeats + np.arange(self.repeats)).ravel()
         classes = None if self.classes is None else self.classes[rows]
         return Conformity(self.scores[rows], classes, self.members[rows], self.repeats, self.pooled)

@@ -55,7 +55,7 @@ def probabilities(model, encoder, sequences):
 
 def predicted(found, sequences):
     return [
-        values
+        values[0]
         for _, _, values in inference.predict(found.model, found.encoder, zip(sequences, sequences, strict=True), 4096)
     ]
 

@@ -118,7 +118,7 @@ def test_every_residue_of_a_long_protein_comes_back_once_as_the_mean_of_its_wind
     ours = residue_values(model, [encoder.encode("MKV"), encoded], encoder.padding, budget=50)
     torch.testing.assert_close(ours[3:], sums / counts, atol=1e-5, rtol=1e-5)
     ((_, _, probabilities),) = predict(model, encoder, [("p", text)], 50)
-    np.testing.assert_allclose(probabilities, torch.softmax(sums / counts, dim=-1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(probabilities[0], torch.softmax(sums / counts, dim=-1).numpy(), atol=1e-5)
 
 
 def test_a_long_protein_counts_each_residue_once_in_the_loss(model_path):

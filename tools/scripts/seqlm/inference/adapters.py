@@ -220,7 +220,7 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     Raises:
         InputError: tensors that are missing, left over, of another shape than the base model's, or no numbers.
     """
-    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from peft import get_peft_model, set_peft_model_state_dict
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
     from safetensors.torch import load_file
 
@@ -231,16 +231,7 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     try:
         maker = PEFT_TYPE_TO_CONFIG_MAPPING[config["peft_type"]]
         model = get_peft_model(backbone, maker(**known, inference_mode=True))
-        expected = {
-            name: tensor.shape for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
-        }
-        given = {name: tensor.shape for name, tensor in tensors.items()}
-        if expected != given:
-            wrong = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
-            raise InputError(
-                f"the adapter does not fit this base model: {len(wrong)} of its {len(given)} tensors are missing, "
-                f"left over or of another shape ({wrong[0]}); give the base model that it was trained on"
-            )
+        _check_shapes(adapter_tensors(model), tensors)
         set_peft_model_state_dict(model, tensors)
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
         raise InputError(f"the adapter cannot be put onto this base model: {str(problem).splitlines()[0]}") from None
@@ -292,3 +283,35 @@ class RankAllocation:
         step = last if done > last and not self.fixed else done  # an update without anything to learn is left out
         self.fixed = self.fixed or step >= last
         self.tuner.update_and_allocate(step)
+
+
+def adapter_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of the adapter on a model, as a file names them; what is written into them is in the model."""
+    from peft import get_peft_model_state_dict
+
+    return get_peft_model_state_dict(model, save_embedding_layers=False)
+
+
+def other_adapter(model: nn.Module, file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of another adapter of the same kind as that on ``model``, to be written into its place.
+
+    Raises:
+        InputError: as :func:`load_adapter`.
+    """
+    from safetensors.torch import load_file
+
+    tensors = load_file(file)
+    check_weights(tensors.items(), file.name)
+    _check_shapes(live := adapter_tensors(model), tensors)
+    return {name: tensor.to(live[name]) for name, tensor in tensors.items()}
+
+
+def _check_shapes(expected: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> None:
+    """Refuse tensors that the adapter of this base model does not have."""
+    expected, given = ({name: tensor.shape for name, tensor in one.items()} for one in (expected, given))
+    if expected != given:
+        wrong = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
+        raise InputError(
+            f"the adapter does not fit this base model: {len(wrong)} of its {len(given)} tensors are missing, "
+            f"left over or of another shape ({wrong[0]}); give the base model that it was trained on"
+        )

@@ -271,23 +271,33 @@ def predict(
     items: Iterable[tuple[str, str]],
     budget: int,
     progress: Callable[[int], None] = lambda done: None,
+    only: int | None = None,
 ) -> Iterator[tuple[str, Encoded, np.ndarray]]:
     """Predictions for a stream of (name, sequence), in its order.
 
+    Args:
+        only: the place of the one member of an ensemble that is wanted.
+
     Yields:
-        name, the encoded sequence, and probabilities (classes,) or one value; of a task of residues (residues, classes)
-        or (residues,).
+        name, the encoded sequence, and probabilities (members, classes) or values (members,); of a task of residues
+        (members, residues, classes) or (members, residues).
     """
     model.eval()
     done = 0
     for chunk, encoded in chunks(items, encoder):
         names = [name for name, _ in chunk]
+        decoded = []  # of each member
+        for anew in model.turns(only):
+            if model.task.level == "residue":
+                outputs = residue_values(model, encoded, encoder.padding, budget, names)
+            else:
+                if anew:
+                    pooled = pooled_vectors(model, encoded, encoder.padding, budget, names)
+                outputs = model.outputs(pooled)
+            decoded.append(model.decode(outputs))
+        decoded = np.stack(decoded, axis=1)  # (units, members, …)
         if model.task.level == "residue":
-            outputs = residue_values(model, encoded, encoder.padding, budget, names)
-            decoded = np.split(model.decode(outputs), residue_starts(encoded)[1:-1])
-        else:
-            pooled = pooled_vectors(model, encoded, encoder.padding, budget, names)
-            decoded = model.decode(model.outputs(pooled))
+            decoded = [part.swapaxes(0, 1) for part in np.split(decoded, residue_starts(encoded)[1:-1])]
         yield from zip(names, encoded, decoded, strict=True)
         done += len(chunk)
         progress(done)

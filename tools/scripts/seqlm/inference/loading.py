@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,7 @@ from torch import nn
 
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.members import ADAPTER_WEIGHTS, HEAD, member_file
 from seqlm.cli.errors import InputError
 from seqlm.cli.starting import libraries_are_loaded
 from seqlm.cli.text import shown
@@ -24,7 +25,7 @@ from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
 
-from .adapters import load_adapter
+from .adapters import adapter_tensors, load_adapter, other_adapter
 from .batching import Batch
 from .entering import begun, blocks_of, states_given
 from .finite import check_results, check_weights
@@ -50,6 +51,7 @@ class SequenceModel(nn.Module):
         family: knows where the layers are and what they hand on; needed for ``layers`` and ``first``.
         first: number of the lowest layer that is trained. Below it nothing is dropped at random in training, as what
             enters it may be known already; 0 where all is trained or nothing.
+        members: of an ensemble, what takes turns: adapters (None where there are none) and heads.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class SequenceModel(nn.Module):
         super().__init__()
         self.backbone, self.head, self.hidden_size, self.task = backbone, head, hidden_size, task
         self.layers, self.family, self.first = layers, family, first
+        self.members: list[tuple[dict[str, torch.Tensor] | None, Head]] = []
 
     @property
     def device(self) -> torch.device:
@@ -129,6 +132,28 @@ class SequenceModel(nn.Module):
     def maxima(self, batch: Batch) -> torch.Tensor:
         """The largest value of each dimension over the tokens of each row that count, (rows, hidden)."""
         return self.hidden(batch).masked_fill(batch.weights[..., None] == 0, -torch.inf).amax(1)
+
+    @torch.no_grad()
+    def turns(self, only: int | None = None) -> Iterator[bool]:
+        """Become one member of the ensemble after the other; a model that is none is its only member.
+
+        Args:
+            only: the place of the one member that is wanted.
+
+        Yields:
+            whether the encoder is another one than before, and its vectors with it.
+        """
+        wanted = range(len(self.members)) if only is None else [only]
+        if not self.members:
+            yield True
+            return
+        for number, place in enumerate(wanted):
+            adapter, self.head = self.members[place]
+            if adapter:
+                for name, tensor in adapter_tensors(self.backbone).items():
+                    tensor.copy_(adapter[name])
+            object.__setattr__(self, "spare", None)  # the copy on the CPU, of an earlier member
+            yield number == 0 or adapter is not None
 
     def copy_on_cpu(self) -> SequenceModel:
         """The same model in fp32 in the memory of the CPU."""
@@ -353,10 +378,10 @@ def load_finetuned(
         width = pair_width(width, second_width or width, pairs)
     if manifest["head"]["inputs"] != width:
         raise InputError(f"the head reads {manifest['head']['inputs']} numbers, the model gives {width}")
-    try:
-        head = Head.load(bundle.folder / "head.safetensors", manifest["head"])
-    except ValueError as problem:
-        raise InputError(f"head.safetensors does not fit its description: {str(problem).splitlines()[0]}") from None
+    heads = [
+        _load_head(bundle.folder / member_file(HEAD, member), manifest["head"])
+        for member in range(1, manifest.get("members", 1) + 1)
+    ]
     labels = tuple(manifest["labels"]) if manifest["labels"] else None
     task = Task(manifest["task"], labels, manifest.get("temperature", 1.0))
     encoder = Encoder(
@@ -367,6 +392,17 @@ def load_finetuned(
         pooling=manifest["pooling"],
         tokenizer=manifest.get("tokenizer", "as-published"),
     )
-    model = SequenceModel(backbone, family.hidden_size, head, task).to(device).eval()
+    model = SequenceModel(backbone, family.hidden_size, heads[0], task).to(device).eval()
+    if len(heads) > 1:
+        files = [bundle.folder / member_file(ADAPTER_WEIGHTS, member) for member in range(1, len(heads) + 1)]
+        adapters = [other_adapter(backbone, file) if bundle.adapter_config else None for file in files]
+        model.members = [(adapter, head.to(device).eval()) for adapter, head in zip(adapters, heads, strict=True)]
     threshold = manifest.get("threshold")
     return Finetuned(model, encoder, task, tuple(threshold) if isinstance(threshold, list) else threshold)
+
+
+def _load_head(file: Path, description: dict) -> Head:
+    try:
+        return Head.load(file, description)
+    except ValueError as problem:
+        raise InputError(f"{file.name} does not fit its description: {str(problem).splitlines()[0]}") from None

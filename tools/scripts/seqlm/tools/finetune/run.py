@@ -150,7 +150,7 @@ def _predict(plan: Plan, restored: loading.Finetuned, sets: dict[str, Examples],
     return {
         split: together(
             [
-                prediction
+                prediction[0]
                 for _, _, prediction in predict(
                     model,
                     restored.encoder,

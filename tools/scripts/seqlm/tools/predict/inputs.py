@@ -17,8 +17,11 @@ from seqlm.data.sites import check_residues, site_positions
 from seqlm.data.tasks import WITH_HEAD, WITHOUT_HEAD, level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.metrics.conformal import Conformity
 from seqlm.tokenization.encoder import require_letter_tokens
 from seqlm.tokenization.survey import survey
+
+from .uncertainty import scores_of
 
 OWN = "model"  # for --sites and --threshold: what the model itself says
 
@@ -34,6 +37,7 @@ class Plan:
         pairs, members: of pairs, and the sequences of first and of second members by name.
         second: of pairs, the model that reads the second members, if it is another one, and its family.
         published: the model is an adapter that this tool suite did not make.
+        conformity: what conformal sets are made from, where they are asked for.
     """
 
     arguments: Namespace
@@ -52,6 +56,7 @@ class Plan:
     pairs: list[Pair] = field(default_factory=list)
     members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     second: tuple[ModelFolder, Family] | None = None
+    conformity: Conformity | None = None
 
     @property
     def level(self) -> str:
@@ -65,6 +70,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     bundle = read_bundle_folder(path) if path.is_dir() else open_bundle(path, scratch / "bundle")
     plan = _published(arguments, scratch, bundle) if bundle.kind == "peft" else _own(arguments, scratch, bundle)
     plan.threshold = _threshold(plan)
+    plan.conformity = scores_of(plan)
     _check_options(plan)
     if plan.level == "pair":
         _read_pairs(plan)

@@ -9,11 +9,12 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from seqlm.cli.outputs import Outputs, write_table
-from seqlm.data.prediction_tables import UNIT_COLUMNS, cells, columns
+from seqlm.data.prediction_tables import UNIT_COLUMNS, columns
 from seqlm.data.records import PROTEIN, Rules
 from seqlm.data.sequences import clean
 from seqlm.data.sites import site_positions, window_around
@@ -21,6 +22,7 @@ from seqlm.tokenization.survey import records
 
 from .inputs import Plan
 from .site_outputs import SiteOutputs
+from .uncertainty import Predicted
 
 ROWS_AT_ONCE = 4096  # predictions that are turned into rows together
 
@@ -62,7 +64,8 @@ class _Changes:
 def predict(plan: Plan, outputs: Outputs) -> None:
     """Write the table of predictions, and what was changed on the way on stderr.
 
-    After the columns of :func:`columns` come ``tokens``, ``windows``, ``changed`` of sequences, ``window`` of a scan.
+    After the columns of :func:`columns` come those of :class:`seqlm.tools.predict.uncertainty.Predicted`, then
+    ``tokens``, ``windows``, ``changed`` of sequences, ``window`` of a scan.
     """
     print("loading the libraries", file=sys.stderr)
     from seqlm.cli.progress import Progress
@@ -86,20 +89,22 @@ def predict(plan: Plan, outputs: Outputs) -> None:
         return inference.predict(restored.model, restored.encoder, items, budget, progress)
 
     target = outputs.file(arguments.output_table)
-    header = columns(plan.task, plan.labels)
+    several, members = plan.task == "multi-label", len(restored.model.members)
+    made = Predicted(plan.labels, plan.threshold, several, members, plan.conformity, arguments.coverage)
+    header = columns(plan.task, plan.labels) + made.columns
     if plan.level == "pair":
-        rows = _pairs(plan, changes, restored, budget, device, progress)
+        rows = _pairs(plan, changes, restored, made, budget, device, progress)
     elif plan.level == "sequence" and not plan.sites:
         header += ["tokens", "windows", "changed"]
-        rows = _sequences(plan, changes, run, restored.encoder.max_length)
+        rows = _sequences(changes, run, made, restored.encoder.max_length)
     else:
         sites = SiteOutputs(plan, outputs)
         if plan.sites:
             header[1:1] = UNIT_COLUMNS["residue"][1:]
             header.append("window")
-            rows = sites.tee(_scan(plan, changes, run, sites.seen, restored.encoder.max_length))
+            rows = sites.tee(_scan(plan, changes, run, made, sites.seen, restored.encoder.max_length))
         else:
-            rows = sites.tee(_residues(plan, changes, run, sites.seen, restored.encoder.max_length))
+            rows = sites.tee(_residues(changes, run, made, sites.seen, restored.encoder.max_length))
     write_table(target, header, rows)
     if plan.level == "residue" or plan.sites:
         sites.finish()
@@ -108,13 +113,15 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     print(f"predicted {plan.units:,} {what}", file=sys.stderr)
 
 
-def _sequences(plan: Plan, changes: _Changes, run, limit: int) -> Iterator[list]:
-    for name, encoded, prediction in run(changes.sequences()):
-        (row,) = cells(prediction[None], plan.labels, plan.threshold)
-        yield [name, *row, encoded.tokens, len(encoded.rows), changes.of(name, encoded, limit)]
+def _sequences(changes: _Changes, run, made: Predicted, limit: int) -> Iterator[list]:
+    given = run(changes.sequences())
+    while block := list(islice(given, ROWS_AT_ONCE)):
+        rows = made.cells(np.stack([prediction for *_, prediction in block], axis=1))
+        for (name, encoded, _), row in zip(block, rows, strict=True):
+            yield [name, *row, encoded.tokens, len(encoded.rows), changes.of(name, encoded, limit)]
 
 
-def _residues(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[list]:
+def _residues(changes: _Changes, run, made: Predicted, seen, limit: int) -> Iterator[list]:
     """A row a residue, every residue once."""
     waiting: deque[str] = deque()
 
@@ -126,12 +133,12 @@ def _residues(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[
 
     for name, encoded, predictions in run(items()):
         changes.of(name, encoded, limit)
-        rows = zip(waiting.popleft(), cells(predictions, plan.labels, plan.threshold), strict=True)
+        rows = zip(waiting.popleft(), made.cells(predictions), strict=True)
         for position, (letter, row) in enumerate(rows, start=1):
             yield [name, position, letter, *row]
 
 
-def _scan(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[list]:
+def _scan(plan: Plan, changes: _Changes, run, made: Predicted, seen, limit: int) -> Iterator[list]:
     """A row a site of every protein: the windows of all proteins go through the model as one stream."""
     waiting: deque[tuple[int, str, str]] = deque()
     padding = "X" if plan.family.alphabet == PROTEIN else "N"
@@ -148,43 +155,34 @@ def _scan(plan: Plan, changes: _Changes, run, seen, limit: int) -> Iterator[list
                 waiting.append((position + 1, sequence[position], window))
                 yield name, window
 
-    names, places, predictions = [], [], []
-
-    def rows() -> Iterator[list]:
-        for name, place, row in zip(
-            names, places, cells(np.stack(predictions), plan.labels, plan.threshold), strict=True
-        ):
-            yield [name, *place[:2], *row, place[2]]
-        for collected in (names, places, predictions):
-            collected.clear()
-
-    for name, encoded, prediction in run(items()):
-        changes.of(name, encoded, limit)
-        names.append(name)
-        places.append(waiting.popleft())
-        predictions.append(prediction)
-        if len(names) == ROWS_AT_ONCE:
-            yield from rows()
-    if names:
-        yield from rows()
+    given = run(items())
+    while block := list(islice(given, ROWS_AT_ONCE)):
+        rows = made.cells(np.stack([prediction for *_, prediction in block], axis=1))
+        for (name, encoded, _), row in zip(block, rows, strict=True):
+            changes.of(name, encoded, limit)
+            position, residue, window = waiting.popleft()
+            yield [name, position, residue, *row, window]
 
 
-def _pairs(plan: Plan, changes: _Changes, restored, budget: int, device, progress) -> Iterator[list]:
-    """A row a pair. Each sequence is embedded once, however many pairs it is in."""
+def _pairs(plan: Plan, changes: _Changes, restored, made: Predicted, budget: int, device, progress) -> Iterator[list]:
+    """A row a pair. Each sequence is embedded once, however many pairs it is in, by each member of an ensemble."""
     from seqlm.inference import loading
     from seqlm.inference.inference import pair_outputs, pooled_vectors
     from seqlm.tokenization.encoder import Encoder
 
-    def embedded(model, encoder, members: dict[str, str]):
-        print(f"embedding {len(members):,} sequences, each once", file=sys.stderr)
-        encoded = [encoder.encode(sequence, name) for name, sequence in members.items()]
-        for name, one in zip(members, encoded, strict=True):
+    def encoded(encoder, members: dict[str, str]) -> list:
+        rows = [encoder.encode(sequence, name) for name, sequence in members.items()]
+        for name, one in zip(members, rows, strict=True):
             changes.of(name, one, encoder.max_length)
-        return pooled_vectors(model, encoded, encoder.padding, budget, list(members))
+        return rows
+
+    def embedded(model, encoder, members: dict[str, str], rows: list):
+        print(f"embedding {len(members):,} sequences, each once", file=sys.stderr)
+        return pooled_vectors(model, rows, encoder.padding, budget, list(members))
 
     first, second = plan.members
-    vectors = embedded(restored.model, restored.encoder, first)
-    others = vectors
+    rows = encoded(restored.encoder, first)
+    fixed = other_rows = None
     if plan.second:
         base, family = plan.second
         encoder = Encoder(
@@ -194,14 +192,23 @@ def _pairs(plan: Plan, changes: _Changes, restored, budget: int, device, progres
             tokenizer=plan.bundle.manifest.get("tokenizer", "as-published"),
         )
         backbone = loading.load_backbone(base.path, family, loading.torch.float32, device)
-        others = embedded(loading.SequenceModel(backbone, family.hidden_size), encoder, second)
+        model = loading.SequenceModel(backbone, family.hidden_size)
+        fixed = embedded(model, encoder, second, encoded(encoder, second))
     elif second is not first:
-        others = embedded(restored.model, restored.encoder, second)
+        other_rows = encoded(restored.encoder, second)
     places = tuple({name: place for place, name in enumerate(members)} for members in plan.members)
+    numbers = np.asarray([(places[0][pair.first], places[1][pair.second]) for pair in plan.pairs])
+    predictions = []
+    for anew in restored.model.turns():
+        if anew:
+            vectors = embedded(restored.model, restored.encoder, first, rows)
+            others = vectors if fixed is None else fixed
+            if other_rows:
+                others = embedded(restored.model, restored.encoder, second, other_rows)
+        predictions.append(restored.model.decode(pair_outputs(restored.model, vectors, others, numbers)))
+    predictions = np.stack(predictions)
     for start in range(0, len(plan.pairs), ROWS_AT_ONCE):
-        part = plan.pairs[start : start + ROWS_AT_ONCE]
-        numbers = np.asarray([(places[0][pair.first], places[1][pair.second]) for pair in part])
-        predictions = restored.model.decode(pair_outputs(restored.model, vectors, others, numbers))
-        for pair, row in zip(part, cells(predictions, plan.labels, plan.threshold), strict=True):
+        part = slice(start, start + ROWS_AT_ONCE)
+        for pair, row in zip(plan.pairs[part], made.cells(predictions[:, part]), strict=True):
             yield [pair.first, pair.second, *row]
-        progress(start + len(part))
+        progress(min(part.stop, len(plan.pairs)))

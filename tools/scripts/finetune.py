@@ -12,7 +12,7 @@ from seqlm.cli.outputs import Outputs
 from seqlm.cli.running import run
 from seqlm.data.tasks import FINE_TUNED
 from seqlm.metrics.names import DECIDING
-from seqlm.tools.finetune.methods import LEARNING_RATES
+from seqlm.tools.finetune.methods import GROUPS, LEARNING_RATES
 
 
 def options() -> Parser:
@@ -98,6 +98,36 @@ def options() -> Parser:
         help="how sets are drawn: no sequence in two of them, or pair by pair",
     )
 
+    folds = parser.add_argument_group("cross-validation")
+    folds.add_argument(
+        "--folds",
+        default=0,
+        type=Number(int, 0, 20),
+        metavar="K",
+        help="train K models, each on all labelled sequences but one in K, which it is judged by; 0: one model",
+    )
+    folds.add_argument(
+        "--fold-repeats",
+        default=1,
+        type=Number(int, 1, 10),
+        metavar="N",
+        help="divide anew and train again; all models are in the bundle",
+    )
+    folds.add_argument(
+        "--fold-groups",
+        default="auto",
+        choices=GROUPS,
+        help="what stays in one fold; auto: the windows of a protein, molecules of one scaffold, related sequences "
+        "(MMseqs2), pairs by their members",
+    )
+    folds.add_argument("--group-column", metavar="COLUMN", help="what stays in one fold, in a table of sequences")
+    folds.add_argument(
+        "--coverage",
+        type=Number(float, 0, 0.999),
+        metavar="SHARE",
+        help="of conformal sets or intervals, checked in the report; 0.9 if not given, without folds 0: no check",
+    )
+
     learning = parser.add_argument_group("learning")
     learning.add_argument("--task", default=FINE_TUNED[0], choices=FINE_TUNED)
     learning.add_argument(
@@ -167,7 +197,11 @@ def options() -> Parser:
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-model", required=True, metavar="ZIP", help="bundle: adapter (or model) and head")
     add(outputs, "--output-metrics")
-    outputs.add_argument("--output-predictions", metavar="TSV", help="of the test set, or else the validation set")
+    outputs.add_argument(
+        "--output-predictions",
+        metavar="TSV",
+        help="of the test set, or else the validation set; with folds of all labelled sequences, out of fold",
+    )
     outputs.add_argument("--output-log", metavar="TSV", help="losses and validation scores, a row an epoch")
     add(outputs, *REPORT)
     return parser
@@ -188,7 +222,11 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
         from seqlm.tools.finetune.language.run import finetune
     else:
         from seqlm.tools.finetune.outputs import write
-        from seqlm.tools.finetune.run import finetune
+
+        if arguments.folds:
+            from seqlm.tools.finetune.cross_validation import cross_validate as finetune
+        else:
+            from seqlm.tools.finetune.run import finetune
 
     result = finetune(plan)
     if result is not None:

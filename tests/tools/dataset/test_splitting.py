@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from seqlm.cli.errors import InputError
-from seqlm.tools.dataset.splitting import (
-    given_split,
-    group_split,
-    largest_first,
-    numbered,
-    random_split,
-    shares,
-    strata_of,
-)
+from seqlm.data.group_splits import group_split, numbered, strata_of
+from seqlm.tools.dataset.splitting import given_split, largest_first, random_split, shares
 
 PARTS = (0.7, 0.1, 0.2)
 

@@ -100,6 +100,11 @@ def _introduction(manifest: dict) -> str:
         lines.append("It writes sequences like those that it learnt from, and says how probable it finds a sequence.")
     if level_of(task) == "residue":
         lines.append("Every residue gets a prediction.")
+    if members := manifest.get("members"):
+        lines.append(
+            f"An ensemble of {members} members, one for each fold of a cross-validation: the prediction is the mean of "
+            "theirs. The files without a number are the first member, which plain PEFT opens by itself."
+        )
     if pairs := (manifest["head"] or {}).get("pairs"):
         order = "Both orders of a pair are the same pair." if pairs == "symmetric" else "The order of a pair matters."
         lines.append(order + (f" Second members are read by {_code(second['id'])}, as it is." if second else ""))
@@ -185,7 +190,7 @@ def _snippet(manifest: dict) -> list[str]:
     text = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
     mean, own = "vectors[letters].mean(0)", f"vectors, letters = read(model, tokenizer, {text.format(first)})"
     pooled = "vectors[0]" if manifest["pooling"] == "cls" else mean
-    level = level_of(manifest["task"])
+    setup, level = len(lines), level_of(manifest["task"])
     if level == "residue":
         lines += [own, "unit = vectors[letters]  # (residues, hidden)"]
     elif level == "sequence":
@@ -196,10 +201,11 @@ def _snippet(manifest: dict) -> list[str]:
             lines += [
                 "# AutoModel is T5EncoderModel for a T5, DnaBert2Model of SeqLM for a DNABERT-2; DNA has no",
                 "# blanks between its letters",
-                f"tokenizer = AutoTokenizer.from_pretrained({_python(second)})",
-                f"model = AutoModel.from_pretrained({_python(second)})",
+                f"other_tokenizer = AutoTokenizer.from_pretrained({_python(second)})",
+                f"other_model = AutoModel.from_pretrained({_python(second)})",
             ]
-        lines.append(f"vectors, letters = read(model, tokenizer, {text.format(other)})")
+        reader = "other_model, other_tokenizer" if second else "model, tokenizer"
+        lines.append(f"vectors, letters = read({reader}, {text.format(other)})")
         lines.append(f"second = {mean if second else pooled}")
         together = "first, second" if head["pairs"] == "ordered" else PAIR_PARTS
         lines.append(f"unit = torch.cat([{together}])")
@@ -211,7 +217,26 @@ def _snippet(manifest: dict) -> list[str]:
         lines.append(f"print(torch.{f'sigmoid({logits})' if several else f'softmax({logits}, -1)'})")
     else:
         lines.append('print(outputs * head["scale"] + head["shift"])')
-    return lines
+    members = manifest.get("members", 1)
+    return lines if members == 1 else _of_all(lines[:setup], lines[setup:], members, adapter)
+
+
+def _of_all(setup: list[str], of_one: list[str], members: int, adapter: bool) -> list[str]:
+    """The code for one model, which ends with what it prints, as code for the mean of an ensemble."""
+    head = next(line for line in setup if line.startswith("head = "))
+    setup.remove(head)
+    if adapter:
+        setup[setup.index("from peft import PeftModel")] += ", set_peft_model_state_dict"
+    loaded = ['set_peft_model_state_dict(model, load_file(f"{folder}/adapter_model{end}.safetensors"))'] * adapter
+    body = [*loaded, head.replace("head.s", "head{end}.s"), *of_one[:-1]]
+    body.append(f"members.append({of_one[-1].removeprefix('print(')}")
+    return [
+        *setup,
+        "members = []",
+        f"for end in ['', *(f'_{{number}}' for number in range(2, {members + 1}))]:",
+        *(f"    {line}" for line in body),
+        "print(torch.stack(members).mean(0))",
+    ]
 
 
 def _head(kind: str, format: int) -> list[str]:

@@ -10,6 +10,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -235,7 +236,7 @@ def make_pair_splits(
     shares = {"test": test_fraction, "validation": validation_fraction}
     shares = {name: share for name, share in shares.items() if share and name not in splits}
     if shares:
-        ends = [_ends(pair, two_kinds) for pair in splits["train"]] if by_member else None
+        ends = [ends_of(pair, two_kinds) for pair in splits["train"]] if by_member else None
         drawn = _by_member(splits["train"], ends, shares, seed) if ends else _at_random(splits["train"], shares, seed)
         kept = sum(map(len, drawn.values()))
         if lost := len(splits["train"]) - kept:
@@ -266,13 +267,33 @@ def _at_random(pairs: list[Pair], shares: dict[str, float], seed: int) -> dict[s
     return drawn | {"train": [pairs[place] for place in sorted(order[start:])]}
 
 
-def _ends(pair: Pair, two_kinds: bool) -> tuple[tuple[int, str], tuple[int, str]]:
+def ends_of(pair: Pair, two_kinds: bool) -> tuple[tuple[int, str], tuple[int, str]]:
     """Both members of a pair; two of the same kind and name are one sequence."""
     return (0, pair.first), (int(two_kinds), pair.second)
 
 
 def _by_member(pairs: list[Pair], ends: list[tuple], shares: dict[str, float], seed: int) -> dict[str, list[Pair]]:
-    """Grow each held-out set member by member, always by the one with the most of its partners inside already."""
+    """The pairs of each set, of which no member is in another."""
+    side = sides_of_members(ends, shares, seed)
+    drawn: dict[str, list[Pair]] = {name: [] for name in (*shares, "train")}
+    for pair, (one, other) in zip(pairs, ends, strict=True):
+        if (kept := side.get(one, "train")) == side.get(other, "train"):
+            drawn[kept].append(pair)
+    for name, kept in drawn.items():
+        if not kept:
+            raise InputError(
+                f"{len(pairs):,} pairs of {len(set(chain(*ends))):,} sequences cannot be split by sequence: none is "
+                f"left for the {name} set; add pairs, give the sets yourself, or split pair by pair"
+            )
+    return drawn
+
+
+def sides_of_members(ends: list[tuple], shares: dict[str, float], seed: int) -> dict[tuple, str]:
+    """Which set each member is in, of those that are in one of ``shares``.
+
+    Each set grows member by member, always by the one with the most of its partners inside already, until the pairs
+    inside are its share.
+    """
     partners: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
     for one, other in ends:
         partners[one].append(other)
@@ -282,7 +303,7 @@ def _by_member(pairs: list[Pair], ends: list[tuple], shares: dict[str, float], s
     order = [sorted(free)[place] for place in np.random.default_rng(seed).permutation(len(free))]
     side: dict[tuple[int, str], str] = {}
     for name, share in shares.items():
-        wanted, held = share * len(pairs), 0
+        wanted, held = share * len(ends), 0
         inside: Counter = Counter()
         queue: list[tuple[float, int, tuple[int, str]]] = []
         fresh = iter(order)
@@ -297,17 +318,7 @@ def _by_member(pairs: list[Pair], ends: list[tuple], shares: dict[str, float], s
                 if partner in free:
                     inside[partner] += 1
                     heapq.heappush(queue, (-inside[partner] / len(partners[partner]), len(queue), partner))
-    drawn: dict[str, list[Pair]] = {name: [] for name in (*shares, "train")}
-    for pair, (one, other) in zip(pairs, ends, strict=True):
-        if (kept := side.get(one, "train")) == side.get(other, "train"):
-            drawn[kept].append(pair)
-    for name, kept in drawn.items():
-        if not kept:
-            raise InputError(
-                f"{len(pairs):,} pairs of {len(partners):,} sequences cannot be split by sequence: none is left "
-                f"for the {name} set; add pairs, give the sets yourself, or split pair by pair"
-            )
-    return drawn
+    return side
 
 
 def _next(queue: list, inside: Counter, free: set, partners: dict[tuple[int, str], list]) -> tuple[int, str] | None:
@@ -320,14 +331,15 @@ def _next(queue: list, inside: Counter, free: set, partners: dict[tuple[int, str
 
 def _shared_members(dataset: Dataset, action: str, two_kinds: bool) -> None:
     members = {
-        name: {member for pair in pairs for member in _ends(pair, two_kinds)} for name, pairs in dataset.splits.items()
+        name: {member for pair in pairs for member in ends_of(pair, two_kinds)}
+        for name, pairs in dataset.splits.items()
     }
     held_out = set().union(*(members[name] for name in members if name != "train"))
     for name in members:
         if name != "train" and (shared := len(members["train"] & members[name])):
             dataset.duplicates[f"in pairs of both train and {name}"] = shared
     _equal_pairs(dataset, two_kinds)
-    leaking = [pair for pair in dataset["train"] if held_out.intersection(_ends(pair, two_kinds))]
+    leaking = [pair for pair in dataset["train"] if held_out.intersection(ends_of(pair, two_kinds))]
     if leaking and action == "refuse":
         raise InputError(
             f"{len(leaking):,} training pairs have a sequence that is in the validation or test set too, the first is "
@@ -343,7 +355,7 @@ def _shared_members(dataset: Dataset, action: str, two_kinds: bool) -> None:
 def _equal_pairs(dataset: Dataset, two_kinds: bool) -> None:
     """Count pairs of the training set that another has too, either way round unless their members are of two kinds."""
     keys = {
-        name: {ends if two_kinds else tuple(sorted(ends)) for ends in (_ends(pair, two_kinds) for pair in pairs)}
+        name: {ends if two_kinds else tuple(sorted(ends)) for ends in (ends_of(pair, two_kinds) for pair in pairs)}
         for name, pairs in dataset.splits.items()
     }
     for name in SPLITS[1:]:

@@ -56,17 +56,23 @@ def calibration(
     n = counts[filled]
     mean_stated = np.bincount(place, stated, bins)[filled] / n
     observed = np.bincount(place, right, bins)[filled] / n
-    z2 = 1.959964**2
-    centre = (observed + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (observed * (1 - observed) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    low, high = wilson(observed, n)
     return Calibration(
         middle=(filled + 0.5) / bins,
         width=1 / bins,
         counts=n,
         stated=mean_stated,
         observed=observed,
-        low=centre - half,
-        high=centre + half,
+        low=low,
+        high=high,
         brier=float(brier),
         ece=float(np.sum(n * np.abs(observed - mean_stated)) / len(truth)),
     )
+
+
+def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % Wilson interval of shares of ``n``."""
+    z2 = 1.959964**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return centre - half, centre + half

@@ -73,6 +73,8 @@ CITATIONS = {
     "fmax": ("Fmax: Radivojac et al. 2013, Nature Methods.", DOI + "10.1038/nmeth.2340"),
     "temperature": ("Calibration by temperature: Guo et al. 2017.", DOI + "10.48550/arXiv.1706.04599"),
     "proteins-drawn": ("Intervals over proteins: Field & Welsh 2007.", DOI + "10.1111/j.1467-9868.2007.00593.x"),
+    "conformal": ("Conformal sets: Sadinle et al. 2019, JASA.", DOI + "10.1080/01621459.2017.1395341"),
+    "cv-plus": ("CV+: Barber et al. 2021, Ann. Statist.; Romano et al. 2020.", DOI + "10.1214/20-AOS1965"),
     "smoothing": ("3-mers with smoothing: Chen & Goodman 1999.", DOI + "10.1006/csla.1999.0128"),
     "new-proteins": ("Pairs of new proteins: Park & Marcotte 2012, Nature Methods.", DOI + "10.1038/nmeth.2259"),
     "pair-leakage": ("Leakage in pairs: Bernett et al. 2024, Brief. Bioinform.", DOI + "10.1093/bib/bbae076"),

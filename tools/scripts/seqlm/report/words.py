@@ -10,7 +10,13 @@ import numpy as np
 from seqlm.cli.text import shown
 from seqlm.metrics.metrics import Score
 
-SPLIT_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
+OUT_OF_FOLD = "out-of-fold"  # of a cross-validation: all that was held out once
+SPLIT_NAMES = {
+    "train": "training set",
+    "validation": "validation set",
+    "test": "test set",
+    OUT_OF_FOLD: "held-out folds",
+}
 
 # Beyond these the report warns. Few: an accuracy has a 95 % interval of about 0.2 with 100 sequences.
 FEW_UNITS = 100

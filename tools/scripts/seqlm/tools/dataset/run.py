@@ -11,13 +11,14 @@ import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS
+from seqlm.data.group_splits import group_split, numbered, strata_of
 from seqlm.data.records import DNA, TEXT
 from seqlm.similarity.homology import clusters
 
 from .inputs import Plan
 from .leakage import Compared, Leakage, measure_leakage
 from .site_windows import Entry
-from .splitting import given_split, group_split, largest_first, numbered, random_split, strata_of
+from .splitting import given_split, largest_first, random_split
 
 ACYCLIC = "acyclic"  # the scaffold of all molecules without a ring
 SHORT = 101  # letters, up to which sequences of one length are compared letter by letter

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import ADAPTERS, FORMAT, write_manifest
+from seqlm.checkpoints.members import ADAPTER_WEIGHTS, HEAD, member_file
 from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL
 from seqlm.inference import loading
@@ -16,23 +18,32 @@ from seqlm.inference.adapters import save_adapter
 from seqlm.inference.tasks import Head
 from seqlm.tokenization.encoder import TOKENIZER_FILES
 
-from .inputs import SETTINGS, Plan, Reader
+from .inputs import OF_FOLDS, SETTINGS, Plan, Reader
 
 
 def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path) -> dict:
     """Write all of the bundle but its scores into ``folder``; returns the manifest."""
     folder.mkdir()
-    if plan.arguments.method in ADAPTERS:
-        save_adapter(model.backbone, folder, start)
-    elif plan.arguments.method == "full":
+    if plan.arguments.method == "full":
         model.backbone.save_pretrained(folder)
-    model.head.save(folder / "head.safetensors")
+    save_member(plan, model, start, folder)
     for name in TOKENIZER_FILES:
         if (plan.base.path / name).is_file():
             shutil.copyfile(plan.base.path / name, folder / name)
     manifest = _manifest(plan, model.head)
     write_manifest(manifest, folder)
     return manifest
+
+
+def save_member(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path, member: int = 1) -> None:
+    """Write what one member of an ensemble has learnt beside the others: its adapter, if it has one, and its head."""
+    if plan.arguments.method in ADAPTERS:
+        with TemporaryDirectory(dir=plan.scratch) as scratch:
+            own = folder if member == 1 else Path(scratch)
+            save_adapter(model.backbone, own, start)
+            if member > 1:
+                shutil.move(own / ADAPTER_WEIGHTS, folder / member_file(ADAPTER_WEIGHTS, member))
+    model.head.save(folder / member_file(HEAD, member))
 
 
 def read_back(plan: Plan, folder: Path, device: torch.device) -> loading.Finetuned:
@@ -62,7 +73,9 @@ def _manifest(plan: Plan, head: Head) -> dict:
         "long_sequences": plan.encoder.long_sequences,
         "base_model": _model(plan.reader),
         "settings": {
-            name: value for name, value in sorted(vars(arguments).items()) if name in SETTINGS and value is not None
+            name: value
+            for name, value in sorted(vars(arguments).items())
+            if name in SETTINGS and value is not None and (plan.folds or name not in OF_FOLDS)
         },
         "versions": versions(),
         "seed": arguments.seed,
@@ -71,6 +84,8 @@ def _manifest(plan: Plan, head: Head) -> dict:
     }
     if any(reader.encoder.repairs for reader in (plan.reader, plan.second) if reader):
         manifest["tokenizer"] = "repaired"
+    if plan.folds:
+        manifest["members"] = len(plan.folds.folds)
     if plan.second:
         manifest["second_model"] = _model(plan.second)
         if plan.second.family.alphabet == CANONICAL:

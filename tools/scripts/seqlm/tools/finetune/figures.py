@@ -177,7 +177,7 @@ def _best_baseline(summary: FinetuneSummary) -> str:
 
 
 def _fitted_on(summary: FinetuneSummary) -> str:
-    n = len(summary.truth["train"])
+    n = len(summary.truth[summary.learnt])
     if summary.unit == "sequence" or n <= MOST_UNITS:
         return ""
     drawn = f", of {summary.wholes} drawn whole" if summary.unit == "residue" else ", drawn at random"

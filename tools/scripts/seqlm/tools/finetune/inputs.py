@@ -33,9 +33,11 @@ from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.metrics import metrics
+from seqlm.report.words import OUT_OF_FOLD
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
 from seqlm.training.launching import check_processes
 
+from .folds import Folds, check_folds, divide
 from .methods import adapted_modules, check_method
 
 # arguments that decide what is learnt; the bundle and the report list them
@@ -46,8 +48,9 @@ SETTINGS = (
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
     "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
-    "pair_split", "misfits", "label_columns",
+    "pair_split", "misfits", "label_columns", "folds", "fold_repeats", "fold_groups", "group_column", "coverage",
 )  # fmt: skip
+OF_FOLDS = ("folds", "fold_repeats", "fold_groups", "group_column", "coverage")  # of these
 # what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
 OPTIONS_OF_LEVELS = {
     "sequences": (None, "residue", "pair"),
@@ -86,6 +89,7 @@ class Plan:
             both.
         second: of pairs, the model that reads second members, if it is another one. It is not trained.
         window: length and middle residues of training windows around sites, if that is what the sequences are.
+        folds: of a cross-validation; the dataset then has the test set and, together, what is divided.
     """
 
     arguments: Namespace
@@ -97,6 +101,7 @@ class Plan:
     members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     second: Reader | None = None
     window: tuple[int, str] | None = None
+    folds: Folds | None = None
 
     @property
     def base(self) -> ModelFolder:
@@ -116,7 +121,7 @@ class Plan:
 
     @cached_property
     def splits(self) -> list[str]:
-        return [name for name in SPLITS if self.dataset[name]]
+        return [name for name in (*SPLITS, OUT_OF_FOLD) if self.dataset[name]]
 
     @property
     def deciding(self) -> str:
@@ -147,6 +152,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     level = level_of(arguments.task)
     _check_options(arguments, level)
+    if arguments.coverage is None:
+        arguments.coverage = 0.9 if arguments.folds else 0.0
     pooling = "none" if level == "residue" else arguments.pooling
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
     checkpointing = arguments.gradient_checkpointing and arguments.method != "head"
@@ -166,6 +173,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     plan.metric = "loss" if arguments.metric == "auto" else arguments.metric
     if plan.metric != "loss" and plan.metric not in allowed:
         raise InputError(f"the metric '{plan.metric}' is not one of this task's: loss, {', '.join(allowed)}")
+    if arguments.folds:
+        plan.folds = divide(plan, scratch, comparing(reader.family.alphabet))
+        plan.__dict__.pop("splits", None)  # there are others now
     for one, name, sequence in _all_sequences(plan):
         if one.family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
             one.encoder.encode(sequence, name)
@@ -206,6 +216,7 @@ def _check_options(arguments: Namespace, level: str) -> None:
             if getattr(arguments, option) not in (None, "", "none"):
                 flag = "--" + option.replace("_", "-")
                 raise InputError(f"{flag} is for tasks of classes; the task is {arguments.task}")
+    check_folds(arguments, level)
     check_processes(arguments, "pairs" if level == "pair" else "sequences")
     if not arguments.label_separator:
         raise InputError("the text between several labels is empty; use ; or another that no label holds")
@@ -242,11 +253,13 @@ def given_split_of(arguments: Namespace) -> GivenSplit:
 
 
 def _splitting(arguments: Namespace) -> dict:
+    """How sets are drawn; with folds they are drawn by groups, and a test set of pairs alone is drawn here."""
+    pairs = level_of(arguments.task) == "pair"
     return {
         "numeric": arguments.task.endswith("regression"),
         "by_column": bool(given_split_of(arguments)),
-        "validation_fraction": arguments.validation_fraction,
-        "test_fraction": arguments.test_fraction,
+        "validation_fraction": 0 if arguments.folds else arguments.validation_fraction,
+        "test_fraction": 0 if arguments.folds and not pairs else arguments.test_fraction,
         "duplicates": arguments.duplicates,
         "seed": arguments.seed,
     }

@@ -119,7 +119,7 @@ def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, 
             split: Examples(
                 task,
                 [plan.encoder.encode(example.sequence, example.id) for example in plan.dataset[split]],
-                _truth(task, plan.dataset[split]),
+                truth_of(task, plan.dataset[split]),
             )
             for split in plan.splits
         }
@@ -129,8 +129,9 @@ def _examples(plan: Plan, task: Task, second: torch.Tensor | None) -> dict[str, 
     return sets
 
 
-def _truth(task: Task, examples: list[Example]) -> np.ndarray:
-    return task.truth([example.label for example in examples], [example.unknown for example in examples])
+def truth_of(task: Task, examples: list[Example]) -> np.ndarray:
+    unknown = [example.unknown for example in examples] if task.several else None
+    return task.truth([example.label for example in examples], unknown)
 
 
 def _encode_members(plan: Plan) -> tuple[list[Encoded], tuple[dict[str, int], dict[str, int]]]:

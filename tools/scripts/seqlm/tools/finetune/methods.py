@@ -1,4 +1,4 @@
-"""What can be trained of a model, and what each way asks for."""
+"""What can be trained of a model, what each way asks for, and what can stay together in one fold."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ LEARNING_RATES = {
     "lora": 3e-4, "dora": 3e-4, "qlora": 3e-4, "adalora": 1e-3, "vera": 4e-3, "ia3": 3e-3, "full": 2e-5, "head": 1e-3,
 }  # fmt: skip
 VERA_RANK = 256
+GROUPS = ("auto", "none", "homology", "scaffold", "protein", "column")
 NAMES = {
     "lora": "LoRA", "dora": "DoRA", "adalora": "AdaLoRA", "vera": "VeRA", "ia3": "IA3", "qlora": "QLoRA",
     "head": "Only the head", "full": "All weights",

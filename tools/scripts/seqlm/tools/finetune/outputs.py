@@ -14,6 +14,7 @@ from seqlm.data.label_columns import in_a_cell
 from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters, wants_report, write_report
+from seqlm.report.words import OUT_OF_FOLD
 
 from .costs import costs
 from .inputs import SETTINGS, Plan
@@ -44,11 +45,11 @@ def write(result: Result, outputs: Outputs) -> None:
     if arguments.output_predictions:
         write_table(
             outputs.file(arguments.output_predictions),
-            [*columns(arguments.task, plan.labels), "truth", "split"],
-            _predictions(result),
+            [*columns(arguments.task, plan.labels), "truth", "split", *(["fold"] if plan.folds else [])],
+            _fold_predictions(result) if plan.folds else _predictions(result, plan.deciding, result.everything),
         )
     if arguments.output_log:
-        write_table(outputs.file(arguments.output_log), *result.history.table())
+        write_table(outputs.file(arguments.output_log), *_log(result))
     if wants_report(arguments):
         report = finetune_report(summarise(result), metrics_output="metrics" if arguments.output_metrics else None)
         write_report(arguments, report, outputs)
@@ -60,25 +61,55 @@ def write(result: Result, outputs: Outputs) -> None:
     )
 
 
-def _predictions(result: Result) -> Iterator[list]:
-    """Rows of the deciding split, with what is true of each unit; empty where that is not known."""
+def _predictions(result: Result, split: str, everything: np.ndarray) -> Iterator[list]:
+    """Rows of a split, with what is true of each unit; empty where that is not known."""
     plan = result.plan
-    examples, split = plan.dataset[plan.deciding], plan.deciding
-    made = cells(result.everything, plan.labels, result.thresholds[FINE_TUNED])
+    made = iter(cells(everything, plan.labels, result.thresholds[FINE_TUNED]))
+    for example in plan.dataset[split]:
+        yield from _rows_of(plan, example, made, split)
+
+
+def _rows_of(plan: Plan, example, made: Iterator[list], split: str) -> Iterator[list]:
+    """The rows of an example; takes what was made of its units."""
     if plan.level == "residue":
-        rows = iter(made)
-        for example in examples:
-            for position, (letter, true) in enumerate(zip(example.sequence, example.label.tolist(), strict=True), 1):
-                known = true == true if plan.labels is None else true >= 0
-                shown = (true if plan.labels is None else plan.labels[true]) if known else ""
-                yield [example.id, position, letter, *next(rows), shown, split]
+        for position, (letter, true) in enumerate(zip(example.sequence, example.label.tolist(), strict=True), 1):
+            known = true == true if plan.labels is None else true >= 0
+            shown = (true if plan.labels is None else plan.labels[true]) if known else ""
+            yield [example.id, position, letter, *next(made), shown, split]
         return
-    for example, row in zip(examples, made, strict=True):
-        names = [example.first, example.second] if plan.level == "pair" else [example.id]
-        true = example.label
-        if isinstance(true, tuple):
-            true = in_a_cell(true, [name for name in example.unknown if name in plan.labels])
-        yield [*names, *row, true, split]
+    names = [example.first, example.second] if plan.level == "pair" else [example.id]
+    true = example.label
+    if isinstance(true, tuple):
+        true = in_a_cell(true, [name for name in example.unknown if name in plan.labels])
+    yield [*names, *next(made), true, split]
+
+
+def _fold_predictions(result: Result) -> Iterator[list]:
+    """Rows of all that was divided, out of fold, with the numbers of its folds; then those of the test set."""
+    plan = result.plan
+    examples = plan.dataset[OUT_OF_FOLD]
+    numbers = [[] for _ in examples]
+    for fold in plan.folds.folds:
+        for place in fold.held.tolist():
+            numbers[place].append(str(fold.number))
+    made = iter(cells(result.everything, plan.labels, result.thresholds[FINE_TUNED]))
+    for example, own in zip(examples, numbers, strict=True):
+        for row in _rows_of(plan, example, made, OUT_OF_FOLD):
+            yield [*row, ";".join(own)]
+    if plan.dataset["test"]:
+        for row in _predictions(result, "test", result.everything_test):
+            yield [*row, ""]
+
+
+def _log(result: Result) -> tuple[list[str], list[list]]:
+    """Columns and rows of the log; of a cross-validation those of every training, one after the other."""
+    if not result.folds:
+        return result.history.table()
+    tables = [history.table() for history in result.histories]
+    rows = [
+        [fold.repeat, fold.number, *row] for fold, (_, own) in zip(result.folds, tables, strict=True) for row in own
+    ]
+    return ["repeat", "fold", *tables[0][0]], rows
 
 
 def summarise(result: Result) -> FinetuneSummary:
@@ -101,6 +132,8 @@ def summarise(result: Result) -> FinetuneSummary:
                 groups=result.groups.get(split),
                 first_threshold=result.thresholds[FINE_TUNED],
                 second_threshold=result.thresholds[name],
+                first_predicted=result.calls.get(FINE_TUNED),
+                second_predicted=result.calls.get(name),
                 seed=arguments.seed,
             )
             for name, by_split in result.predictions.items()
@@ -128,9 +161,14 @@ def summarise(result: Result) -> FinetuneSummary:
         seed=arguments.seed,
         alphabet=plan.family.alphabet,
         symmetric=plan.symmetric,
-        groups=result.groups,
+        groups={} if result.folds else result.groups,  # of folds they are not proteins alone
         thresholds=result.thresholds,
-        threshold_by=arguments.threshold_by if "validation" in result.truth else "",
+        threshold_by=arguments.threshold_by if "validation" in result.truth or result.folds else "",
+        calls=result.calls,
+        folds=result.folds,
+        fold_groups=plan.folds.how if plan.folds else "",
+        coverage=arguments.coverage,
+        checks=result.checks,
         temperature=result.manifest["temperature"],
         uncalibrated=result.uncalibrated,
         masked=_masked(result),
@@ -161,6 +199,9 @@ def _parameters(plan: Plan) -> dict[str, str]:
         "threshold_by": not plan.labels,
         "calibration": not plan.labels,
         "class_weights": not plan.labels,
+        "fold": not plan.folds,
+        "group_column": not arguments.group_column,
+        "coverage": not plan.folds,
     }
     unused = [start for start, applies in without.items() if applies]
     return parameters(arguments, SETTINGS, [*unused, *UNUSED[arguments.method]])

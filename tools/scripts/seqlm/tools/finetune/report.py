@@ -15,6 +15,7 @@ from seqlm.report.report import Block, Bullets, DatasetTable, Paragraph, Report,
 from seqlm.report.words import SPLIT_NAMES, number, score_text
 
 from .figures import figures_of, of_labels
+from .fold_report import coverage_section, folds_section
 from .summary import FINE_TUNED, FinetuneSummary
 from .verdict import comparisons, explanation, headline, warnings
 
@@ -31,6 +32,8 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     pictures = report.pictures
     report.verdict(headline(summary), explanation(summary), comparisons(summary), notes=warnings(summary))
     report.section("Scores", *_scores(summary, metrics_output))
+    report.section("Cross-validation", *folds_section(summary))
+    report.section("Sets that hold the truth", *coverage_section(summary))
     report.section("Learning curves", *pictures("learning-curves"))
     report.section("Confusion matrix", *pictures("confusion-matrix"))
     report.section("Labels", *(_labels(summary) if summary.several else ()), *pictures("labels"))
@@ -51,6 +54,8 @@ def _methods(summary: FinetuneSummary) -> list[str]:
     keys = ["fmax"] if summary.several else []
     keys += ["temperature"] if summary.temperature != 1 else []
     keys += ["proteins-drawn"] if summary.groups else []
+    keys += ["conformal"] if summary.checks else []
+    keys += ["cv-plus"] if summary.checks and summary.folds else []
     return keys + (["new-proteins", "pair-leakage"] if summary.unit == "pair" else [])
 
 
@@ -71,8 +76,12 @@ def _scores(summary: FinetuneSummary, metrics_output: str | None) -> list[Block]
             for name in names
         ]
         text = (
-            "The fine-tuned model on every split. Training scores far above the others mean that the training "
-            f"{summary.wholes if summary.unit == 'residue' else summary.many} were learnt by heart."
+            "The fine-tuned models on what they left out, and their mean on the test set."
+            if summary.folds
+            else (
+                "The fine-tuned model on every split. Training scores far above the others mean that the training "
+                f"{summary.wholes if summary.unit == 'residue' else summary.many} were learnt by heart."
+            )
         )
         if "validation" in summary.splits:
             chosen = "epochs" if summary.chosen_threshold is None else "epochs and thresholds"
@@ -111,7 +120,8 @@ def _calling(summary: FinetuneSummary) -> str:
     threshold = summary.chosen_threshold
     if threshold is None:
         return ""
-    best = f"the best {metrics.label(summary.threshold_by)} on the validation set"
+    where = "other folds" if summary.folds else "validation set"
+    best = f"the best {metrics.label(summary.threshold_by)} on the {where}"
     if np.ndim(threshold):
         text = f"Each label has a threshold of its own: it is called from the probability on that has {best}."
     else:
@@ -170,6 +180,8 @@ def _data(summary: FinetuneSummary) -> list[Block]:
     if notes or summary.rules:
         blocks.append(Bullets([*notes, *(f"{rule}." for rule in summary.rules)]))
     counted = "sequences of the same name" if summary.unit == "pair" else "equal sequences"
+    if summary.folds:
+        return blocks
     blocks.append(
         Paragraph(
             f"Only {counted} are counted here. Similar ones, such as homologous proteins, on both sides of a split "
@@ -216,7 +228,7 @@ def _class_counts(summary: FinetuneSummary) -> list[Block]:
         return []
     rows, order = [], range(len(summary.classes))
     if summary.several:  # there may be too many for the page: the most frequent first
-        order = np.argsort(-(summary.truth["train"] == 1).sum(axis=0), kind="stable")
+        order = np.argsort(-(summary.truth[summary.learnt] == 1).sum(axis=0), kind="stable")
     unknown = summary.several and any((truth < 0).any() for truth in summary.truth.values())
     for c in order:
         cells = []

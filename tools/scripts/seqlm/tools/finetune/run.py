@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from seqlm.checkpoints.conformity import write_conformity
 from seqlm.data.records import Rules
 from seqlm.inference import loading
 from seqlm.inference.inference import batch_tokens, pair_outputs, pooled_vectors, predict
@@ -22,9 +23,11 @@ from seqlm.training.processes import taking_part
 from seqlm.training.state import History
 
 from .bundle import read_back, save
+from .coverage import checked, conformity_of
 from .examples import Examples
 from .inputs import Plan
 from .learning import Learnt, learn
+from .summary import Check, FoldResult
 
 FINE_TUNED = "fine-tuned"
 
@@ -45,6 +48,10 @@ class Result:
         thresholds: model or baseline -> what is called, chosen on the validation set.
         everything: what the fine-tuned model gives for all units of the deciding split.
         uncalibrated: predictions of the deciding split before the temperature was applied, if there is one.
+        checks: how often conformal sets held the truth.
+        calls: of folds: model -> what is called out of fold, where a threshold calls it.
+        folds, histories: of folds: what each training gave.
+        everything_test: of folds: what the ensemble gives for all units of the test set.
     """
 
     plan: Plan
@@ -61,6 +68,11 @@ class Result:
     trained: int
     total: int
     rules: Rules
+    checks: list[Check] = field(default_factory=list)
+    calls: dict[str, np.ndarray] = field(default_factory=dict)
+    folds: list[FoldResult] = field(default_factory=list)
+    histories: list[History] = field(default_factory=list)
+    everything_test: np.ndarray | None = None
 
 
 def finetune(plan: Plan) -> Result | None:
@@ -83,20 +95,20 @@ def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:
     del learnt.model
     gc.collect()  # references go round in circles, and the base model is loaded once more
     restored = read_back(plan, folder, device)
-    everything = _predict(plan, restored, sets, budget)
+    everything = predict_splits(plan, restored, sets, budget, plan.splits)
     known = {split: sets[split].known if task.level == "residue" else slice(None) for split in plan.splits}
     truth = {split: sets[split].truth[known[split]] for split in plan.splits}
     predictions[FINE_TUNED] = {split: everything[split][known[split]] for split in plan.splits}
 
     uncalibrated = predictions[FINE_TUNED][plan.deciding]
-    temperature = _temperature(plan, task, truth, predictions[FINE_TUNED])
+    temperature = temperature_of(plan, task, truth, predictions[FINE_TUNED])
     if temperature != 1:
         several = task.several
         predictions[FINE_TUNED] = {
             split: thresholds.tempered(one, temperature, several) for split, one in predictions[FINE_TUNED].items()
         }
         everything = {split: thresholds.tempered(one, temperature, several) for split, one in everything.items()}
-    chosen = {name: _threshold(plan, task, truth, by_split) for name, by_split in predictions.items()}
+    chosen = {name: threshold_of(plan, task, truth, by_split) for name, by_split in predictions.items()}
     manifest["temperature"] = temperature
     threshold = chosen[FINE_TUNED]
     manifest["threshold"] = threshold.tolist() if isinstance(threshold, np.ndarray) else threshold
@@ -105,6 +117,15 @@ def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:
         for split in plan.splits:
             lengths = [one.tokens for one in sets[split].encoded]
             groups[split] = np.repeat(np.arange(len(lengths)), lengths)[known[split]]
+    checks = []
+    if "validation" in truth:
+        conformity = conformity_of(task, truth["validation"], predictions[FINE_TUNED]["validation"][None],
+                                   groups=groups.get("validation"), seed=arguments.seed)  # fmt: skip
+        write_conformity(conformity, folder, manifest)
+        if arguments.coverage and "test" in truth:
+            found = checked(task, conformity, arguments.coverage, "test", truth["test"],
+                            predictions[FINE_TUNED]["test"][None], groups.get("test"))  # fmt: skip
+            checks += [found] if found else []
     print("scoring", file=sys.stderr)
     scores = {
         name: {
@@ -134,18 +155,27 @@ def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:
         uncalibrated=uncalibrated if temperature != 1 else None,
         trained=learnt.trained,
         total=learnt.total,
-        rules=plan.dataset.rules.merged(_length_rules(plan, sets)),
+        rules=plan.dataset.rules.merged(length_rules(plan, sets)),
+        checks=checks,
     )
 
 
-def _predict(plan: Plan, restored: loading.Finetuned, sets: dict[str, Examples], budget: int) -> dict[str, np.ndarray]:
-    """Predictions for all units of every split."""
+def predict_splits(
+    plan: Plan,
+    restored: loading.Finetuned,
+    sets: dict[str, Examples],
+    budget: int,
+    splits: list[str],
+    only: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Predictions for all units of some splits, by one member where the model is an ensemble."""
     model = restored.model
     if plan.level == "pair":
-        examples = sets["train"]
-        pooled = pooled_vectors(model, examples.encoded, plan.encoder.padding, budget)
+        examples = sets[splits[0]]
+        for _ in model.turns(only):
+            pooled = pooled_vectors(model, examples.encoded, plan.encoder.padding, budget)
         second = pooled if examples.second is None else examples.second
-        return {split: model.decode(pair_outputs(model, pooled, second, one.pairs)) for split, one in sets.items()}
+        return {split: model.decode(pair_outputs(model, pooled, second, sets[split].pairs)) for split in splits}
     together = np.concatenate if plan.level == "residue" else np.stack
     return {
         split: together(
@@ -156,14 +186,15 @@ def _predict(plan: Plan, restored: loading.Finetuned, sets: dict[str, Examples],
                     restored.encoder,
                     ((example.id, example.sequence) for example in plan.dataset[split]),
                     budget,
+                    only=only,
                 )
             ]
         )
-        for split in plan.splits
+        for split in splits
     }
 
 
-def _temperature(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.ndarray]) -> float:
+def temperature_of(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.ndarray]) -> float:
     """By what the logits are divided so that probabilities fit the validation set best; 1 where nothing was asked."""
     if plan.arguments.calibration == "none" or task.labels is None or "validation" not in truth:
         return 1.0
@@ -172,7 +203,7 @@ def _temperature(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.
     return round(float(thresholds.best_temperature(truth["validation"], logits, kind)), 6)
 
 
-def _threshold(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.ndarray]) -> Threshold:
+def threshold_of(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.ndarray]) -> Threshold:
     """The probability from which a class is called: the best one on the validation set, or one half."""
     by = plan.arguments.threshold_by
     if not task.labels or (len(task.labels) != 2 and not task.several):
@@ -185,7 +216,7 @@ def _threshold(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.nd
     return float(thresholds.best_threshold(truth["validation"], predictions["validation"][:, 1], by)) if choose else 0.5
 
 
-def _length_rules(plan: Plan, sets: dict[str, Examples]) -> Rules:
+def length_rules(plan: Plan, sets: dict[str, Examples]) -> Rules:
     rules, limit = Rules(), plan.encoder.max_length
     lists = [sets["train"].encoded] if plan.level == "pair" else [examples.encoded for examples in sets.values()]
     for one in (one for encoded in lists for one in encoded):

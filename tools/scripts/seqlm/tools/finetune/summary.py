@@ -10,7 +10,7 @@ from seqlm.data.tasks import level_of
 from seqlm.metrics import metrics, thresholds
 from seqlm.metrics.metrics import Score
 from seqlm.report.report import Block, Paragraph, Table
-from seqlm.report.words import SPLIT_NAMES
+from seqlm.report.words import OUT_OF_FOLD, SPLIT_NAMES
 
 from .methods import NAMES
 
@@ -26,6 +26,39 @@ class Cost:
     method: str
     trained: int
     memory: int
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One training of a cross-validation: what it left out, how well each model did on that, and the epoch it kept."""
+
+    repeat: int
+    number: int
+    examples: int
+    units: int
+    scores: dict[str, float]
+    best_epoch: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """Sets or intervals of one split, compared with the truth.
+
+    Attributes:
+        held: share of them that hold it. Of residues the interval counts proteins, as those of one are not independent.
+        size: mean number of classes in a set, of several labels share of labels that are unsure; median width.
+        certain: share of sets with one class.
+        by_class: class -> share of its units whose set holds it, and how many units those are.
+        pooled: all classes were compared together, as one has too few units.
+    """
+
+    split: str
+    units: int
+    held: Score
+    size: float
+    certain: float = float("nan")
+    by_class: dict[int, tuple[float, int]] = field(default_factory=dict)
+    pooled: bool = False
 
 
 @dataclass(kw_only=True)
@@ -140,6 +173,9 @@ class FinetuneSummary(TrainedSummary):
         sites: residues in the middle of those windows.
         pair_leakage: split -> how many of the sequences in its pairs are in training pairs too; taken from
             ``duplicates`` where it is missing.
+        calls: of a cross-validation: model -> what it calls out of fold, where that is not by one threshold.
+        folds: its trainings; fold_groups: what stays together in a fold, in words.
+        coverage: of conformal sets; checks: how often they held the truth.
     """
 
     task: str
@@ -165,6 +201,11 @@ class FinetuneSummary(TrainedSummary):
     window: int = 0
     sites: str = ""
     pair_leakage: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, np.ndarray] = field(default_factory=dict)
+    folds: list[FoldResult] = field(default_factory=list)
+    fold_groups: str = ""
+    coverage: float = 0.0
+    checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self):
         self.unit = self.unit or level_of(self.task)
@@ -185,8 +226,13 @@ class FinetuneSummary(TrainedSummary):
 
     @property
     def deciding(self) -> str:
-        """The split that the verdict rests on: the test set if there is one, else validation, else training."""
+        """The split that the verdict rests on: what was held out once, or else the test set, validation, training."""
         return self.splits[-1]
+
+    @property
+    def learnt(self) -> str:
+        """The split that was learnt from; of a cross-validation all folds."""
+        return "train" if "train" in self.truth else self.deciding
 
     @property
     def models(self) -> list[str]:
@@ -199,13 +245,16 @@ class FinetuneSummary(TrainedSummary):
         return self.called_by(FINE_TUNED)
 
     def called_by(self, model: str) -> np.ndarray:
+        if self.deciding == OUT_OF_FOLD and model in self.calls:
+            return self.calls[model]
         predictions = self.predictions[model][self.deciding]
         return thresholds.called(predictions, self.thresholds.get(model), several=self.several)
 
     @property
     def chosen_threshold(self) -> Threshold:
         """The fine-tuned model's threshold if the validation set chose it, else None."""
-        return self.thresholds.get(FINE_TUNED) if self.threshold_by and "validation" in self.truth else None
+        chosen = self.threshold_by and ("validation" in self.truth or self.folds)
+        return self.thresholds.get(FINE_TUNED) if chosen else None
 
     @property
     def one(self) -> str:

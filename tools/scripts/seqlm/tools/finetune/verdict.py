@@ -228,7 +228,7 @@ def _class_warnings(summary: FinetuneSummary) -> list[str]:
             f"Fewer than {FEW_OF_A_CLASS} {many} of {first_of(rare)} are in the {SPLIT_NAMES[summary.deciding]}; how "
             "well the model does on so few is mostly luck."
         )
-    counts = np.bincount(summary.truth["train"], minlength=len(summary.classes))
+    counts = np.bincount(summary.truth[summary.learnt], minlength=len(summary.classes))
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] >= UNBALANCED * counts[least]:
         largest, share = shown(summary.classes[most]), here[most] / here.sum()

@@ -42,7 +42,7 @@ def saved(base, folder, seed: int, settings: LoraSettings | None, level: str) ->
         save_adapter(model, folder)
     torch.manual_seed(seed)
     for parameter in head.parameters():
-        torch.nn.init.normal_(parameter)
+        torch.nn.init.normal_(parameter, 0.0, 0.1)
     head.save(folder / "head.safetensors")
     write_manifest(manifest, folder)
     return manifest

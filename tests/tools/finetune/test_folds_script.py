@@ -133,7 +133,7 @@ def test_sets_name_classes_and_are_never_empty(runs, name):
         unsure = [set(row["unsure"].split(";")) - {""} for row in rows]
         assert labels.issuperset(set().union(*unsure))
         assert not any(sure & open for sure, open in zip(sets, unsure, strict=True))
-        assert len(set(map(frozenset, unsure))) > 1
+        assert any(sets)
     else:
         assert all(sets)
         assert len(set(map(frozenset, sets))) > 1
@@ -193,7 +193,8 @@ def test_the_report_has_the_folds_and_the_coverage(runs):
         assert "held-out folds, each by the others" in text
         assert "on the held-out folds" in text
     assert "which took no part, this mean has" in (folder / "sites.html").read_text()
-    assert [row["fold"] for row in table(folder / "sites.log")] == ["1", "2", "3"] * 2
+    log = [(row["repeat"], row["fold"]) for row in table(folder / "sites.log") if row["epoch"] == "1"]
+    assert log == [(repeat, fold) for repeat in "12" for fold in "123"]
 
 
 def test_the_card_s_code_gives_what_predict_gives(runs, tmp_path):

@@ -290,7 +290,5 @@ def _fold_results(plan, task, truth, predictions, calls, known_of, members) -> l
             scores[name] = float(
                 metrics.plain(plan.score, truth[places], rows[fold.repeat - 1, places], predicted=called)
             )
-        found.append(
-            FoldResult(fold.repeat, fold.number, len(fold.held), len(places), scores, member.history.best_epoch)
-        )
+        found.append(FoldResult(fold.repeat, fold.number, len(fold.held), len(places), scores, member.history.kept))
     return found

@@ -48,7 +48,7 @@ def folds_section(summary: FinetuneSummary) -> list[Block]:
             f"{fold.number}" + (f" ({fold.repeat})" if repeats > 1 else ""),
             f"{fold.units:,}",
             *(number(fold.scores[model], summary.metric) for model in summary.models),
-            str(fold.best_epoch),
+            "–" if fold.best_epoch is None else f"{fold.best_epoch:g}",
         ]
         for fold in folds
     ]

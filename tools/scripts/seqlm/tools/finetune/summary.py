@@ -30,14 +30,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One training of a cross-validation: what it left out, how well each model did on that, and the epoch it kept."""
+    """One training of a cross-validation: what it left out, how well each model did on that, and the epoch it kept
+    (0: the state before the first update)."""
 
     repeat: int
     number: int
     examples: int
     units: int
     scores: dict[str, float]
-    best_epoch: int
+    best_epoch: float | None
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def options() -> Parser:
         "--sites",
         default="",
         metavar="LETTERS",
-        help="scan whole proteins for these residues with a model of windows; model: those it was trained on",
+        help="scan whole proteins for these residues only, windows or residues; model: those it was trained on",
     )
     pairs = parser.add_argument_group("pairs")
     pairs.add_argument("--pairs", metavar="TABLE", help="two names in each row, of sequences in --sequences")

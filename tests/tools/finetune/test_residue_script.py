@@ -25,12 +25,11 @@ def fasta(records, headers=None):
     return "".join(f">{name}{(headers or {}).get(name, '')}\n{text}\n" for name, text in records.items())
 
 
-def windows(sequences, residues="Y"):
+def windows(sequences, residues="Y", half=WINDOW // 2):
     """(name, position, window) of every site, by slicing the padded proteins."""
-    half = WINDOW // 2
     padded = {name: "X" * half + sequence + "X" * half for name, sequence in sequences.items()}
     return [
-        (name, site.start() + 1, padded[name][site.start() : site.start() + WINDOW])
+        (name, site.start() + 1, padded[name][site.start() : site.start() + 2 * half + 1])
         for name, sequence in sequences.items()
         for site in re.finditer(f"[{residues}]", sequence)
     ]
@@ -40,6 +39,11 @@ PROTEINS = proteins(24, seed=1) | {"p4": "MKVHCYWLLADEKRCC"}
 BOUND = {name: "".join("1" if one in "HCW" else "0" for one in text) for name, text in PROTEINS.items()}
 MASK = {name: "1" * (len(text) - 4) + "0" * 4 for name, text in PROTEINS.items()}
 SPLIT = {name: ("train", "train", "train", "validation", "test", "test")[n % 6] for n, name in enumerate(PROTEINS)}
+# labels on S and Y only, as a dataset of sites in whole proteins has them
+ON_SITES = {
+    name: "".join(str(int("D" in text[max(0, n - 5) : n])) if one in "SY" else "?" for n, one in enumerate(text))
+    for name, text in PROTEINS.items()
+}
 TEST = {name: PROTEINS[name] for name in PROTEINS if SPLIT[name] == "test"}
 SCANNED = {**proteins(12, seed=2), "none": "MKKAAVLAAK", "first": "YMKAA", "last": "MKAAY", "lower": "mkvyllaa"}
 SITES = windows(proteins(40, seed=3))
@@ -67,6 +71,8 @@ def runs(tmp_path_factory):
         "test.fasta": fasta(TEST),
         "numbers.csv": "id,sequence,label,set\n"
         + "".join(f'{name},{PROTEINS[name]},"{numbers[name]}",{SPLIT[name]}\n' for name in PROTEINS),
+        "on_sites.tsv": "id\tsequence\tlabel\n"
+        + "".join(f"{name}\t{PROTEINS[name]}\t{label}\n" for name, label in ON_SITES.items()),
         "scanned.fasta": fasta(SCANNED),
         "windows.fasta": fasta(sites),
         "sites.fasta": "".join(
@@ -96,6 +102,13 @@ def runs(tmp_path_factory):
                     "numbers.tsv"),
         "numbers again": ("predict", "--model", "numbers.zip", *base, "--sequences", "test.fasta", "--output-table",
                           "numbers_again.tsv", "--output-plot", "numbers.png"),
+        "on sites": ("finetune", *model, "--task", "residue-classification", "--train", "on_sites.tsv", "--method",
+                     "head", *LEARN, "--output-model", "on_sites.zip", "--output-html", "on_sites.html"),
+        "proteins of sites": ("predict", "--model", "on_sites.zip", *base, "--sequences", "scanned.fasta",
+                              "--output-table", "proteins_of_sites.tsv"),
+        "sites of proteins": ("predict", "--model", "on_sites.zip", *base, "--sequences", "scanned.fasta", "--sites",
+                              "model", "--output-table", "sites_of_proteins.tsv", "--output-gff3",
+                              "sites_of_proteins.gff3", "--output-plot", "sites_of_proteins.png"),
         "windows": ("finetune", *model, "--train", "sites.fasta", "--method", "head", *LEARN, "--output-model",
                     "windows.zip", "--positive-label", "site"),
         "scan": ("predict", "--model", "windows.zip", *base, "--sequences", "scanned.fasta", "--sites", "model",
@@ -250,12 +263,31 @@ def test_a_scan_gives_what_its_windows_give_as_sequences(runs):
     assert (told["window"], told["sites"]) == (WINDOW, "Y")
 
 
+def test_a_model_of_residues_scans_for_those_that_its_labels_were_on(runs):
+    told = manifest(runs[0] / "on_sites.zip")
+    assert (told["window"], told["sites"]) == (None, "SY")
+    assert "Labels are on S or Y only." in (runs[0] / "on_sites.html").read_text()
+    rows, every = table(runs[0] / "sites_of_proteins.tsv"), table(runs[0] / "proteins_of_sites.tsv")
+    assert list(rows[0]) == ["id", "position", "residue", "predicted", "probability_0", "probability_1", "window"]
+    windowed = {(row["id"], row["position"]): row.pop("window") for row in rows}
+    assert rows == [row for row in every if row["residue"] in "SY"]
+    cut = windows({name: text.upper() for name, text in SCANNED.items()}, "SY", half=16)
+    assert windowed == {(name, str(position)): window for name, position, window in cut}
+    said = runs[1]["sites of proteins"]
+    assert f"predicted {len(rows)} sites" in said and len(rows) > 20
+    assert "sequence without any of the residues SY, so without a row: 1 sequence" in said
+    assert "labels of SY only" in runs[1]["proteins of sites"] and "only" not in said
+    found, expected = called_rows(runs[0] / "sites_of_proteins.gff3", table(runs[0] / "sites_of_proteins.tsv"), ["1"])
+    assert found == expected and found
+    assert manifest(runs[0] / "residues.zip")["sites"] is None  # labels are on all of them
+
+
 def test_other_residues_can_be_asked_for_and_another_threshold(runs):
     rows = table(runs[0] / "scan_others.tsv")
     expected = windows({name: text.upper() for name, text in SCANNED.items()}, "SY")
     assert [(row["id"], int(row["position"]), row["window"]) for row in rows] == expected
     assert {row["predicted"] for row in rows} == {"none"}
-    assert "trained on windows around Y, never around S" in runs[1]["scan of others"]
+    assert "trained on Y as sites, never on S" in runs[1]["scan of others"]
     same = {(row["id"], row["position"]): row["probability_site"] for row in rows if row["residue"] == "Y"}
     for row in table(runs[0] / "scan.tsv"):
         assert float(row["probability_site"]) == pytest.approx(float(same[row["id"], row["position"]]), abs=2e-6)
@@ -485,10 +517,10 @@ def model(name, base="tiny-esm"):
 
 WINDOWS, PREDICT = model("lora_t5", "tiny-t5"), fasta(TEST)
 PREDICT_MISTAKES = {
-    "sites of a residue model": (
+    "sites of a model of all residues": (
         {"sequences": PREDICT},
-        (*model("residues_esm"), "--sites", "Y"),
-        "this model gives every residue a prediction; it needs no sites to scan for",
+        (*model("residues_esm"), "--sites", "model"),
+        "the model does not say what residues it is for; name them, such as STY",
     ),
     "sites of a model without windows": (
         {"sequences": PREDICT},

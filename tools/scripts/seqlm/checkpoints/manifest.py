@@ -10,7 +10,8 @@
      "base_model": {"id": "Rostlab/prot_t5_xl_uniref50", "revision": null, "sha256": "9f…"},
      "head": {"kind": "mlp", "inputs": 1024, "outputs": 2, "hidden": 1024},    null where there is none
      "max_length": 1024, "long_sequences": "window",
-     "window": 33, "sites": "Y",                             of a model of windows around residues, which can scan
+     "window": 33, "sites": "Y",                             of a model of windows around residues, which can scan;
+                                                             of residues, sites are what labels were on, if few
      "threshold": 0.5, "temperature": 1.0,                   a threshold for each label where there are several
      "members": 5,                                           adapters and heads, whose mean is the prediction
      "conformal": {"repeats": 1, "pooled": true},            of conformal.safetensors, see metrics.conformal

@@ -111,6 +111,8 @@ def _introduction(manifest: dict) -> str:
     if manifest.get("window"):
         middle = f"with {_escape(manifest['sites'])} in the middle" if manifest.get("sites") else "around a site"
         lines.append(f"Made for windows of {manifest['window']} letters {middle}.")
+    elif manifest.get("sites"):
+        lines.append(f"It learnt from labels of {_escape(manifest['sites'])} only; do not use it for other letters.")
     return "\n".join(lines)
 
 

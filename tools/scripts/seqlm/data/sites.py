@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from seqlm.cli.errors import InputError
 
+SHOWN_WINDOW = 33  # letters that the table of a scan shows around a site of a model of residues
 SHORTEST_WINDOW = 5  # below it equal lengths are no sign of windows: short peptides have them by chance
 COMPLEMENT = str.maketrans("ACGTRYKMBDHV", "TGCAYRMKVHDB")  # N, S and W, and what is no base, are their own
 RAREST_SITE = 0.01  # share of the windows
@@ -87,5 +88,15 @@ def windows_of(sequences: Iterable[str]) -> tuple[int, str] | None:
         if len(sequence) != length or length < SHORTEST_WINDOW or length % 2 == 0:
             return None
         middles[sequence[length // 2]] += 1
-    sites = [letter for letter, count in middles.items() if count >= RAREST_SITE * middles.total()]
-    return (length, "".join(sorted(sites))) if 0 < len(sites) <= MOST_SITE_LETTERS else None
+    sites = few_residues(middles)
+    return (length, sites) if sites else None
+
+
+def few_residues(counts: Counter) -> str:
+    """The residues that sites are on, sorted, but for those of less than one in a hundred; empty where they are many.
+
+    Args:
+        counts: residue -> how many sites (or labels) are on it.
+    """
+    letters = [letter for letter, count in counts.items() if count >= RAREST_SITE * counts.total()]
+    return "".join(sorted(letters)) if len(letters) <= MOST_SITE_LETTERS else ""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_member
 from seqlm.data.records import PROTEIN, TEXT, Rules, quoted
 from seqlm.data.residue_labels import ResidueReader, merging
 from seqlm.data.sequences import read_table
-from seqlm.data.sites import windows_of
+from seqlm.data.sites import few_residues, windows_of
 from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
@@ -88,7 +88,8 @@ class Plan:
         members: of pairs, the sequences of first and of second members by name; one dictionary twice where one file has
             both.
         second: of pairs, the model that reads second members, if it is another one. It is not trained.
-        window: length and middle residues of training windows around sites, if that is what the sequences are.
+        window: length of the training sequences, if they are windows around sites, else 0.
+        sites: residues in the middle of these windows; of residues those that labels are on, where these are few.
         folds: of a cross-validation; the dataset then has the test set and, together, what is divided.
     """
 
@@ -100,7 +101,8 @@ class Plan:
     metric: str
     members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     second: Reader | None = None
-    window: tuple[int, str] | None = None
+    window: int = 0
+    sites: str = ""
     folds: Folds | None = None
 
     @property
@@ -312,7 +314,8 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
     window = None
     if not numeric and reader.family.alphabet == PROTEIN:  # DNA of one length is hardly ever cut around a site
         window = windows_of(example.sequence for split in SPLITS for example in dataset[split])
-    return Plan(arguments, scratch, reader, dataset, labels, "", window=window)
+    window, sites = window or (0, "")
+    return Plan(arguments, scratch, reader, dataset, labels, "", window=window, sites=sites)
 
 
 def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: None) -> Plan:
@@ -360,7 +363,19 @@ def _read_residues(arguments: Namespace, scratch: Path, reader: Reader, second: 
         for split in SPLITS:
             for example in dataset[split]:
                 example.label[:] = order[example.label]
-    return Plan(arguments, scratch, reader, dataset, labels, "")
+    labelled = Counter()
+    for example in dataset["train"]:
+        known = np.isfinite(example.label) if numeric else example.label >= 0
+        labelled.update(compress(example.sequence, known.tolist()))
+    return Plan(
+        arguments,
+        scratch,
+        reader,
+        dataset,
+        labels,
+        "",
+        sites=few_residues(labelled) if reader.family.alphabet == PROTEIN else "",
+    )
 
 
 def _read_pairs(arguments: Namespace, scratch: Path, reader: Reader, second: Reader | None) -> Plan:

@@ -172,8 +172,8 @@ def summarise(result: Result) -> FinetuneSummary:
         temperature=result.manifest["temperature"],
         uncalibrated=result.uncalibrated,
         masked=_masked(result),
-        window=plan.window[0] if plan.window else 0,
-        sites=plan.window[1] if plan.window else "",
+        window=plan.window,
+        sites=plan.sites,
         data_sha256=", ".join(f"{name} {digest[:16]}…" for name, digest in plan.dataset.sha256.items()),
         citations=[
             *plan.family.citations,

@@ -171,6 +171,13 @@ def _data(summary: FinetuneSummary) -> list[Block]:
                 "also scan whole proteins for such sites: choose that when you predict with it."
             )
         )
+    elif summary.sites:
+        blocks.append(
+            Paragraph(
+                f"Labels are on {' or '.join(summary.sites)} only. The model has learnt nothing of others: when "
+                "you predict with it, scan for sites, which gives rows for these residues only."
+            )
+        )
     notes = [] if summary.unit == "pair" else ["No sequence occurs twice."]  # of pairs, the table has the number
     if summary.unit == "pair":
         told = {what: count for what, count in summary.duplicates.items() if what.startswith("pairs ")}

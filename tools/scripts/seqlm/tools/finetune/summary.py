@@ -171,7 +171,7 @@ class FinetuneSummary(TrainedSummary):
         uncalibrated: predictions of the fine-tuned model for the deciding split as they were before that.
         masked: split -> residues that count nowhere, as what is true of them is not known.
         window: length of windows around sites, if that is what all training sequences are, else 0.
-        sites: residues in the middle of those windows.
+        sites: residues in the middle of those windows; of residues those that labels are on, where these are few.
         pair_leakage: split -> how many of the sequences in its pairs are in training pairs too; taken from
             ``duplicates`` where it is missing.
         calls: of a cross-validation: model -> what it calls out of fold, where that is not by one threshold.

@@ -13,7 +13,7 @@ from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.pairs import Pair, PairReader, names_in, read_members
 from seqlm.data.records import LETTERS, Record, Rules
-from seqlm.data.sites import check_residues, site_positions
+from seqlm.data.sites import SHOWN_WINDOW, check_residues, site_positions
 from seqlm.data.tasks import WITH_HEAD, WITHOUT_HEAD, level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
@@ -32,8 +32,10 @@ class Plan:
 
     Attributes:
         task, labels: of the model; ``labels`` is None for numbers.
-        sites: residues whose windows are predicted, ``window`` letters long; empty for sequences as they are.
+        sites: residues that are scanned; empty for sequences as they are, or for every residue.
+        window: letters around a site, which a model of windows reads and which stand in the table of any scan.
         units: how many sequences, sites or pairs there are to predict.
+        items: how many sequences or windows the model reads.
         pairs, members: of pairs, and the sequences of first and of second members by name.
         second: of pairs, the model that reads the second members, if it is another one, and its family.
         published: the model is an adapter that this tool suite did not make.
@@ -52,6 +54,7 @@ class Plan:
     sites: str = ""
     window: int = 0
     units: int = 0
+    items: int = 0
     rules: Rules = field(default_factory=Rules)
     pairs: list[Pair] = field(default_factory=list)
     members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
@@ -76,7 +79,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         _read_pairs(plan)
     else:
         _sites(plan)
-        plan.units = _survey(plan)
+        plan.units, plan.items = _survey(plan)
     return plan
 
 
@@ -188,35 +191,41 @@ def _sites(plan: Plan) -> None:
     """Which residues are scanned, from what was asked for and what the model was trained on."""
     asked = plan.arguments.sites
     manifest = plan.bundle.manifest or {}
+    known = manifest.get("sites") or ""
     if not asked:
+        if plan.level == "residue" and known:
+            print(
+                f"note: the model was trained on labels of {known} only; what it says of other residues means nothing; "
+                "scan for sites (--sites model) to leave them out",
+                file=sys.stderr,
+            )
         return
-    if plan.level != "sequence":
-        raise InputError("this model gives every residue a prediction; it needs no sites to scan for")
-    if not manifest.get("window"):
+    if plan.level == "sequence" and not manifest.get("window"):
         raise InputError(
             f"{Path(plan.arguments.model).name} was not trained on windows of one odd length around a site, so it "
             "cannot scan for sites; leave the sites empty to predict whole sequences"
         )
-    plan.window = manifest["window"]
-    known = manifest.get("sites") or ""
+    plan.window = manifest["window"] if plan.level == "sequence" else SHOWN_WINDOW
     if asked == OWN and not known:
         raise InputError("the model does not say what residues it is for; name them, such as STY")
     plan.sites = known if asked == OWN else check_residues(asked, LETTERS.get(plan.family.alphabet, ""))
     if strange := "".join(letter for letter in plan.sites if known and letter not in known):
         print(
-            f"note: the model was trained on windows around {known}, never around {strange}; do not trust it there",
+            f"note: the model was trained on {known} as sites, never on {strange}; do not trust it there",
             file=sys.stderr,
         )
 
 
-def _survey(plan: Plan) -> int:
-    """Number of sequences (or sites), after a pass that refuses what cannot be predicted."""
-    sites = other_length = 0
+def _survey(plan: Plan) -> tuple[int, int]:
+    """Number of sequences (or sites) and of what is read for them, after a pass that refuses what cannot be
+    predicted."""
+    sites = proteins = other_length = 0
     window = (plan.bundle.manifest or {}).get("window") if plan.level == "sequence" else None
 
     def visit(record: Record, sequence: str) -> None:
-        nonlocal sites, other_length
-        sites += len(site_positions(sequence, plan.sites)) if plan.sites else 1
+        nonlocal sites, proteins, other_length
+        own = len(site_positions(sequence, plan.sites)) if plan.sites else 1
+        sites, proteins = sites + own, proteins + bool(own)
         other_length += bool(window) and len(sequence) != window
 
     found = survey(plan.arguments, plan.family, visit)
@@ -231,7 +240,7 @@ def _survey(plan: Plan) -> int:
             f"{found.sequences:,} sequences have another length; to predict the sites of whole proteins, scan them",
             file=sys.stderr,
         )
-    return sites
+    return sites, proteins if plan.level == "residue" else sites
 
 
 def _read_pairs(plan: Plan) -> None:
@@ -269,4 +278,4 @@ def _read_pairs(plan: Plan) -> None:
         symmetric=symmetric,
     )
     plan.pairs = list(reader.read(arguments.pairs))
-    plan.units = len(plan.pairs)
+    plan.units = plan.items = len(plan.pairs)

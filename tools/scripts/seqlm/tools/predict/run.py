@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -60,6 +60,11 @@ class _Changes:
             self.rules.count(f"read in overlapping windows of {limit:,} tokens", encoded.tokens)
         return "; ".join(filter(None, notes))
 
+    def without_site(self, name: str) -> None:
+        """Pass over a sequence of a scan that has none of the residues."""
+        self.notes.pop(name, None)
+        self.rules.count(f"sequence without any of the residues {self.plan.sites}, so without a row")
+
 
 def predict(plan: Plan, outputs: Outputs) -> None:
     """Write the table of predictions, and what was changed on the way on stderr.
@@ -83,7 +88,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     budget = inference.batch_tokens(arguments.batch_tokens, device)
     changes = _Changes(plan, plan.rules)
     what = "pairs" if plan.level == "pair" else "sites" if plan.sites else "sequences"
-    progress = Progress("predicting", plan.units, what)
+    progress = Progress("predicting", plan.items, "sequences" if plan.level == "residue" else what)
 
     def run(items: Iterator[tuple[str, str]]) -> Iterator[tuple]:
         return inference.predict(restored.model, restored.encoder, items, budget, progress)
@@ -100,11 +105,11 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     else:
         sites = SiteOutputs(plan, outputs)
         if plan.sites:
-            header[1:1] = UNIT_COLUMNS["residue"][1:]
             header.append("window")
-            rows = sites.tee(_scan(plan, changes, run, made, sites.seen, restored.encoder.max_length))
-        else:
-            rows = sites.tee(_residues(changes, run, made, sites.seen, restored.encoder.max_length))
+        if plan.level == "sequence":
+            header[1:1] = UNIT_COLUMNS["residue"][1:]
+        rows_of = _scan if plan.level == "sequence" else _residues
+        rows = sites.tee(rows_of(plan, changes, run, made, sites.seen, restored.encoder.max_length))
     write_table(target, header, rows)
     if plan.level == "residue" or plan.sites:
         sites.finish()
@@ -121,35 +126,45 @@ def _sequences(changes: _Changes, run, made: Predicted, limit: int) -> Iterator[
             yield [name, *row, encoded.tokens, len(encoded.rows), changes.of(name, encoded, limit)]
 
 
-def _residues(changes: _Changes, run, made: Predicted, seen, limit: int) -> Iterator[list]:
-    """A row a residue, every residue once."""
-    waiting: deque[str] = deque()
+def _residues(plan: Plan, changes: _Changes, run, made, seen, limit: int) -> Iterator[list]:
+    """A row a residue, or a site of a scan, each once; the model reads whole proteins, each in one go."""
+    waiting: deque[tuple[str, Sequence[int]]] = deque()
+    padding = _padding(plan)
 
     def items() -> Iterator[tuple[str, str]]:
         for name, sequence in changes.sequences():
-            waiting.append(sequence)
             seen(name, len(sequence))
+            positions = site_positions(sequence, plan.sites) if plan.sites else range(len(sequence))
+            if not positions:
+                changes.without_site(name)
+                continue
+            waiting.append((sequence, positions))
             yield name, sequence
 
     for name, encoded, predictions in run(items()):
         changes.of(name, encoded, limit)
-        rows = zip(waiting.popleft(), made.cells(predictions), strict=True)
-        for position, (letter, row) in enumerate(rows, start=1):
-            yield [name, position, letter, *row]
+        sequence, positions = waiting.popleft()
+        chosen = predictions[:, positions] if plan.sites else predictions
+        for position, row in zip(positions, made.cells(chosen), strict=True):
+            window = [window_around(sequence, position, plan.window, padding)] if plan.sites else []
+            yield [name, position + 1, sequence[position], *row, *window]
+
+
+def _padding(plan: Plan) -> str:
+    return "X" if plan.family.alphabet == PROTEIN else "N"
 
 
 def _scan(plan: Plan, changes: _Changes, run, made: Predicted, seen, limit: int) -> Iterator[list]:
     """A row a site of every protein: the windows of all proteins go through the model as one stream."""
     waiting: deque[tuple[int, str, str]] = deque()
-    padding = "X" if plan.family.alphabet == PROTEIN else "N"
+    padding = _padding(plan)
 
     def items() -> Iterator[tuple[str, str]]:
         for name, sequence in changes.sequences():
             positions = site_positions(sequence, plan.sites)
             seen(name, len(sequence))
             if not positions:
-                changes.notes.pop(name, None)
-                changes.rules.count(f"sequence without any of the residues {plan.sites}, so without a row")
+                changes.without_site(name)
             for position in positions:
                 window = window_around(sequence, position, plan.window, padding)
                 waiting.append((position + 1, sequence[position], window))

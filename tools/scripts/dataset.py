@@ -50,8 +50,15 @@ def options() -> Parser:
     sites.add_argument("--ranges", default="blocked", choices=["blocked", "every-residue"],
                        help="features of several residues: no sites and no negatives, or each a site")  # fmt: skip
     add(sites, "--misfits")
+    sites.add_argument("--site-context", default="window", choices=["window", "protein"],
+                       help="what a model reads of a site: a window around it, or its whole protein, a label a residue "
+                       "(? where it is not known)")  # fmt: skip
     sites.add_argument(
-        "--window", default=33, type=Number(int, 3, 10_001), metavar="N", help="odd; the site in the middle"
+        "--window",
+        default=33,
+        type=Number(int, 3, 10_001),
+        metavar="N",
+        help="odd; the site in the middle; with whole proteins what sites are compared by",
     )
     sites.add_argument("--padding", metavar="LETTER",
                        help="fills windows up at the ends; X of proteins and N of DNA if not given")  # fmt: skip
@@ -82,7 +89,7 @@ def options() -> Parser:
         default="homology",
         choices=["none", "random", "stratified", "group", "given", "scaffold", "homology"],
         help="random tears windows of one protein apart, so that a test is about proteins that were learnt by heart; "
-        "all others keep them together; homology keeps related proteins together",
+        "all others keep them together, and so does it with whole proteins; homology keeps related proteins together",
     )
     add(split, "--validation-fraction", default=0.1)
     add(split, "--test-fraction", default=0.2)
@@ -104,7 +111,9 @@ def options() -> Parser:
     outputs = parser.add_argument_group("outputs")
     for name in ("train", "validation", "test"):
         outputs.add_argument(
-            f"--output-{name}", metavar="FILE", help="FASTA with LABEL=…; of a table its rows, by tabs"
+            f"--output-{name}",
+            metavar="FILE",
+            help="FASTA with LABEL=…; of a table its rows, by tabs; of whole proteins a table: id, sequence, label",
         )
     outputs.add_argument("--output-table", metavar="TSV", help="all examples with their split and cluster")
     add(outputs, *REPORT)

@@ -17,6 +17,7 @@ from scipy.stats import chi2_contingency
 from makers.scripts import DATA
 from seqlm.data.labels import read_examples
 from seqlm.data.records import PROTEIN, Rules
+from seqlm.data.residue_labels import ResidueReader
 from seqlm.data.sequences import read_records
 from seqlm.report.report import GAP
 from seqlm.tools.dataset.figures import _differences
@@ -87,6 +88,33 @@ def test_windows_with_a_homology_split_are_ready_for_fine_tuning(dataset):
     report = (out / "report.md").read_text().replace(GAP, "")
     assert "**The test set is independent of the training set" in report
     assert "MMseqs2 " in report
+
+
+@needs_mmseqs
+@pytest.mark.parametrize("split", ["homology", "group", "random"])
+def test_whole_proteins_have_the_same_sites_as_labels_of_their_residues(dataset, split):
+    out = dataset(*SITES, "--split", split, "--site-context", "protein", name="whole")
+    rows = table(out / "all.tsv")
+    whole = {record.id: record.sequence for record in read_records(DATA / "site_proteins.fasta")}
+    if split != "random":
+        of_windows = table(dataset(*SITES, "--split", split, name="windows") / "all.tsv")
+        assert rows == of_windows  # of the same split, with the window that each is compared by
+    found = {}
+    for name in SETS:
+        reader = ResidueReader(numeric=False, alphabet=PROTEIN, replacements={}, rules=Rules())
+        examples = reader.read(out / name)
+        names = list(reader.classes)
+        assert [example.sequence for example in examples] == [whole[example.id] for example in examples]
+        for example in examples:
+            for at in np.flatnonzero(example.label >= 0).tolist():
+                found[example.id, str(at + 1)] = (names[example.label[at]], name)
+    assert found == {(row["protein"], row["position"]): (row["label"], row["split"]) for row in rows}
+    where = defaultdict(set)
+    for row in rows:
+        where[row["protein"]].add(row["split"])
+    assert all(len(splits) == 1 for splits in where.values()) and len({row["split"] for row in rows}) == 3
+    report = (out / "report.md").read_text().replace(GAP, "")
+    assert f"{len(rows)} sites in {len(where)} whole proteins" in report and "tears" not in report
 
 
 @needs_mmseqs
@@ -453,6 +481,13 @@ MISTAKES = {
     "padding": ([*SITES, "--padding", "XX"], "'XX' cannot fill up a window"),
     "padding that no model reads": ([*SITES, "--padding=-"], "'-' cannot fill up a window; use a letter of ACDEF"),
     "same labels": ([*SITES, "--negative-label", "1"], "positives and negatives cannot both have the label '1'"),
+    "whole without sites": (["--sequences", DATA / "sites_train.fasta", "--site-context", "protein"],
+                            "whole proteins have labels at known sites, and none are given"),
+    "whole with words": ([*SITES, "--site-context", "protein", "--positive-label", "site"],
+                         "in whole proteins a label is one letter for each residue, other than ?, and 'site' is none"),
+    "whole and unknown": ([*SITES, "--site-context", "protein", "--negative-label", "?"], "and '?' is none"),
+    "whole of DNA": (["--sequences", DATA / "starts.fasta", "--sites", DATA / "starts.bed", "--site-context",
+                      "protein"], "sites on DNA have a strand, which labels of residues cannot say; take windows"),
     "shares": ([*SITES, "--test-fraction", 0.6, "--validation-fraction", 0.4], "leave nothing for training"),
     "no shares": ([*SITES, "--test-fraction", 0, "--validation-fraction", 0], "there is nothing to split"),
     "no negatives": ([*SITES, "--negatives", "given"], "no negatives are given: all sites have the label '1'"),

@@ -164,6 +164,7 @@ def test_equal_windows_are_kept_once():
     given = source(["AAYAA", "AAYAA", "CAYAC"], [(0, 3), (1, 3), (2, 3)])
     assert [entry.id for entry in made(given)] == ["p0|Y3", "p2|Y3"]
     assert given.counted == {"windows equal to another with the same label, kept once": 1}
+    assert [entry.id for entry in made(given, repeats=True)] == ["p0|Y3", "p1|Y3", "p2|Y3"]  # in whole proteins
 
 
 CONFLICT = (["AAYAA", "AAYAA", "CAYAC"], [(0, 3, "1"), (1, 3, "0"), (2, 3, "0")])

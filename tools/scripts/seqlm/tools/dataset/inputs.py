@@ -24,6 +24,8 @@ from seqlm.data.unread_columns import count_unread_of
 from .site_windows import Entry, WindowOptions, check_window, make_windows
 from .splitting import shares
 
+PROTEIN_CONTEXT = "protein"  # of --site-context
+NOT_KNOWN = "?"  # of a residue that is neither a known site nor a negative
 SMILES = "SMILES"  # what the user calls the alphabet TEXT
 MANY_VALUES = 20  # more different labels than this, and all of them numbers: values, and not classes
 MOST_CLASSES = 1000
@@ -36,7 +38,8 @@ class Plan:
 
     Attributes:
         proteins: full-length sequences of windows; empty where the examples are whole sequences.
-        windows: whether the examples are windows around sites.
+        windows: whether the examples are sites, each with the window around it.
+        whole: whether these are given out as labels of residues in their whole proteins.
         columns: header of the table that the examples are rows of; empty for FASTA and for windows.
         numbers: labels are values, and not classes.
         parts: shares of training, validation and test set.
@@ -49,6 +52,7 @@ class Plan:
     alphabet: str
     proteins: list[Protein] = field(default_factory=list)
     windows: bool = False
+    whole: bool = False
     columns: list[str] = field(default_factory=list)
     numbers: bool = False
     parts: tuple[float, float, float] = (1.0, 0.0, 0.0)
@@ -75,13 +79,15 @@ def check(arguments: Namespace) -> Plan:
         kind = site_format(arguments.sites or arguments.sequences)
         if arguments.sites and kind == NONE:
             raise InputError(f"{Path(arguments.sites).name} marks no sites; it needs a column of positions")
+    if arguments.site_context == PROTEIN_CONTEXT and kind == NONE:
+        raise InputError("whole proteins have labels at known sites, and none are given; give sites, or take windows")
     if arguments.class_fasta:
         plan = _of_classes(arguments, given)
     else:
         plan = _sites(arguments, given) if kind != NONE else _whole(arguments, given)
     plan.parts = parts
     if not plan.numbers:
-        unit = "window" if plan.windows else "sequence"
+        unit = "site" if plan.whole else "window" if plan.windows else "sequence"
         look_at(Counter(entry.label for entry in plan.entries if entry.label), plan.rules, unit=unit)
     _check_split(plan)
     return plan
@@ -144,6 +150,9 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
         raise InputError(f"'{quoted(arguments.padding)}' cannot fill up a window; use a letter of {letters}")
     if source.alphabet == DNA:
         residues = residues.upper().replace("U", "T")  # as the sequences are read
+    whole = arguments.site_context == PROTEIN_CONTEXT
+    if whole and source.alphabet == DNA:
+        raise InputError("sites on DNA have a strand, which labels of residues cannot say; take windows")
     options = WindowOptions(
         length=length,
         padding=arguments.padding,
@@ -152,6 +161,7 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
         ratio=arguments.ratio,
         exclude_flank=arguments.exclude_flank,
         conflicts=arguments.conflicts,
+        repeats=whole,
         negative_label=arguments.negative_label,
         seed=arguments.seed,
     )
@@ -160,6 +170,8 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
         raise InputError(
             "no window is left: each is equal to one with another label; keep them, or make windows longer"
         )
+    if whole:
+        _check_letters({entry.label for entry in entries})
     kind_of = {(place, site.position, site.strand): site.kind for place, site in source.sites if site.kind}
     kinds = Counter(kind_of.get((entry.protein, entry.position, entry.strand)) for entry in entries)
     del kinds[None]
@@ -169,11 +181,22 @@ def _sites(arguments: Namespace, given: GivenSplit) -> Plan:
         source.alphabet,
         source.proteins,
         True,
+        whole,
         rules=source.rules,
         counted=source.counted,
         kinds=kinds,
         left_out=source.misfits.note(),
     )
+
+
+def _check_letters(labels: set[str]) -> None:
+    """Refuse labels that do not fit into a string with a letter for each residue."""
+    for label in sorted(labels):
+        if len(label) > 1 or label in NOT_KNOWN or label.isspace():
+            raise InputError(
+                f"in whole proteins a label is one letter for each residue, other than {NOT_KNOWN}, and "
+                f"'{quoted(label)}' is none; write others in the table of sites, or take windows"
+            )
 
 
 def _whole(arguments: Namespace, given: GivenSplit) -> Plan:

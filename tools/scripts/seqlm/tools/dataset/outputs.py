@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 from seqlm.cli.outputs import Outputs, write_table
@@ -11,6 +13,7 @@ from seqlm.data.datasets import SPLITS
 from seqlm.data.labels import LEFT_OUT
 from seqlm.report.outputs import wants_report, write_report
 
+from .inputs import NOT_KNOWN, Plan
 from .run import Made
 from .site_windows import Entry
 
@@ -31,12 +34,15 @@ def write(made: Made, outputs: Outputs) -> None:
 
         write_report(arguments, dataset_report(made), outputs)
     counts = ", ".join(f"{name} {len(made.of(name)):,}" for name in made.splits)
-    print(f"{len(made.entries):,} examples: {counts}", file=sys.stderr)
+    print(f"{len(made.entries):,} {'sites' if made.plan.whole else 'examples'}: {counts}", file=sys.stderr)
 
 
 def _write_set(made: Made, name: str, path: Path) -> None:
-    """FASTA, or the rows of the table that the examples came from, separated by tabs."""
+    """FASTA, or the rows of the table that the examples came from, separated by tabs; of whole proteins a row each."""
     entries, plan = made.of(name), made.plan
+    if plan.whole:
+        write_table(path, ["id", "sequence", "label"], _labelled(plan, entries))
+        return
     if plan.columns:
         write_table(path, plan.columns, (entry.fields for entry in entries))
         return
@@ -45,6 +51,16 @@ def _write_set(made: Made, name: str, path: Path) -> None:
             handle.write(f">{entry.header or header(made, entry)}\n")
             step = len(entry.sequence) if plan.windows else LINE
             handle.writelines(entry.sequence[at : at + step] + "\n" for at in range(0, len(entry.sequence), step))
+
+
+def _labelled(plan: Plan, entries: list[Entry]) -> Iterator[tuple[str, str, str]]:
+    """Name, sequence and labels of each protein that has a site among the entries."""
+    for place, sites in groupby(entries, key=lambda entry: entry.protein):
+        protein = plan.proteins[place]
+        labels = [NOT_KNOWN] * len(protein.sequence)
+        for site in sites:
+            labels[site.position - 1] = site.label
+        yield protein.id, protein.sequence, "".join(labels)
 
 
 def header(made: Made, entry: Entry) -> str:

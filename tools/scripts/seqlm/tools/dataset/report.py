@@ -18,6 +18,7 @@ from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, Figure, Paragraph, Report, Table
 
 from .figures import figures_of
+from .inputs import NOT_KNOWN
 from .run import ACYCLIC, Made
 from .verdict import explanation, headline, percent, warnings
 
@@ -32,10 +33,12 @@ SPLIT_WORDS = {
 }
 # Options that decide what comes out, and the words for them
 PARAMETERS = (
-    "window", "padding", "residues", "feature", "ranges", "misfits", "negatives", "ratio", "exclude_flank", "conflicts",
-    "split", "validation_fraction", "test_fraction", "scaffolds", "identity", "coverage", "seed",
+    "site_context", "window", "padding", "residues", "feature", "ranges", "misfits", "negatives", "ratio",
+    "exclude_flank", "conflicts", "split", "validation_fraction", "test_fraction", "scaffolds",
+    "identity", "coverage", "seed",
 )  # fmt: skip
 ONLY_WINDOWS = {
+    "site_context",
     "window",
     "padding",
     "residues",
@@ -87,7 +90,7 @@ def _sets(made: Made) -> list[Block]:
     if made.group_name:
         columns.append(f"{made.group_name.capitalize()}s")
     blocks: list[Block] = [
-        Paragraph(f"{total:,} {'windows' if plan.windows else 'examples'}, {_how(made)}."),
+        Paragraph(_counted(made)),
         Table(columns, rows),
     ]
     names = made.splits
@@ -110,16 +113,33 @@ def _sets(made: Made) -> list[Block]:
         text = ", ".join(
             f"{residue} {shown(label, 20)}: {count:,}" for (residue, label), count in sorted(residues.items())
         )
-        blocks.append(Paragraph(f"Residues in the middle, by label: {shown(text, 600)}."))
+        where = "that have a label" if plan.whole else "in the middle"
+        blocks.append(Paragraph(f"Residues {where}, by label: {shown(text, 600)}."))
         if plan.kinds:
             listed = plan.kinds.most_common(MOST_LABELS)
             blocks += [
                 Paragraph("What the sites are, as their source says:"),
-                Table(["Kind", "Windows"], [[shown(kind, 100), f"{count:,}"] for kind, count in listed]),
+                Table(
+                    ["Kind", "Sites" if plan.whole else "Windows"],
+                    [[shown(kind, 100), f"{count:,}"] for kind, count in listed],
+                ),
             ]
             if rarer := len(plan.kinds) - len(listed):
                 blocks.append(Paragraph(f"{rarer:,} rarer kinds are not listed."))
     return blocks
+
+
+def _counted(made: Made) -> str:
+    """How many examples there are, and how they were split."""
+    plan, total = made.plan, len(made.entries)
+    if not plan.whole:
+        return f"{total:,} {'windows' if plan.windows else 'examples'}, {_how(made)}."
+    proteins = {entry.protein for entry in made.entries}
+    residues = sum(len(plan.proteins[place].sequence) for place in proteins)
+    return (
+        f"{total:,} sites in {len(proteins):,} whole proteins, {_how(made)}. Of the {residues:,} residues all others "
+        f"have the label {NOT_KNOWN}: they are not known, and count neither in training nor in scores."
+    )
 
 
 def _how(made: Made) -> str:

@@ -84,7 +84,8 @@ def make(plan: Plan, scratch: Path) -> Made:
         case "none":
             return made
         case "random":
-            made.split = random_split(count, plan.parts, seed)
+            units = numbered([entry.protein for entry in made.entries]) if plan.whole else np.arange(count)
+            made.split = random_split(int(units.max()) + 1, plan.parts, seed)[units]
         case "given":
             made.split = given_split([entry.split for entry in made.entries])
         case "stratified":

@@ -64,6 +64,7 @@ class WindowOptions:
     ratio: float = 1.0
     exclude_flank: int = 0
     conflicts: str = "drop"
+    repeats: bool = False  # keep windows that are equal to another with the same label
     negative_label: str = "0"
     seed: int = 42
 
@@ -142,7 +143,7 @@ def make_windows(source: Source, options: WindowOptions) -> list[Entry]:
                 split=protein.split,
             )
         )
-    return _without_repeats(entries, options.conflicts, counted)
+    return _without_repeats(entries, options, counted)
 
 
 def draw_negatives(
@@ -214,27 +215,27 @@ def _letter(proteins: list[Protein], place: int, position: int, strand: str) -> 
     return letter.translate(COMPLEMENT) if strand else letter
 
 
-def _without_repeats(entries: list[Entry], conflicts: str, counted: Counter) -> list[Entry]:
-    """Each window with each of its labels once; windows with two labels dropped, kept or refused."""
+def _without_repeats(entries: list[Entry], options: WindowOptions, counted: Counter) -> list[Entry]:
+    """Each window with each of its labels once, or repeats too; windows with two labels dropped, kept or refused."""
     first: dict[tuple[str, str], Entry] = {}
     labels: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         first.setdefault((entry.sequence, entry.label), entry)
         labels[entry.sequence].add(entry.label)
-    kept = list(first.values())
+    kept = entries if options.repeats else list(first.values())
     if repeated := len(entries) - len(kept):
         counted["windows equal to another with the same label, kept once"] += repeated
     conflicting = [entry for entry in kept if len(labels[entry.sequence]) > 1]
     if not conflicting:
         return kept
-    if conflicts == "refuse":
+    if options.conflicts == "refuse":
         one = conflicting[0]
         other = next(entry for entry in conflicting if entry.sequence == one.sequence and entry is not one)
         raise InputError(
             f"{len(conflicting):,} windows are equal to one with another label, such as '{quoted(one.id)}' "
             f"({quoted(one.label)}) and '{quoted(other.id)}' ({quoted(other.label)}); drop or keep them"
         )
-    counted[f"windows equal to one with another label, {'kept' if conflicts == 'keep' else 'dropped'}"] += len(
+    counted[f"windows equal to one with another label, {'kept' if options.conflicts == 'keep' else 'dropped'}"] += len(
         conflicting
     )
-    return kept if conflicts == "keep" else [entry for entry in kept if len(labels[entry.sequence]) == 1]
+    return kept if options.conflicts == "keep" else [entry for entry in kept if len(labels[entry.sequence]) == 1]

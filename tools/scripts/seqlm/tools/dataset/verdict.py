@@ -105,7 +105,8 @@ def advice(made: Made) -> str:
         if plan.windows:
             return f"{lower}; what windows still share is repeats and short motifs."
         return f"{lower}, or the coverage ({arguments.coverage:g})."
-    kind = "random split tears windows of one protein apart" if arguments.split == "random" and plan.windows else ""
+    torn = arguments.split == "random" and plan.windows and not plan.whole
+    kind = "random split tears windows of one protein apart" if torn else ""
     related = "proteins" if plan.windows or plan.alphabet != DNA else "sequences"
     return ("A " + kind + ". " if kind else "") + f"Split by homology, so that related {related} stay on one side."
 
@@ -124,7 +125,7 @@ def warnings(made: Made) -> list[str]:
     if plan.arguments.split == "none":
         return found
     found += _shares(made) + _middles(made)
-    if plan.arguments.split == "random" and plan.windows:
+    if plan.arguments.split == "random" and plan.windows and not plan.whole:
         found.append(
             "A random split puts windows of one protein, and overlapping ones, on both sides. Take it only to compare "
             "with results that were made so."

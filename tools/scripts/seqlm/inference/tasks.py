@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,9 +18,6 @@ from torch.nn import functional
 from seqlm.data.tasks import level_of
 
 from .finite import check_weights
-
-if TYPE_CHECKING:
-    from seqlm.baselines.linear_models import Linear
 
 
 class Head(nn.Module):
@@ -72,9 +68,13 @@ class Head(nn.Module):
         return outputs
 
     @torch.no_grad()
-    def start_from(self, probe: Linear) -> None:
+    def start_from(self, probe) -> None:
         """Give what a linear model of the vectors gives, whose values of a regression are not scaled, and keep its
-        penalty, so that by itself ``out`` stays where it is."""
+        penalty, so that by itself ``out`` stays where it is.
+
+        Args:
+            probe: with the attributes of :class:`seqlm.baselines.linear_models.Linear`.
+        """
         scale, shift = float(self.scale), float(self.shift)
         self.center.copy_(torch.from_numpy(probe.center))
         self.spread.copy_(torch.from_numpy(probe.spread))

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from seqlm.cli.arguments import Number
+from seqlm.cli.arguments import Number, Numbers
 from seqlm.cli.errors import InputError, Parser
 from seqlm.cli.options import COLUMNS, COMPUTING, MOLECULES, PROCESSES, REPORT, add, add_group
 from seqlm.cli.outputs import Outputs
@@ -127,6 +127,14 @@ def options() -> Parser:
         metavar="SHARE",
         help="of conformal sets or intervals, checked in the report; 0.9 if not given, without folds 0: no check",
     )
+
+    tries = parser.add_argument_group(
+        "sweep", "settings that are tried on folds within the training set; the best one is trained"
+    )
+    listed = {"default": [], "metavar": "N,N,…"}
+    tries.add_argument("--sweep-learning-rates", type=Numbers(Number(float, 0, 1, above=True)), **listed)
+    tries.add_argument("--sweep-ranks", type=Numbers(Number(int, 1, 1024)), **listed)
+    tries.add_argument("--sweep-layers", type=Numbers(Number(int, 0, 1000)), help="0: all", **listed)
 
     learning = parser.add_argument_group("learning")
     learning.add_argument("--task", default=FINE_TUNED[0], choices=FINE_TUNED)

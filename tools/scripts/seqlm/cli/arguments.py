@@ -37,3 +37,20 @@ class Number:
                 f"{text} is out of range: {bound}" + (f" and at most {self.high:g}" if self.high < math.inf else "")
             )
         return value
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A parser of numbers with commas between; nothing is none of them.
+
+    Attributes:
+        each: parses one of them.
+    """
+
+    each: Number
+
+    def __call__(self, text: str) -> tuple:
+        values = tuple(self.each(part.strip()) for part in text.split(",")) if text.strip() else ()
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentTypeError(f"'{text}' holds a number twice")
+        return values

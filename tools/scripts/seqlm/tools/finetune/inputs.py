@@ -39,6 +39,7 @@ from seqlm.training.launching import check_processes
 
 from .folds import Folds, check_folds, divide
 from .methods import adapted_modules, check_method
+from .tries import check_sweep
 
 # arguments that decide what is learnt; the bundle and the report list them
 SETTINGS = (
@@ -136,6 +137,11 @@ class Plan:
         return self.metric if self.metric != "loss" else default_metric(self.arguments.task, self.labels)
 
     @property
+    def same(self) -> Callable[[str], str]:
+        """What sequences are compared by."""
+        return comparing(self.family.alphabet)
+
+    @property
     def symmetric(self) -> bool:
         """Whether both orders of a pair are the same pair."""
         return _symmetric(self.arguments)
@@ -176,7 +182,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if plan.metric != "loss" and plan.metric not in allowed:
         raise InputError(f"the metric '{plan.metric}' is not one of this task's: loss, {', '.join(allowed)}")
     if arguments.folds:
-        plan.folds = divide(plan, scratch, comparing(reader.family.alphabet))
+        plan.folds = divide(plan, scratch, plan.same)
         plan.__dict__.pop("splits", None)  # there are others now
     for one, name, sequence in _all_sequences(plan):
         if one.family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
@@ -187,6 +193,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 def _check_options(arguments: Namespace, level: str) -> None:
     """Refuse options that contradict each other."""
     check_method(arguments)
+    check_sweep(arguments)
     if arguments.pooling == "cls" and arguments.long_sequences == "window" and level != "residue":
         print("note: with cls pooling a long sequence is the mean of its windows' first tokens", file=sys.stderr)
     for option, (unasked, *levels) in OPTIONS_OF_LEVELS.items():

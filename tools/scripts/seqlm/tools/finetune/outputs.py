@@ -169,6 +169,7 @@ def summarise(result: Result) -> FinetuneSummary:
         fold_groups=plan.folds.how if plan.folds else "",
         coverage=arguments.coverage,
         checks=result.checks,
+        tries=result.tries,
         temperature=result.manifest["temperature"],
         uncalibrated=result.uncalibrated,
         masked=_masked(result),

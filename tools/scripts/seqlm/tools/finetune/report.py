@@ -17,6 +17,7 @@ from seqlm.report.words import SPLIT_NAMES, number, score_text
 from .figures import figures_of, of_labels
 from .fold_report import coverage_section, folds_section
 from .summary import FINE_TUNED, FinetuneSummary
+from .tries import in_words
 from .verdict import comparisons, explanation, headline, warnings
 
 MOST_LABELS = 20  # rows of the table of labels
@@ -34,6 +35,7 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
     report.section("Scores", *_scores(summary, metrics_output))
     report.section("Cross-validation", *folds_section(summary))
     report.section("Sets that hold the truth", *coverage_section(summary))
+    report.section("Sweep", *_sweep(summary))
     report.section("Learning curves", *pictures("learning-curves"))
     report.section("Confusion matrix", *pictures("confusion-matrix"))
     report.section("Labels", *(_labels(summary) if summary.several else ()), *pictures("labels"))
@@ -47,6 +49,24 @@ def finetune_report(summary: FinetuneSummary, *, metrics_output: str | None = No
         summary.parameters, summary.versions, {*summary.citations, *_methods(summary)}, summary.about(), trained=True
     )
     return report
+
+
+def _sweep(summary: FinetuneSummary) -> list[Block]:
+    """What was tried, how good it was, and what that choice rests on."""
+    if not summary.tries:
+        return []
+    best = min(summary.tries, key=lambda one: one.loss)
+    rows = [
+        [in_words(one.settings), f"{one.loss:.4f}", f"{np.std(one.losses, ddof=1):.4f}", "yes" if one is best else ""]
+        for one in summary.tries
+    ]
+    text = (
+        f"{len(summary.tries)} settings were tried on the same {len(best.losses)} folds within the training set. The "
+        f"one with the lowest mean loss, {in_words(best.settings)}, was then trained once on the whole training set. "
+        "Neither the validation nor the test set had a part in the choice. Settings whose losses differ by less than "
+        "the deviation over folds are hardly different."
+    )
+    return [Paragraph(text), Table(["Setting", "Loss on what was left out", "Deviation over folds", "Chosen"], rows)]
 
 
 def _methods(summary: FinetuneSummary) -> list[str]:

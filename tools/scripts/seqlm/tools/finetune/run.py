@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from .examples import Examples
 from .inputs import Plan
 from .learning import Learnt, learn
 from .summary import Check, FoldResult
+from .sweep import sweep
+from .tries import Try, tries_of
 
 FINE_TUNED = "fine-tuned"
 
@@ -73,6 +75,7 @@ class Result:
     folds: list[FoldResult] = field(default_factory=list)
     histories: list[History] = field(default_factory=list)
     everything_test: np.ndarray | None = None
+    tries: list[Try] = field(default_factory=list)
 
 
 def finetune(plan: Plan) -> Result | None:
@@ -80,9 +83,10 @@ def finetune(plan: Plan) -> Result | None:
     processes, only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    tries = sweep(plan) if tries_of(arguments) else []
     with taking_part(plan, device, learn) as group:
         learnt = learn(plan, group)
-    return _judge(plan, learnt, device) if group.rank == 0 else None
+    return replace(_judge(plan, learnt, device), tries=tries) if group.rank == 0 else None
 
 
 def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:

@@ -13,6 +13,7 @@ from seqlm.report.report import Block, Paragraph, Table
 from seqlm.report.words import OUT_OF_FOLD, SPLIT_NAMES
 
 from .methods import NAMES
+from .tries import Try
 
 FINE_TUNED = "fine-tuned"
 
@@ -177,6 +178,7 @@ class FinetuneSummary(TrainedSummary):
         calls: of a cross-validation: model -> what it calls out of fold, where that is not by one threshold.
         folds: its trainings; fold_groups: what stays together in a fold, in words.
         coverage: of conformal sets; checks: how often they held the truth.
+        tries: of a sweep, in the order in which they were made.
     """
 
     task: str
@@ -207,6 +209,7 @@ class FinetuneSummary(TrainedSummary):
     fold_groups: str = ""
     coverage: float = 0.0
     checks: list[Check] = field(default_factory=list)
+    tries: list[Try] = field(default_factory=list)
 
     def __post_init__(self):
         self.unit = self.unit or level_of(self.task)

@@ -119,7 +119,17 @@ def main() -> None:
         OUT.mkdir()
         download(galaxy, outputs, OUT)
     seconds = time.monotonic() - began
-    print("\n" + summary(OUT, data, parameters["Base model"], demonstration=model is None, seconds=seconds))
+    print(
+        "\n"
+        + summary(
+            OUT,
+            data,
+            parameters["Base model"],
+            demonstration=model is None,
+            made_up=arguments.data is None,
+            seconds=seconds,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -52,12 +52,16 @@ def unpack_report(packed: Path, folder: Path) -> None:
     (folder / "report.md").write_text(text)
 
 
-def summary(folder: Path, data: dict[str, Path], model: str, *, demonstration: bool, seconds: float) -> str:
+def summary(
+    folder: Path, data: dict[str, Path], model: str, *, demonstration: bool, made_up: bool, seconds: float
+) -> str:
     """Five lines: what went in, two scores beside the best baseline, the verdict, where to look."""
     with (folder / "metrics.tsv").open() as table:
         scores = [row for row in csv.DictReader(table, delimiter="\t") if row["split"] == "test"]
     counts = [count_sequences(data[label]) for label in ("Training sequences", "Test sequences")]
     lines = [f"{counts[0]} training and {counts[1]} test sequences, base model {model}, {seconds:.0f} s"]
+    if made_up:
+        lines[0] += "; the sequences are made up"
     if demonstration:
         lines[0] += "; a demonstration: the smallest ESM-2 has forty times the weights of this model"
     lines += [

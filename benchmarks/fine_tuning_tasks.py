@@ -108,11 +108,11 @@ def _ptm(file: str):
 
 
 def dna_binding(data: Path, folder: Path, chance: random.Random) -> list[str]:
-    """Whole proteins of at most 400 residues that bind DNA or do not, at random."""
+    """Whole proteins of at most 150 residues that bind DNA or do not, at random."""
     rows = []
     for label, file in (("1", "swissprot_dna_binding.fasta.gz"), ("0", "swissprot_not_dna_binding.fasta.gz")):
         with _open(data / "proteins" / file) as text:
-            rows += [[sequence, label] for _, sequence in _fasta(text.read()) if len(sequence) <= 400]
+            rows += [[sequence, label] for _, sequence in _fasta(text.read()) if len(sequence) <= 150]
     rows = list({row[0]: row for row in rows}.values())
     return _write(_draw(_alone(rows), chance), ["sequence", "label"], folder / "proteins.tsv")
 
@@ -179,13 +179,13 @@ def _fitness(split: str):
 
 
 def localisation(data: Path, folder: Path, chance: random.Random) -> list[str]:
-    """Compartments of proteins of at most 500 residues, several at once, at random."""
+    """Compartments of proteins of at most 250 residues, several at once, at random."""
     with _open(data / "localisation/deeploc_validation.fasta.gz") as text:
         records = _fasta(text.read())
     found = [
         [sequence, re.search(r"\s(\S+)-[MSU]$", header)[1].replace("-", ";")]
         for header, sequence in records
-        if re.search(r"\s(\S+)-[MSU]$", header) and len(sequence) <= 500
+        if re.search(r"\s(\S+)-[MSU]$", header) and len(sequence) <= 250
     ]
     found = list({row[0]: row for row in found}.values())
     return [
@@ -197,13 +197,13 @@ def localisation(data: Path, folder: Path, chance: random.Random) -> list[str]:
 
 def _residues(archive: str, labels: str, extra: list[str], mask: bool, proteins: tuple[int, int, int]):
     def make(data: Path, folder: Path, chance: random.Random) -> list[str]:
-        """As published, by protein; only proteins of at most 400 residues."""
+        """As published, by protein; only proteins of at most 200 residues."""
         with zipfile.ZipFile(data / archive) as unpacked:
             read = {
                 name: dict(_fasta(unpacked.read(f"splits/{name}.fasta").decode()))
                 for name in (labels, "sequences", *(["mask"] if mask else []))
             }
-        short = {header.split()[0] for header, one in read["sequences"].items() if len(one) <= 400}
+        short = {header.split()[0] for header, one in read["sequences"].items() if len(one) <= 200}
         by = {"train": [], "test": []}
         for header in read[labels]:
             split = re.search(r"SET=(\w+)", header)[1]
@@ -225,10 +225,10 @@ def _residues(archive: str, labels: str, extra: list[str], mask: bool, proteins:
 
 
 def interactions(data: Path, folder: Path, chance: random.Random) -> list[str]:
-    """Pairs of proteins of at most 300 residues; no protein of the test set is in a training pair."""
+    """Pairs of proteins of at most 200 residues; no protein of the test set is in a training pair."""
     sequences = data / "interactions/ecoli_proteins.fasta.gz"
     with _open(sequences) as text:
-        short = {header.split()[0] for header, one in _fasta(text.read()) if len(one) <= 300}
+        short = {header.split()[0] for header, one in _fasta(text.read()) if len(one) <= 200}
     with _open(data / "interactions/ecoli_pairs.tsv") as file:
         rows = [row for row in csv.reader(file, delimiter="\t") if row[0] in short and row[1] in short]
     members = sorted({name for row in rows for name in row[:2]})
@@ -236,13 +236,13 @@ def interactions(data: Path, folder: Path, chance: random.Random) -> list[str]:
     by = {0: [], 1: [], 2: []}
     for row in rows:
         by[sum(name in tested for name in row[:2])].append([*row[:2], str(int(float(row[2])))])
-    drawn = _draw(_alone(by[0]), chance, (600, 100, 0)) | {"test": chance.sample(by[2], min(len(by[2]), TEST))}
+    drawn = _draw(_alone(by[0]), chance, (400, 80, 0)) | {"test": chance.sample(by[2], min(len(by[2]), TEST))}
     options = _write(drawn, ["first", "second", "label"], folder / "pairs.tsv")
     return [*options, "--sequences", str(sequences), "--task", "pair-classification"]
 
 
-BINDING = ("binding_sites/bind_splits.zip", "from_publication", ["--merge-labels", "1234567=1"], False, (120, 30, 60))
-STRUCTURE = ("secondary_structure/secondary_structure_splits.zip", "sampled", [], True, (120, 30, 60))
+BINDING = ("binding_sites/bind_splits.zip", "from_publication", ["--merge-labels", "1234567=1"], False, (100, 25, 60))
+STRUCTURE = ("secondary_structure/secondary_structure_splits.zip", "sampled", [], True, (100, 25, 60))
 TASKS = {
     "dephosphorylation": RealTask(PROTEINS, "sequence", dephosphorylation),
     "phosphotyrosine": RealTask(PROTEINS, "sequence", _ptm("phos_y.csv.gz")),

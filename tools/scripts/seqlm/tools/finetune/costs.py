@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import resource
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from seqlm.checkpoints.manifest import ADAPTERS
 from seqlm.cli.errors import InputError
@@ -47,3 +51,12 @@ def costs(
         frozen = 0 if method == "full" else total - small
         found.append(Cost(method, trained, round(FROZEN * frozen + IN_FOUR_BITS * small + TRAINED * trained)))
     return found
+
+
+def say_memory(device: torch.device) -> None:
+    """The most memory so far: of a GPU what was allocated there, else all of the process, libraries included."""
+    if device.type == "cuda":
+        most, where = torch.cuda.max_memory_allocated(device), "GPU memory"
+    else:
+        most, where = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "memory"
+    print(f"{where} until the end of the training: {most / 1e6:,.0f} MB at most", file=sys.stderr)

@@ -23,6 +23,7 @@ from seqlm.training.processes import taking_part
 from seqlm.training.state import History
 
 from .bundle import read_back, save
+from .costs import say_memory
 from .coverage import checked, conformity_of
 from .examples import Examples
 from .inputs import Plan
@@ -86,6 +87,8 @@ def finetune(plan: Plan) -> Result | None:
     tries = sweep(plan) if tries_of(arguments) else []
     with taking_part(plan, device, learn) as group:
         learnt = learn(plan, group)
+        if group.rank == 0:
+            say_memory(device)
     return replace(_judge(plan, learnt, device), tries=tries) if group.rank == 0 else None
 
 

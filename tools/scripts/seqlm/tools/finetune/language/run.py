@@ -30,6 +30,7 @@ from seqlm.inference.likelihood import TokenModel
 from seqlm.metrics import language_scores
 from seqlm.metrics.resampling import Score
 from seqlm.tokenization.encoder import TOKENIZER_FILES
+from seqlm.tools.finetune.costs import say_memory
 from seqlm.tools.finetune.learning import lora_settings, settings_of
 from seqlm.training.language_training import losses, train_language_model
 from seqlm.training.processes import Group, taking_part
@@ -77,6 +78,8 @@ def finetune(plan: Plan) -> Result | None:
             lost[BEFORE] = _losses(plan, model, budget, "reading with the base model")
             del model
         learnt = learn(plan, group)
+        if group.rank == 0:
+            say_memory(device)
     if group.rank:
         return None
     letters = Letters(

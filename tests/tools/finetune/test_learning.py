@@ -14,6 +14,9 @@ RESIDUES = ("--task", "residue-classification", "--train", DATA / "binding_label
 PAIRS = ("--task", "pair-classification", "--train", DATA / "interactions.tsv")
 CASES = {
     "sequences": ("--train", DATA / "sites_train.fasta", "--pooling", "cls", "--max-length", 20),
+    "VeRA": ("--train", DATA / "sites_train.fasta", "--method", "vera", "--vera-rank", 8),
+    "AdaLoRA": ("--train", DATA / "sites_train.fasta", "--method", "adalora"),
+    "IA3": ("--train", DATA / "sites_train.fasta", "--method", "ia3"),
     "residues": (*RESIDUES, "--sequences", DATA / "binding_sequences.fasta"),
     "pairs": (*PAIRS, "--sequences", DATA / "interacting.fasta"),
 }

@@ -133,10 +133,13 @@ def room_for(family: Family, first: int, encoded: Sequence[Encoded], file: Path)
 
 def _mapped(file: Path, size: int) -> np.ndarray:
     """A file of zeros as an array. Its place on the disk is taken at once: one that is missing later ends a process
-    without a word."""
-    with file.open("wb") as opened:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(opened.fileno(), 0, size)
-        else:
-            opened.truncate(size)
-    return np.asarray(np.memmap(file, np.float32, "r+"))
+    without a word. It has no name any more, so that it goes with the array."""
+    try:
+        with file.open("wb") as opened:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened.fileno(), 0, size)
+            else:
+                opened.truncate(size)
+        return np.asarray(np.memmap(file, np.float32, "r+"))
+    finally:
+        file.unlink(missing_ok=True)

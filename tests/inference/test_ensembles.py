@@ -33,7 +33,7 @@ def saved(base, folder, seed: int, settings: LoraSettings | None, level: str) ->
     }  # fmt: skip
     folder.mkdir()
     if settings:
-        manifest["method"] = "dora" if settings.dora else "lora"
+        manifest["method"] = settings.method
         model = add_adapter(load_backbone(base, family, torch.float32, CPU), family, settings, "tiny")
         torch.manual_seed(seed)
         for parameter in model.parameters():
@@ -55,7 +55,15 @@ def predictions(folder, base, **options) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("level", ["sequence", "residue"])
 @pytest.mark.parametrize(
-    "settings", [LoraSettings(rank=2), LoraSettings(rank=2, dora=True, layer_norms=True), None], ids=str
+    "settings",
+    [
+        LoraSettings(rank=2),
+        LoraSettings("dora", rank=2, layer_norms=True),
+        LoraSettings("vera", vera_rank=4),
+        LoraSettings("ia3"),
+        None,
+    ],
+    ids=lambda settings: settings.method if settings else "head",
 )
 def test_members_give_together_what_each_gives_alone(model_path, tmp_path, settings, level, monkeypatch):
     monkeypatch.setattr("seqlm.inference.inference.CHUNK_SEQUENCES", 2)  # so that each has several turns

@@ -95,9 +95,12 @@ def test_windows_are_kept_together_by_protein_and_where_they_are_equal(tmp_path)
 def test_molecules_of_one_scaffold_are_in_one_fold(tmp_path):
     rings = ["c1ccccc1", "c1ccncc1", "C1CCCCC1", "c1ccoc1", "c1ccsc1", "C1CCNCC1", "c1cc[nH]c1", "C1CCOCC1"]
     examples = [Example(f"{r}.{n}", "C" * n + ring, float(n + r)) for r, ring in enumerate(rings) for n in range(1, 9)]
-    plan = plan_of([*examples, Example("odd", "no molecule", 3.0)], alphabet=TEXT, labels=None)
+    alone = [Example(f"chain{n}", "C" * n + "O", float(n)) for n in range(2, 10)]
+    plan = plan_of([*examples, *alone, Example("odd", "no molecule", 3.0)], alphabet=TEXT, labels=None)
     folds = divide(plan, tmp_path, one_way)
     check_folds(plan, folds, lambda example: example.id.split(".")[0])
+    held = [{example.id for example in parts(fold, len(fold.held))[2]} for fold in folds.folds]
+    assert sum(any(example.id in one for example in alone) for one in held) > 1
 
 
 def test_a_column_says_what_stays_together_and_a_test_set_is_drawn_by_it(tmp_path):

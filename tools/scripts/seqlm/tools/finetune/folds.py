@@ -203,8 +203,10 @@ def _groups(plan, examples: list, scratch: Path, same: Callable[[str], str]) -> 
         found = read_molecules([example.sequence for example in examples]).scaffolds
         if all(scaffold is None for scaffold in found):
             raise InputError("RDKit can read none of the molecules, so there are no scaffolds; take --fold-groups none")
-        own = [scaffold if scaffold is not None else place for place, scaffold in enumerate(found)]
-        return _joined(numbered(own), equal), "molecules of one scaffold stay together"
+        own = [scaffold or place for place, scaffold in enumerate(found)]
+        return _joined(
+            numbered(own), equal
+        ), "molecules of one scaffold stay together, and each without a ring is alone"
     sequences = [example.sequence for example in examples]
     return _clusters(plan, sequences, scratch), "related sequences stay together"
 

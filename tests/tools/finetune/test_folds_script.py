@@ -1,6 +1,7 @@
 """Whole runs of cross-validations at every level, and predictions with their bundles; mistakes with their line."""
 
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -243,3 +244,30 @@ def test_a_coverage_that_the_model_cannot_give_is_refused(runs, tmp_path):
     one_line(
         done, "holds 160 scores of what its training left out, and a coverage of 0.999 needs at least 999", tmp_path
     )
+
+
+def test_the_vectors_of_an_ensemble_are_those_of_its_first_member_and_that_is_said(runs, tmp_path):
+    folder, _ = runs
+    done = run_script(tmp_path, "embed", "--model", folder / "pairs.zip", "--base-model", ESM, "--sequences", TEST,
+                      "--output-table", "v.tsv", "--output-html", "v.html")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "an ensemble of 3 members; the vectors are those of the first" in (tmp_path / "v.html").read_text()
+
+
+def test_one_model_has_sets_from_its_validation_set_which_the_report_checks(tmp_path):
+    call = ("finetune", "--model", ESM, "--train", SITES, "--test", TEST, "--epochs", 1, "--coverage", 0.8,
+            "--output-model", "m.zip", "--output-html", "m.html")  # fmt: skip
+    assert run_script(tmp_path, *call).returncode == 0
+    text = (tmp_path / "m.html").read_text()
+    assert "Sets that hold the truth" in text and "the validation set, which chose the epoch too," in text
+    asked = ("predict", "--model", "m.zip", "--base-model", ESM, "--sequences", TEST, "--output-table")
+    assert run_script(tmp_path, *asked, "sets.tsv", "--coverage", 0.8).returncode == 0
+    assert run_script(tmp_path, *asked, "plain.tsv").returncode == 0
+    rows, plain = table(tmp_path / "sets.tsv"), table(tmp_path / "plain.tsv")
+    assert "set" not in plain[0] and "disagreement" not in rows[0]
+    assert [{**row, "set": 0} for row in rows] == [{**row, "set": 0} for row in plain]
+    assert {row["set"] for row in rows} <= {"0", "1", "0;1"}
+    shown = re.search(r"Held the truth.*?<td>test set</td>\s*<td>60</td>\s*<td>([\d.]+)", text, re.S)
+    truth = dict(line[1:].split(" LABEL=") for line in TEST.read_text().splitlines() if line.startswith(">"))
+    held = np.mean([truth[row["id"]] in row["set"].split(";") for row in rows])
+    assert float(shown[1]) == pytest.approx(held, abs=0.006)

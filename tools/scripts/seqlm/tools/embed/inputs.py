@@ -118,6 +118,9 @@ def _notes(bundle: Bundle | None, base: ModelFolder) -> list[str]:
         notes.append(
             "only a head was trained and the encoder left as it was, so the vectors are those of the base model"
         )
+    if bundle and bundle.adapter_config and "members" in (bundle.manifest or {}):
+        members = bundle.manifest["members"]
+        notes.append(f"the model is an ensemble of {members} members; the vectors are those of the first")
     if bundle and "second_model" in (bundle.manifest or {}):
         notes.append("the model reads pairs with two encoders; the vectors are those of the encoder of first members")
     return notes

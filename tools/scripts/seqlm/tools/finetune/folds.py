@@ -204,9 +204,7 @@ def _groups(plan, examples: list, scratch: Path, same: Callable[[str], str]) -> 
         if all(scaffold is None for scaffold in found):
             raise InputError("RDKit can read none of the molecules, so there are no scaffolds; take --fold-groups none")
         own = [scaffold or place for place, scaffold in enumerate(found)]
-        return _joined(
-            numbered(own), equal
-        ), "molecules of one scaffold stay together, and each without a ring is alone"
+        return _joined(numbered(own), equal), "molecules of one scaffold stay together; without a ring there is none"
     sequences = [example.sequence for example in examples]
     return _clusters(plan, sequences, scratch), "related sequences stay together"
 

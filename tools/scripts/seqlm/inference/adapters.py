@@ -73,7 +73,7 @@ def _adalora(settings: LoraSettings, **common):
 
     return AdaLoraConfig(
         target_r=settings.rank,
-        init_r=math.ceil(1.5 * settings.rank),  # as in section 4 of the paper
+        init_r=math.ceil(1.5 * settings.rank),  # as the authors have it
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         total_step=1,  # RankAllocation knows better, once the training does
@@ -246,8 +246,8 @@ def allocation_of(model: nn.Module) -> nn.Module | None:
 class RankAllocation:
     """What AdaLoRA does beside the updates of any training: ranks go to the matrices where they matter.
 
-    Of 100 updates, 15 train all ranks, 35 take them away one after the other, and 50 train what is left: about what the
-    authors did on the tasks of GLUE (table 8 of https://doi.org/10.48550/arXiv.2303.10512).
+    Of 100 updates, 15 train all ranks, 35 take them away one after the other, and 50 train what is left
+    (Zhang et al. 2023, https://doi.org/10.48550/arXiv.2303.10512).
 
     Args:
         tuner: as :func:`allocation_of` found it.

@@ -10,8 +10,8 @@ from seqlm.inference.four_bits import require_bitsandbytes
 from seqlm.training.launching import launched
 
 # method -> the learning rate that suits it, where none is given. The few numbers of IA3 and VeRA take larger steps
-# (section 3.4 of https://doi.org/10.48550/arXiv.2205.05638, tables 8 and 9 of https://doi.org/10.48550/arXiv.2310.11454),
-# and so do AdaLoRA's, which start from zero (table 8 of https://doi.org/10.48550/arXiv.2303.10512)
+# (https://doi.org/10.48550/arXiv.2205.05638, https://doi.org/10.48550/arXiv.2310.11454), and so do AdaLoRA's, which
+# start from zero (https://doi.org/10.48550/arXiv.2303.10512)
 LEARNING_RATES = {
     "lora": 3e-4, "dora": 3e-4, "qlora": 3e-4, "adalora": 1e-3, "vera": 4e-3, "ia3": 3e-3, "full": 2e-5, "head": 1e-3,
 }  # fmt: skip

@@ -23,7 +23,7 @@ import numpy as np
 from fine_tuning_tasks import TASKS
 from shapes import ENVIRONMENT, ROOT
 
-USUAL = ("dephosphorylation", "ESOL", "protein interactions")
+USUAL = ("dephosphorylation", "ESOL", "core promoters")
 COVERAGES = (0.8, 0.9, 0.95)
 WORKER = """
 import json, sys, tempfile

@@ -7,7 +7,7 @@ import numpy as np
 from seqlm.cli.text import shown
 from seqlm.metrics.conformal import least
 from seqlm.report.report import Block, Paragraph, Table
-from seqlm.report.words import OUT_OF_FOLD, SPLIT_NAMES, in_sentence, listed, number, ranged, with_interval
+from seqlm.report.words import SPLIT_NAMES, in_sentence, listed, number, ranged, with_interval
 
 from .summary import FINE_TUNED, Check, FinetuneSummary
 
@@ -38,6 +38,11 @@ def folds_section(summary: FinetuneSummary) -> list[Block]:
         "of these that chose its epoch, and predicted the fold that it had not seen. Baselines were fitted on the same "
         f"parts.{spread} The bundle holds all {len(folds)} models, and predicts their mean."
     )
+    if start := sum(fold.best_epoch == 0 for fold in folds):
+        text += (
+            f" In {start} of {len(folds)} no epoch was better than the start (0), the simple model on the base model's "
+            "embeddings."
+        )
     if "test" in summary.truth:
         text += (
             f" On the {SPLIT_NAMES['test']} of {summary.size('test')}, which took no part, this mean has {name} "
@@ -71,7 +76,7 @@ def coverage_section(summary: FinetuneSummary) -> list[Block]:
     of_what = "values" if summary.regression else "classes"
     text = (
         f"{what} of a coverage of {summary.coverage:g} holds all {of_what} that the model cannot exclude, so that "
-        f"{summary.coverage:.0%} of sets hold the truth (conformal prediction). "
+        f"{100 * summary.coverage:g} % of sets hold the truth (conformal prediction). "
     )
     if summary.regression:
         text = text.replace("of sets hold", "of intervals hold") + "A narrow one says that the model is sure."
@@ -84,7 +89,7 @@ def coverage_section(summary: FinetuneSummary) -> list[Block]:
     if summary.folds:
         text += (
             f" What is proven of an ensemble (CV+) is a coverage of {max(0.0, 2 * summary.coverage - 1):.2g}; what is "
-            f"met is mostly {summary.coverage:g}."
+            f"met is mostly {summary.coverage:g}. Of the held-out folds each is checked by the scores of the others."
         )
     if summary.unit == "residue":
         text += (
@@ -101,8 +106,7 @@ def _table(summary: FinetuneSummary) -> tuple[list[str], list[list[str]]]:
     header = ["Checked on", summary.many.capitalize(), "Held the truth", *last[summary.regression]]
     rows = []
     for check in summary.checks:
-        where = "held-out folds, each by the others" if check.split == OUT_OF_FOLD else SPLIT_NAMES[check.split]
-        row = [where, f"{check.units:,}", ranged(check.held, ".2f")]
+        row = [SPLIT_NAMES[check.split], f"{check.units:,}", ranged(check.held, ".2f")]
         if summary.regression:
             row.append(f"{check.size:.4g}")
         elif summary.several:

@@ -328,7 +328,8 @@ def test_what_cannot_be_is_said_in_one_line(done):
         "of labels": "models of the family BERT cannot write sequences from left to right",
     }.items():
         one_line(done[name][0], message, done[name][1])
-    assert "Fine-tuning raised the perplexity on the test set: the model knows such" in done["too fast"][0].stderr
+    # at such a rate no epoch is better than the model as it came, which is then what is kept
+    assert "Fine-tuning did not clearly change the perplexity on the test set" in done["too fast"][0].stderr
 
 
 FAMILY = "".join(f">{name}\nMKTAYI{name.upper()}KQR\n" for name in "acdefghik")

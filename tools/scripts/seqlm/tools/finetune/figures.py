@@ -188,7 +188,7 @@ def _learning_caption(summary: FinetuneSummary) -> str:
     text = "Loss after each epoch. Validation loss that rises while training loss falls is overfitting."
     if summary.best_epoch is None:
         return text + " Without a validation set the last epoch was kept."
-    chosen = "loss" if summary.chosen_by == "loss" else summary.label(summary.chosen_by)
+    chosen = "loss" if summary.chosen_by == "loss" else summary.label(summary.chosen_by or summary.metric)
     last = summary.history[-1]["epoch"]
     text += f" Epoch 0 is the model before the first update. Epoch {summary.best_epoch} of {last} was kept for its "
     text += f"validation {chosen}."

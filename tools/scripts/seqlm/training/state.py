@@ -51,7 +51,7 @@ class History:
         return self.epochs[self.best_epoch - 1]["epoch"] if self.best_epoch else None
 
     def table(self) -> tuple[list[str], list[list]]:
-        """Columns and rows of the log: an epoch a row, with the one that was kept marked. Epoch 0 lacks some columns."""
+        """Columns and rows of the log: an epoch a row, with the one that was kept marked. Epoch 0 lacks some."""
         names = list(dict.fromkeys(name for one in self.epochs[::-1] for name in one if name != "step"))
         rows = [
             [*(epoch.get(name) for name in names), "yes" if epoch["epoch"] == self.kept else ""]

@@ -213,7 +213,7 @@ def test_what_would_be_refused_is_never_written(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"format": 2}, "newer SeqLM"),
+        ({"format": 3}, "newer SeqLM"),
         ({"format": "1"}, "at 'format'"),
         ({"task": "world-domination"}, "at 'task' must be one of"),
         ({"labels": ["a", "a"]}, "a label twice"),

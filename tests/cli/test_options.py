@@ -15,6 +15,7 @@ from seqlm.families.family import Family
 
 # one word for several things
 NAMESAKES = {
+    "--coverage": "of an alignment, or the share of sets that hold the truth",
     "--model": "a classifier",
     "--id-column": "of a table of labels, not of sequences",
     "--sequence-column": "of a table of labels, not of sequences",

@@ -93,7 +93,7 @@ def options() -> Parser:
     )
     add(split, "--validation-fraction", default=0.1)
     add(split, "--test-fraction", default=0.2)
-    split.add_argument("--group-column", metavar="COLUMN", help="what stays together, in a table of sequences")
+    add(split, "--group-column")
     split.add_argument("--group-pattern", metavar="REGEX", help="the same in FASTA headers")
     add(split, "--split-column", help="says train, validation or test, for --split given")
     add(split, "--split-pattern")

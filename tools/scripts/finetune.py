@@ -120,11 +120,10 @@ def options() -> Parser:
         help="what stays in one fold; auto: the windows of a protein, molecules of one scaffold, related sequences "
         "(MMseqs2), pairs by their members",
     )
-    folds.add_argument("--group-column", metavar="COLUMN", help="what stays in one fold, in a table of sequences")
-    folds.add_argument(
+    add(folds, "--group-column")
+    add(
+        folds,
         "--coverage",
-        type=Number(float, 0, 0.999),
-        metavar="SHARE",
         help="of conformal sets or intervals, checked in the report; 0.9 if not given, without folds 0: no check",
     )
 

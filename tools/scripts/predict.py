@@ -28,11 +28,10 @@ def options() -> Parser:
         metavar="X",
         help="probability from which the second of two classes is called; model: what its training chose",
     )
-    parser.add_argument(
+    add(
+        parser,
         "--coverage",
         default=0.0,
-        type=Number(float, 0, 0.999),
-        metavar="SHARE",
         help="add sets of classes, or intervals, that hold the truth for this share of new sequences; 0: none",
     )
     parser.add_argument(

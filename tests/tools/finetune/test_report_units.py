@@ -128,7 +128,7 @@ def test_all_that_the_validation_set_chose_makes_its_scores_too_good():
     assert "Keep some proteins apart" in said
     more = {"thresholds": {"fine-tuned": 0.3}, "threshold_by": "f1", "temperature": 1.5}
     (said,) = warnings(make_summary(unit="residue", sizes=sizes, **more))
-    assert "the best epoch, the baselines' settings, the threshold and the temperature, so" in said
+    assert "the best epoch, the threshold and the temperature, so" in said
 
 
 def test_calibration_says_what_it_was_before(tmp_path):

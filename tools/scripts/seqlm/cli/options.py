@@ -87,6 +87,8 @@ SHARED = {
     },
     "--validation": {"metavar": "FILE"},
     "--test": {"metavar": "FILE"},
+    "--group-column": {"metavar": "COLUMN", "help": "what stays together, in a table of sequences"},
+    "--coverage": {"type": Number(float, 0, 0.999), "metavar": "SHARE"},
     "--validation-fraction": {"type": Number(float, 0, 0.9), "metavar": "SHARE"},
     "--test-fraction": {"type": Number(float, 0, 0.9), "metavar": "SHARE"},
     "--names": {

@@ -1,6 +1,7 @@
 """Scores against transformers' own classes, one position a pass, and against SciPy and Biopython."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_the_short_cut_of_esm_gives_what_transformers_gives(model_path, count):
     ids[:, 0], ids[:, -1] = 0, 2
     places = torch.stack([torch.randperm(29, generator=generator)[:count].sort().values + 1 for _ in range(5)])
     ids.scatter_(1, places, 32)
-    assert esm_masked.applies(model, count, 31)
+    weights = torch.zeros(ids.shape).scatter_(1, places, 1.0)
+    assert torch.equal(esm_masked.few_places(model, SimpleNamespace(mask=None, weights=weights)), places)
     with torch.inference_mode():
         found = model.lm_head(esm_masked.states(model, ids, places))
         expected = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
@@ -97,10 +99,16 @@ def test_the_short_cut_of_esm_gives_what_transformers_gives(model_path, count):
 
 def test_the_short_cut_is_for_few_places_of_esm_in_single_precision_alone(model_path, folders):
     model = load_language_model(opened(model_path("esm-mlm")), CPU, "fp32")
-    assert esm_masked.applies(model, 7, 28) and not esm_masked.applies(model, 8, 28)
-    assert not esm_masked.applies(model.to(torch.bfloat16), 1, 28)
+
+    def few(model, *counts, mask=None):
+        weights = torch.stack([(torch.arange(28) < count).float() for count in counts])
+        return esm_masked.few_places(model, SimpleNamespace(mask=mask, weights=weights)) is not None
+
+    assert few(model, 7, 7) and not few(model, 8, 8) and not few(model, 1, 2)
+    assert not few(model, 1, mask=torch.ones(1, 28))
+    assert not few(model.to(torch.bfloat16), 1)
     absolute = load_language_model(opened(folders("nucleotide-transformer")), CPU, "fp32")
-    assert not esm_masked.applies(absolute, 1, 28)
+    assert not few(absolute, 1)
 
 
 def test_dnabert2_s_head_is_that_of_its_paper(model_path, tmp_path):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from seqlm.cli.errors import InputError
+from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoded, Encoder
 
 from .batching import Batch, Row, collate, group_by_length, rows_of
@@ -81,16 +83,23 @@ def residue_values(
     budget: int,
     names: Sequence[str] = (),
     entering: Entering | None = None,
+    wanted: Sequence[np.ndarray] | None = None,
 ) -> torch.Tensor:
     """What the model gives for every residue of every sequence, (residues, outputs), one sequence after the other.
 
     These are the head's outputs, or the vectors where there is no head. A residue that several windows cover gets
     the mean of what they give, so each comes back exactly once. ``entering`` as of :func:`pooled_vectors`.
+
+    Args:
+        wanted: of each sequence the positions asked for, ascending; all if not given.
     """
     width = model.hidden_size if model.head is None else model.head.outputs
-    starts = residue_starts(encoded)
+    rows, starts = rows_of(encoded, entering=entering), residue_starts(encoded)
+    if wanted is not None:
+        rows, starts = _narrowed(rows, wanted), np.cumsum([0, *map(len, wanted)])
+        if esm_masked.applies(model.encoder_alone):
+            budget = 1  # rows one by one, which have no padding
     values = torch.zeros(int(starts[-1]), width)
-    rows = rows_of(encoded, entering=entering)
     for part, (given,) in passes(_residues, model, rows, padding, budget, names, entering):
         done = 0
         for row in part:
@@ -99,6 +108,20 @@ def residue_values(
             values[at : at + len(weights)] += given[done : done + len(weights)] * weights[:, None]
             done += len(weights)
     return values
+
+
+def _narrowed(rows: Sequence[Row], wanted: Sequence[np.ndarray]) -> list[Row]:
+    """The rows with a weight for the wanted residues only, those without any left out; ``start`` is the number of the
+    first of them among the wanted ones of its sequence."""
+    narrowed = []
+    for row in rows:
+        places, mine = np.flatnonzero(row.weights), wanted[row.owner]
+        first, last = np.searchsorted(mine, (row.start, row.start + len(places)))
+        if first < last:
+            weights, kept = np.zeros_like(row.weights), places[mine[first:last] - row.start]
+            weights[kept] = row.weights[kept]
+            narrowed.append(replace(row, weights=weights, start=int(first)))
+    return narrowed
 
 
 def residue_starts(encoded: Sequence[Encoded]) -> np.ndarray:
@@ -272,11 +295,13 @@ def predict(
     budget: int,
     progress: Callable[[int], None] = lambda done: None,
     only: int | None = None,
+    wanted: Callable[[str], Sequence[int]] | None = None,
 ) -> Iterator[tuple[str, Encoded, np.ndarray]]:
     """Predictions for a stream of (name, sequence), in its order.
 
     Args:
         only: the place of the one member of an ensemble that is wanted.
+        wanted: of a task of residues, the positions of a sequence that are asked for, ascending; all if not given.
 
     Yields:
         name, the encoded sequence, and probabilities (members, classes) or values (members,); of a task of residues
@@ -286,10 +311,11 @@ def predict(
     done = 0
     for chunk, encoded in chunks(items, encoder):
         names = [name for name, _ in chunk]
+        places = [np.asarray(wanted(sequence), int) for _, sequence in chunk] if wanted else None
         decoded = []  # of each member
         for anew in model.turns(only):
             if model.task.level == "residue":
-                outputs = residue_values(model, encoded, encoder.padding, budget, names)
+                outputs = residue_values(model, encoded, encoder.padding, budget, names, wanted=places)
             else:
                 if anew:
                     pooled = pooled_vectors(model, encoded, encoder.padding, budget, names)
@@ -297,7 +323,8 @@ def predict(
             decoded.append(model.decode(outputs))
         decoded = np.stack(decoded, axis=1)  # (units, members, …)
         if model.task.level == "residue":
-            decoded = [part.swapaxes(0, 1) for part in np.split(decoded, residue_starts(encoded)[1:-1])]
+            starts = residue_starts(encoded) if places is None else np.cumsum([0, *map(len, places)])
+            decoded = [part.swapaxes(0, 1) for part in np.split(decoded, starts[1:-1])]
         yield from zip(names, encoded, decoded, strict=True)
         done += len(chunk)
         progress(done)

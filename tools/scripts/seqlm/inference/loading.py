@@ -23,6 +23,7 @@ from seqlm.cli.starting import libraries_are_loaded
 from seqlm.cli.text import shown
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
 
 from .adapters import adapter_tensors, load_adapter, other_adapter
@@ -169,8 +170,19 @@ class SequenceModel(nn.Module):
         return pooled / weight[:, None]
 
     def residues(self, batch: Batch) -> torch.Tensor:
-        """(residues, hidden): every real residue of every row, row by row; padding and special tokens are left out."""
-        return batch.pooled if batch.pooled is not None else self.hidden(batch)[batch.weights > 0]
+        """(residues, hidden): every residue of positive weight of every row, row by row."""
+        if batch.pooled is not None:
+            return batch.pooled
+        if torch.is_inference_mode_enabled() and not self.layers and batch.entering is None:
+            model = self.encoder_alone
+            if (places := esm_masked.few_places(model, batch)) is not None:
+                return esm_masked.states(model, batch.ids, places).flatten(0, 1)
+        return self.hidden(batch)[batch.weights > 0]
+
+    @property
+    def encoder_alone(self) -> torch.nn.Module:
+        """The backbone without what peft puts around it; its layers have the adapter in them."""
+        return self.backbone.get_base_model() if hasattr(self.backbone, "get_base_model") else self.backbone
 
     def units(self, batch: Batch) -> torch.Tensor:
         """(units, inputs of the head)."""

@@ -1,4 +1,4 @@
-"""ESM-2 where few positions of each row are asked for, as when one is masked: the same numbers with less work.
+"""ESM-2 where few positions of each row are asked for, masked ones or sites: the same numbers with less work.
 
 transformers computes the last layer for every token. Only keys and values of all tokens are needed there; queries,
 the output of the attention and the feed-forward part are needed at the positions asked for. Rotary positions and GELU
@@ -10,22 +10,32 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import EsmForMaskedLM
+from transformers import EsmForMaskedLM, EsmModel
 
 
-def applies(model: nn.Module, wanted: int, tokens: int) -> bool:
-    """Whether :func:`states` can be used: an ESM-2 in single precision on a CPU, few positions of each row."""
+def applies(model: nn.Module) -> bool:
+    """Whether :func:`states` can be used: an ESM-2 in single precision on a CPU."""
     return (
-        type(model) is EsmForMaskedLM
-        and model.esm.position_embedding_type == "rotary"
+        type(model) in (EsmForMaskedLM, EsmModel)
+        and getattr(model, "esm", model).position_embedding_type == "rotary"
         and model.device.type == "cpu"
         and model.dtype == torch.float32
-        and 4 * wanted <= tokens
     )
 
 
-def states(model: EsmForMaskedLM, ids: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """What the model hands to its head at some places.
+def few_places(model: nn.Module, batch) -> torch.Tensor | None:
+    """(rows, k), the tokens of positive weight of a batch without padding, if :func:`states` can be used for them: each
+    row has equally many, and few."""
+    wanted = batch.weights > 0
+    counts = wanted.sum(1)
+    most = int(counts.max())
+    if batch.mask is not None or int(counts.min()) < most or 4 * most > wanted.shape[1] or not applies(model):
+        return None
+    return wanted.nonzero()[:, 1].view(len(wanted), most)
+
+
+def states(model: EsmForMaskedLM | EsmModel, ids: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """What the model hands to its head, or gives, at some places.
 
     Args:
         ids: (rows, tokens), without padding.
@@ -34,8 +44,9 @@ def states(model: EsmForMaskedLM, ids: torch.Tensor, places: torch.Tensor) -> to
     Returns:
         (rows, k, hidden).
     """
-    encoder = model.esm.encoder
-    hidden = model.esm.embeddings(input_ids=ids)
+    model = getattr(model, "esm", model)
+    encoder = model.encoder
+    hidden = model.embeddings(input_ids=ids)
     turns = _turns(model, ids.shape[1])
     for layer in encoder.layer[:-1]:
         hidden = _layer(layer, hidden, turns)
@@ -43,9 +54,9 @@ def states(model: EsmForMaskedLM, ids: torch.Tensor, places: torch.Tensor) -> to
     return encoder.emb_layer_norm_after(hidden) if encoder.emb_layer_norm_after else hidden
 
 
-def _turns(model: EsmForMaskedLM, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _turns(model: EsmModel, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and signed sines of the rotary positions, each (1, tokens, 1, width of a head)."""
-    cosines, sines = model.esm.rotary_embeddings(torch.zeros(1), torch.arange(tokens)[None])
+    cosines, sines = model.rotary_embeddings(torch.zeros(1), torch.arange(tokens)[None])
     half = sines.shape[-1] // 2
     sines = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)
     return cosines[:, :, None], sines[:, :, None]

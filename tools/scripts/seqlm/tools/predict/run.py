@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -90,8 +91,12 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     what = "pairs" if plan.level == "pair" else "sites" if plan.sites else "sequences"
     progress = Progress("predicting", plan.items, "sequences" if plan.level == "residue" else what)
 
+    wanted = None
+    if plan.level == "residue" and plan.sites:
+        wanted = partial(site_positions, residues=plan.sites)
+
     def run(items: Iterator[tuple[str, str]]) -> Iterator[tuple]:
-        return inference.predict(restored.model, restored.encoder, items, budget, progress)
+        return inference.predict(restored.model, restored.encoder, items, budget, progress, wanted=wanted)
 
     target = outputs.file(arguments.output_table)
     several, members = plan.task == "multi-label", len(restored.model.members)
@@ -144,8 +149,7 @@ def _residues(plan: Plan, changes: _Changes, run, made, seen, limit: int) -> Ite
     for name, encoded, predictions in run(items()):
         changes.of(name, encoded, limit)
         sequence, positions = waiting.popleft()
-        chosen = predictions[:, positions] if plan.sites else predictions
-        for position, row in zip(positions, made.cells(chosen), strict=True):
+        for position, row in zip(positions, made.cells(predictions), strict=True):
             window = [window_around(sequence, position, plan.window, padding)] if plan.sites else []
             yield [name, position + 1, sequence[position], *row, *window]
 

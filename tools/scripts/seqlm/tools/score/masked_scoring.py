@@ -49,11 +49,7 @@ class MaskedModel(nn.Module):
 
     def _logits(self, batch: Batch) -> torch.Tensor:
         wanted = batch.weights > 0
-        counts = wanted.sum(1)
-        most = int(counts.max())
-        alike = batch.mask is None and int(counts.min()) == most
-        if alike and esm_masked.applies(self.model, most, wanted.shape[1]):
-            places = wanted.nonzero()[:, 1].view(len(wanted), most)
+        if (places := esm_masked.few_places(self.model, batch)) is not None:
             return self.model.lm_head(esm_masked.states(self.model, batch.ids, places)).flatten(0, 1)
 
         def keep(_module, _arguments, output):

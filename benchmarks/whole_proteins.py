@@ -1,24 +1,26 @@
 """Sites learnt from windows and in their whole proteins: how well both ways predict, and how fast both scan.
 
-    python benchmarks/whole_proteins.py scores PTM_SITES DEPHOSPHORYLATION [--folder DIR] [--seeds 42]
-    python benchmarks/whole_proteins.py speed PROTEINS.fasta [--proteins 150] [--repeats 5]
+    python benchmarks/whole_proteins.py scores PTM_SITES DEPHOSPHORYLATION [--folder DIR] [--seeds 42] [--longest 600]
+    python benchmarks/whole_proteins.py speed PROTEINS.fasta [--proteins 100] [--turns 4]
 
 ``scores``: the tables ``phos_y.csv.gz`` and ``acet_k.csv.gz`` of PTM_SITES with their own negatives, on Y and K, split
 by homology by ``dataset.py``, once as windows of 33 and once with whole proteins: the same sites in the same sets. Both
-are learnt by ``finetune.py`` with its defaults, on test-data/models/protein-esm-0.2m, one thread. Of dephosphorylation
-there are windows only: there the pooled window is set beside the middle residue of the same window learnt as a residue.
+are learnt by ``finetune.py`` with its defaults but for the epochs, on test-data/models/protein-esm-0.2m, one thread. Of
+dephosphorylation there are windows only: there the pooled window is set beside the middle residue of the same window
+learnt as a residue. ``--longest`` leaves longer proteins out of both ways.
 Intervals are of 2,000 resamples of test proteins, the same ones for both ways, so that their difference has one too.
 What is in the folder already is not made again.
 
-``speed``: all S, T and Y of a part of a proteome, each so manyth protein, by ``predict.py`` with a model of windows of
-33 and with one of residues, both LoRA on ESM-2 8M's shape with random weights, one thread, in turns. CPU seconds of the
-scan itself, without loading: those of the whole run less those of a scan of one protein. The ratio is of each turn.
+``speed``: all S, T and Y of a part of a proteome, each so manyth protein, as windows of 33 and as whole proteins by
+what ``predict.py`` runs, both LoRA on ESM-2 8M's shape with random weights, in turns in one process with one thread.
+CPU seconds, encoding included; the ratio is of each turn.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import re
 import resource
 import subprocess
@@ -48,31 +50,35 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
-def learn(train: Path, test: Path, validation: Path | None, target: Path, task: str, seed: int) -> float:
+def learn(sets: dict[str, Path], target: Path, way: str, seed: int, epochs: int) -> float:
     """Fine-tune and leave the predictions of the test set in ``target``; returns the CPU seconds it took."""
     start = resource.getrusage(resource.RUSAGE_CHILDREN)
-    sets = ["--train", train, "--test", test, *(["--validation", validation] if validation else [])]
-    bundle = target.with_suffix(".zip")
-    tool("finetune", "--model", MODEL, "--task", f"{task}-classification", "--seed", seed, *sets, "--output-model",
-         bundle, "--output-predictions", target)  # fmt: skip
+    given = [part for split, path in sets.items() for part in (f"--{split}", path)]
+    bundle, level = target.with_suffix(".zip"), "sequence" if way == "window" else "residue"
+    tool("finetune", "--model", MODEL, "--task", f"{level}-classification", "--seed", seed, "--epochs", epochs, *given,
+         "--output-model", bundle, "--output-predictions", target)  # fmt: skip
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
     return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 
 
-def ptm(name: str, folder: Path, data: Path, seed: int) -> dict[str, dict]:
+def ptm(name: str, folder: Path, data: Path, seed: int, epochs: int, longest: int) -> dict[str, dict]:
     """Way -> (protein, position) -> (truth, probability, called) of the test sites."""
-    found = {}
+    found, some = {}, folder / f"{name}.csv"
+    with gzip.open(data / f"{name}.csv.gz", "rt", newline="") as given, some.open("w", newline="") as kept:
+        rows = csv.DictReader(given)
+        writer = csv.DictWriter(kept, rows.fieldnames)
+        writer.writeheader()
+        writer.writerows(row for row in rows if len(row["uniprot_sequence"]) <= longest)
     for way in WAYS:
         start = f"{name}-{seed}-{way}"
         sets = {split: folder / f"{start}.{split}" for split in ("train", "validation", "test")}
         predictions = folder / f"{start}.tsv"
         if not predictions.exists():
-            tool("dataset", "--sequences", data / f"{name}.csv.gz", "--sequence-column", "uniprot_sequence",
+            tool("dataset", "--sequences", some, "--sequence-column", "uniprot_sequence",
                  "--id-column", "protein", "--residues", SETS[name], "--negatives", "given", "--misfits", "leave-out",
                  "--site-context", way, "--split", "homology", "--validation-fraction", 0.15, "--seed", seed,
                  *(part for split, path in sets.items() for part in (f"--output-{split}", path)))  # fmt: skip
-            seconds = learn(sets["train"], sets["test"], sets["validation"], predictions,
-                            "sequence" if way == "window" else "residue", seed)  # fmt: skip
+            seconds = learn(sets, predictions, way, seed, epochs)
             print(f"{start}: {seconds:.0f} CPU s of training", flush=True)
         rows = [row for row in table(predictions) if row["split"] == "test"]
         if way == "window":
@@ -83,7 +89,7 @@ def ptm(name: str, folder: Path, data: Path, seed: int) -> dict[str, dict]:
     return found
 
 
-def dephosphorylation(folder: Path, data: Path, seed: int) -> dict[str, dict]:
+def dephosphorylation(folder: Path, data: Path, seed: int, epochs: int) -> dict[str, dict]:
     """The same for the pooled window and for its middle residue; every sixth training window is for validation."""
     records = {}
     for split in ("train", "test"):
@@ -102,8 +108,7 @@ def dephosphorylation(folder: Path, data: Path, seed: int) -> dict[str, dict]:
             rows = (f"{name}\t{one}\t{unknown}{label}{unknown}\n" for name, one, label in records[split])
             path.write_text("id\tsequence\tlabel\n" + "".join(rows))
         if not predictions.exists():
-            learn(sets["train"], sets["test"], sets["validation"], predictions,
-                  "sequence" if way == "window" else "residue", seed)  # fmt: skip
+            learn(sets, predictions, way, seed, epochs)
         rows = [row for row in table(predictions) if row["split"] == "test" and row["truth"] in ("0", "1")]
         found[way] = {(row["id"].split("%")[0], row["id"]): _known(row) for row in rows}
     return found
@@ -145,51 +150,49 @@ def compared(name: str, seed: int, found: dict[str, dict]) -> None:
         told.append(("difference", told[1][1] - told[0][1], told[1][2] - told[0][2]))
         for way, value, resampled in told:
             low, high = np.nanpercentile(resampled, (2.5, 97.5))
-            print(f"  {score:6} {way:10} {value:6.3f} ({low:.3f} to {high:.3f})", flush=True)
+            named = "residue" if (name, way) == ("dephosphorylation", "protein") else way
+            print(f"  {score:6} {named:10} {value:6.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 
-def seconds_of(bundle: Path, base: Path, proteins: Path, target: Path, *options: object) -> float:
-    """CPU seconds of a scan."""
-    start = resource.getrusage(resource.RUSAGE_CHILDREN)
-    tool("predict", "--model", bundle, "--base-model", base, "--sequences", proteins, "--sites", "STY",
-         "--output-table", target, *options)  # fmt: skip
-    end = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
-
-
-def speed(fasta: str, count: int, repeats: int, folder: Path) -> None:
+def speed(fasta: str, count: int, turns: int, folder: Path) -> None:
     sys.path.insert(0, str(ROOT / "scripts"))
-    from seqlm.data.sequences import read_records
+    import torch
 
-    records = list(read_records(fasta))
-    chosen = records[:: max(1, len(records) // count)][:count]
-    some, one = folder / "some.fasta", folder / "one.fasta"
-    some.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in chosen))
-    one.write_text(">one\nMSTAYIAK\n")
-    data = ROOT / "test-data"
-    base = esm2_8m(folder / "base")
+    from seqlm.checkpoints.bundle import open_bundle
+    from seqlm.checkpoints.opening import open_base_model
+    from seqlm.data.sequences import read_records
+    from seqlm.data.sites import site_positions, window_around
+    from seqlm.inference import inference, loading
+
+    torch.set_num_threads(1)
+    base, data = esm2_8m(folder / "base"), ROOT / "test-data"
     learning = {
         "window": ("--train", data / "sites_train.fasta"),
         "protein": ("--task", "residue-classification", "--train", data / "binding_labels.fasta", "--sequences",
                     data / "binding_sequences.fasta"),
     }  # fmt: skip
-    bundles = {way: finetuned(base, folder / f"{way}.zip", *learning[way]) for way in WAYS}
+    models = {}
+    for way in WAYS:
+        (folder / way).mkdir()
+        bundle = open_bundle(finetuned(base, folder / f"{way}.zip", *learning[way]), folder / way)
+        model = open_base_model(str(base), folder / f"base of {way}")
+        models[way] = loading.load_finetuned(bundle, model, torch.device("cpu"), "fp32", 0)
+    records = list(read_records(fasta))
+    proteins = [(one.id, one.sequence) for one in records[:: max(1, len(records) // count)][:count]]
+    sites = [(name, one, at) for name, one in proteins for at in site_positions(one, "STY")]
+    items = {"window": [(name, window_around(one, at, 33)) for name, one, at in sites], "protein": proteins}
+    budget = inference.batch_tokens("auto", torch.device("cpu"))
     ratios = []
-    for turn in range(repeats):
-        taken, walls = {}, {}
+    for turn in range(turns):
+        taken = {}
         for way in WAYS if turn % 2 else WAYS[::-1]:
-            loading = seconds_of(bundles[way], base, one, folder / "one.tsv")
-            start = time.perf_counter()
-            taken[way] = seconds_of(bundles[way], base, some, folder / f"{way}.tsv") - loading
-            walls[way] = time.perf_counter() - start
-        sites = len(table(folder / "window.tsv"))
-        assert [(row["id"], row["position"], row["window"]) for row in table(folder / "window.tsv")] == [
-            (row["id"], row["position"], row["window"]) for row in table(folder / "protein.tsv")
-        ]
+            start = time.process_time()
+            for _ in inference.predict(models[way].model, models[way].encoder, iter(items[way]), budget):
+                pass
+            taken[way] = time.process_time() - start
         ratios.append(taken["window"] / taken["protein"])
-        told = ", ".join(f"{way} {taken[way]:.1f} CPU s, {sites / taken[way]:.0f} sites a CPU s" for way in WAYS)
-        print(f"{len(chosen)} proteins, {sites:,} sites: {told}; ratio {ratios[-1]:.2f}, of wall seconds with loading "
-              f"{walls['window'] / walls['protein']:.2f}", flush=True)  # fmt: skip
+        told = ", ".join(f"{way} {taken[way]:.1f} CPU s, {len(sites) / taken[way]:.0f} sites a CPU s" for way in WAYS)
+        print(f"{len(proteins)} proteins, {len(sites):,} sites: {told}; ratio {ratios[-1]:.2f}", flush=True)
     print(f"median ratio {np.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
 
 
@@ -201,21 +204,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[42])
     parser.add_argument("--sets", nargs="*", choices=[*SETS, "dephosphorylation"],
                         default=["dephosphorylation", *SETS])  # fmt: skip
-    parser.add_argument("--proteins", type=int, default=150)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--longest", type=int, default=100_000, metavar="RESIDUES")
+    parser.add_argument("--proteins", type=int, default=100)
+    parser.add_argument("--turns", type=int, default=4)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(exist_ok=True)
         if arguments.what == "speed":
-            speed(arguments.inputs[0], arguments.proteins, arguments.repeats, folder)
+            speed(arguments.inputs[0], arguments.proteins, arguments.turns, folder)
             return
+        ptm_sites, windows = map(Path, arguments.inputs)
         for name in arguments.sets:
             for seed in arguments.seeds:
                 if name == "dephosphorylation":
-                    compared(name, seed, dephosphorylation(folder, Path(arguments.inputs[1]), seed))
+                    found = dephosphorylation(folder, windows, seed, arguments.epochs)
                 else:
-                    compared(name, seed, ptm(name, folder, Path(arguments.inputs[0]), seed))
+                    found = ptm(name, folder, ptm_sites, seed, arguments.epochs, arguments.longest)
+                compared(name, seed, found)
 
 
 if __name__ == "__main__":

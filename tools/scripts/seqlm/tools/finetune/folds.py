@@ -196,7 +196,7 @@ def _groups(plan, examples: list, scratch: Path, same: Callable[[str], str]) -> 
     if kind == "column":
         found = _column(plan)
         named = [found[example.id] for example in examples]
-        return _joined(numbered(named), equal), f"what column '{quoted(arguments.group_column)}' names stays together"
+        return _joined(numbered(named), equal), f"rows of one '{quoted(arguments.group_column)}' stay together"
     if kind == "scaffold":
         from seqlm.similarity.scaffolds import read_molecules
 

@@ -166,7 +166,7 @@ def summarise(result: Result) -> FinetuneSummary:
         threshold_by=arguments.threshold_by if "validation" in result.truth or result.folds else "",
         calls=result.calls,
         folds=result.folds,
-        fold_groups=plan.folds.how if plan.folds else "",
+        fold_groups=_fold_groups(result) if plan.folds else "",
         coverage=arguments.coverage,
         checks=result.checks,
         tries=result.tries,
@@ -185,6 +185,12 @@ def summarise(result: Result) -> FinetuneSummary:
         method=arguments.method,
         costs=costs(plan.family.load, plan.base.path, plan.family, lora_settings(plan), NAMES),
     )
+
+
+def _fold_groups(result: Result) -> str:
+    """What stays together in a fold, in words, and that it does so in intervals too."""
+    drawn = result.plan.level == "sequence" and OUT_OF_FOLD in result.groups
+    return result.plan.folds.how + (", and are drawn together for intervals" if drawn else "")
 
 
 def _parameters(plan: Plan) -> dict[str, str]:

@@ -383,6 +383,8 @@ def bundles() -> None:
         "--task pair-classification --method head --test-fraction 0.2 --learning-rate 0.003",
         "several_esm": "--model models/tiny-esm --train several_locations.tsv --id-column protein "
         "--label-column locations --task multi-label --method head --learning-rate 0.003",
+        "folds_esm": "--model models/tiny-esm --train sites_train.fasta --method head --learning-rate 0.003 --epochs 3 "
+        "--folds 3",
     }
     for name, options in runs.items():
         model_id = "seqlm/" + options.split()[1].split("/")[1]

@@ -123,7 +123,7 @@ def test_gradients_of_residues_and_pairs_are_the_same(name, task, opened, model_
 
 def test_many_layers_are_left_out_and_the_others_may_be_dora(opened, model_path, tmp_path):
     """Of ModernBERT's four layers, two see only tokens nearby."""
-    for number, options in enumerate([{"last_layers": 2, "dora": True}, {"last_layers": 3, "rslora": True}]):
+    for number, options in enumerate([{"last_layers": 2, "method": "dora"}, {"last_layers": 3, "rslora": True}]):
         assert_same_gradients(*built(*opened("modernbert", model_path), tmp_path / f"{number}", **options))
 
 

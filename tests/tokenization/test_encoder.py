@@ -245,7 +245,7 @@ def test_a_bundle_keeps_how_molecules_are_read_and_its_card_gives_the_same(tmp_p
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code.replace('folder = "."', f"folder = {str(folder)!r}").replace("CC(=O)Oc1ccccc1C(=O)O", smiles), {})
-        shown = [float(number) for number in re.findall(r"\d\.\d+", printed.getvalue())]
+        shown = [float(number) for number in re.findall(r"\d\.\d+(?:e-\d+)?", printed.getvalue())]
         # other is what is not the class of interest, and therefore comes first
         assert shown == pytest.approx([float(row["probability_other"]), float(row["probability_halide"])], abs=1e-4)
 

@@ -6,21 +6,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from seqlm.cli.errors import InputError
-from seqlm.metrics.conformal import Conformity
 
 from .manifest import FILE
 from .safetensors_header import read_tensors
 
+if TYPE_CHECKING:
+    from seqlm.metrics.conformal import Conformity
+
 CONFORMITY = "conformal.safetensors"
-DTYPES = {"scores": ("F32", np.float32), "members": ("I16", np.int16), "classes": ("I16", np.int16)}
+DTYPES = {"scores": ("F32", "float32"), "members": ("I16", "int16"), "classes": ("I16", "int16")}
 
 
 def write_conformity(conformity: Conformity, folder: Path, manifest: dict) -> None:
     """Put the scores beside the model, and into ``manifest`` how they are to be read."""
+    import numpy as np
     from safetensors.numpy import save_file
 
     held = {"scores": conformity.scores, "members": conformity.members, "classes": conformity.classes}
@@ -57,7 +59,10 @@ def read_conformity(folder: Path, manifest: dict) -> Conformity:
     Raises:
         InputError: numbers that no score, class or member can be.
     """
+    import numpy as np
     from safetensors.numpy import load_file
+
+    from seqlm.metrics.conformal import Conformity
 
     tensors = load_file(folder / CONFORMITY)
     scores, members, classes = (tensors.get(name) for name in ("scores", "members", "classes"))

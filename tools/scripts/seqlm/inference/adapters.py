@@ -229,7 +229,7 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     known = {key: value for key, value in config.items() if key not in ("peft_type", "inference_mode")}
     backbone.name_or_path = config.get("base_model_name_or_path") or ""
     try:
-        maker = PEFT_TYPE_TO_CONFIG_MAPPING[config["peft_type"]]
+        maker = PEFT_TYPE_TO_CONFIG_MAPPING[config.get("peft_type", "LORA")]
         model = get_peft_model(backbone, maker(**known, inference_mode=True))
         _check_shapes(adapter_tensors(model), tensors)
         set_peft_model_state_dict(model, tensors)

@@ -138,6 +138,14 @@ class Loop:
                 one.requires_grad_(False)
             one.grad = None
 
+    def _put_together(self) -> None:
+        """Weights that several processes share are put together for the first time; torch could not learn from them if
+        that were done where nothing is learnt."""
+        if self.group.shares_weights:
+            _, passes = self.lesson.passes([int(self.lengths.argmin())], self.budget, 1)
+            with torch.no_grad():
+                self.losing(passes[0].to(self.device))
+
     @property
     def every(self) -> int:
         """Updates between two looks at the validation set."""
@@ -153,6 +161,7 @@ class Loop:
         self._restore(state)
         with self._signals(), self.group.working():
             if self.settings.from_start and self.validate and not state.step:
+                self._put_together()
                 self._look(state)
             self._train(state)
             if self.save:

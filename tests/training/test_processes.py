@@ -199,7 +199,7 @@ def test_the_script_starts_processes_or_is_started_by_torchrun(tmp_path):
     ran = subprocess.run(list(map(str, call)), cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("loading the libraries") == 1, "one process speaks"
-    one, *others_ = (table(tmp_path / name)[0] for name in ("one", "two", "run"))
+    one, *others_ = (table(tmp_path / name)[-1] for name in ("one", "two", "run"))
     for other in others_:
         for name in ("train_loss", "validation_loss"):
             assert float(other[name]) == pytest.approx(float(one[name]), rel=1e-4)

@@ -54,7 +54,7 @@ OWN = {
         ),
     },
     "finetune": {
-        "--metric": Own("what auto is for several labels and for numbers", ("fmax", "spearman")),
+        "--metric": Own("the form says so of auto, which is the same", fewer=("loss",)),
         "--label-column": Own("what such a table mostly calls it", ("labels", "value")),
         **PROCESSES,
     },

@@ -26,6 +26,13 @@ def test_a_head_of_format_1_gives_what_it_gave(tmp_path, kind):
     torch.testing.assert_close(Head.load(tmp_path / "again.safetensors", described).eval()(vectors), expected)
 
 
+def test_a_head_without_its_last_layer_is_refused(tmp_path):
+    held = {"shift": torch.zeros(1), "scale": torch.ones(1), "dense.weight": torch.zeros(4, 6)}
+    save_file(held, tmp_path / "head.safetensors")
+    with pytest.raises(ValueError, match=r"out\.weight"):
+        Head.load(tmp_path / "head.safetensors", {"kind": "mlp", "inputs": 6, "outputs": 3, "hidden": 4})
+
+
 def test_the_layers_beside_start_at_zero_and_read_scaled_vectors():
     torch.manual_seed(0)
     head = Head(5, 2, kind="mlp", hidden=3, dropout=0.0)

@@ -178,11 +178,14 @@ def options() -> Parser:
     learning.add_argument(
         "--metric",
         default="auto",
-        help="picks the best epoch; auto: mcc, auprc for residues of two classes, fmax for several labels, spearman",
+        help="picks the best epoch, and is what models are compared by; auto, as loss: the loss picks it, and what "
+        "compares is mcc, auprc for residues of two classes, fmax for several labels, spearman for numbers",
         choices=["auto", "loss", *DECIDING],
     )
     add(
-        learning, "--patience", help="epochs without a better validation score before training stops; 0: train them all"
+        learning,
+        "--patience",
+        help="epochs after the warm-up without a better validation score before training stops; 0: train them all",
     )
     add(learning, "--class-weights")
     learning.add_argument(

@@ -130,7 +130,7 @@ def options() -> Parser:
     add(
         learning,
         "--patience",
-        help="looks at the validation set without a better loss before training stops; 0: it does not",
+        help="looks at the validation set after the warm-up without a better loss before it stops; 0: it goes on",
     )
     learning.add_argument(
         "--evaluate-every", default=0, type=Number(int, 0), metavar="UPDATES", help="0: after each epoch"

@@ -109,7 +109,7 @@ class Head(nn.Module):
         check_weights(tensors.items(), path.name)
         try:
             head.load_state_dict(in_a_row(tensors, head) if "center" not in tensors else tensors)
-        except RuntimeError as problem:
+        except (KeyError, RuntimeError) as problem:
             raise ValueError(str(problem)) from None
         return head
 

@@ -30,7 +30,7 @@ from .examples import Examples
 from .folds import Fold
 from .inputs import Plan
 from .learning import learn, truth_of
-from .run import FINE_TUNED, Result, Threshold, length_rules, predict_splits, temperature_of, threshold_of
+from .run import FINE_TUNED, Result, Threshold, length_rules, predict_splits, scores_of, temperature_of, threshold_of
 from .summary import Check, FoldResult
 
 
@@ -151,22 +151,7 @@ def _judge(plan: Plan, members: list[Member], manifest: dict, device: torch.devi
     write_conformity(conformity, folder, manifest)
     checks = _checks(plan, task, units, truths, rows, test_rows, first, conformity)
 
-    print("scoring", file=sys.stderr)
-    scores = {
-        name: {
-            split: metrics.scores_for(
-                task.name,
-                truths[split],
-                by_split[split],
-                groups=groups.get(split),
-                threshold=chosen[name],
-                predicted=calls.get(name) if split == OUT_OF_FOLD else None,
-                seed=arguments.seed,
-            )
-            for split in plan.splits
-        }
-        for name, by_split in means.items()
-    }
+    scores = scores_of(plan, truths, means, groups, chosen, calls)
     return Result(
         plan=plan,
         bundle=folder,

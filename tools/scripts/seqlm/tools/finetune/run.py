@@ -19,6 +19,7 @@ from seqlm.inference import loading
 from seqlm.inference.inference import batch_tokens, pair_outputs, pooled_vectors, predict
 from seqlm.inference.tasks import Task
 from seqlm.metrics import metrics, thresholds
+from seqlm.report.words import OUT_OF_FOLD
 from seqlm.training.processes import taking_part
 from seqlm.training.state import History
 
@@ -133,21 +134,7 @@ def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:
             found = checked(task, conformity, arguments.coverage, "test", truth["test"],
                             predictions[FINE_TUNED]["test"][None], groups.get("test"))  # fmt: skip
             checks += [found] if found else []
-    print("scoring", file=sys.stderr)
-    scores = {
-        name: {
-            split: metrics.scores_for(
-                task.name,
-                truth[split],
-                by_split[split],
-                groups=groups.get(split),
-                threshold=chosen[name],
-                seed=arguments.seed,
-            )
-            for split in plan.splits
-        }
-        for name, by_split in predictions.items()
-    }
+    scores = scores_of(plan, truth, predictions, groups, chosen)
     return Result(
         plan=plan,
         bundle=folder,
@@ -221,6 +208,37 @@ def threshold_of(plan: Plan, task: Task, truth: dict, predictions: dict[str, np.
             return np.full(len(task.labels), 0.5)
         return thresholds.best_thresholds(truth["validation"], predictions["validation"], by)
     return float(thresholds.best_threshold(truth["validation"], predictions["validation"][:, 1], by)) if choose else 0.5
+
+
+def scores_of(
+    plan: Plan,
+    truth: dict[str, np.ndarray],
+    predictions: dict[str, dict[str, np.ndarray]],
+    groups: dict[str, np.ndarray],
+    chosen: dict[str, Threshold],
+    calls: dict[str, np.ndarray] | None = None,
+) -> dict[str, dict[str, dict[str, metrics.Score]]]:
+    """Model or baseline -> split -> metric -> score, from what :class:`Result` has.
+
+    Args:
+        calls: of what was predicted out of fold, what each model calls, where that is not by one threshold.
+    """
+    print("scoring", file=sys.stderr)
+    return {
+        name: {
+            split: metrics.scores_for(
+                plan.arguments.task,
+                truth[split],
+                by_split[split],
+                groups=groups.get(split),
+                threshold=chosen[name],
+                predicted=(calls or {}).get(name) if split == OUT_OF_FOLD else None,
+                seed=plan.arguments.seed,
+            )
+            for split in plan.splits
+        }
+        for name, by_split in predictions.items()
+    }
 
 
 def length_rules(plan: Plan, sets: dict[str, Examples]) -> Rules:

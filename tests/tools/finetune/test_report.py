@@ -1,5 +1,7 @@
 """The report's words follow from the numbers: who won, how sure that is, and what makes it doubtful."""
 
+from math import nan
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,43 @@ def test_sequences_in_both_training_and_test_are_said():
 
 def section_titles(report) -> list[str]:
     return [block.text for block in report.blocks if isinstance(block, Heading)]
+
+
+HISTORY = [{"epoch": n, "train_loss": 0.5, "validation_loss": 0.6} for n in (0, 1, 2, 3)]
+
+
+def test_what_the_course_of_the_training_says_is_put_in_words():
+    def said(**changes):
+        return text_of_warnings(history=HISTORY, chosen_by="loss", **changes)
+
+    assert "fine-tuning has added nothing here" in said(best_epoch=0)
+    assert "The validation loss was still falling when the training ended" in said(best_epoch=3)
+    assert "falling" not in said(best_epoch=3, stopped_early=True)
+    assert said(best_epoch=2) == said(best_epoch=None) == ""
+
+
+def test_a_simple_model_that_does_as_well_is_named():
+    better, level, worse, undefined = (
+        Score(0.2, 0.1, 0.3),
+        Score(0, -0.1, 0.1),
+        Score(-0.2, -0.3, -0.1),
+        Score(*[nan] * 3),
+    )
+
+    def said(k_mer, frozen, **changes):
+        differences = {"majority": better, "k-mer": k_mer, "frozen embeddings": frozen}
+        summary = make_summary(differences=differences, history=HISTORY, chosen_by="loss", **changes)
+        summary.scores["frozen embeddings"] = summary.scores["k-mer"]
+        return " ".join(warnings(summary))
+
+    assert said(better, better) == said(undefined, better) == ""
+    words = said(level, better)
+    assert "A simple model of short words in the sequence, without a language model, scores" in words
+    assert "Nothing shows here that the task needs a language model" in words and "Embed and Classify" not in words
+    words = said(level, worse)  # the better of the two
+    assert "the better choice here; Embed and Classify make such a model" in words and "short words" not in words
+    start = said(better, level, best_epoch=0)  # which is that very model
+    assert "added nothing" in start and "Embed and Classify" not in start
 
 
 def test_sections_are_in_the_order_of_a_readers_questions():

@@ -40,6 +40,7 @@ CITATIONS = {
     "zero-shot": ("Zero-shot effects: Meier et al. 2021.", DOI + "10.1101/2021.07.09.450648"),
     "blosum62": ("BLOSUM62: Henikoff & Henikoff 1992.", DOI + "10.1073/pnas.89.22.10915"),
     # training
+    "lp-ft": ("Training from the linear probe: Kumar et al. 2022.", DOI + "10.48550/arXiv.2202.10054"),
     "lora": ("LoRA: Hu et al. 2021.", DOI + "10.48550/arXiv.2106.09685"),
     "dora": ("DoRA: Liu et al. 2024.", DOI + "10.48550/arXiv.2402.09353"),
     "qlora": ("QLoRA: Dettmers et al. 2023.", DOI + "10.48550/arXiv.2305.14314"),

@@ -121,10 +121,10 @@ def _by_class(summary: FinetuneSummary, check: Check) -> str:
     if not check.by_class:
         return ""
     parts = [
-        f"{share:.2f} of {count:,} {shown(summary.classes[y])}"
+        f"{share:.2f} of the {count:,} of {shown(summary.classes[y])}"
         for y, (share, count) in list(check.by_class.items())[:MOST_CLASSES]
     ]
-    text = f"By class on the {SPLIT_NAMES[check.split]}, sets held the truth for {listed(parts)}."
+    text = f"Class by class, sets held the truth on the {SPLIT_NAMES[check.split]} for {listed(parts)}."
     if check.pooled:
         text += (
             f" A class has fewer than {least(summary.coverage)} {summary.many} to compare with, so all were compared "

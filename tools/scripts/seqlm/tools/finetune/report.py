@@ -71,7 +71,7 @@ def _sweep(summary: FinetuneSummary) -> list[Block]:
 
 def _methods(summary: FinetuneSummary) -> list[str]:
     """Citations of what this report itself uses."""
-    keys = ["fmax"] if summary.several else []
+    keys = ["lp-ft", *(["fmax"] if summary.several else [])]
     keys += ["temperature"] if summary.temperature != 1 else []
     keys += ["proteins-drawn"] if summary.groups else []
     keys += ["conformal"] if summary.checks else []

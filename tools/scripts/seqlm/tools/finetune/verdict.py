@@ -45,6 +45,12 @@ _OF_VALUES = {
 }
 
 SIMPLE = (KMER, WINDOW, FROZEN)  # baselines that one could use in place of a fine-tuned model
+_NO_MODEL = "Nothing shows here that the task needs a language model."
+_INSTEAD = {
+    KMER: _NO_MODEL,
+    WINDOW: _NO_MODEL,
+    FROZEN: "It is the better choice here; Embed and Classify make such a model.",
+}
 FEW_PROTEINS = 30  # of residues: their proteins are what tells something of its own
 
 
@@ -144,17 +150,13 @@ def _training_notes(summary: FinetuneSummary) -> list[str]:
     elif summary.best_epoch and not summary.stopped_early and summary.best_epoch == summary.history[-1]["epoch"]:
         score = "loss was still falling" if summary.chosen_by == "loss" else "score was still improving"
         found.append(f"The validation {score} when the training ended: more epochs may give a better model.")
-    simple = [
-        name
-        for name in summary.differences
-        if name in SIMPLE and outcome(_gain(summary, name)) != "better" and not _gain(summary, name).value > 0
-    ]
-    if simple and not (simple == [FROZEN] and summary.best_epoch == 0):
-        best = min(simple, key=lambda name: _gain(summary, name).value)
+    gains = {name: _gain(summary, name) for name in SIMPLE if name in summary.differences}
+    as_good = [name for name, gain in gains.items() if outcome(gain) in ("open", "worse") and gain.value <= 0]
+    if as_good and not (as_good == [FROZEN] and summary.best_epoch == 0):
+        best = min(as_good, key=lambda name: gains[name].value)
         found.append(
-            f"{best} is at least as good as the fine-tuned model here ("
-            f"{with_interval(summary.score(best), summary.metric)}). Nothing speaks for the larger model; with so "
-            "simple a one, as Embed and Classify give it too, less can go wrong."
+            f"{_baseline_in_words(summary, best).capitalize()}, scores {with_interval(summary.score(best))}, no worse "
+            f"than the fine-tuned model. {_INSTEAD[best]}"
         )
     return found
 

@@ -1,7 +1,7 @@
 """Sites learnt from windows and in their whole proteins: how well both ways predict, and how fast both scan.
 
     python benchmarks/whole_proteins.py scores PTM_SITES DEPHOSPHORYLATION [--folder DIR] [--seeds 42] [--longest 600]
-    python benchmarks/whole_proteins.py speed PROTEINS.fasta [--proteins 100] [--turns 4]
+    python benchmarks/whole_proteins.py speed PROTEINS.fasta [--proteins 100] [--turns 4] [--residues STY]
 
 ``scores``: the tables ``phos_y.csv.gz`` and ``acet_k.csv.gz`` of PTM_SITES with their own negatives, on Y and K, split
 by homology by ``dataset.py``, once as windows of 33 and once with whole proteins: the same sites in the same sets. Both
@@ -11,9 +11,9 @@ learnt as a residue. ``--longest`` leaves longer proteins out of both ways.
 Intervals are of 2,000 resamples of test proteins, the same ones for both ways, so that their difference has one too.
 What is in the folder already is not made again.
 
-``speed``: all S, T and Y of a part of a proteome, each so manyth protein, as windows of 33 and as whole proteins by
-what ``predict.py`` runs, both LoRA on ESM-2 8M's shape with random weights, in turns in one process with one thread.
-CPU seconds, encoding included; the ratio is of each turn.
+``speed``: all S, T and Y (or other residues) of a part of a proteome, each so manyth protein, as windows of 33 and as
+whole proteins by what ``predict.py`` runs, both LoRA on ESM-2 8M's shape with random weights, in turns in one process
+with one thread. CPU seconds, encoding included; the ratio is of each turn.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def compared(name: str, seed: int, found: dict[str, dict]) -> None:
             print(f"  {score:6} {named:10} {value:6.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 
-def speed(fasta: str, count: int, turns: int, folder: Path) -> None:
+def speed(fasta: str, count: int, turns: int, residues: str, folder: Path) -> None:
     sys.path.insert(0, str(ROOT / "scripts"))
     import torch
 
@@ -179,13 +179,13 @@ def speed(fasta: str, count: int, turns: int, folder: Path) -> None:
         models[way] = loading.load_finetuned(bundle, model, torch.device("cpu"), "fp32", 0)
     records = list(read_records(fasta))
     proteins = [(one.id, one.sequence) for one in records[:: max(1, len(records) // count)][:count]]
-    sites = [(name, one, at) for name, one in proteins for at in site_positions(one, "STY")]
+    sites = [(name, one, at) for name, one in proteins for at in site_positions(one, residues)]
     items = {"window": [(name, window_around(one, at, 33)) for name, one, at in sites], "protein": proteins}
     budget = inference.batch_tokens("auto", torch.device("cpu"))
     ratios = []
 
     def wanted(sequence: str) -> list[int]:
-        return site_positions(sequence, "STY")
+        return site_positions(sequence, residues)
 
     for turn in range(turns):
         taken = {}
@@ -214,12 +214,13 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=100_000, metavar="RESIDUES")
     parser.add_argument("--proteins", type=int, default=100)
     parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--residues", default="STY")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(exist_ok=True)
         if arguments.what == "speed":
-            speed(arguments.inputs[0], arguments.proteins, arguments.turns, folder)
+            speed(arguments.inputs[0], arguments.proteins, arguments.turns, arguments.residues, folder)
             return
         ptm_sites, windows = map(Path, arguments.inputs)
         for name in arguments.sets:

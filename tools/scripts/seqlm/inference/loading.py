@@ -23,6 +23,7 @@ from seqlm.cli.starting import libraries_are_loaded
 from seqlm.cli.text import shown
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
 
 from .adapters import adapter_tensors, load_adapter, other_adapter
@@ -173,8 +174,6 @@ class SequenceModel(nn.Module):
         if batch.pooled is not None:
             return batch.pooled
         if torch.is_inference_mode_enabled() and not self.layers and batch.entering is None:
-            from seqlm.models import esm_masked
-
             model = self.encoder_alone
             if (places := esm_masked.few_places(model, batch)) is not None:
                 return esm_masked.states(model, batch.ids, places).flatten(0, 1)

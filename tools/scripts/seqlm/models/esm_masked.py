@@ -7,16 +7,20 @@ are computed in place. Of a model of six layers this saves a quarter of the time
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import EsmForMaskedLM, EsmModel
+
+if TYPE_CHECKING:  # every tool that runs a model asks whether this is one of these, and most run another
+    from transformers import EsmForMaskedLM, EsmModel
 
 
 def applies(model: nn.Module) -> bool:
     """Whether :func:`states` can be used: an ESM-2 in single precision on a CPU."""
     return (
-        type(model) in (EsmForMaskedLM, EsmModel)
+        type(model).__name__ in ("EsmForMaskedLM", "EsmModel")
         and getattr(model, "esm", model).position_embedding_type == "rotary"
         and model.device.type == "cpu"
         and model.dtype == torch.float32

@@ -140,6 +140,18 @@ class Family:
         if checkpointing and not self.checkpointing:
             raise InputError(f"{self.name} models cannot be trained with gradient checkpointing; leave it out")
 
+    def check_adapter(self, rank: int = 0, last_layers: int = 0, depth: int = 0) -> None:
+        """Refuse an adapter of a higher rank than the model is wide, or on more layers than it has.
+
+        Args:
+            rank: 0 where it does not matter; last_layers: 0 for all.
+            depth: layers that can be adapted each by itself, if they have been counted.
+        """
+        if rank > self.hidden_size:
+            raise InputError(f"the LoRA rank {rank} is above the width of the model, {self.hidden_size}")
+        if last_layers > (depth := depth or self.depth):
+            raise InputError(f"the model has {depth} layers, so the last {last_layers} cannot be adapted")
+
     def load(self, folder: Path, **options):
         """The encoder as transformers' own class, without any head."""
         raise NotImplementedError

@@ -115,8 +115,7 @@ def add_adapter(
     """
     from peft import TaskType, get_peft_model
 
-    if settings.rank > family.hidden_size and settings.method not in ("vera", "ia3"):
-        raise InputError(f"the LoRA rank {settings.rank} is above the width of the model, {family.hidden_size}")
+    family.check_adapter(rank=settings.rank if settings.method not in ("vera", "ia3") else 0)
     layers = _layers(backbone, family, settings.last_layers)
     names = [name for name, _ in backbone.named_modules()]
     norms = [norm for norm in family.layer_norms if any(name.endswith(norm) for name in names)]
@@ -140,8 +139,7 @@ def _layers(backbone: nn.Module, family: Family, last: int) -> list[int] | None:
     if not last:
         return None
     depth = len(blocks_of(backbone, family.layers))
-    if last > depth:
-        raise InputError(f"the model has {depth} layers, so the last {last} cannot be adapted")
+    family.check_adapter(last_layers=last, depth=depth)
     return list(range(depth - last, depth))
 
 

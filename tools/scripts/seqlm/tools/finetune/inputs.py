@@ -38,7 +38,7 @@ from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_t
 from seqlm.training.launching import check_processes
 
 from .folds import Folds, check_folds, divide
-from .methods import adapted_modules, check_method
+from .methods import check_method, check_trained
 from .tries import check_sweep
 
 # arguments that decide what is learnt; the bundle and the report list them
@@ -164,8 +164,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         arguments.coverage = 0.9 if arguments.folds else 0.0
     pooling = "none" if level == "residue" else arguments.pooling
     reader = _open_reader(arguments, arguments.model, scratch / "base", pooling, arguments.model_id)
-    checkpointing = arguments.gradient_checkpointing and arguments.method != "head"
-    reader.family.check_training(adapted_modules(arguments), checkpointing)
+    check_trained(arguments, reader.family)
     check_bundled(reader.base, arguments.method)
     reader.revision = arguments.model_revision
     second = None

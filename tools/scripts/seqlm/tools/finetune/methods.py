@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from seqlm.checkpoints.manifest import ADAPTERS
 from seqlm.cli.errors import InputError
+from seqlm.families.family import Family
 from seqlm.inference.four_bits import require_bitsandbytes
 from seqlm.training.launching import launched
 
@@ -62,9 +63,18 @@ def check_method(arguments: Namespace) -> None:
         require_bitsandbytes()
 
 
-def adapted_modules(arguments: Namespace) -> str | None:
-    """Which modules the user chose to adapt; None where there is no such choice."""
-    return None if "lora_modules".startswith(UNUSED[arguments.method]) else arguments.lora_modules
+def check_trained(arguments: Namespace, family: Family) -> None:
+    """Refuse what cannot be trained of a model of this family, the settings of a sweep included.
+
+    Raises:
+        InputError: modules, a rank or a number of layers that it has not, or checkpointing that it cannot do.
+    """
+    unused = UNUSED[arguments.method]
+    modules = None if "lora_modules".startswith(unused) else arguments.lora_modules
+    family.check_training(modules, arguments.gradient_checkpointing and arguments.method != "head")
+    if arguments.method in ADAPTERS:
+        rank = 0 if "lora_rank".startswith(unused) else max(arguments.lora_rank, *arguments.sweep_ranks, 0)
+        family.check_adapter(rank, max(arguments.lora_last_layers, *arguments.sweep_layers, 0))
 
 
 def cited(method: str) -> tuple[str, ...]:

@@ -146,7 +146,9 @@ def open_base(arguments: Namespace, scratch: Path) -> tuple[ModelFolder, Family,
         )
     family = recognise(base.path, base.config, manifest.get("alphabet", "auto"))
     family.check_language_model(base.tensors, name)
-    family.check_training(arguments.lora_modules if arguments.method == "lora" else None)
+    lora = arguments.method == "lora"
+    family.check_training(arguments.lora_modules if lora else None)
+    family.check_adapter(arguments.lora_rank if lora else 0)
     return base, family, name
 
 

@@ -27,7 +27,7 @@ from seqlm.inference.language_rows import SHORTEST, Text, read_texts
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, comparing, given_split_of, read_three
-from seqlm.tools.finetune.methods import adapted_modules, check_method
+from seqlm.tools.finetune.methods import check_method, check_trained
 from seqlm.training.launching import check_processes
 
 TASK = "causal-lm"
@@ -97,7 +97,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     alphabet = arguments.alphabet if arguments.alphabet != "auto" else alphabet_in(base.path)
     family = recognise(base.path, base.config, alphabet)
     _check_model(base, family)
-    family.check_training(adapted_modules(arguments), arguments.gradient_checkpointing)
+    check_trained(arguments, family)
     check_bundled(base, arguments.method)
     if arguments.smiles == "canonical":
         read_canonical(family)

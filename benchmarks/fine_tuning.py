@@ -36,9 +36,12 @@ from seqlm.tools.finetune.inputs import check
 arguments = finetune.options().parse_args(sys.argv[3:])
 with tempfile.TemporaryDirectory() as scratch:
     plan = check(arguments, Path(scratch))
-    from seqlm.tools.finetune.run import finetune as run
+    if getattr(arguments, "folds", 0):
+        from seqlm.tools.finetune.cross_validation import cross_validate as run
+    else:
+        from seqlm.tools.finetune.run import finetune as run
     result = run(plan)
-split = plan.deciding
+split = "test"
 arrays = {"truth": result.truth[split]}
 arrays |= {f"of {name}": by[split] for name, by in result.predictions.items()}
 for name, one in result.thresholds.items():

@@ -15,9 +15,9 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
 # Packages that conda and pip name differently.
-PIP_NAMES = {"pytorch": "torch"}
-# Programs that only conda has; Debian's package of the same name serves the tests.
-NOT_ON_PIP = {"mmseqs2"}
+PIP_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+# What pip does not install: requirements-mmseqs.txt has the program.
+NOT_ON_PIP = {"python", "mmseqs2"}
 
 
 def pip_requirements(files: list[Path]) -> list[str]:

@@ -34,7 +34,6 @@ import torch
 import workflow_data
 from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     BertConfig,
@@ -47,6 +46,10 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools" / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from makers.pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 
 HERE = Path(__file__).parent
 AMINO_ACIDS = "ALGVSREDTIPKFQNYMHWC"  # by falling frequency
@@ -129,17 +132,11 @@ def tiny_t5(folder: Path) -> None:
         ),
         folder,
     )
-    pieces = sentencepiece_model_pb2.ModelProto()
-    pieces.trainer_spec.model_type = 1  # unigram
-    pieces.trainer_spec.vocab_size = 28
-    pieces.trainer_spec.pad_id, pieces.trainer_spec.eos_id, pieces.trainer_spec.unk_id = 0, 1, 2
-    pieces.trainer_spec.bos_id = -1
-    pieces.normalizer_spec.name = "identity"
-    pieces.normalizer_spec.add_dummy_prefix = True
-    kinds = [("<pad>", 3), ("</s>", 3), ("<unk>", 2), *(("▁" + letter, 1) for letter in AMINO_ACIDS + "XBOUZ")]
-    for number, (piece, kind) in enumerate(kinds):
-        pieces.pieces.add(piece=piece, score=-float(number) / 10, type=kind)
-    (folder / "spiece.model").write_bytes(pieces.SerializeToString(deterministic=True))
+    kinds = [("<pad>", CONTROL), ("</s>", CONTROL), ("<unk>", UNKNOWN)]
+    kinds += [("▁" + letter, NORMAL) for letter in AMINO_ACIDS + "XBOUZ"]
+    pieces = [(piece, -float(number) / 10, kind) for number, (piece, kind) in enumerate(kinds)]
+    trainer = [(3, 1), (4, 28), (40, 2), (41, -1), (42, 1), (43, 0)]  # unigram; ids of what is special
+    (folder / "spiece.model").write_bytes(piece_model(pieces, trainer, [(1, "identity"), (3, 1)]))
     write_json(
         folder / "tokenizer_config.json",
         {

@@ -1,13 +1,17 @@
 """What the tests share: where the tiny models and the data are, and how a script is run as Galaxy runs it."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from makers.scripts import DATA, run_script, start_script
 from seqlm.cli import noticing
 
-os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+# MMseqs2 lies beside the interpreter, as conda has it
+path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", PATH=path)
 
 # Files of which each takes more than 3 % of the whole. They come first, so that no process of tests is left with one of
 # them when the others have ended.

@@ -9,9 +9,10 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from makers.models import MAKERS, SPACED, make, sequences
+from makers.pieces import own_tokenizer
 from makers.scripts import run_batch
 from seqlm.checkpoints.adapter_config import check_adapter_config, ranks_agree
 from seqlm.checkpoints.bundle import check_tokenizer_files, read_bundle_folder
@@ -34,6 +35,7 @@ from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone, placed
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.finetune.costs import costs
+from seqlm.training.recomputing import compute_again
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}
 DECODERS = ("gpt2", "llama")
@@ -55,7 +57,7 @@ def loaded(folder, **options):
 def own_tokens(folder, name, sequence):
     """What the model's own tokenizer gives, with its special tokens."""
     text = " ".join(sequence) if name in SPACED else sequence
-    ids = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    ids = own_tokenizer(folder)(text)["input_ids"]
     # transformers adds an <eos> of its own to the Nucleotide Transformer, for which the model has no embedding
     return ids[:-1] if name == "nucleotide-transformer" else ids
 
@@ -283,12 +285,12 @@ def test_activations_are_computed_again_where_the_architecture_can(folder, name)
     model, _, family = loaded(folder(name))
     if family.checkpointing:
         family.check_training(checkpointing=True)
-        model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+        compute_again(model.backbone)
         return
     with pytest.raises(InputError, match="cannot be trained with gradient checkpointing"):
         family.check_training(checkpointing=True)
     with pytest.raises(ValueError, match="does not support"):
-        model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+        compute_again(model.backbone)
 
 
 def test_training_that_an_architecture_does_not_allow_is_refused_before_torch(folder, data, tmp_path):

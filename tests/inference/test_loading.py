@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, BertModel, EsmModel, RobertaModel, T5EncoderModel
+from transformers import BertModel, EsmModel, RobertaModel, T5EncoderModel
 
+from makers.pieces import own_tokenizer
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN
@@ -38,7 +39,7 @@ def loaded(folder, **options):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_tokens_are_those_of_the_model_s_own_tokenizer(model_path, name):
-    tokenizer = AutoTokenizer.from_pretrained(model_path(name))
+    tokenizer = own_tokenizer(model_path(name))
     _, encoder = loaded(model_path(name))
     for sequence in sequences(name):
         text = " ".join(sequence) if name in SPACED else sequence
@@ -67,7 +68,7 @@ def test_pooled_vector_is_the_mean_over_residues_by_hand(model_path, name):
 def test_t5_as_in_the_notebook_with_letters_spaced_and_rare_residues_as_x(model_path):
     """ProtT5 as its authors describe it: U, Z, O and B become X, residues are set apart, </s> stays out of the mean."""
     sequence = "MKUZOBLAAG"
-    tokenizer = AutoTokenizer.from_pretrained(model_path("t5"))
+    tokenizer = own_tokenizer(model_path("t5"))
     reference = T5EncoderModel.from_pretrained(model_path("t5")).eval()
     batch = tokenizer(["M K X X X X L A A G", "M K"], padding=True, return_tensors="pt")
     with torch.no_grad():

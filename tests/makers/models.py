@@ -9,8 +9,9 @@ import shutil
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 
 AMINO_ACIDS = "LAGVSERTIDPKQNFYMHWC"
 SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -96,17 +97,11 @@ def esmc(folder):
 
 def pieces_model(folder, kind, special):
     """spiece.model of one token a residue, and its tokenizer_config.json."""
-    pieces = sentencepiece_model_pb2.ModelProto()
-    pieces.trainer_spec.model_type = 1
-    pieces.trainer_spec.unk_id = special.index("<unk>")
-    pieces.trainer_spec.bos_id = pieces.trainer_spec.eos_id = pieces.trainer_spec.pad_id = -1
-    pieces.normalizer_spec.name = "identity"
-    pieces.normalizer_spec.add_dummy_prefix = True
-    listed = [*((token, 2 if token == "<unk>" else 3) for token in special), *(("▁" + one, 1) for one in AMINO_ACIDS)]
-    for number, (piece, sort) in enumerate([*listed, ("▁X", 1)]):
-        pieces.pieces.add(piece=piece, score=-float(number) / 10, type=sort)
-    pieces.trainer_spec.vocab_size = len(pieces.pieces)
-    (folder / "spiece.model").write_bytes(pieces.SerializeToString(deterministic=True))
+    listed = [*((token, UNKNOWN if token == "<unk>" else CONTROL) for token in special)]
+    listed += [*(("▁" + one, NORMAL) for one in AMINO_ACIDS), ("▁X", NORMAL)]
+    pieces = [(piece, -float(number) / 10, sort) for number, (piece, sort) in enumerate(listed)]
+    trainer = [(3, 1), (4, len(pieces)), (40, special.index("<unk>")), (41, -1), (42, -1), (43, -1)]
+    (folder / "spiece.model").write_bytes(piece_model(pieces, trainer, [(1, "identity"), (3, 1)]))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind, "do_lower_case": False}))
 
 
@@ -147,6 +142,10 @@ MAKERS = {
     "gpt2": gpt2,
     "llama": llama,
 }
+
+
+if not hasattr(transformers, "EsmcModel"):  # before 5.16
+    del MAKERS["esmc"]
 
 
 def make(name, parent):

@@ -16,7 +16,7 @@ from seqlm.similarity import duplicates, fingerprints
 from seqlm.similarity.duplicates import UNREADABLE, Reference, find
 from seqlm.similarity.mmseqs import SHORTEST
 
-needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
+needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `make envs`")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 
 

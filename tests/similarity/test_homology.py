@@ -13,7 +13,7 @@ from seqlm.data.sequences import read_records
 from seqlm.similarity import mmseqs
 from seqlm.similarity.homology import Hits, clusters, nearest, search
 
-needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
+needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `make envs`")
 
 
 def hits(*pairs):

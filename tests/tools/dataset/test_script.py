@@ -22,7 +22,7 @@ from seqlm.data.sequences import read_records
 from seqlm.report.report import GAP
 from seqlm.tools.dataset.figures import _differences
 
-needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `deploy/mmseqs.sh`")
+needs_mmseqs = pytest.mark.skipif(not shutil.which("mmseqs"), reason="MMseqs2 is not installed; `make envs`")
 SITES = ["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.tsv"]
 MOLECULES = ["--sequences", DATA / "molecules.csv", "--id-column", "name", "--sequence-column", "smiles",
              "--label-column", "toxic"]  # fmt: skip

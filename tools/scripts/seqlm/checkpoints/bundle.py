@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from seqlm.archives import strict_json
 from seqlm.archives.entries import GIB, MIB, Limits
+from seqlm.archives.piece_model import FILES as PIECE_FILES
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
 
@@ -331,9 +332,9 @@ def check_tokenizer_files(folder: Path, held: set[str], archive: str, rewrite) -
         if name in held:
             where = f"{name} in {archive}"
             tokenizer_files.check_vocabulary(strict_json.read_object(folder / name, where), where)
-    for name in ("spiece.model", "tokenizer.model"):
+    for name in PIECE_FILES:
         if name in held:
-            tokenizer_files.check_sentencepiece(folder / name, f"{name} in {archive}")
+            tokenizer_files.check_pieces(folder / name, f"{name} in {archive}")
     for name in ("vocab.txt", "merges.txt"):
         if name in held:
             _check_text(folder / name, f"{name} in {archive}")

@@ -161,7 +161,7 @@ def _snippet(manifest: dict) -> list[str]:
     public = {*([] if own else [encoder]), "AutoTokenizer", *(["AutoModel"] if second else [])}
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
     no_end = manifest["family"] == "esm" and manifest["alphabet"] == DNA
-    repaired = manifest.get("tokenizer") == "repaired"
+    repaired, pieces = manifest.get("tokenizer") == "repaired", manifest["family"] in ("t5", "albert", "xlnet")
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ADAPTERS
     lines = [
@@ -184,6 +184,7 @@ def _snippet(manifest: dict) -> list[str]:
         "",
         'folder = "."',
         'head = load_file(f"{folder}/head.safetensors")',
+        *(["# of a SentencePiece model; the packages sentencepiece and protobuf read it"] if pieces else []),
         f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),

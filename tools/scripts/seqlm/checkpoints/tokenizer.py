@@ -14,6 +14,7 @@ from pathlib import Path
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
 from seqlm.tokenization.panics import panics_named
+from seqlm.tokenization.pieces import piece_tokenizer
 
 from .tokenizer_parts import check_parts
 
@@ -119,34 +120,14 @@ def _check_added(tokens, name: str) -> None:
         check_vocabulary({token["content"]: token.get("id")}, name)
 
 
-def check_sentencepiece(path: Path, name: str) -> None:
-    """Walk the fields of the protobuf message, so that a file that is none, or is cut short, is named here.
+def check_pieces(path: Path, name: str) -> None:
+    """Check a SentencePiece model.
 
-    https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto: pieces are field 1, the trainer's
-    and the normalizer's settings fields 2 and 3; all are length-delimited.
+    Raises:
+        InputError: the file is none, or the tokenizers library can make nothing of it.
     """
-    content = path.read_bytes()
-    position = pieces = 0
-    while position < len(content):
-        tag, position = _varint(content, position)
-        length, position = _varint(content, position)
-        if tag & 7 != 2 or not 1 <= tag >> 3 <= 5 or position + length > len(content):
-            raise InputError(f"{name} is no SentencePiece model, or is damaged")
-        pieces += tag >> 3 == 1
-        position += length
-    if not pieces:
-        raise InputError(f"{name} is no SentencePiece model: it holds no pieces")
-
-
-def _varint(content: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while position < len(content) and shift < 64:
-        byte = content[position]
-        number |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return number, position
-    return 1 << 64, position  # cut short: longer than any file
+    with panics_named(f"{name} cannot be read as a tokenizer"):
+        piece_tokenizer(path, name)
 
 
 def _try_tokenizer(path: Path, name: str) -> None:

@@ -9,6 +9,8 @@ Positions are rotary; 2,046 residues at once is what the model was trained on.
 
 from __future__ import annotations
 
+from seqlm.cli.errors import InputError
+
 from .family import Family
 
 
@@ -28,6 +30,16 @@ class EsmC(Family):
     layers = "layers"
 
     def load(self, folder, **options):
-        from transformers import EsmcModel
+        return _known("EsmcModel").from_pretrained(folder, **options)
 
-        return EsmcModel.from_pretrained(folder, **options)
+    def load_language_model(self, folder, **options):
+        return _known("EsmcForMaskedLM").from_pretrained(folder, **options)
+
+
+def _known(name: str):
+    """A class of transformers."""
+    import transformers
+
+    if not hasattr(transformers, name):
+        raise InputError(f"ESM-C needs transformers 5.16 or newer, and this server has {transformers.__version__}")
+    return getattr(transformers, name)

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from seqlm.archives.piece_model import FILES as PIECE_FILES
+from seqlm.archives.piece_model import read_pieces
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, LETTERS, PROTEIN, TEXT
 
@@ -30,12 +32,9 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
         if (folder / "vocab.txt").is_file():
             lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
             return {token: number for number, token in enumerate(lines) if token}
-        for name in ("spiece.model", "tokenizer.model"):
+        for name in PIECE_FILES:
             if (folder / name).is_file():
-                import sentencepiece
-
-                pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
-                return {pieces.id_to_piece(number): number for number in range(pieces.get_piece_size())}
+                return read_pieces(folder / name, f"{name} in {folder.name}").vocabulary
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as problem:
         raise InputError(f"the tokenizer of the model in {folder.name} cannot be read ({problem})") from None
     raise InputError(

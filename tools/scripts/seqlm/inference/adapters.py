@@ -147,11 +147,11 @@ def _targets(family: Family, settings: LoraSettings, names: list[str], layers: l
     """Which modules are adapted, as entries of peft's config."""
     if settings.method != "ia3":
         family.check_training(settings.modules)
-        return {
-            "target_modules": family.lora_modules[settings.modules],
-            "layers_to_transform": layers,
-            "layers_pattern": family.layers if layers else None,
-        }
+        targets = family.lora_modules[settings.modules]
+        if layers is None:
+            return {"target_modules": targets}
+        # written out, since peft 0.19's entries for layers find none that stand at the top of a model
+        return {"target_modules": _named(names, tuple(map(re.escape, targets)), family, layers)}
     # peft's IA3 has no entry for layers, and takes the end of a name for the whole of it, so they are written out
     outputs, inputs = (_named(names, patterns, family, layers) for patterns in (family.scaled, family.scaled_inputs))
     return {"target_modules": outputs + inputs, "feedforward_modules": inputs}

@@ -19,6 +19,7 @@ from seqlm.cli.errors import InputError
 from seqlm.families.vocabulary import SPECIAL
 
 from .panics import panics_named
+from .pieces import piece_file, piece_tokenizer
 from .reading import Reading
 
 TOKENIZERS = ("repaired", "as-published")
@@ -156,8 +157,8 @@ class AtomReader:
 def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKENIZERS[0]):
     """The reader of a folder with tokenizer files.
 
-    Where there is a tokenizer.json, or vocab.json with merges.txt, the tokenizers library alone reads it, as it stands;
-    transformers is needed, and imported, for other files.
+    Where there is a tokenizer.json, vocab.json with merges.txt, or a SentencePiece model, the tokenizers library alone
+    reads it, as it stands; transformers is needed, and imported, for other files.
 
     Args:
         tokenizer: ``repaired``, a tokenizer that is known to lose atoms is mended, or ``as-published``.
@@ -176,6 +177,8 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
             return LibraryReader(Tokenizer.from_file(str(folder / "tokenizer.json")))
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
             return LibraryReader(_byte_level(folder))
+        if (pieces := piece_file(folder)) is not None and not (folder / "vocab.txt").is_file():
+            return LibraryReader(piece_tokenizer(pieces))
         from transformers import AutoTokenizer
 
         own = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

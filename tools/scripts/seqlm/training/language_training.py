@@ -22,6 +22,7 @@ from seqlm.inference.likelihood import TokenModel
 
 from .loop import Loop, Validate
 from .processes import ALONE, Group
+from .recomputing import compute_again
 from .state import History, Settings
 
 IGNORED = -100  # a place that counts nowhere, as torch has it
@@ -68,7 +69,7 @@ def train_language_model(
         InputError: a loss that is no longer a number, or a single row too long for the memory.
     """
     if settings.gradient_checkpointing:
-        model.model.activation_checkpointing_enable({"use_reentrant": False})
+        compute_again(model.model)
     return Loop(model, TokenLesson(data, objective), settings, scores, group).run().history
 
 

@@ -12,6 +12,7 @@ from seqlm.inference.loading import SequenceModel
 from seqlm.metrics import metrics
 from seqlm.training.loop import Loop
 from seqlm.training.processes import ALONE, Group
+from seqlm.training.recomputing import compute_again
 from seqlm.training.state import History, Settings
 
 from .examples import Examples
@@ -33,7 +34,7 @@ def train(
         InputError: a loss that is no longer a number, or a single sequence too long for the memory.
     """
     if settings.gradient_checkpointing:
-        model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+        compute_again(model.backbone)
     validate = Validation(validation, padding) if validation else None
     return Loop(model, LabelLesson(data, padding), settings, validate, group).run().history
 

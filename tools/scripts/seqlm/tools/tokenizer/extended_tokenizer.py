@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, models, trainers
+from tokenizers import AddedToken, Tokenizer, models, processors, trainers
 
 from seqlm.archives import strict_json
 from seqlm.checkpoints.tokenizer import check_tokenizer_config
@@ -32,6 +32,8 @@ from seqlm.data.records import LETTERS
 from seqlm.families.family import Family
 from seqlm.families.vocabulary import SPECIAL
 from seqlm.tokenization.corpus import CANONICAL_LETTERS
+from seqlm.tokenization.panics import panics_named
+from seqlm.tokenization.pieces import piece_file, piece_tokenizer
 
 MERGES, WORDS = "merges", "words"
 FIRST_CHARACTER = 0xF0000  # of the planes that Unicode leaves to everybody
@@ -94,7 +96,7 @@ def extend_tokenizer(
     Raises:
         InputError: nothing is frequent enough, or the old tokens could not keep their ids.
     """
-    tokenizer, settings = _opened(source)
+    tokenizer, settings = _opened(source, family)
     if tokenizer is None:  # that of ESM, which transformers writes in Python: a list of tokens, the longest first
         words = _words(pieces(), family, number, least, longest)
         found = _numbered(words, 1 + max(family.vocabulary.values()), read)
@@ -122,7 +124,7 @@ def extend_tokenizer(
     return Extension(way, found)
 
 
-def _opened(source: Path) -> tuple[Tokenizer | None, dict]:
+def _opened(source: Path, family: Family) -> tuple[Tokenizer | None, dict]:
     """The tokenizer of a model as one of the library, None if it is none, and what its tokenizer_config.json is to say.
 
     The class named there is to be the one that takes tokenizer.json as it stands. What others know by themselves, the
@@ -135,17 +137,26 @@ def _opened(source: Path) -> tuple[Tokenizer | None, dict]:
         raw = strict_json.read_object(source / "tokenizer_config.json")
         raw.pop("auto_map", None)
         settings = check_tokenizer_config(raw)
-    own = None
-    try:
-        own = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-    except Exception as problem:  # a class that transformers does not know; tokenizer.json is enough
-        if not (source / "tokenizer.json").is_file():
-            raise InputError(f"the tokenizer of the model cannot be read: {str(problem).splitlines()[:1]}") from None
-    if (source / "tokenizer.json").is_file():
+    own, roles = None, {}
+    listed, pieces = (source / "tokenizer.json").is_file(), piece_file(source)
+    if listed or not pieces:
+        try:
+            own = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        except Exception as problem:  # a class that transformers does not know; tokenizer.json is enough
+            if not listed:
+                reason = str(problem).splitlines()[:1]
+                raise InputError(f"the tokenizer of the model cannot be read: {reason}") from None
+        roles = {role: getattr(own, role, None) for role in ROLES}
+    if listed:
         tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
         if own is not None and own.is_fast and own.backend_tokenizer.post_processor is not None:
             # what some classes put around a text is known to the class alone
             tokenizer.post_processor = own.backend_tokenizer.post_processor
+    elif pieces:
+        with panics_named(f"{pieces.name} cannot be read as a tokenizer"):
+            tokenizer = piece_tokenizer(pieces)
+        tokenizer.post_processor = _around(family)
+        roles = PIECE_ROLES
     elif own is not None and own.is_fast:
         tokenizer = Tokenizer.from_str(own.backend_tokenizer.to_str())
     else:
@@ -154,13 +165,21 @@ def _opened(source: Path) -> tuple[Tokenizer | None, dict]:
     tokenizer.no_padding()
     vocabulary = tokenizer.get_vocab(True)
     for role in ROLES:
-        token = getattr(own, role, None) if own is not None else None
+        token = roles.get(role)
         if token and token in vocabulary and role not in settings:
             settings[role] = str(token)
     kept = {key: value for key, value in settings.items() if key in ROLES or key in _KEPT}
     return tokenizer, {**kept, "tokenizer_class": "PreTrainedTokenizerFast"}
 
 
+def _around(family: Family):
+    """Special tokens around a text, as the family has them."""
+    special = [(token, family.vocabulary[token]) for token in (*family.prefix, *family.suffix)]
+    return processors.TemplateProcessing(single=[*family.prefix, "$A", *family.suffix], special_tokens=special)
+
+
+# what SentencePiece calls them where nothing else is said
+PIECE_ROLES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _KEPT = ("model_max_length", "padding_side", "model_input_names", "extra_special_tokens", "additional_special_tokens")
 
 

@@ -55,7 +55,7 @@ def test_what_is_tested_is_what_is_asked_for(package):
 
 
 def numbers(version):
-    """0.14, 0.14.0 and 0.14.0+cpu are one version, 2026.03.4 and 2026.3.4 another."""
+    """Those of a version: 0.14 is 0.14.0 and 0.14.0+cpu, 2026.03.4 is 2026.3.4."""
     parts = [int(part) for part in version.split("+")[0].split(".")]
     while parts[-1] == 0:
         parts.pop()

@@ -9,10 +9,11 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
 from makers.models import MAKERS, SPACED, make, sequences
 from makers.pieces import own_tokenizer
+from makers.protein_models import written
 from makers.scripts import run_batch
 from seqlm.checkpoints.adapter_config import check_adapter_config, ranks_agree
 from seqlm.checkpoints.bundle import check_tokenizer_files, read_bundle_folder
@@ -39,7 +40,14 @@ from seqlm.training.recomputing import compute_again
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "modernbert": DNA}
 DECODERS = ("gpt2", "llama")
-ADDED = {"nucleotide-transformer": (1, 0), "xlnet": (0, 2), "gpt2": (0, 0), "llama": (1, 0)}  # special tokens
+T5 = ("prostt5", "ankh", "ankh3")
+ADDED = {
+    "nucleotide-transformer": (1, 0),
+    "xlnet": (0, 2),
+    "gpt2": (0, 0),
+    "llama": (1, 0),
+    "ankh": (0, 1),
+}  # special tokens
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def loaded(folder, **options):
 
 def own_tokens(folder, name, sequence):
     """What the model's own tokenizer gives, with its special tokens."""
-    text = " ".join(sequence) if name in SPACED else sequence
+    text = " ".join(sequence) if name in SPACED else written(name, sequence)
     ids = own_tokenizer(folder)(text)["input_ids"]
     # transformers adds an <eos> of its own to the Nucleotide Transformer, for which the model has no embedding
     return ids[:-1] if name == "nucleotide-transformer" else ids
@@ -74,7 +82,8 @@ def test_tokens_are_those_of_the_model_s_own_tokenizer(folder, name):
 def test_pooled_vector_is_the_mean_of_a_plain_loop(folder, name):
     """One sequence at a time, no padding, special tokens cut away by slicing, and the published class."""
     model, encoder, _ = loaded(folder(name))
-    reference = AutoModel.from_pretrained(folder(name), attn_implementation="eager").eval()
+    cls = T5EncoderModel if name in T5 else AutoModel
+    reference = cls.from_pretrained(folder(name), attn_implementation="eager").eval()
     texts = sequences(name)
     ours = pooled_vectors(model, [encoder.encode(text) for text in texts], encoder.padding, budget=150)
     first, last = ADDED.get(name, (1, 1))

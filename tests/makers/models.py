@@ -11,10 +11,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
+from . import protein_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
+from .protein_models import AMINO_ACIDS, SIZES
 
-AMINO_ACIDS = "LAGVSERTIDPKQNFYMHWC"
-SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 SPACED = ("albert", "xlnet")
 DNA_FAMILIES = ("grover", "nucleotide-transformer", "modernbert", "dnabert2")
 
@@ -141,6 +141,7 @@ MAKERS = {
     "xlnet": xlnet,
     "gpt2": gpt2,
     "llama": llama,
+    **protein_models.MAKERS,
 }
 
 

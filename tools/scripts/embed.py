@@ -35,6 +35,7 @@ def options() -> Parser:
         help="number of the layer, 0 the embedding of the tokens, -2 the last but one; 1,6,12: the mean of several",
     )
     vectors.add_argument("--normalize", action="store_true", help="scale every vector to length 1")
+    add(vectors, "--prefix")
     add(vectors, "--max-length", help="tokens the model reads at once; 0: as it was fine-tuned, or its own limit")
     add(
         vectors,

@@ -163,6 +163,7 @@ def options() -> Parser:
     learning.add_argument("--head-dropout", default=0.2, type=Number(float, 0, 0.95), metavar="SHARE")
     learning.add_argument("--pooling", default="mean", choices=["mean", "cls"])
     add(learning, "--max-length", help="tokens read at once; 0: what the model was made for")
+    add(learning, "--prefix")
     add(learning, "--long-sequences")
     add(learning, "--epochs", default=20)
     add(

@@ -30,6 +30,7 @@ def options() -> Parser:
     add(parser, "--base-model", help="not needed: models are whole here")
     add(parser, "--alphabet", help="auto: told from the model's vocabulary, or from the corpus")
     add(parser, "--sequences", required=False)
+    add(parser, "--prefix")
     add_group(parser, COLUMNS)
     add_group(parser, MOLECULES)
 

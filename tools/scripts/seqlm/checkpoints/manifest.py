@@ -13,6 +13,7 @@
      "window": 33, "sites": "Y",                             of a model of windows around residues, which can scan;
                                                              of residues, sites are what labels were on, if few
      "threshold": 0.5, "temperature": 1.0,                   a threshold for each label where there are several
+     "prefix": "<AA2fold>",                                  what stands before each sequence, where something does
      "members": 5,                                           adapters and heads, whose mean is the prediction
      "conformal": {"repeats": 1, "pooled": true},            of conformal.safetensors, see metrics.conformal
      "metrics": {"test": {"mcc": [0.48, 0.21, 0.71]}},       value, and both ends of its 95 % interval
@@ -39,7 +40,7 @@ FORMAT = 2
 LARGEST = 1 << 20  # bytes
 MOST_LABELS = 10_000
 MOST_MEMBERS = 20
-ALPHABETS = ("protein", "DNA", "text", "canonical SMILES")
+ALPHABETS = ("protein", "DNA", "text", "canonical SMILES", "3Di")
 # adapters -> what peft calls their type
 ADAPTERS = {"lora": "LORA", "dora": "LORA", "qlora": "LORA", "adalora": "ADALORA", "vera": "VERA", "ia3": "IA3"}
 METHODS = (*ADAPTERS, "full", "head", "pretrain")
@@ -180,7 +181,8 @@ def _threshold(value):
 
 
 _MODEL = _object(
-    {"id": _text(500), "sha256": _sha256}, {"revision": _or_null(_text(100)), "alphabet": _one_of(*ALPHABETS)}
+    {"id": _text(500), "sha256": _sha256},
+    {"revision": _or_null(_text(100)), "alphabet": _one_of(*ALPHABETS), "prefix": _text(40)},
 )
 
 _check = _object(
@@ -221,6 +223,7 @@ _check = _object(
         "settings": _table(_scalar),
         "data_sha256": _or_null(_digests),
         "tokenizer": _one_of("repaired", "as-published"),
+        "prefix": _text(40),
     },
 )
 
@@ -282,12 +285,27 @@ def read_manifest(path: Path, name: str | None = None) -> dict:
     return check_manifest(strict_json.read_object(path, name, limit=LARGEST), name)
 
 
-def alphabet_in(folder: Path) -> str:
-    """What a bundle was trained on, which a vocabulary of DNA and proteins does not tell; auto where it is none."""
+def reading_of(model: dict) -> dict[str, str]:
+    """How a model of a manifest reads sequences, as ``recognise`` takes it.
+
+    Args:
+        model: the manifest, or its entry of the second model. What names no prefix was trained without one.
+    """
+    return {"alphabet": model.get("alphabet", "auto"), "prefix": model.get("prefix", "none")}
+
+
+def reading_in(folder: Path, alphabet: str = "auto", prefix: str = "auto") -> dict[str, str]:
+    """How the model of a folder reads sequences, as ``recognise`` takes it: as it is asked for, or as it was trained.
+
+    A vocabulary of DNA and proteins does not tell what a bundle was trained on; ``auto`` where the folder is none.
+    """
     if not (folder / FILE).is_file():
-        return "auto"
-    alphabet = read_manifest(folder / FILE)["alphabet"]
-    return "text" if alphabet == "canonical SMILES" else alphabet  # how molecules are written is asked for anew
+        return {"alphabet": alphabet, "prefix": prefix}
+    own = reading_of(read_manifest(folder / FILE))
+    if own["alphabet"] == "canonical SMILES":
+        own["alphabet"] = "text"  # how molecules are written is asked for anew
+    asked = {"alphabet": alphabet, "prefix": prefix}
+    return {name: own[name] if value == "auto" else value for name, value in asked.items()}
 
 
 def write_manifest(manifest: dict, folder: Path) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 
-from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
+from seqlm.data.records import CANONICAL, DNA, PROTEIN, STATES, TEXT
 from seqlm.data.tasks import level_of
 
 from .manifest import ADAPTERS
@@ -53,7 +53,11 @@ ATOMS = (  # see seqlm.tokenization.readers.AtomReader
     '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}',
     "        letters = torch.tensor([False] + [True] * len(atoms) + [False])",
 )
-EXAMPLES = {PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"), DNA: ("ACGTACGTAC", "TTGACAGCTA")}
+EXAMPLES = {
+    PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
+    DNA: ("ACGTACGTAC", "TTGACAGCTA"),
+    STATES: ("dvvlvvqlvv", "dppdpvvvlv"),
+}
 MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -89,7 +93,11 @@ def _front_matter(manifest: dict, license: str | None) -> str:
 
 def _introduction(manifest: dict) -> str:
     task, base, second = manifest["task"], manifest.get("base_model"), manifest.get("second_model")
-    kind = {TEXT: "molecules or other texts", CANONICAL: "molecules"}.get(manifest["alphabet"])
+    kind = {
+        TEXT: "molecules or other texts",
+        CANONICAL: "molecules",
+        STATES: "protein structures, written as 3Di states",
+    }.get(manifest["alphabet"])
     what = kind or f"{manifest['alphabet']} sequences"
     lines = [f"# {TITLES.get(task) or task.replace('-', ' ').capitalize()} of {what}", ""]
     trained = f"Trained with SeqLM: {METHODS[manifest['method']]}"
@@ -160,6 +168,7 @@ def _snippet(manifest: dict) -> list[str]:
     encoder, own = ENCODERS.get(manifest["family"], "AutoModel"), OWN_ARCHITECTURES.get(manifest["family"])
     public = {*([] if own else [encoder]), "AutoTokenizer", *(["AutoModel"] if second else [])}
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
+    told = manifest.get("prefix") or (second or {}).get("prefix")
     no_end = manifest["family"] == "esm" and manifest["alphabet"] == DNA
     repaired, pieces = manifest.get("tokenizer") == "repaired", manifest["family"] in ("t5", "albert", "xlnet")
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
@@ -178,7 +187,7 @@ def _snippet(manifest: dict) -> list[str]:
         ),
         "",
         "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
-        *(ATOMS if repaired else NO_END if no_end else WITH_MASK),
+        *(ATOMS if repaired else NO_END if no_end else _told(told) if told else WITH_MASK),
         "    with torch.inference_mode():",
         "        return model.float().eval()(**tokens).last_hidden_state[0], letters",
         "",
@@ -191,6 +200,8 @@ def _snippet(manifest: dict) -> list[str]:
     ]
     first, other = EXAMPLES.get(manifest["alphabet"], MOLECULES)
     text = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
+    if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
+        text = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'
     mean, own = "vectors[letters].mean(0)", f"vectors, letters = read(model, tokenizer, {text.format(first)})"
     pooled = "vectors[0]" if manifest["pooling"] == "cls" else mean
     setup, level = len(lines), level_of(manifest["task"])
@@ -222,6 +233,20 @@ def _snippet(manifest: dict) -> list[str]:
         lines.append('print(outputs * head["scale"] + head["shift"])')
     members = manifest.get("members", 1)
     return lines if members == 1 else _of_all(lines[:setup], lines[setup:], members, adapter)
+
+
+def _told(prefix: str) -> list[str]:
+    """Python that reads a sequence behind the token that tells the model what follows, see ``families.t5``."""
+    return [
+        "    words = tokenizer.get_vocab()",
+        f"    if {json.dumps(prefix)} not in words:  # a second model, which takes no prefix",
+        *(f"    {line}" for line in WITH_MASK),
+        "    else:  # neither the prefix nor the end is part of the sequence",
+        '        pieces = ["▁" + letter if "▁" + letter in words else letter for letter in text.replace(" ", "")]',
+        f'        ids = tokenizer.convert_tokens_to_ids([{json.dumps(prefix)}, *pieces, "</s>"])',
+        '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
+        "        letters = torch.tensor([False] + [True] * len(pieces) + [False])",
+    ]
 
 
 def _of_all(setup: list[str], of_one: list[str], members: int, adapter: bool) -> list[str]:
@@ -326,6 +351,8 @@ def _reading(manifest: dict) -> list[str]:
             "refuse": f"{longer} refused by the tool.",
         }[manifest["long_sequences"]]
     ]
+    if told := manifest.get("prefix"):
+        lines.append(f"Before each sequence stands {_code(told)}, which tells the model what follows.")
     if manifest["alphabet"] == PROTEIN:
         lines.append("To the tool, letters that the tokenizer does not know are X, such as U, Z, O and B to ProtT5.")
     if CANONICAL in (manifest["alphabet"], (manifest.get("second_model") or {}).get("alphabet")):

@@ -52,6 +52,12 @@ SHARED = {
     },
     "--max-length": {"default": 0, "type": Number(int, 0, 1 << 20), "metavar": "N"},
     "--long-sequences": {"default": "window", "choices": ["window", "truncate", "refuse"]},
+    "--prefix": {
+        "default": "auto",
+        "metavar": "NAME",
+        "help": "token that tells the model what follows, such as <AA2fold> or <fold2AA> of ProstT5, [NLU] or [S2S] of "
+        "Ankh 3; auto: what its authors take for embeddings; none: no such token",
+    },
     "--mask": {"metavar": "FASTA", "help": "strings of 0 and 1; residues with 0 count nowhere"},
     # pairs
     "--first-column": {"metavar": "COLUMN", "help": "of a table of pairs; 'first' or else column 1"},

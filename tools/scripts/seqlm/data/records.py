@@ -9,8 +9,13 @@ PROTEIN = "protein"
 DNA = "DNA"
 TEXT = "text"  # anything else, SMILES for one: the tokenizer decides
 CANONICAL = "canonical SMILES"  # molecules, written in one way before the tokenizer sees them
+STATES = "3Di"  # how a protein is folded, a lower-case letter a residue (van Kempen et al. 2024)
 # IUPAC letters, https://iupac.qmul.ac.uk/AminoAcid/ and https://iupac.qmul.ac.uk/misc/naseq.html
-LETTERS = {PROTEIN: "ACDEFGHIKLMNPQRSTVWYBJOUXZ", DNA: "ACGTNRYSWKMBDHV"}
+LETTERS = {
+    PROTEIN: "ACDEFGHIKLMNPQRSTVWYBJOUXZ",
+    DNA: "ACGTNRYSWKMBDHV",
+    STATES: "acdefghiklmnpqrstvwy",  # https://doi.org/10.1038/s41587-023-01773-0
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from seqlm.cli.noticing import notice
 
 from . import lines, tables
 from .lines import beginning, numbered_lines
-from .records import CANONICAL, DNA, LETTERS, PROTEIN, TEXT, Record, Rules, identifier, quoted
+from .records import CANONICAL, DNA, LETTERS, PROTEIN, STATES, TEXT, Record, Rules, identifier, quoted
 from .tables import SEQUENCES, Table
 
 SEVERAL_BASES = "N and other codes for several bases kept"
@@ -116,7 +116,7 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
     Blanks go: SMILES end at the first, overlapping k-mers are joined, other words are glued. Lower case (soft masking)
     becomes upper case, one ``*`` at the end of a protein (a stop codon) is dropped, U in DNA becomes T, and
     ``replacements`` is what the model's family asks for, such as U, Z, O and B to X for ProtT5. Codes for several
-    bases, such as N, stay, and are counted.
+    bases, such as N, stay, and are counted. 3Di states are in lower case, as residues are in capitals, and stay.
 
     Raises:
         InputError: naming record, position (1-based) and letter of what is not in the alphabet; a record without a
@@ -132,6 +132,8 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
         from .molecules import canonical
 
         return canonical(record, sequence, rules, path)
+    if alphabet == STATES:
+        return _states(record, sequence, path)
     upper = sequence.upper()
     if upper != sequence:
         rules.count("lower case read as upper case", sum(a != b for a, b in zip(sequence, upper, strict=True)))
@@ -159,6 +161,16 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
             rules.count(f"{old} read as {new}", upper.count(old))
             upper = upper.replace(old, new)
     return upper
+
+
+def _states(record: Record, sequence: str, path: str | Path) -> str:
+    """3Di states, of which capitals are refused: they would as well be residues."""
+    if wrong := _wrong_letter(STATES).search(sequence):
+        hint = f"3Di states are the lower-case letters {LETTERS[STATES]}"
+        if wrong.group().lower() in LETTERS[STATES]:
+            hint += "; residues are read without this prefix, and 3Di states in capitals have to be put in lower case"
+        raise InputError(f"{_where(record, path)} has '{wrong.group()}' at position {wrong.start() + 1}; {hint}")
+    return sequence
 
 
 def _where(record: Record, path: str | Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import DNA, LETTERS, PROTEIN
+from seqlm.data.records import DNA, LETTERS, PROTEIN, STATES
 
 from .vocabulary import AMINO_ACIDS, SPECIAL, alphabet_of
 
@@ -21,13 +21,16 @@ class Family:
     Attributes:
         config: the model's config.json.
         vocabulary: token -> id.
-        alphabet: ``protein``, ``DNA`` or ``text``.
+        alphabet: ``protein``, ``DNA``, ``text`` or ``3Di``.
+        told: the one of ``prefixes`` that stands before each sequence; empty for none.
     """
 
     name: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]  # of config.json
     prefix: ClassVar[tuple[str, ...]] = ()  # special tokens before the sequence
     suffix: ClassVar[tuple[str, ...]] = ()  # and after it
+    # tokens that tell a model what follows -> the alphabet of that; that of the authors' own embeddings comes first
+    prefixes: ClassVar[dict[str, str]] = {}
     citations: ClassVar[tuple[str, ...]] = ()
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
@@ -61,6 +64,44 @@ class Family:
     def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
         self.config, self.vocabulary = config, vocabulary
         self.alphabet = alphabet_of(vocabulary) if alphabet == "auto" else alphabet
+        self.told = ""
+
+    @property
+    def offered(self) -> list[str]:
+        """Those of ``prefixes`` that the vocabulary has."""
+        return [token for token in self.prefixes if token in self.vocabulary]
+
+    def tell(self, prefix: str) -> None:
+        """Choose what stands before each sequence and tells the model what follows.
+
+        Args:
+            prefix: ``auto`` for what the model's authors take for embeddings, ``none``, or one of :attr:`offered`.
+
+        Raises:
+            InputError: a prefix that the vocabulary lacks.
+        """
+        offered = self.offered
+        if prefix not in ("auto", "none", *offered):
+            has = f"it has {', '.join(offered)}" if offered else f"models of the family {self.name} take none"
+            raise InputError(f"the model's vocabulary has no prefix '{prefix[:40]}'; {has} (--prefix)")
+        self.told = prefix if prefix in offered else "" if prefix == "none" else next(iter(offered), "")
+        if self.prefixes.get(self.told) == STATES:
+            self.alphabet = STATES
+        elif self.alphabet == STATES:
+            self.alphabet = PROTEIN
+
+    @property
+    def read_as(self) -> str:
+        """What the prefix makes of sequences, in words; empty where the vocabulary has none."""
+        if not self.offered:
+            return ""
+        if self.told:
+            return f"{self._letters_in_words} after the prefix {self.told}"
+        return f"{self._letters_in_words} without a prefix; the model has {' and '.join(self.offered)}"
+
+    @property
+    def _letters_in_words(self) -> str:
+        return {PROTEIN: "residues", STATES: "3Di states"}.get(self.alphabet, "letters")
 
     @property
     def letters(self) -> str:
@@ -83,7 +124,7 @@ class Family:
     @cached_property
     def one_letter_tokens(self) -> bool:
         """Whether each letter of a sequence is one token: all are there, and no piece of several."""
-        letters = {PROTEIN: AMINO_ACIDS, DNA: BASES}.get(self.alphabet)
+        letters = {PROTEIN: AMINO_ACIDS, DNA: BASES, STATES: set(LETTERS[STATES])}.get(self.alphabet)
         if not letters or not all(self.token(letter) in self.vocabulary for letter in letters):
             return False
         pieces = (token.lstrip("▁Ġ").removeprefix("##") for token in self.vocabulary)

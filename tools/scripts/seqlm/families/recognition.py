@@ -29,8 +29,11 @@ def families() -> list[type[Family]]:
     return found
 
 
-def recognise(folder: Path, config: dict, alphabet: str = "auto") -> Family:
+def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = "auto") -> Family:
     """The family of a model folder, told from its config.json and vocabulary, never from its name.
+
+    Args:
+        prefix: what tells the model what follows, see :meth:`seqlm.families.family.Family.tell`.
 
     Raises:
         InputError: an architecture for which there is no family, or one that differs from what its type says.
@@ -46,7 +49,9 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto") -> Family:
                     f"the model in {folder.name} is computed by code of its own ({str(code)[:60]}), which is never "
                     f"run; it says to be of type '{model_type}', but may differ from it"
                 )
-            return family(config, read_vocabulary(folder), alphabet)
+            found = family(config, read_vocabulary(folder), alphabet)
+            found.tell(prefix)
+            return found
     raise InputError(
         f"models of type '{model_type}' are not supported; "
         f"supported are {', '.join(sorted({name for family in known for name in family.model_types}))}"

@@ -34,12 +34,24 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
             return {token: number for number, token in enumerate(lines) if token}
         for name in PIECE_FILES:
             if (folder / name).is_file():
-                return read_pieces(folder / name, f"{name} in {folder.name}").vocabulary
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as problem:
+                return {**read_pieces(folder / name, f"{name} in {folder.name}").vocabulary, **_added(folder)}
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as problem:
         raise InputError(f"the tokenizer of the model in {folder.name} cannot be read ({problem})") from None
     raise InputError(
         f"the model folder {folder.name} has no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model)"
     )
+
+
+def _added(folder: Path) -> dict[str, int]:
+    """Tokens that were added to a SentencePiece model after it was made, as ProstT5's prefixes and 3Di states were."""
+    added = {}
+    if (folder / "tokenizer_config.json").is_file():
+        listed = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        entries = (listed.get("added_tokens_decoder") or {}).items()
+        added = {token["content"]: int(number) for number, token in entries}
+    if (folder / "added_tokens.json").is_file():
+        added |= json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
+    return added
 
 
 def alphabet_of(vocabulary: dict[str, int]) -> str:

@@ -17,6 +17,7 @@ from torch import nn
 
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.members import ADAPTER_WEIGHTS, HEAD, member_file
 from seqlm.cli.errors import InputError
 from seqlm.cli.starting import libraries_are_loaded
@@ -380,7 +381,7 @@ def load_finetuned(
     """
     manifest = bundle.manifest
     say_full_precision(manifest)
-    family = recognise(base.path, base.config, manifest["alphabet"])
+    family = recognise(base.path, base.config, **reading_of(manifest))
     dtype = precision_of(precision, device, family)
     backbone = load_backbone(base.path, family, dtype, device)
     if bundle.adapter_config:

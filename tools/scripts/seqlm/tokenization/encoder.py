@@ -132,7 +132,7 @@ class Encoder:
         self.long_sequences, self.pooling, self.alphabet = long_sequences, pooling, family.alphabet
         self.prefix = [self._special(vocabulary, token) for token in family.prefix]
         self.suffix = [self._special(vocabulary, token) for token in family.suffix]
-        if pooling == "cls" and not self.prefix:
+        if pooling == "cls" and family.prefix in ((), (family.told,)):
             raise InputError(f"a {family.name} model has no token at the start of a sequence; use mean pooling")
         if pooling == "none" and long_sequences == "truncate":
             raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.opening import open_model
 from seqlm.cli.errors import InputError
 from seqlm.data.numbers import whole
@@ -70,7 +71,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         raise InputError(f"no output was asked for; give at least one of {', '.join(FLAGS.values())}")
     bundle, base = open_model(arguments, scratch)
     manifest = bundle.manifest if bundle and bundle.manifest else {}
-    family = recognise(base.path, base.config, manifest.get("alphabet", AUTO))
+    reading = reading_of(manifest) if manifest else {}
+    prefix = _chosen(arguments.prefix, reading.get("prefix"), AUTO)
+    family = recognise(base.path, base.config, reading.get("alphabet", AUTO), prefix)
     if arguments.smiles == "canonical":
         read_canonical(family)
     elif arguments.smiles == "as-given" and family.alphabet == CANONICAL:

@@ -17,7 +17,10 @@ from .run import about
 from .summary import Spread, Summary
 
 PACKAGES = ("torch", "transformers", "numpy")
-SETTINGS = ("pooling", "layer", "normalize", "max_length", "long_sequences", "smiles", "tokenizer", "precision", "seed")
+SETTINGS = (
+    "pooling", "layer", "normalize", "prefix", "max_length", "long_sequences", "smiles", "tokenizer", "precision",
+    "seed",
+)  # fmt: skip
 NARROW = 0.9  # mean cosine from which vectors are said to point the same way
 POOLING = {
     "mean": "The vector of a sequence is the mean over its {token}s",
@@ -26,7 +29,14 @@ POOLING = {
     "last": "The vector of a sequence is that of its last {token}",
     "none": "Each {letter} has a vector of its own",
 }
-CITED = {"esm2": "esm2", "prottrans": "prott5", "dnabert2": "dnabert2"}  # by what the family of the model names
+CITED = {
+    "esm2": "esm2",
+    "prottrans": "prott5",
+    "dnabert2": "dnabert2",
+    "prostt5": "prostt5",
+    "ankh": "ankh",
+    "ankh3": "ankh3",
+}  # by what the family of the model names
 
 
 def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:

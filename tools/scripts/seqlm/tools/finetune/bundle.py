@@ -84,12 +84,16 @@ def _manifest(plan: Plan, head: Head) -> dict:
     }
     if any(reader.encoder.repairs for reader in (plan.reader, plan.second) if reader):
         manifest["tokenizer"] = "repaired"
+    if plan.family.told:
+        manifest["prefix"] = plan.family.told
     if plan.folds:
         manifest["members"] = len(plan.folds.folds)
     if plan.second:
         manifest["second_model"] = _model(plan.second)
         if plan.second.family.alphabet == CANONICAL:
             manifest["second_model"]["alphabet"] = CANONICAL
+        if plan.second.family.told:
+            manifest["second_model"]["prefix"] = plan.second.family.told
     return manifest
 
 

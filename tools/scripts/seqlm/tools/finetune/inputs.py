@@ -15,7 +15,7 @@ import numpy as np
 
 from seqlm.checkpoints.bundle import check_tokenizer_files
 from seqlm.checkpoints.folder import ModelFolder, check_config
-from seqlm.checkpoints.manifest import alphabet_in, check_labels
+from seqlm.checkpoints.manifest import check_labels, reading_in
 from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.class_files import class_files, told_apart
@@ -49,7 +49,8 @@ SETTINGS = (
     "learning_rate", "batch_size", "weight_decay", "warmup", "schedule", "metric", "patience", "class_weights",
     "positive_label", "validation_fraction", "test_fraction", "duplicates", "precision", "batch_tokens", "seed",
     "threshold_by", "calibration", "label_separator", "unlisted", "unknown_labels", "merge_labels", "pair_order",
-    "pair_split", "misfits", "label_columns", "folds", "fold_repeats", "fold_groups", "group_column", "coverage",
+    "pair_split", "misfits", "label_columns", "prefix", "folds",
+    "fold_repeats", "fold_groups", "group_column", "coverage",
 )  # fmt: skip
 OF_FOLDS = ("folds", "fold_repeats", "fold_groups", "group_column", "coverage")  # of these
 # what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
@@ -232,14 +233,15 @@ def _check_options(arguments: Namespace, level: str) -> None:
 
 def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, name: str) -> Reader:
     base = open_base_model(path, scratch)
-    asked = arguments.alphabet if scratch.name == "base" else "auto"
-    family = recognise(base.path, base.config, asked if asked != "auto" else alphabet_in(base.path))
+    first = scratch.name == "base"  # a second model reads what it was made for
+    asked = {"alphabet": arguments.alphabet, "prefix": arguments.prefix} if first else {}
+    family = recognise(base.path, base.config, **reading_in(base.path, **asked))
     if pooling == "none":
         require_letter_tokens(family)
     encoder = Encoder(
         family,
         base.path,
-        max_length=arguments.max_length if scratch.name == "base" else 0,  # a second model reads what it was made for
+        max_length=arguments.max_length if first else 0,
         long_sequences=arguments.long_sequences,
         pooling=pooling,
         tokenizer=arguments.tokenizer,

@@ -144,7 +144,7 @@ def summarise(result: Result) -> FinetuneSummary:
         positive_why=why_positive(plan.labels, arguments.positive_label) if two else "",
         origin=plan.dataset.origin,
         duplicates=plan.dataset.duplicates,
-        rules=result.rules.lines(),
+        rules=[*_read_as(plan), *result.rules.lines()],
         history=result.history.epochs,
         best_epoch=result.history.kept,
         stopped_early=result.history.stopped_early,
@@ -185,6 +185,12 @@ def summarise(result: Result) -> FinetuneSummary:
         method=arguments.method,
         costs=costs(plan.family.load, plan.base.path, plan.family, lora_settings(plan), NAMES),
     )
+
+
+def _read_as(plan: Plan) -> list[str]:
+    """What stands before each sequence, where the model's vocabulary offers something."""
+    families = [plan.family, *([plan.second.family] if plan.second else [])]
+    return [f"Read as: {family.read_as}" for family in families if family.read_as]
 
 
 def _fold_groups(result: Result) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqlm.checkpoints.bundle import Bundle, open_bundle, read_bundle_folder
 from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.pairs import Pair, PairReader, names_in, read_members
@@ -104,7 +105,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     else:
         base = _base_model(arguments, scratch, manifest["base_model"]["id"])
         _same_model(base, manifest["base_model"], path.name)
-    family = recognise(base.path, base.config, manifest["alphabet"])
+    family = recognise(base.path, base.config, **reading_of(manifest))
     if level_of(manifest["task"]) == "residue":
         require_letter_tokens(family)
     labels = tuple(manifest["labels"]) if manifest["labels"] else None
@@ -118,7 +119,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
             )
         model = open_base_model(arguments.second_model, scratch / "second")
         _same_model(model, second, path.name)
-        plan.second = (model, recognise(model.path, model.config, second.get("alphabet", "auto")))
+        plan.second = (model, recognise(model.path, model.config, **reading_of(second)))
     elif arguments.second_model:
         raise InputError(f"{path.name} reads both members with one model; leave the second model empty")
     return plan

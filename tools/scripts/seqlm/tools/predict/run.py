@@ -118,7 +118,8 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     write_table(target, header, rows)
     if plan.level == "residue" or plan.sites:
         sites.finish()
-    for line in changes.rules.lines():
+    read_as = [f"read as: {plan.family.read_as}"] if plan.family.read_as else []
+    for line in [*read_as, *changes.rules.lines()]:
         print(f"note: {line}", file=sys.stderr)
     print(f"predicted {plan.units:,} {what}", file=sys.stderr)
 

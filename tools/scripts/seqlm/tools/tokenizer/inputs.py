@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqlm.checkpoints.manifest import reading_in
 from seqlm.checkpoints.tokenizer_bundle import open_tokenizer, read_description
 from seqlm.cli.errors import InputError
 from seqlm.families.family import Family
@@ -71,7 +72,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         if not getattr(arguments, option):
             raise InputError(f"--{option} is needed to show the tokens of sequences; --help lists every option")
     folder, config = open_tokenizer(Path(arguments.model), scratch / "model")
-    family = family_of(folder, config, arguments.alphabet)
+    family = family_of(folder, config, arguments.alphabet, arguments.prefix)
     if arguments.smiles == "canonical":
         read_canonical(family)
     encoder = Encoder(family, folder, tokenizer=arguments.tokenizer)
@@ -81,15 +82,18 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     return Plan(arguments, arguments.model_id or Path(arguments.model).name, family, encoder, published, limit, found)
 
 
-def family_of(folder: Path, config: dict | None, alphabet: str) -> Family:
+def family_of(folder: Path, config: dict | None, alphabet: str, prefix: str = "auto") -> Family:
     """The family of a model, or what takes its place for a tokenizer alone.
 
     Args:
         config: the model's, if there is one.
         alphabet: ``auto`` for that of the model, or what a tokenizer that was made here says of itself.
+        prefix: what tells a model what follows, see :meth:`seqlm.families.family.Family.tell`.
     """
     if config:
-        return recognise(folder, config, alphabet)
+        return recognise(folder, config, **reading_in(folder, alphabet, prefix))
+    if prefix not in ("auto", "none"):
+        raise InputError("a tokenizer without a model puts its own tokens before a sequence; leave out --prefix")
     if alphabet == "auto":
         alphabet = (read_description(folder, folder.name) or {}).get("alphabet", alphabet)
     return TokenizerAlone(folder, alphabet)

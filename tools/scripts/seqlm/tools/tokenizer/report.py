@@ -16,7 +16,7 @@ from .verdict import changes, headline, notes, share, words
 
 MOST_USED = 10
 PACKAGES = ("tokenizers", "numpy", "matplotlib", "rdkit")
-SETTINGS = ("alphabet", "smiles", "tokenizer", "rows", "shown")
+SETTINGS = ("alphabet", "prefix", "smiles", "tokenizer", "rows", "shown")
 
 
 def tokenizer_report(found: Inspection) -> Report:
@@ -86,6 +86,8 @@ def _numbers(found: Inspection) -> list[list[str]]:
         [f"{letter}s not read at all", f"{found.unread:,} ({share(found.unread, found.letters)})"],
         ["vocabulary in use", f"{found.used:,} of {vocabulary:,} tokens ({share(found.used, vocabulary)})"],
     ]
+    if found.plan.family.read_as:
+        rows.append(["read as", found.plan.family.read_as])
     if found.plan.encoder.repairs:
         rows.append(["read otherwise as published", f"{found.repaired:,} of {found.sequences:,} molecules"])
     if found.plan.limit is not None:

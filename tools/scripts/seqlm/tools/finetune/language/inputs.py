@@ -12,7 +12,7 @@ from pathlib import Path
 
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import FILE as MANIFEST
-from seqlm.checkpoints.manifest import alphabet_in, read_manifest
+from seqlm.checkpoints.manifest import read_manifest, reading_in
 from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.data.datasets import SPLITS, Dataset, Example, make_splits
@@ -94,8 +94,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
     _check_options(arguments)
     base = open_base_model(arguments.model, scratch / "base")
-    alphabet = arguments.alphabet if arguments.alphabet != "auto" else alphabet_in(base.path)
-    family = recognise(base.path, base.config, alphabet)
+    family = recognise(base.path, base.config, **reading_in(base.path, arguments.alphabet, arguments.prefix))
     _check_model(base, family)
     check_trained(arguments, family)
     check_bundled(base, arguments.method)

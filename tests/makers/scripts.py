@@ -125,14 +125,19 @@ def manifest(archive: Path) -> dict:
         return json.loads(bundle.read("seqlm.json"))
 
 
-def shown_by_card(archive: Path, folder: Path, *sequences: str) -> list[float]:
-    """The numbers that the code in a bundle's README prints for these sequences, in place of those that it shows."""
+def shown_by_card(archive: Path, folder: Path, *sequences: str, states: str = "") -> list[float]:
+    """The numbers that the code in a bundle's README prints for these sequences, in place of those that it shows.
+
+    Args:
+        states: 3Di states of the one sequence, where the model reads them too.
+    """
     zipfile.ZipFile(archive).extractall(folder)
     code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S).group(1)
     shown = re.findall(r'"((?:MKT|MSL)[A-Z]+|[ACGT]{10})"', code)
     assert len(shown) == len(sequences), code
     for old, new in zip(shown, sequences, strict=True):
         code = code.replace(f'"{old}"', f'"{new}"')
+    code = code.replace('"dvvlvvqlvv"', f'"{states}"')
     code = code.replace('folder = "."', f"folder = {str(folder)!r}")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -47,6 +47,7 @@ def options() -> Parser:
     data.add_argument("--validation-column", metavar="COLUMN", help="says true for training rows kept for validation")
     add(data, "--split-pattern", "--positive-label")
     add(data, "--alphabet", help="auto: told from the model's vocabulary")
+    add(data, "--structures")
     data.add_argument(
         "--duplicates",
         default="report",

@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Iterable
 
-from seqlm.data.records import CANONICAL, DNA, PROTEIN, STATES, TEXT
+from seqlm.data.records import CANONICAL, PROTEIN, STATES, TEXT
 from seqlm.data.tasks import level_of
 
+from .card_reading import EXAMPLES, MOLECULES, example_texts, reading_code, without_end
 from .manifest import ADAPTERS
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
@@ -36,29 +37,6 @@ METHODS = {
 # AutoModel would bring the decoder of T5 along, and take DNABERT-2 for a BERT
 ENCODERS = {"t5": "T5EncoderModel", "dnabert2": "DnaBert2Model"}
 OWN_ARCHITECTURES = {"dnabert2": "seqlm.models.dnabert2"}
-WITH_MASK = (
-    '    tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)',
-    '    letters = tokens.pop("special_tokens_mask")[0] == 0',
-)
-NO_END = (
-    '    tokens = tokenizer(text, return_tensors="pt")',
-    '    letters = torch.arange(tokens["input_ids"].shape[1]) > 0  # all but <cls>',
-)
-ATOMS = (  # see seqlm.tokenization.readers.AtomReader
-    '    if "Cl" not in tokenizer.get_vocab():  # a second model, not of molecules',
-    *(f"    {line}" for line in WITH_MASK),
-    "    else:  # by itself this tokenizer loses atoms",
-    r'        atoms = re.findall(r"\[.*?\]|%\d\d|>>|Br|Cl|.", text)',
-    "        ids = [tokenizer.cls_token_id, *tokenizer.convert_tokens_to_ids(atoms), tokenizer.sep_token_id]",
-    '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}',
-    "        letters = torch.tensor([False] + [True] * len(atoms) + [False])",
-)
-EXAMPLES = {
-    PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
-    DNA: ("ACGTACGTAC", "TTGACAGCTA"),
-    STATES: ("dvvlvvqlvv", "dppdpvvvlv"),
-}
-MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -168,8 +146,7 @@ def _snippet(manifest: dict) -> list[str]:
     encoder, own = ENCODERS.get(manifest["family"], "AutoModel"), OWN_ARCHITECTURES.get(manifest["family"])
     public = {*([] if own else [encoder]), "AutoTokenizer", *(["AutoModel"] if second else [])}
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
-    told = manifest.get("prefix") or (second or {}).get("prefix")
-    no_end = manifest["family"] == "esm" and manifest["alphabet"] == DNA
+    no_end = without_end(manifest)
     repaired, pieces = manifest.get("tokenizer") == "repaired", manifest["family"] in ("t5", "albert", "xlnet")
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ADAPTERS
@@ -187,7 +164,7 @@ def _snippet(manifest: dict) -> list[str]:
         ),
         "",
         "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
-        *(ATOMS if repaired else NO_END if no_end else _told(told) if told else WITH_MASK),
+        *reading_code(manifest),
         "    with torch.inference_mode():",
         "        return model.float().eval()(**tokens).last_hidden_state[0], letters",
         "",
@@ -198,11 +175,8 @@ def _snippet(manifest: dict) -> list[str]:
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
     ]
-    first, other = EXAMPLES.get(manifest["alphabet"], MOLECULES)
-    text = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
-    if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
-        text = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'
-    mean, own = "vectors[letters].mean(0)", f"vectors, letters = read(model, tokenizer, {text.format(first)})"
+    first, other = example_texts(manifest)
+    mean, own = "vectors[letters].mean(0)", f"vectors, letters = read(model, tokenizer, {first})"
     pooled = "vectors[0]" if manifest["pooling"] == "cls" else mean
     setup, level = len(lines), level_of(manifest["task"])
     if level == "residue":
@@ -219,7 +193,7 @@ def _snippet(manifest: dict) -> list[str]:
                 f"other_model = AutoModel.from_pretrained({_python(second)})",
             ]
         reader = "other_model, other_tokenizer" if second else "model, tokenizer"
-        lines.append(f"vectors, letters = read({reader}, {text.format(other)})")
+        lines.append(f"vectors, letters = read({reader}, {other})")
         lines.append(f"second = {mean if second else pooled}")
         together = "first, second" if head["pairs"] == "ordered" else PAIR_PARTS
         lines.append(f"unit = torch.cat([{together}])")
@@ -233,20 +207,6 @@ def _snippet(manifest: dict) -> list[str]:
         lines.append('print(outputs * head["scale"] + head["shift"])')
     members = manifest.get("members", 1)
     return lines if members == 1 else _of_all(lines[:setup], lines[setup:], members, adapter)
-
-
-def _told(prefix: str) -> list[str]:
-    """Python that reads a sequence behind the token that tells the model what follows, see ``families.t5``."""
-    return [
-        "    words = tokenizer.get_vocab()",
-        f"    if {json.dumps(prefix)} not in words:  # a second model, which takes no prefix",
-        *(f"    {line}" for line in WITH_MASK),
-        "    else:  # neither the prefix nor the end is part of the sequence",
-        '        pieces = ["▁" + letter if "▁" + letter in words else letter for letter in text.replace(" ", "")]',
-        f'        ids = tokenizer.convert_tokens_to_ids([{json.dumps(prefix)}, *pieces, "</s>"])',
-        '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
-        "        letters = torch.tensor([False] + [True] * len(pieces) + [False])",
-    ]
 
 
 def _of_all(setup: list[str], of_one: list[str], members: int, adapter: bool) -> list[str]:
@@ -353,6 +313,10 @@ def _reading(manifest: dict) -> list[str]:
     ]
     if told := manifest.get("prefix"):
         lines.append(f"Before each sequence stands {_code(told)}, which tells the model what follows.")
+    if manifest.get("structures"):
+        lines.append("A token is a residue and its 3Di state, as Foldseek writes them; # stands for one not known.")
+    elif manifest["family"] == "saprot":
+        lines.append("A token is a residue and its 3Di state; it was trained without structures, so all are #.")
     if manifest["alphabet"] == PROTEIN:
         lines.append("To the tool, letters that the tokenizer does not know are X, such as U, Z, O and B to ProtT5.")
     if CANONICAL in (manifest["alphabet"], (manifest.get("second_model") or {}).get("alphabet")):

@@ -58,6 +58,11 @@ SHARED = {
         "help": "token that tells the model what follows, such as <AA2fold> or <fold2AA> of ProstT5, [NLU] or [S2S] of "
         "Ankh 3; auto: what its authors take for embeddings; none: no such token",
     },
+    "--structures": {
+        "metavar": "FASTA",
+        "help": "3Di states of the sequences by the same ids, as Foldseek writes them, for SaProt; without them, or of "
+        "sequences not among them, no structure is known (#). Its authors put # where the pLDDT is below 70",
+    },
     "--mask": {"metavar": "FASTA", "help": "strings of 0 and 1; residues with 0 count nowhere"},
     # pairs
     "--first-column": {"metavar": "COLUMN", "help": "of a table of pairs; 'first' or else column 1"},

@@ -18,12 +18,17 @@ from __future__ import annotations
 from seqlm.data.records import DNA, PROTEIN
 
 from .family import Family
+from .vocabulary import reads_structures
 
 
 class Esm(Family):
     model_types = ("esm",)
     prefix = ("<cls>",)
     layer_norms = ["LayerNorm", "emb_layer_norm_after"]  # noqa: RUF012
+
+    @classmethod
+    def reads(cls, vocabulary: dict[str, int]) -> bool:
+        return not reads_structures(vocabulary)
 
     @property
     def name(self) -> str:

@@ -34,6 +34,7 @@ class Family:
     citations: ClassVar[tuple[str, ...]] = ()
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
+    structured: ClassVar[bool] = False  # whether a token is a residue and a 3Di state
     causal: ClassVar[bool] = False  # a decoder: each token sees only those before it
     # a tensor that every checkpoint with the head for tokens has; empty where the embedding serves as one, None where
     # the architecture has no such head
@@ -60,6 +61,11 @@ class Family:
     def fits(cls, config: dict) -> bool:
         """Whether a model of this config.json is of the family."""
         return config.get("model_type") in cls.model_types
+
+    @classmethod
+    def reads(cls, vocabulary: dict[str, int]) -> bool:
+        """Whether a model with this vocabulary is of the family, of those whose config.json fits."""
+        return True
 
     def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
         self.config, self.vocabulary = config, vocabulary

@@ -49,7 +49,9 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = 
                     f"the model in {folder.name} is computed by code of its own ({str(code)[:60]}), which is never "
                     f"run; it says to be of type '{model_type}', but may differ from it"
                 )
-            found = family(config, read_vocabulary(folder), alphabet)
+            vocabulary = read_vocabulary(folder)
+            family = next(one for one in known if one.fits(config) and one.reads(vocabulary))
+            found = family(config, vocabulary, alphabet)
             found.tell(prefix)
             return found
     raise InputError(

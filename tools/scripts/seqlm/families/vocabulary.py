@@ -16,6 +16,13 @@ SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
 
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 
+UNSTRUCTURED = "#"  # where a structure, or a residue of one, is not known, in SaProt's vocabulary
+
+
+def reads_structures(vocabulary: dict[str, int]) -> bool:
+    """Whether tokens are a residue and a 3Di state each, as SaProt's are."""
+    return all(letter + state in vocabulary for letter in AMINO_ACIDS for state in ("d", UNSTRUCTURED))
+
 
 def read_vocabulary(folder: Path) -> dict[str, int]:
     """Token -> id from whichever tokenizer file the folder has, without loading a tokenizer."""

@@ -26,6 +26,7 @@ from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.structures import Structures
 
 from .adapters import adapter_tensors, load_adapter, other_adapter
 from .batching import Batch
@@ -368,13 +369,19 @@ class Finetuned:
 
 
 def load_finetuned(
-    bundle: Bundle, base: ModelFolder, device: torch.device, precision: str, second_width: int = 0
+    bundle: Bundle,
+    base: ModelFolder,
+    device: torch.device,
+    precision: str,
+    second_width: int = 0,
+    structures: Structures | None = None,
 ) -> Finetuned:
     """Put a fine-tuned model together again: base model, adapter, head.
 
     Args:
         base: the base model; of a bundle that holds all weights, the model in it.
         second_width: of pairs, the width of the model that reads the second members, if it is another one.
+        structures: 3Di states of the sequences, of a model that was trained with them.
 
     Raises:
         InputError: parts that do not fit each other.
@@ -404,6 +411,7 @@ def load_finetuned(
         long_sequences=manifest["long_sequences"],
         pooling=manifest["pooling"],
         tokenizer=manifest.get("tokenizer", "as-published"),
+        structures=structures,
     )
     model = SequenceModel(backbone, family.hidden_size, heads[0], task).to(device).eval()
     if len(heads) > 1:

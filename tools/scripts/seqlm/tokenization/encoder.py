@@ -15,8 +15,9 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data.records import CANONICAL, DNA, LETTERS, TEXT
 
-from .readers import AtomReader, LetterReader, open_reader
+from .readers import AtomReader, LetterReader, StructureReader, open_reader
 from .reading import Reading
+from .structures import Structures
 
 if TYPE_CHECKING:
     from seqlm.families.family import Family
@@ -26,6 +27,8 @@ AMBIGUOUS = set(LETTERS[DNA]) - set("ACGT")  # more than one base each
 UNKNOWN = "letters without a token of their own read as unknown"
 UNREAD = "letters without a token left out"
 REPAIRED = "read with the repaired tokenizer, otherwise than as published"
+UNPLACED = "residues without a 3Di state read with #, which is for a structure that is not known"
+WITHOUT_STRUCTURE = "sequence without a structure, every residue read with #"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -60,7 +63,7 @@ class Encoded:
     ``lengths`` (tokens,) are the letters that each real token of the whole sequence stands for, together all of its
     letters; None where every token is one letter. ``unknown`` letters were read as the unknown token; ``unread``
     letters have no token at all and count as letters of the token before them. ``repaired`` is a molecule that the
-    tokenizer as it was published reads otherwise.
+    tokenizer as it was published reads otherwise. ``unplaced`` letters have no 3Di state where structures are given.
     """
 
     rows: tuple[np.ndarray, ...]
@@ -72,6 +75,7 @@ class Encoded:
     unknown: int = 0
     unread: int = 0
     repaired: bool = False
+    unplaced: int = 0
 
     @property
     def longest(self) -> int:
@@ -80,6 +84,7 @@ class Encoded:
     def changes(self) -> dict[str, int]:
         """What was changed when the letters became tokens: rule -> letters, in the words of reports."""
         found = {UNKNOWN: self.unknown, UNREAD: self.unread, REPAIRED: int(self.repaired)}
+        found[WITHOUT_STRUCTURE if self.unplaced == self.tokens else UNPLACED] = self.unplaced
         return {rule: letters for rule, letters in found.items() if letters}
 
 
@@ -112,6 +117,7 @@ class Encoder:
         pooling: whose vectors are wanted. ``mean`` and ``max``: of all real tokens; ``cls``: of the first special
             token; ``last``: of the last real token; ``none``: of every real token by itself.
         tokenizer: ``repaired``, a published tokenizer that loses atoms is mended, or ``as-published``.
+        structures: 3Di states by the names of the sequences, of a model that reads both.
     """
 
     def __init__(
@@ -123,8 +129,9 @@ class Encoder:
         long_sequences: str = "window",
         pooling: str = "mean",
         tokenizer: str = "repaired",
+        structures: Structures | None = None,
     ):
-        vocabulary = family.vocabulary
+        vocabulary, self._family = family.vocabulary, family
         limit = family.window
         self.max_length = min(max_length, limit) if max_length and family.hard_limit else max_length or limit
         if max_length and family.hard_limit and max_length > limit:
@@ -139,6 +146,8 @@ class Encoder:
         self.padding = int(family.config.get("pad_token_id") or 0)
         self._vocabulary, self._names = vocabulary, None
         self._reader = reader_of(family, folder, tokenizer)
+        self.structures = structures
+        self._structured = StructureReader(family.tokens_of_states()) if structures else None
         self._vocabulary_size = family.vocabulary_size
         self._check_ids(max(self._reader.largest, self.padding, *self.prefix, *self.suffix))
 
@@ -146,6 +155,13 @@ class Encoder:
     def repairs(self) -> bool:
         """Whether the published tokenizer of this model loses atoms and is mended here."""
         return isinstance(self._reader, AtomReader)
+
+    @property
+    def unplaced(self) -> str:
+        """What to say of a model that reads structures where none were given."""
+        if self._family.structured and not self.structures:
+            return "no structures were given, so the model read every residue with # (structure not known)"
+        return ""
 
     @staticmethod
     def _special(vocabulary: dict[str, int], token: str) -> int:
@@ -191,7 +207,10 @@ class Encoder:
 
     def read(self, items: Sequence[tuple[str, str]]) -> list[Reading]:
         """The tokens of each (name, sequence), in whole, special tokens not among them."""
-        readings = self._reader.read([sequence for _, sequence in items])
+        if self._structured:
+            readings = [self._structured.read(text, self.structures.of(name, text)) for name, text in items]
+        else:
+            readings = self._reader.read([sequence for _, sequence in items])
         for (name, sequence), reading in zip(items, readings, strict=True):
             if not len(reading.ids):
                 raise InputError(f"the sequence '{name}' has no token that the model knows")
@@ -252,6 +271,7 @@ class Encoder:
             unknown=len(reading.unknown),
             unread=len(reading.unread),
             repaired=reading.repaired,
+            unplaced=reading.unplaced,
         )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
-from seqlm.families.vocabulary import SPECIAL
+from seqlm.families.vocabulary import SPECIAL, UNSTRUCTURED
 
 from .panics import panics_named
 from .pieces import piece_file, piece_tokenizer
@@ -43,6 +43,27 @@ class LetterReader:
 
     def read(self, sequences: Sequence[str]) -> list[Reading]:
         return [Reading(self._table[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]) for text in sequences]
+
+
+class StructureReader:
+    """A token for each letter with its 3Di state, by a table.
+
+    Args:
+        tokens: (letter, state) -> id.
+    """
+
+    def __init__(self, tokens: dict[tuple[str, str], int]):
+        self._table = np.full((128, 128), -1, dtype=np.int32)
+        for (letter, state), number in tokens.items():
+            self._table[ord(letter), ord(state)] = number
+        self.largest = int(self._table.max())
+
+    def read(self, text: str, states: str | None) -> Reading:
+        """One sequence with its states, of which # is not known; None where none is."""
+        letters, placed = (
+            np.frombuffer(one.encode("ascii"), dtype=np.uint8) for one in (text, states or UNSTRUCTURED * len(text))
+        )
+        return Reading(self._table[letters, placed], unplaced=int((placed == ord(UNSTRUCTURED)).sum()))
 
 
 class LibraryReader:

@@ -16,6 +16,8 @@ class Reading:
         lengths: (tokens,) int32, letters that each token stands for; None where every token is one letter.
         unknown: the letters that were read as the unknown token, one after the other.
         unread: the letters that no token stands for.
+        unplaced: letters of which no 3Di state is known, where structures are given; all of them where the sequence
+            has none.
         repaired: the tokenizer as it was published gives other tokens.
     """
 
@@ -24,3 +26,4 @@ class Reading:
     unknown: str = ""
     unread: str = ""
     repaired: bool = False
+    unplaced: int = 0

@@ -16,7 +16,8 @@ from seqlm.data.records import CANONICAL, TEXT
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder, read_canonical
-from seqlm.tokenization.survey import Survey, survey
+from seqlm.tokenization.structures import open_structures
+from seqlm.tokenization.survey import Survey, records, survey
 
 AUTO = "auto"
 LONGEST_ID = 1000  # characters: in an npz every id takes as much room as the longest
@@ -93,30 +94,37 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         raise InputError(
             "a vector for each position needs every position read; take --long-sequences window, or refuse"
         )
+    options["structures"] = structures = open_structures(arguments, family, scratch)
     # a tokenizer of pieces takes seconds to load, so sequences are looked at first
     encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None
 
     def visit(record, sequence: str) -> None:
+        if structures:
+            structures.of(record.id, sequence)
         if encoder and encoder.long_sequences == "refuse" and len(sequence) > encoder.max_length:
             encoder.encode(sequence, record.id)
 
     found = survey(arguments, family, visit)
+    if structures:
+        structures.refuse_other_names(next(records(arguments)).id)
     if arguments.output_npz and found.longest_id > LONGEST_ID:
         raise InputError(
             f"{Path(arguments.sequences).name} has an id of {found.longest_id:,} characters; npz takes ids of up to "
             f"{LONGEST_ID:,}, choose another format or shorter ids"
         )
     encoder = encoder or Encoder(family, base.path, **options)
-    return Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base))
+    return Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base, encoder))
 
 
-def _notes(bundle: Bundle | None, base: ModelFolder) -> list[str]:
+def _notes(bundle: Bundle | None, base: ModelFolder, encoder: Encoder) -> list[str]:
     """What the user should know about the vectors of this model."""
     notes = []
     if bundle and bundle.kind == "peft":
         from seqlm.checkpoints.published_adapters import inspect_encoder
 
         notes += inspect_encoder(bundle, base).notes
+    if encoder.unplaced:
+        notes.append(encoder.unplaced)
     if bundle and bundle.kind == "head":
         notes.append(
             "only a head was trained and the encoder left as it was, so the vectors are those of the base model"

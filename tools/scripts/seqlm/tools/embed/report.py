@@ -36,6 +36,8 @@ CITED = {
     "prostt5": "prostt5",
     "ankh": "ankh",
     "ankh3": "ankh3",
+    "saprot": "saprot",
+    "foldseek": "foldseek",
 }  # by what the family of the model names
 
 

@@ -50,7 +50,9 @@ def read_back(plan: Plan, folder: Path, device: torch.device) -> loading.Finetun
     """The fine-tuned model as whoever gets the bundle will have it."""
     bundle = reopened(folder, plan.scratch)
     second_width = plan.second.family.hidden_size if plan.second else 0
-    return loading.load_finetuned(bundle, bundle.model or plan.base, device, plan.arguments.precision, second_width)
+    return loading.load_finetuned(
+        bundle, bundle.model or plan.base, device, plan.arguments.precision, second_width, plan.encoder.structures
+    )
 
 
 def _manifest(plan: Plan, head: Head) -> dict:
@@ -84,6 +86,8 @@ def _manifest(plan: Plan, head: Head) -> dict:
     }
     if any(reader.encoder.repairs for reader in (plan.reader, plan.second) if reader):
         manifest["tokenizer"] = "repaired"
+    if plan.encoder.structures:
+        manifest["structures"] = True
     if plan.family.told:
         manifest["prefix"] = plan.family.told
     if plan.folds:

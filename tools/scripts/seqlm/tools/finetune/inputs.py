@@ -35,6 +35,7 @@ from seqlm.families.recognition import recognise
 from seqlm.metrics import metrics
 from seqlm.report.words import OUT_OF_FOLD
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
+from seqlm.tokenization.structures import open_structures
 from seqlm.training.launching import check_processes
 
 from .folds import Folds, check_folds, divide
@@ -187,6 +188,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     for one, name, sequence in _all_sequences(plan):
         if one.family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
             one.encoder.encode(sequence, name)
+    if reader.encoder.structures:
+        reader.encoder.structures.refuse_other_names(next(name for _, name, _ in _all_sequences(plan)))
     return plan
 
 
@@ -245,6 +248,7 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
         long_sequences=arguments.long_sequences,
         pooling=pooling,
         tokenizer=arguments.tokenizer,
+        structures=open_structures(arguments, family, scratch.parent) if first else None,
     )
     return Reader(base, family, encoder, name or base.config.get("_name_or_path") or base.path.name)
 

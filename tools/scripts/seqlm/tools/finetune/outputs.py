@@ -14,7 +14,7 @@ from seqlm.data.label_columns import in_a_cell
 from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters, wants_report, write_report
-from seqlm.report.words import OUT_OF_FOLD
+from seqlm.report.words import OUT_OF_FOLD, sentence
 
 from .costs import costs
 from .inputs import SETTINGS, Plan
@@ -189,8 +189,12 @@ def summarise(result: Result) -> FinetuneSummary:
 
 def _read_as(plan: Plan) -> list[str]:
     """What stands before each sequence, where the model's vocabulary offers something."""
-    families = [plan.family, *([plan.second.family] if plan.second else [])]
-    return [f"Read as: {family.read_as}" for family in families if family.read_as]
+    readers = [plan.reader, *([plan.second] if plan.second else [])]
+    said = [f"Read as: {one.family.read_as}" for one in readers if one.family.read_as]
+    if plan.encoder.structures:
+        said.append("Read as: residues together with the 3Di states of their structures")
+    unplaced = [one.encoder.unplaced for one in readers if one.encoder.unplaced]
+    return said + [sentence(text).removesuffix(".") for text in unplaced]
 
 
 def _fold_groups(result: Result) -> str:

@@ -20,7 +20,8 @@ from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.metrics.conformal import Conformity
 from seqlm.tokenization.encoder import require_letter_tokens
-from seqlm.tokenization.survey import survey
+from seqlm.tokenization.structures import Structures, open_structures
+from seqlm.tokenization.survey import records, survey
 
 from .uncertainty import scores_of
 
@@ -40,6 +41,7 @@ class Plan:
         pairs, members: of pairs, and the sequences of first and of second members by name.
         second: of pairs, the model that reads the second members, if it is another one, and its family.
         published: the model is an adapter that this tool suite did not make.
+        structures: 3Di states of the sequences, where the model was trained with them.
         conformity: what conformal sets are made from, where they are asked for.
     """
 
@@ -61,6 +63,7 @@ class Plan:
     members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     second: tuple[ModelFolder, Family] | None = None
     conformity: Conformity | None = None
+    structures: Structures | None = None
 
     @property
     def level(self) -> str:
@@ -76,6 +79,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     plan.threshold = _threshold(plan)
     plan.conformity = scores_of(plan)
     _check_options(plan)
+    plan.structures = _structures(plan)
     if plan.level == "pair":
         _read_pairs(plan)
     else:
@@ -188,6 +192,24 @@ def _check_options(plan: Plan) -> None:
             raise InputError("GFF3 lists called sites, and this model gives numbers; leave that output out")
 
 
+def _structures(plan: Plan) -> Structures | None:
+    """The structures of the sequences, which a model needs that was trained with them, and no other."""
+    needed, given = (plan.bundle.manifest or {}).get("structures", False), plan.arguments.structures
+    name = Path(plan.arguments.model).name
+    if needed and not given:
+        raise InputError(
+            f"{name} was trained with structures; give the 3Di states of these sequences too (--structures)"
+        )
+    if given and not needed and plan.family.structured:
+        raise InputError(f"{name} was trained without structures; leave them out (--structures)")
+    if given and plan.level == "sequence" and plan.arguments.sites:
+        raise InputError(
+            "a scan with a model of windows reads pieces of proteins, whose structures it does not cut out; predict "
+            "windows that have structures of their own"
+        )
+    return open_structures(plan.arguments, plan.family, plan.scratch)
+
+
 def _sites(plan: Plan) -> None:
     """Which residues are scanned, from what was asked for and what the model was trained on."""
     asked = plan.arguments.sites
@@ -228,8 +250,12 @@ def _survey(plan: Plan) -> tuple[int, int]:
         own = len(site_positions(sequence, plan.sites)) if plan.sites else 1
         sites, proteins = sites + own, proteins + bool(own)
         other_length += bool(window) and len(sequence) != window
+        if plan.structures:
+            plan.structures.of(record.id, sequence)
 
     found = survey(plan.arguments, plan.family, visit)
+    if plan.structures:
+        plan.structures.refuse_other_names(next(records(plan.arguments)).id)
     if plan.sites and not sites:
         raise InputError(
             f"{Path(plan.arguments.sequences).name}: no sequence has any of the residues {plan.sites}, so there is "
@@ -279,4 +305,8 @@ def _read_pairs(plan: Plan) -> None:
         symmetric=symmetric,
     )
     plan.pairs = list(reader.read(arguments.pairs))
+    if plan.structures:
+        for name, sequence in (*plan.members[0].items(), *(() if plan.second else plan.members[1].items())):
+            plan.structures.of(name, sequence)
+        plan.structures.refuse_other_names(next(iter(plan.members[0])))
     plan.units = plan.items = len(plan.pairs)

@@ -85,7 +85,9 @@ def predict(plan: Plan, outputs: Outputs) -> None:
         restored = load_published(plan.bundle, plan.base, device, arguments.precision, plan.labels)
     else:
         second_width = plan.second[1].hidden_size if plan.second else 0
-        restored = loading.load_finetuned(plan.bundle, plan.base, device, arguments.precision, second_width)
+        restored = loading.load_finetuned(
+            plan.bundle, plan.base, device, arguments.precision, second_width, plan.structures
+        )
     budget = inference.batch_tokens(arguments.batch_tokens, device)
     changes = _Changes(plan, plan.rules)
     what = "pairs" if plan.level == "pair" else "sites" if plan.sites else "sequences"
@@ -119,6 +121,8 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     if plan.level == "residue" or plan.sites:
         sites.finish()
     read_as = [f"read as: {plan.family.read_as}"] if plan.family.read_as else []
+    if restored.encoder.unplaced:
+        read_as.append(restored.encoder.unplaced)
     for line in [*read_as, *changes.rules.lines()]:
         print(f"note: {line}", file=sys.stderr)
     print(f"predicted {plan.units:,} {what}", file=sys.stderr)

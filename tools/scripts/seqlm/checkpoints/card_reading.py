@@ -1,0 +1,73 @@
+"""Python of a model card that reads a sequence as the tools do: its tokens, and which of them are no special ones."""
+
+from __future__ import annotations
+
+import json
+
+from seqlm.data.records import DNA, PROTEIN, STATES
+
+WITH_MASK = (
+    '    tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)',
+    '    letters = tokens.pop("special_tokens_mask")[0] == 0',
+)
+NO_END = (
+    '    tokens = tokenizer(text, return_tensors="pt")',
+    '    letters = torch.arange(tokens["input_ids"].shape[1]) > 0  # all but <cls>',
+)
+ATOMS = (  # see seqlm.tokenization.readers.AtomReader
+    '    if "Cl" not in tokenizer.get_vocab():  # a second model, not of molecules',
+    *(f"    {line}" for line in WITH_MASK),
+    "    else:  # by itself this tokenizer loses atoms",
+    r'        atoms = re.findall(r"\[.*?\]|%\d\d|>>|Br|Cl|.", text)',
+    "        ids = [tokenizer.cls_token_id, *tokenizer.convert_tokens_to_ids(atoms), tokenizer.sep_token_id]",
+    '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}',
+    "        letters = torch.tensor([False] + [True] * len(atoms) + [False])",
+)
+EXAMPLES = {
+    PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
+    DNA: ("ACGTACGTAC", "TTGACAGCTA"),
+    STATES: ("dvvlvvqlvv", "dppdpvvvlv"),
+}
+MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
+
+
+def reading_code(manifest: dict) -> tuple[str, ...]:
+    """The lines that turn ``text`` into ``tokens`` and tell its ``letters``, of the function ``read`` of a card."""
+    told = manifest.get("prefix") or (manifest.get("second_model") or {}).get("prefix")
+    if manifest.get("tokenizer") == "repaired":
+        return ATOMS
+    if without_end(manifest):
+        return NO_END
+    return _told(told) if told else WITH_MASK
+
+
+def without_end(manifest: dict) -> bool:
+    """Whether the model has no token at the end, and transformers would add one: the Nucleotide Transformer."""
+    return manifest["family"] == "esm" and manifest["alphabet"] == DNA
+
+
+def example_texts(manifest: dict) -> list[str]:
+    """Python of two texts for the tokenizer, each of an example of a sequence."""
+    if manifest["family"] == "saprot":
+        form = '"".join(letter + "#" for letter in "{}")'
+        if manifest.get("structures"):
+            form = '"".join(map("".join, zip("{}", "{}")))'
+        return [form.format(*both) for both in zip(EXAMPLES[PROTEIN], EXAMPLES[STATES], strict=True)]
+    form = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
+    if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
+        form = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'
+    return [form.format(one) for one in EXAMPLES.get(manifest["alphabet"], MOLECULES)]
+
+
+def _told(prefix: str) -> tuple[str, ...]:
+    """Python that reads a sequence behind the token that tells the model what follows, see ``families.t5``."""
+    return (
+        "    words = tokenizer.get_vocab()",
+        f"    if {json.dumps(prefix)} not in words:  # a second model, which takes no prefix",
+        *(f"    {line}" for line in WITH_MASK),
+        "    else:  # neither the prefix nor the end is part of the sequence",
+        '        pieces = ["▁" + letter if "▁" + letter in words else letter for letter in text.replace(" ", "")]',
+        f'        ids = tokenizer.convert_tokens_to_ids([{json.dumps(prefix)}, *pieces, "</s>"])',
+        '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
+        "        letters = torch.tensor([False] + [True] * len(pieces) + [False])",
+    )

@@ -14,8 +14,17 @@ from seqlm.tools.score.methods import METHODS
 
 def options() -> Parser:
     parser = Parser(description=__doc__)
-    add(parser, "--model", help="Hugging Face folder or an archive of one, or a fine-tuned language model (bundle)")
-    add(parser, "--model-id", "--base-model", "--sequences")
+    add(
+        parser,
+        "--model",
+        action="append",
+        help="Hugging Face folder or an archive of one, or a fine-tuned language model (bundle); of substitutions "
+        "several, whose scores are averaged",
+    )
+    add(
+        parser, "--model-id", action="append", default=[], help="its name, as noted in the outputs; once for each model"
+    )
+    add(parser, "--base-model", "--sequences", "--structures")
     add_group(parser, COLUMNS)
     parser.add_argument(
         "--method",

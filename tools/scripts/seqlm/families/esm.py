@@ -6,6 +6,10 @@ Tokens of a sequence AA1 … AAn::
 
 1,022 residues at once: 1,026 positions, of which two are taken by the padding offset and two by <cls> and <eos>.
 
+ESM-1b (Rives et al. 2021, https://doi.org/10.1073/pnas.2016239118) and the five ESM-1v (Meier et al. 2021,
+https://doi.org/10.1101/2021.07.09.450648) have the same tokens and as many positions, which they have learnt, where
+those of ESM-2 are rotary; ESM-1b has a layer norm behind the embedding.
+
 The first Nucleotide Transformers (Dalla-Torre et al. 2025, https://doi.org/10.1038/s41592-024-02523-z) are such models
 too. A token is six bases, counted from the start; the one to five that are left at the end are tokens of one base each,
 and so is every base of a run of six that holds an N. There is no <eos>::
@@ -24,7 +28,16 @@ from .vocabulary import reads_structures
 class Esm(Family):
     model_types = ("esm",)
     prefix = ("<cls>",)
-    layer_norms = ["LayerNorm", "emb_layer_norm_after"]  # noqa: RUF012
+
+    @property
+    def layer_norms(self) -> list[str]:
+        before = ["embeddings.layer_norm"] if self.config.get("emb_layer_norm_before") else []
+        return [*before, "LayerNorm", "emb_layer_norm_after"]
+
+    @property
+    def learnt_positions(self) -> bool:
+        """Whether positions are learnt, as those of ESM-1b and ESM-1v are."""
+        return self.config.get("position_embedding_type") == "absolute"
 
     @classmethod
     def reads(cls, vocabulary: dict[str, int]) -> bool:
@@ -32,7 +45,9 @@ class Esm(Family):
 
     @property
     def name(self) -> str:
-        return "ESM-2" if self.alphabet == PROTEIN else "ESM"
+        if self.alphabet != PROTEIN:
+            return "ESM"
+        return "ESM-1b or ESM-1v" if self.learnt_positions else "ESM-2"
 
     @property
     def suffix(self) -> tuple[str, ...]:
@@ -40,7 +55,9 @@ class Esm(Family):
 
     @property
     def citations(self) -> tuple[str, ...]:
-        return ("nucleotide-transformer",) if self.alphabet == DNA else ("esm2",)
+        if self.alphabet == DNA:
+            return ("nucleotide-transformer",)
+        return ("esm1b", "zero-shot") if self.learnt_positions else ("esm2",)
 
     @property
     def window(self) -> int:

@@ -140,6 +140,17 @@ class Family:
         """The token of this id; None where there is none."""
         return next((token for token, known in self.vocabulary.items() if known == number), None)
 
+    @property
+    def masked_tokens(self) -> dict[int, int]:
+        """Token -> what stands in its place where its letter is hidden and something else of it is not; else
+        :attr:`mask_token` does."""
+        return {}
+
+    @property
+    def alike(self) -> list[list[int]]:
+        """Tokens of one letter each, where a letter has several: its probability is that of all of them."""
+        return []
+
     def token(self, letter: str) -> str:
         """How the vocabulary writes one letter."""
         return letter

@@ -17,6 +17,8 @@ from seqlm.data.records import LETTERS, PROTEIN, STATES
 from .esm import Esm
 from .vocabulary import UNSTRUCTURED, reads_structures
 
+_STATES = LETTERS[STATES] + UNSTRUCTURED
+
 
 class SaProt(Esm):
     name = "SaProt"
@@ -41,10 +43,21 @@ class SaProt(Esm):
         """The token of a residue, X where it is not known, and its 3Di state, # where that is not known."""
         return (UNSTRUCTURED if letter == "X" else letter) + state
 
+    @property
+    def masked_tokens(self) -> dict[int, int]:
+        """The authors hide the residue and leave its state."""
+        hidden = {state: self.vocabulary[self.token_with("X", state)] for state in _STATES}
+        return {number: hidden[state] for (_, state), number in self.tokens_of_states().items()}
+
+    @property
+    def alike(self) -> list[list[int]]:
+        held = self.tokens_of_states()
+        return [[held[letter, state] for state in _STATES] for letter in self.letters]
+
     def tokens_of_states(self) -> dict[tuple[str, str], int]:
         """(residue, state) -> id, of all that there are."""
         return {
             (letter, state): self.vocabulary[self.token_with(letter, state)]
             for letter in self.letters
-            for state in LETTERS[STATES] + UNSTRUCTURED
+            for state in _STATES
         }

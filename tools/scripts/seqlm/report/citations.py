@@ -14,6 +14,7 @@ CITATIONS = {
     "saprot": ("SaProt: Su et al. 2024, ICLR.", DOI + "10.1101/2023.10.01.560349"),
     "foldseek": ("3Di states (Foldseek): van Kempen et al. 2024, Nat. Biotechnol.", DOI + "10.1038/s41587-023-01773-0"),
     "prottrans-short": ("ProtTrans: Elnaggar et al. 2021.", DOI + "10.1109/TPAMI.2021.3095381"),
+    "esm1b": ("ESM-1b: Rives et al. 2021, PNAS.", DOI + "10.1073/pnas.2016239118"),
     "esm2": ("ESM-2: Lin et al. 2023, Science.", DOI + "10.1126/science.ade2574"),
     "esmc": ("ESM Cambrian: EvolutionaryScale 2024.", "https://www.evolutionaryscale.ai/blog/esm-cambrian"),
     "dnabert2": ("DNABERT-2: Zhou et al. 2023.", DOI + "10.48550/arXiv.2306.15006"),

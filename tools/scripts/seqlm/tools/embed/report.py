@@ -31,6 +31,7 @@ POOLING = {
 }
 CITED = {
     "esm2": "esm2",
+    "esm1b": "esm1b",
     "prottrans": "prott5",
     "dnabert2": "dnabert2",
     "prostt5": "prostt5",

@@ -13,6 +13,7 @@ Probabilities are those over all tokens of the vocabulary, as published.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -113,12 +114,14 @@ class Scanned:
 
     Attributes:
         scores: (positions, letters), 0 for the wild-type letter.
+        each: (models, positions, letters) of which these are the mean; None of one model.
     """
 
     id: str
     sequence: str
     scores: np.ndarray
     letters: str
+    each: np.ndarray | None = None
 
     @property
     def means(self) -> np.ndarray:
@@ -151,6 +154,29 @@ def scans(plan: Plan, engine: Engine) -> Iterator[Scanned]:
     for chunk in _chunks(plan):
         yield from of_chunk(plan, engine, chunk, lambda positions, before=done: progress(round(before + positions)))
         done += sum(len(sequence) for _, sequence in chunk)
+
+
+class Spooled:
+    """Scans of each model in files, so that one model at a time is in memory, and one sequence of all."""
+
+    def __init__(self):
+        self._files: list = []
+
+    def add(self, found: Iterator[Scanned]) -> None:
+        """Run through the scans of a further model."""
+        self._files.append(tempfile.TemporaryFile())  # noqa: SIM115 - gone with this object
+        for one in found:
+            self._files[-1].write(np.ascontiguousarray(one.scores, dtype=np.float64).tobytes())
+
+    def averaged(self, plan: Plan) -> Iterator[Scanned]:
+        """The mean of all models, sequence by sequence."""
+        for file in self._files:
+            file.seek(0)
+        for record, sequence in cleaned(plan):
+            shape = (len(sequence), len(plan.letters))
+            parts = [np.frombuffer(file.read(8 * shape[0] * shape[1])).reshape(shape) for file in self._files]
+            each = np.stack(parts)
+            yield Scanned(record.id, sequence, each.mean(axis=0), plan.letters, each)
 
 
 def _chunks(plan: Plan) -> Iterator[list[tuple[str, str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
@@ -14,7 +14,8 @@ from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
-from seqlm.tokenization.survey import Survey, survey
+from seqlm.tokenization.structures import Structures, open_structures
+from seqlm.tokenization.survey import Survey, records, survey
 
 from .methods import AUTO, MASKED, OF_SEQUENCES, OF_SUBSTITUTIONS, PERPLEXITY, PSEUDO, RATIO, WILD_TYPE
 from .variants import Columns, Variants, WildTypes, letters_of, read_variants
@@ -34,6 +35,7 @@ class Plan:
         frequencies: letter -> how often it is in the sequences.
         text: how a causal model reads sequences; None for a masked model.
         encoder: how a masked model reads them; None for a causal one.
+        others: further models whose scores are averaged with those of the first, each with its encoder.
         letters: those that take each other's place in a scan.
         wild_types, variants: of the mode ``variants``.
         notes: sentences for the user.
@@ -50,11 +52,24 @@ class Plan:
     letters: str = ""
     wild_types: WildTypes | None = None
     variants: Variants | None = None
+    others: tuple[tuple[Opened, Encoder], ...] = ()
     notes: list[str] = field(default_factory=list)
 
     @property
     def family(self) -> Family:
         return self.opened.family
+
+    def each(self) -> list[Plan]:
+        """The plan of each model by itself."""
+        return [self, *(replace(self, opened=opened, encoder=encoder) for opened, encoder in self.others)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the models are called, each otherwise."""
+        names = [self.opened.name, *(opened.name for opened, _ in self.others)]
+        return tuple(
+            f"{name}_{number}" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)
+        )
 
     @property
     def limit(self) -> int:
@@ -64,19 +79,21 @@ class Plan:
         return self.family.window + len(self.family.prefix) + len(self.family.suffix)
 
     @property
-    def unknown(self) -> int | None:
-        """Id of the token for letters that have none."""
+    def unknown(self) -> list[int]:
+        """Ids of the tokens for letters that have none, which are read and not scored."""
         vocabulary = self.family.vocabulary
-        return next((vocabulary[token] for token in UNKNOWN_TOKENS if token in vocabulary), None)
+        unknown = [vocabulary[token] for token in UNKNOWN_TOKENS if token in vocabulary][:1]
+        return unknown + sorted({*self.family.masked_tokens.values()})
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Open the model and go over all sequences and variants once. Does not import torch."""
     mode = VARIANTS if arguments.variants else SCAN if arguments.scan else SEQUENCES
     _check_options(arguments, mode)
-    opened = open_language_model(arguments, scratch)
+    opened, *others = _opened(arguments, scratch)
     family = opened.family
-    family.check_language_model(opened.base.tensors, opened.name)
+    placed = next((one.family for one in (opened, *others) if one.family.structured), family)
+    structures = open_structures(arguments, placed, scratch)
     letters = letters_of(family.alphabet) if mode != SEQUENCES else ""
     method, notes = _method(arguments.method, mode, opened)
     text = encoder = None
@@ -85,10 +102,14 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if family.causal:
         text = LanguageText(family, opened.base.path, tokenizer=opened.tokenizer)
     elif family.one_letter_tokens:  # others take seconds to load, so sequences are looked at first
-        encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer)
+        own = structures if family.structured else None
+        encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer, structures=own)
+    several = [_beside(one, opened, method, mode, structures) for one in others]
 
     def visit(record: Record, sequence: str) -> None:
         frequencies.update(sequence)
+        if structures:
+            structures.of(record.id, sequence)
         if text:
             _check_tokens(text, record, sequence, arguments)
         if mode == SCAN and len(sequence) > LONGEST_SCAN:
@@ -101,8 +122,14 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             sequences.append(sequence)
 
     found = survey(arguments, family, visit)
+    if structures:
+        structures.refuse_other_names(next(records(arguments)).id)
     encoder = encoder or (None if text else Encoder(family, opened.base.path, tokenizer=opened.tokenizer))
     plan = Plan(arguments, opened, mode, method, found, frequencies, text, encoder, letters, notes=notes)
+    plan.others = tuple(several)
+    for one in plan.each() if encoder else ():
+        if one.encoder.unplaced and one.encoder.unplaced not in notes:
+            notes.append(one.encoder.unplaced)
     if not text and family.mask_token is None:
         raise InputError(f"{opened.name} has no token that masks (<mask> or [MASK]), so it cannot guess a position")
     if mode == VARIANTS:
@@ -119,7 +146,74 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         _check_lengths(plan)
     if text and mode != SEQUENCES:
         _check_letters(plan)
+    _check_reading(plan)
     return plan
+
+
+def _opened(arguments: Namespace, scratch: Path) -> list[Opened]:
+    """The models of ``--model``, in that order.
+
+    Raises:
+        InputError: one without a head for tokens, one that comes twice, or a base model beside several.
+    """
+    paths, ids = arguments.model, arguments.model_id or []
+    if ids and len(ids) != len(paths):
+        raise InputError(f"--model was given {len(paths)} times and --model-id {len(ids)} times; name each model once")
+    if len(paths) > 1 and arguments.base_model:
+        raise InputError("several models are averaged as they are; leave out --base-model")
+    found = []
+    for number, path in enumerate(paths):
+        own = scratch / f"model_{number}"
+        own.mkdir()
+        one = Namespace(**{**vars(arguments), "model": path, "model_id": ids[number] if ids else ""})
+        opened = open_language_model(one, own)
+        opened.family.check_language_model(opened.base.tensors, opened.name)
+        same = [before.name for before in found if before.base.path == opened.base.path]
+        if same or (len(paths) > 1 and opened.base.sha256 in {before.base.sha256 for before in found}):
+            raise InputError(f"{opened.name} was given twice; several models are averaged, each of them once")
+        found.append(opened)
+    return found
+
+
+def _beside(
+    one: Opened, first: Opened, method: str, mode: str, structures: Structures | None
+) -> tuple[Opened, Encoder]:
+    """A further model with its encoder.
+
+    Raises:
+        InputError: models or methods whose scores have no mean.
+    """
+    if method not in (MASKED, WILD_TYPE):
+        what = "whole sequences" if mode == SEQUENCES else method
+        raise InputError(
+            f"several models are averaged on variants or scans by {MASKED} or {WILD_TYPE}; give one model for {what}"
+        )
+    for model in (one, first):
+        if model.family.causal or not model.family.one_letter_tokens:
+            raise InputError(
+                f"{model.name} has no probability of single letters; several models are averaged where each is a "
+                "masked one with a token for each letter, such as ESM-1v"
+            )
+    if one.family.alphabet != first.family.alphabet:
+        raise InputError(
+            f"{first.name} reads {first.family.alphabet} and {one.name} {one.family.alphabet}; models that are "
+            "averaged read the same letters"
+        )
+    if one.family.mask_token is None:
+        raise InputError(f"{one.name} has no token that masks (<mask> or [MASK]), so it cannot guess a position")
+    own = structures if one.family.structured else None
+    return one, Encoder(one.family, one.base.path, tokenizer=one.tokenizer, structures=own)
+
+
+def _check_reading(plan: Plan) -> None:
+    """Refuse letters that not all models have a token for."""
+    new = {new for each in plan.variants.all for _, new in each.changes} if plan.variants else set(plan.letters)
+    for opened, _ in plan.others:
+        if lacking := sorted((set(plan.frequencies) | new) - set(opened.family.letters)):
+            raise InputError(
+                f"{opened.name} has no token for {lacking[0]}, which {plan.opened.name} reads; put X in its place, or "
+                "score with one of the models"
+            )
 
 
 def _check_options(arguments: Namespace, mode: str) -> None:

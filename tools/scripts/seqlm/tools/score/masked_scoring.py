@@ -98,14 +98,16 @@ class MaskedReader:
     Args:
         encoder: reads sequences as tokens, and knows the special ones.
         mask: id of the token that masks.
+        instead: token -> what masks it in place of that.
     """
 
-    def __init__(self, encoder: Encoder, mask: int | None):
+    def __init__(self, encoder: Encoder, mask: int | None, instead: dict[int, int] | None = None):
         if mask is None:
             raise InputError(
                 "the model's vocabulary has no token that masks (<mask> or [MASK]), so it cannot guess one"
             )
         self.encoder, self.mask, self.window = encoder, mask, encoder.max_length
+        self.instead = instead or {}
 
     def masked(self, ids: np.ndarray, places: Sequence[int], owner: int) -> Iterator[Asked]:
         """Rows in which these places of the tokens (n,) are masked together.
@@ -125,7 +127,8 @@ class MaskedReader:
         start = min(start, int(asked[0]))
         start = max(start, int(asked[-1]) - self.window + 1)
         window = ids[start : start + self.window].copy()
-        window[masked[(masked >= start) & (masked < start + len(window))] - start] = self.mask
+        hidden = masked[(masked >= start) & (masked < start + len(window))] - start
+        window[hidden] = [self.instead.get(token, self.mask) for token in window[hidden].tolist()]
         return self._asked(window, asked, start, owner)
 
     def plain(self, ids: np.ndarray, places: Sequence[int], owner: int) -> Iterator[Asked]:

@@ -2,12 +2,13 @@
 
 ::
 
-    variants    id  variant  substitutions  score  [measured]  blosum62  hydropathy  note
-    scan        id  position  wild_type  new  variant  score
+    variants    id  variant  substitutions  score  [score_MODEL … spread]  [measured]  blosum62  hydropathy  note
+    scan        id  position  wild_type  new  variant  score  [score_MODEL … spread]
     matrix      id  position  wild_type  A  C  D  …            0 for the wild-type letter
     positions   id  position  wild_type  mean  lowest  lowest_new  highest  highest_new  entropy  wild_type_probability
 
-Positions have the numbers that the user counts in.
+Positions have the numbers that the user counts in. Of several models the score is their mean; the spread is the
+standard deviation of their scores.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from seqlm.cli.outputs import Outputs, cell, write_table
 
+from .agreement import spreads
 from .baselines import NUMBER
 from .effects import Scanned
 from .inputs import Plan
@@ -33,19 +35,28 @@ def write_variants(path: Path, plan: Plan, effects: Effects) -> None:
     found, ids = plan.variants, plan.wild_types.ids
     baselines = {name: values.tolist() for name, values in effects.baselines.items() if name != NUMBER}
     names = {"hydropathy": "hydropathy_change", "transversions": "transversions"}
-    columns = ["id", "variant", "substitutions", "score"]
+    columns = ["id", "variant", "substitutions", "score", *_of_models(plan)]
     taken = {*columns, *names.values(), *baselines, "note"}
     measured = f"measured_{found.measured}" if found.measured in taken else found.measured
     columns += [measured] * bool(measured) + [names.get(name, name) for name in baselines] + ["note"]
 
+    deviations = [] if effects.each is None else spreads(effects.each)
+
     def rows() -> Iterator[list]:
         for number, variant in enumerate(found.all):
             row = [ids[variant.protein], variant.name, len(variant.changes), float(effects.scores[number])]
+            if effects.each is not None:
+                row += [*effects.each[:, number].tolist(), float(deviations[number])]
             row += [variant.measured] * bool(found.measured)
             row += [value[number] if name == "blosum62" else abs(value[number]) for name, value in baselines.items()]
             yield [*row, variant.note or (WHOLE if variant.sequence else "")]
 
     write_table(path, columns, rows())
+
+
+def _of_models(plan: Plan) -> list[str]:
+    """Columns of the scores of each model, where there are several, and of their deviation."""
+    return [*(f"score_{name}" for name in plan.names), "spread"] if plan.others else []
 
 
 @contextmanager
@@ -71,12 +82,15 @@ def _table(plan: Plan) -> tuple[list[str], Callable[[Scanned], Iterable[list]]]:
     first = plan.arguments.first_position
 
     def rows(one: Scanned) -> Iterator[list]:
+        further = np.zeros((*one.scores.shape, 0))
+        if one.each is not None:
+            further = np.moveaxis(np.concatenate([one.each, spreads(one.each)[None]]), 0, -1)
         for place, (old, values) in enumerate(zip(one.sequence, one.scores.tolist(), strict=True)):
-            for new, value in zip(one.letters, values, strict=True):
+            for new, value, others in zip(one.letters, values, further[place].tolist(), strict=True):
                 if new != old:
-                    yield [one.id, place + first, old, new, f"{old}{place + first}{new}", value]
+                    yield [one.id, place + first, old, new, f"{old}{place + first}{new}", value, *others]
 
-    return ["id", "position", "wild_type", "new", "variant", "score"], rows
+    return ["id", "position", "wild_type", "new", "variant", "score", *_of_models(plan)], rows
 
 
 def _matrix(plan: Plan) -> tuple[list[str], Callable[[Scanned], Iterable[list]]]:

@@ -26,6 +26,9 @@ CITED = {  # by what the family of the model names, and by the method
     "esm2": "esm2",
     "prottrans": "prottrans-short",
     "dnabert2": "dnabert2",
+    "esm1b": "esm1b",
+    "saprot": "saprot",
+    "foldseek": "foldseek",
     "protgpt2": "protgpt2-short",
     PSEUDO: "pseudo-likelihood",
     ONE_PASS: "pseudo-likelihood",
@@ -55,6 +58,8 @@ def score_report(plan: Plan, summary: Summary) -> Report:
         report.section("Substitutions", *pictures("heat_map", "positions"), *_scan(plan, summary.scan))
     if summary.effects:
         report.section("Variants", *_variants(plan, summary.effects), *pictures("correlations", "effects"))
+    if summary.agreement:
+        report.section("The models beside each other", *_models(plan, summary))
     report.section("How it was computed", Bullets(_computed(plan, summary)))
     report.section("Model", Table(["Property", "Value"], _model(plan)))
     report.closing(parameters(plan.arguments, SETTINGS, unset=True), versions(PACKAGES), _cited(plan))
@@ -67,8 +72,33 @@ def _cited(plan: Plan) -> list[str]:
     return [*(CITED.get(key, "") for key in (*plan.family.citations, method)), *blosum, "transformers"]
 
 
+def _models(plan: Plan, summary: Summary) -> list[Block]:
+    """How each model by itself follows measured values, and how far they are apart."""
+    found = summary.agreement
+    lines = [f"Substitutions that were compared: {found.number:,}"]
+    if ranks := found.ranks():
+        lines.append(f"Spearman between two models: {np.mean(ranks):.2f} ({min(ranks):.2f} to {max(ranks):.2f})")
+    if found.number:
+        lines.append(f"Deviation of a score over the models: {found.spread:.2f} on average")
+        lines.append(f"Above the wild type for some models and below it for others: {found.opposed:,}")
+    blocks: list[Block] = [Bullets(lines)]
+    if summary.effects and summary.effects.by_model and summary.effects.measured.model:
+        by_model = zip(plan.names, summary.effects.by_model, strict=True)
+        rows = [[shown(name, 60), with_interval(one) if one else "undefined"] for name, one in by_model]
+        rows.append(["their mean", with_interval(summary.effects.measured.model.spearman)])
+        blocks.append(Table(["Scores by", f"Spearman with {shown(plan.variants.measured, 40)}"], rows))
+    return blocks
+
+
 def _model(plan: Plan) -> list[list[str]]:
-    rows = [["model", plan.opened.name], ["family", plan.family.name]]
+    if plan.others:
+        named = zip(plan.names, plan.each(), strict=True)
+        return [row for name, one in named for row in [["model", name], *_model_rows(one)]]
+    return [["model", plan.opened.name], *_model_rows(plan)]
+
+
+def _model_rows(plan: Plan) -> list[list[str]]:
+    rows = [["family", plan.family.name]]
     rows.append(["kind", "causal, from left to right" if plan.text else "masked, from both sides"])
     rows.append(["sha256", plan.opened.base.sha256[:16] + "…"])
     rows.append(["tokens read at once", f"{plan.limit:,}"])

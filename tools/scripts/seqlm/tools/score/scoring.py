@@ -21,6 +21,7 @@ from seqlm.inference.language_models import load_language_model
 from seqlm.inference.language_rows import windows
 from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
 from seqlm.inference.loading import prepare
+from seqlm.tokenization.encoder import UNPLACED, WITHOUT_STRUCTURE
 
 from .inputs import Plan
 from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
@@ -42,15 +43,33 @@ class Engine:
         device = prepare(arguments.threads, arguments.seed, arguments.device)
         model = load_language_model(plan.opened, device, arguments.precision)
         self.plan, self.rules, self.passes = plan, Rules(), 0
+        self.counted: Rules | None = None
         self.budget = batch_tokens(arguments.batch_tokens, device)
         if plan.text:
             self.model, self.reader = TokenModel(model), None
             self.padding = int(plan.family.config.get("pad_token_id") or 0)
         else:
-            self.model, self.reader = MaskedModel(model), MaskedReader(plan.encoder, plan.family.mask_token)
+            self.model, self.reader = (
+                MaskedModel(model),
+                MaskedReader(plan.encoder, plan.family.mask_token, plan.family.masked_tokens),
+            )
             self.padding = plan.encoder.padding
             tokens = {letter: plan.family.token(letter) for letter in plan.family.letters}
+            self._alike = [np.asarray(tokens) for tokens in plan.family.alike]
             self._codes = {letter: plan.family.vocabulary.get(token, -1) for letter, token in tokens.items()}
+
+    def followed_by(self, plan: Plan) -> Engine:
+        """The engine of another model, in the place of this one: the memory of one model is enough."""
+        rules, passes = self.changes, self.passes
+        del self.model
+        following = Engine(plan)
+        following.passes, following.counted = passes, rules
+        return following
+
+    @property
+    def changes(self) -> Rules:
+        """What was changed in the sequences, counted for the first model where there are several."""
+        return self.rules if self.counted is None else self.counted
 
     def whole(self, items: Sequence[tuple[str, str]], told: Told = lambda done: None) -> list[Likelihood]:
         """What the model says of whole sequences (name, sequence), in their order.
@@ -88,7 +107,9 @@ class Engine:
     def _masked(self, items: Sequence[tuple[str, str]], told: Told, one_pass: bool) -> list[Likelihood]:
         names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
         tokens = self.tokens(items)
-        known = [np.flatnonzero(ids != self.plan.unknown) for ids in tokens]
+        unknown = self.plan.unknown
+        known = [np.flatnonzero(~np.isin(ids, unknown)) for ids in tokens]
+        own = one_pass and not self._alike  # of letters with several tokens all are asked for
         self._count_left_out(tokens, known)
         if one_pass:
             asked = (self.reader.plain(ids, places, owner) for owner, (ids, places) in _numbered(tokens, known))
@@ -99,8 +120,8 @@ class Engine:
                 for place in places
             )
         sums, done = np.zeros(len(items)), 0.0
-        for owner, places, found in self._run(chain.from_iterable(asked), names.__getitem__, own=one_pass):
-            columns = 0 if one_pass else tokens[owner][places]
+        for owner, places, found in self._run(chain.from_iterable(asked), names.__getitem__, own=own):
+            columns = 0 if own else tokens[owner][places]
             sums[owner] += found[np.arange(len(places)), columns].sum()
             done += letters[owner] * len(places) / len(known[owner])
             told(done)
@@ -110,6 +131,8 @@ class Engine:
         """Token ids of sequences (name, sequence) for a masked model, special tokens not among them."""
         readings = self.plan.encoder.read(items)
         for (_, sequence), reading in zip(items, readings, strict=True):
+            if reading.unplaced:
+                self.rules.count(WITHOUT_STRUCTURE if reading.unplaced == len(sequence) else UNPLACED, reading.unplaced)
             if reading.unread:
                 self.rules.count("letters without a token left out", len(reading.unread))
             if len(reading.ids) > self.plan.limit:
@@ -139,9 +162,11 @@ class Engine:
         return np.asarray([self._codes[letter] for letter in letters])
 
     def _run(self, asked: Iterator[Asked], name: Callable[[int], str], own: bool = False) -> Iterator[tuple]:
-        for found in log_probabilities(self.model, asked, self.padding, self.budget, name, own):
+        for owner, places, found in log_probabilities(self.model, asked, self.padding, self.budget, name, own):
             self.passes += 1
-            yield found
+            for tokens in self._alike:
+                found[:, tokens] = np.logaddexp.reduce(found[:, tokens], axis=1, keepdims=True)
+            yield owner, places, found
 
 
 def _numbered(*lists) -> Iterator[tuple]:

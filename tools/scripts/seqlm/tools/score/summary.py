@@ -11,6 +11,7 @@ import numpy as np
 from seqlm.data.records import PROTEIN, Rules
 from seqlm.metrics.resampling import Score, resample_weights
 
+from .agreement import Agreement, measured_by
 from .baselines import Correlations, correlations, of_change, of_variants
 from .effects import Scanned
 from .inputs import Plan
@@ -37,16 +38,24 @@ class Summary:
     sequences: SequenceScores | None = None
     effects: Effects | None = None
     scan: ScanSummary | None = None
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Scores of a list of variants, (variants,), with what they are compared with."""
+    """Scores of a list of variants, (variants,), with what they are compared with.
+
+    Attributes:
+        each: (models, variants) of which the scores are the mean; None of one model.
+        by_model: of each model, how it follows the measured values by itself.
+    """
 
     scores: np.ndarray
     baselines: dict[str, np.ndarray]
     measured: Correlations | None
     blosum: Correlations | None
+    each: np.ndarray | None = None
+    by_model: tuple[Score | None, ...] = ()
 
 
 @dataclass(order=True)
@@ -169,17 +178,23 @@ def _rest(each: Position) -> tuple:
     return each.id, each.number, each.letter, each.entropy, each.worst, each.best
 
 
-def effects(plan: Plan, scores: np.ndarray) -> Effects:
-    """Scores of a list beside baselines, and how both follow the measured values."""
+def effects(plan: Plan, scores: np.ndarray, each: np.ndarray | None = None) -> Effects:
+    """Scores of a list beside baselines, and how both follow the measured values.
+
+    Args:
+        each: (models, variants), where the scores are the mean of several models.
+    """
     variants, seed = plan.variants.all, plan.arguments.seed
     baselines = of_variants(plan.family.alphabet, variants, plan.wild_types.sequences)
     measured = blosum = None
+    by_model: list[Score | None] = []
     if plan.variants.measured:
         values = np.asarray([each.measured for each in variants])
         measured = correlations(scores, values, baselines, seed=seed)
+        by_model = measured_by(each, values, seed) if each is not None else []
     elif "blosum62" in baselines:
         blosum = correlations(scores, baselines["blosum62"], {}, seed=seed)
-    return Effects(scores, baselines, measured, blosum)
+    return Effects(scores, baselines, measured, blosum, each, tuple(by_model))
 
 
 def mean(values: np.ndarray, seed: int) -> Score:

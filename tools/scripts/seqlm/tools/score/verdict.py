@@ -8,8 +8,9 @@ import numpy as np
 
 from seqlm.cli.text import shown
 from seqlm.metrics.resampling import Score
-from seqlm.report.words import listed, ranged
+from seqlm.report.words import listed, ranged, sentence
 
+from .agreement import in_words
 from .baselines import MEANINGS, Correlations
 from .inputs import Plan
 from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
@@ -51,9 +52,8 @@ def headline(plan: Plan, summary: Summary) -> str:
     """The verdict in one sentence."""
     if summary.sequences:
         return _of_sequences(plan, summary.sequences)
-    if summary.scan:
-        return _of_scan(plan, summary.scan)
-    return _of_variants(plan, summary.effects)
+    text = _of_scan(plan, summary.scan) if summary.scan else _of_variants(plan, summary.effects)
+    return f"{text} {sentence(in_words(summary.agreement))}" if summary.agreement else text
 
 
 def _of_sequences(plan: Plan, scores: SequenceScores) -> str:
@@ -132,6 +132,12 @@ def explanation(plan: Plan) -> str:
         text = OF_MASKED_RATIO
     if plan.mode != "sequences":
         text += " 0 is as probable as the wild type, and below 0 less probable."
+    if plan.others:
+        names = listed([shown(name, 80) for name in plan.names])
+        return (
+            f"{text} Logarithms are natural. The score is the mean of those of {len(plan.names)} models (Meier et al. "
+            f"2021), {names}."
+        )
     return f"{text} Logarithms are natural, and the model is {shown(plan.opened.name, 80)}."
 
 
@@ -154,6 +160,12 @@ def trust(plan: Plan, summary: Summary) -> list[str]:
                 "protein that is unlike all that it has seen."
             )
         found += _trust_in_blosum(scan.blosum)
+    if summary.agreement and summary.agreement.opposed:
+        found.append(
+            f"Of {summary.agreement.number:,} substitutions that the models were compared on, some put "
+            f"{summary.agreement.opposed:,} above the wild type and others below it. The column 'spread' says how far "
+            "they are apart; that they agree does not make them right, as they may err together."
+        )
     if plan.method == WILD_TYPE:
         found.append(
             "Nothing was masked, so the model sees the letter that it is asked about; one that was trained on masked "

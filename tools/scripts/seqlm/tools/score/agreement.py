@@ -83,9 +83,9 @@ def in_words(found: Agreement) -> str:
     """How they agree, as part of a verdict."""
     ranks, count = found.ranks(), len(found.names)
     if not ranks:
-        return f"too little was scored to say how its {count} models agree"
+        return f"too little was scored to say how the {count} models agree"
     middle, least = float(np.mean(ranks)), min(ranks)
     how = "agree well" if middle >= WELL else "agree in part" if middle >= IN_PART else "hardly agree"
     if count == 2:
-        return f"its 2 models {how}: Spearman {middle:.2f} between them"
-    return f"its {count} models {how}: Spearman {middle:.2f} between two of them on average, {least:.2f} at least"
+        return f"the 2 models {how}: Spearman {middle:.2f} between them"
+    return f"the {count} models {how}: Spearman {middle:.2f} between two of them on average, {least:.2f} at least"

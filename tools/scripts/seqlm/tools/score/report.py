@@ -75,7 +75,7 @@ def _cited(plan: Plan) -> list[str]:
 def _models(plan: Plan, summary: Summary) -> list[Block]:
     """How each model by itself follows measured values, and how far they are apart."""
     found = summary.agreement
-    lines = [f"Substitutions that were compared: {found.number:,}"]
+    lines = [f"Variants that were compared: {found.number:,}"]
     if ranks := found.ranks():
         lines.append(f"Spearman between two models: {np.mean(ranks):.2f} ({min(ranks):.2f} to {max(ranks):.2f})")
     if found.number:

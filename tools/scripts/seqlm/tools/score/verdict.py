@@ -162,9 +162,9 @@ def trust(plan: Plan, summary: Summary) -> list[str]:
         found += _trust_in_blosum(scan.blosum)
     if summary.agreement and summary.agreement.opposed:
         found.append(
-            f"Of {summary.agreement.number:,} substitutions that the models were compared on, some put "
-            f"{summary.agreement.opposed:,} above the wild type and others below it. The column 'spread' says how far "
-            "they are apart; that they agree does not make them right, as they may err together."
+            f"On {summary.agreement.opposed:,} of {summary.agreement.number:,} variants the models take different "
+            "sides: some put them above the wild type, others below. The column 'spread' says how far they are apart. "
+            "Where they agree they may still err together."
         )
     if plan.method == WILD_TYPE:
         found.append(

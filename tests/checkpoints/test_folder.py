@@ -56,6 +56,43 @@ def test_a_config_of_fewer_layers_than_the_weights_have_is_refused(tmp_path):
 
     assert "says 2 layers, and these have 3" in complaint(tmp_path, with_layers(2))
     assert len(read_model_folder(write_files(tmp_path / "good", with_layers(3))).tensors) == 11
+    assert "is incomplete: config.json says 4 layers, and its weights have 3" in complaint(tmp_path, with_layers(4))
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ({"max_position_embeddings": (1 << 22) + 1}, "up to 4,194,304"),
+        ({"num_hidden_layers": 1025}, "up to 1,024"),
+        ({"head_dim": 1 << 17}, "up to 65,536"),
+        ({"hidden_size": "8"}, "'hidden_size' in config.json in the model folder"),
+        ({"partial_rotary_factor": 2}, "a share from 0 to 1"),
+        ({"rope_parameters": {"full_attention": {"partial_rotary_factor": 2}}}, "a share from 0 to 1"),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused_before_anything_is_built_of_them(tmp_path, entries, reason):
+    files = {"config.json": json.dumps(CONFIG | entries).encode()}
+    assert reason in complaint(tmp_path, model_folder() | files)
+
+
+def test_an_installed_model_may_have_more_positions_than_an_upload(tmp_path):
+    files = {"config.json": json.dumps(CONFIG | {"max_position_embeddings": 1 << 20}).encode()}
+    assert read_model_folder(write_files(tmp_path / "model", model_folder() | files)).config["hidden_size"] == 8
+
+
+@pytest.mark.parametrize(
+    "named", [{"AutoTokenizer": ["tokenizer.DNAKmerTokenizer", None]}, ["tokenizer.DNAKmerTokenizer"]]
+)
+def test_a_tokenizer_that_is_code_is_refused_where_nothing_else_says_how_it_splits(tmp_path, named):
+    settings = json.dumps({"auto_map": named, "tokenizer_class": "DNAKmerTokenizer"}).encode()
+    files = model_folder() | {"tokenizer_config.json": settings}
+    del files["vocab.txt"]
+    for number, other in enumerate(({}, {"vocab.txt": b"A\nC\n"}, {"vocab.json": b"{}", "merges.txt": b""})):
+        with pytest.raises(
+            InputError, match=r"is code of its authors \(tokenizer.DNAKmerTokenizer\), which is never run"
+        ):
+            read_model_folder(write_files(tmp_path / str(number), files | other))
+    assert read_model_folder(write_files(tmp_path / "good", files | {"tokenizer.json": b"{}"}))
 
 
 def test_shards_are_found_and_hashed_together(tmp_path):
@@ -373,7 +410,8 @@ def test_whatever_peft_writes_by_default_is_accepted_and_understood_again(tmp_pa
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
-        ({"auto_map": {"AutoTokenizer": ["evil.T", None]}}, "names Python code to run"),
+        ({"auto_map": {"AutoTokenizer": ["evil.T", None]}}, "is code of its authors (evil.T), which is never run"),
+        ({"auto_map": {"AutoProcessor": "evil.P"}}, "names Python code to run"),
         ({"tokenizer_class": "BertJapaneseTokenizer"}, "supported are"),
         ({"extra_ids": 10**9}, "up to 10,000"),
         ({"added_tokens_decoder": {"1000000000000": {"content": "x"}}}, "ids are below"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForSequenceClassification, T5EncoderModel
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
 from makers.models import MAKERS, SPACED, make, sequences
 from makers.pieces import own_tokenizer
@@ -23,6 +23,7 @@ from seqlm.checkpoints.published_adapters import inspect_published
 from seqlm.checkpoints.safetensors_header import read_tensors
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN
+from seqlm.families.esmc import EsmC
 from seqlm.families.recognition import recognise
 from seqlm.inference.adapters import (
     LoraSettings,
@@ -345,10 +346,88 @@ def test_a_model_that_no_bundle_can_be_made_of_is_refused_before_training(folder
     assert adapter.returncode == 0, adapter.stderr  # its config stays where it is
 
 
-def test_a_model_that_names_code_of_its_own_is_not_taken_for_a_plain_one(folder):
-    config = read_model_folder(folder("grover")).config | {"auto_map": {"AutoModel": "modeling_bert.BertModel"}}
-    with pytest.raises(InputError, match=r"code of its own \(modeling_bert.BertModel\), which is never run"):
-        recognise(folder("grover"), config)
+# what folders of models that are code say in config.json: GENA-LM's BERT, and the second Nucleotide Transformers
+CODE = {
+    "grover": (
+        "modeling_bert.BertModel",
+        {"pre_layer_norm": True, "auto_map": {"AutoModel": "modeling_bert.BertModel"}},
+    ),
+    "nucleotide-transformer": (
+        "modeling_esm.EsmForMaskedLM",
+        {
+            "add_bias_fnn": False,
+            "auto_map": {"AutoConfig": "esm_config.EsmConfig", "AutoModelForMaskedLM": "modeling_esm.EsmForMaskedLM"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_a_model_that_is_code_of_its_authors_is_not_taken_for_a_plain_one(folder, name):
+    """Even where all of its tensors fit."""
+    code, entries = CODE[name]
+    config = read_model_folder(folder(name)).config
+    for said in (entries, {"auto_map": entries["auto_map"]}):
+        with pytest.raises(InputError, match=rf"is code of its authors \({code}\), which is never run; it says to be"):
+            recognise(folder(name), config | said)
+    for harmless in ({"AutoConfig": "esm_config.EsmConfig"}, {"AutoModel": None}, {}, None, ["a.B"]):
+        recognise(folder(name), config | {"auto_map": harmless})
+
+
+def coded(folder, parent, entries=None, tensors=None):
+    """ESM-C as its authors publish it: with code beside the weights, for versions of transformers that lack it."""
+    target = parent / "published"
+    shutil.copytree(folder("esmc"), target)
+    config = json.loads((target / "config.json").read_text())
+    named = {"AutoConfig": "configuration_esmc.EsmcConfig", "AutoModel": "modeling_esmc.EsmcModel"}
+    (target / "config.json").write_text(json.dumps(config | {"auto_map": named} | (entries or {})))
+    save_file(load_file(target / "model.safetensors") | (tensors or {}), target / "model.safetensors", {"format": "pt"})
+    return target
+
+
+def test_a_class_that_its_authors_brought_into_transformers_is_taken_in_place_of_their_code(folder, tmp_path):
+    target = coded(folder, tmp_path, tensors={"classifier.weight": torch.zeros(2, 48)})
+    (ours, encoder, _), (plain, *_) = loaded(target), loaded(folder("esmc"))
+    encoded = [encoder.encode(text) for text in sequences("esmc")]
+    vectors = [pooled_vectors(model, encoded, encoder.padding, budget=500) for model in (ours, plain)]
+    assert torch.equal(*vectors)
+
+
+def test_every_entry_of_that_class_is_known_and_no_other(folder, tmp_path):
+    config = AutoConfig.for_model("esmc", use_cache=False, torch_dtype="float32").to_dict()
+    assert not config.keys() - EsmC.of_its_authors
+    with pytest.raises(
+        InputError, match=r"code of its authors \(modeling_esmc.EsmcModel\).*: its 'd_model' is no entry"
+    ):
+        loaded(coded(folder, tmp_path, {"d_model": 48}))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        (
+            {"esmc.layers.0.self_attn.gate.weight": (48, 48)},
+            "0 weights are missing there, 0 have another shape and 1 no",
+        ),
+        (
+            {"esmc.layers.0.mlp.down_proj.weight": (48, 32)},
+            "0 weights are missing there, 1 have another shape and 0 no",
+        ),
+    ],
+)
+def test_code_whose_tensors_do_not_fit_that_class_is_refused(folder, tmp_path, tensors, reason):
+    tensors = {name: torch.zeros(shape) for name, shape in tensors.items()}
+    with pytest.raises(InputError, match=rf"code of its authors \(modeling_esmc.EsmcModel\).*{reason}"):
+        loaded(coded(folder, tmp_path, tensors=tensors))
+
+
+def test_a_model_without_its_sizes_is_refused_by_their_name(folder):
+    config = read_model_folder(folder("esmc")).config
+    for entry, asked in (("hidden_size", "hidden_size"), ("vocab_size", "vocabulary_size"),
+                         ("max_position_embeddings", "window")):  # fmt: skip
+        family = recognise(folder("esmc"), {key: value for key, value in config.items() if key != entry})
+        with pytest.raises(InputError, match=f"does not say its {entry}"):
+            getattr(family, asked)
 
 
 def test_every_family_goes_through_fine_tuning_the_bundle_and_prediction(folder, data, tmp_path):

@@ -1,6 +1,7 @@
 """What is no number never leaves a model: weights are looked at when they are loaded, results before they are used."""
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -110,7 +111,10 @@ def test_results_that_are_no_numbers_are_refused_by_every_tool(done):
 
 
 def test_a_config_that_describes_more_than_the_weights_hold_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    """Also where the file is large, as one with a hole in it looks."""
     folder = shutil.copytree(MODELS / "tiny-esm", tmp_path / "model")
+    (folder / "model-00002-of-00002.safetensors").touch()
+    os.truncate(folder / "model-00002-of-00002.safetensors", 1 << 30)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 16384, "intermediate_size": 16384}))
     family, taken = recognise(folder, config), []

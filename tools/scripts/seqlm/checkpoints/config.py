@@ -50,9 +50,8 @@ NUMBERS = _names(
     attention_dropout attention_probs_dropout_prob attn_pdrop clamp_len classifier_dropout classifier_dropout_prob
     dropout dropout_rate embd_pdrop embedding_dropout end_n_top global_attn_every_n_layers global_rope_theta
     hidden_dropout_prob initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps
-    layer_norm_epsilon local_rope_theta mlp_dropout norm_eps partial_rotary_factor pretraining_tp qa_dropout
-    resid_pdrop rms_norm_eps rope_theta seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout
-    summary_last_dropout
+    layer_norm_epsilon local_rope_theta mlp_dropout norm_eps pretraining_tp qa_dropout resid_pdrop rms_norm_eps
+    rope_theta seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout summary_last_dropout
     """
 )
 SWITCHES = _names(
@@ -92,6 +91,9 @@ FIXED_PER_HEAD = ("t5", "mt5")  # 64 numbers a head unless the config says other
 OWN_PER_HEAD = (*FIXED_PER_HEAD, "llama", "esmc")  # the others take the width of a head from that of the model
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 EAGER_OR_SDPA = (None, "eager", "sdpa")  # anything else may name a kernel to fetch
+
+# Of a model that an admin installed: rotary positions cost nothing, of others each is a number that is held.
+MOST_POSITIONS = 1 << 22
 
 # What a model may hold beyond its weights files: positions of an architecture that has none, a tied matrix.
 SLACK = 4_000_000
@@ -138,6 +140,20 @@ def check_config(config: dict, parameters: int | None = None, name: str = "confi
     if parameters is not None:
         _check_extent(clean, parameters, name)
     return clean
+
+
+def check_sizes(config: dict, name: str) -> None:
+    """Refuse sizes of an installed model that no published one has.
+
+    What is built of them before they are compared with the weights (modules, a number for each position and for each
+    pair of dimensions that are rotated) takes memory and time, however small the weights are.
+    """
+    for key, value in config.items():
+        where = f"{key[:60]!r} in {name}"
+        if key in SIZES:
+            _size(value, where, MOST_POSITIONS if key in POSITIONS else SIZES[key])
+        elif key in _OF_ROTATION:
+            _CHECKS[key](value, where)
 
 
 def least_parameters(config: dict) -> int:
@@ -200,6 +216,12 @@ def _word(value, where: str):
 def _number(value, where: str):
     if value is not None and not (type(value) in (int, float) and abs(value) <= 1e12):
         raise InputError(f"{where} is {str(value)[:60]!r}, where a number is expected")
+    return value
+
+
+def _share(value, where: str):
+    if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+        raise InputError(f"{where} is {str(value)[:60]!r}, where a share from 0 to 1 is expected")
     return value
 
 
@@ -272,6 +294,8 @@ def _rope(value, where: str, nested: bool = True):
                 raise InputError(f"{where} holds {len(entry):,} numbers at {key!r}")
             for number in entry:
                 _number(number, where)
+        elif key == "partial_rotary_factor":
+            _share(entry, f"{key!r} of {where}")
         elif not isinstance(entry, bool):
             (_word if isinstance(entry, str) else _number)(entry, where)
     return value
@@ -289,6 +313,8 @@ _CHECKS = {
     "layer_types": _words(1024),
     "id2label": _labels,
     "label2id": _labels,
+    "partial_rotary_factor": _share,
     "rope_parameters": _rope,
     "rope_scaling": _rope,
 }
+_OF_ROTATION = ("partial_rotary_factor", "rope_parameters", "rope_scaling")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.families.vocabulary import refuse_code
 
 from .adapter_config import check_adapter_config
-from .config import LAYERS, check_config
+from .config import LAYERS, check_config, check_sizes
 from .safetensors_header import Tensors, elements, read_tensors
 
 __all__ = ["ModelFolder", "check_adapter_config", "check_config", "read_model_folder"]
@@ -93,13 +94,14 @@ def read_model_folder(path: Path | str, name: str | None = None) -> ModelFolder:
     if len(weights) > 1:
         _check_index(path, tensors, name)
     _check_layers(config, tensors, name)
+    refuse_code(path, name)
     if not any((path / file).is_file() for file in TOKENIZER_FILES):
         raise InputError(f"{name} has no tokenizer: one of {', '.join(TOKENIZER_FILES)} must lie beside config.json")
     return ModelFolder(path, config, weights, tensors)
 
 
 def _check_layers(config: dict, tensors: Tensors, name: str) -> None:
-    """Layers beyond those of the config would be dropped without a word."""
+    """Layers beyond those of the config would be dropped without a word, and those that are missing built in vain."""
     said = max((config[entry] for entry in LAYERS if isinstance(config.get(entry), int)), default=None)
     highest: Counter = Counter()
     many: Counter = Counter()
@@ -114,6 +116,10 @@ def _check_layers(config: dict, tensors: Tensors, name: str) -> None:
             f"config.json in {name} is not that of its weights: it says {said} layers, and these have {held}; "
             "the others would be left out without a word"
         )
+    if held < said and config["model_type"] != "albert":  # whose layers share their weights
+        raise InputError(
+            f"{name} is incomplete: config.json says {said} layers, and its weights have {held}; fetch it again"
+        )
 
 
 def read_config(path: Path, name: str) -> dict:
@@ -124,6 +130,7 @@ def read_config(path: Path, name: str) -> dict:
     config = strict_json.read_object(file, f"config.json in {name}", limit=1 << 20)
     if not isinstance(config.get("model_type"), str) or not config["model_type"]:
         raise InputError(f"config.json in {name} names no model_type (such as esm, t5, bert)")
+    check_sizes(config, f"config.json in {name}")
     return config
 
 

@@ -55,5 +55,8 @@ class DnaBert2(Family):
 
 def has_alibi(config: dict) -> bool:
     """Whether a config.json that says ``bert`` is of this architecture."""
-    named = [str(code).rpartition("--")[2] for code in (config.get("auto_map") or {}).values()]  # repository--module
+    named = config.get("auto_map")
+    named = (
+        [str(code).rpartition("--")[2] for code in named.values()] if isinstance(named, dict) else []
+    )  # repository--
     return bool(config.get("alibi_starting_size")) or any(code.startswith("bert_layers.") for code in named)

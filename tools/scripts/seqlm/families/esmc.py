@@ -13,6 +13,17 @@ from seqlm.cli.errors import InputError
 
 from .family import Family
 
+# what transformers' class reads of config.json, and what any model may say that changes no number
+ENTRIES = frozenset((
+    "_name_or_path", "architectures", "attention_bias", "attention_dropout", "auto_map", "bos_token_id",
+    "chunk_size_feed_forward", "classifier_dropout", "dtype", "eos_token_id", "head_dim", "hidden_act",
+    "hidden_size", "id2label", "initializer_range", "intermediate_size", "is_encoder_decoder", "label2id",
+    "mask_token_id", "max_position_embeddings", "mlp_bias", "model_type", "num_attention_heads",
+    "num_hidden_layers", "num_key_value_heads", "output_attentions", "output_hidden_states", "pad_token_id",
+    "problem_type", "return_dict", "rope_parameters", "rope_theta", "tie_word_embeddings", "torch_dtype",
+    "transformers_version", "use_cache", "vocab_size",
+))  # fmt: skip
+
 
 class EsmC(Family):
     name = "ESM-C"
@@ -20,6 +31,7 @@ class EsmC(Family):
     prefix = ("<cls>",)
     suffix = ("<eos>",)
     citations = ("esmc",)
+    of_its_authors = ENTRIES
     lora_modules = {  # noqa: RUF012
         "query-value": ["q_proj", "v_proj"],
         "attention": ["q_proj", "k_proj", "v_proj", "o_proj"],

@@ -42,13 +42,8 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = 
     known = families()
     for family in known:
         if family.fits(config):
-            # such a model may well load as its type says, and give other numbers than its authors'
-            code = (config.get("auto_map") or {}).get("AutoModel")
-            if code and not family.own_architecture:
-                raise InputError(
-                    f"the model in {folder.name} is computed by code of its own ({str(code)[:60]}), which is never "
-                    f"run; it says to be of type '{model_type}', but may differ from it"
-                )
+            if not family.own_architecture:
+                _refuse_code(family, folder, config)
             vocabulary = read_vocabulary(folder)
             family = next(one for one in known if one.fits(config) and one.reads(vocabulary))
             found = family(config, vocabulary, alphabet)
@@ -58,3 +53,31 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = 
         f"models of type '{model_type}' are not supported; "
         f"supported are {', '.join(sorted({name for family in known for name in family.model_types}))}"
     )
+
+
+def code_named(config: dict) -> str:
+    """The first class of Python code that a config.json names for a model (``AutoModel``, ``AutoModelForMaskedLM``,
+    …); empty where it names none."""
+    named = config.get("auto_map")
+    classes = [code for kind, code in named.items() if kind.startswith("AutoModel")] if isinstance(named, dict) else []
+    return next((str(code)[:60] for code in classes if code), "")
+
+
+def _refuse_code(family: type[Family], folder: Path, config: dict) -> None:
+    """Such a model may well load as its type says, and give other numbers than its authors'.
+
+    That its tensors fit proves nothing: GENA-LM's BERT has those of a BERT, and puts its layer norms elsewhere. So a
+    class of transformers takes the place of the code only where it is of the same authors, and config.json says
+    nothing that it does not read. That every tensor fits is seen when the weights are loaded.
+
+    Raises:
+        InputError: a model that is code.
+    """
+    code = code_named(config)
+    strange = sorted(key for key, value in config.items() if key not in family.of_its_authors and value is not None)
+    if code and strange:
+        reason = f": its '{strange[0][:40]}' is no entry of that type" if family.of_its_authors else ""
+        raise InputError(
+            f"the model in {folder.name} is code of its authors ({code}), which is never run; it says to be of type "
+            f"'{config.get('model_type')}', but may compute something else{reason}"
+        )

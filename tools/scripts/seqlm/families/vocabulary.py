@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from seqlm.archives import strict_json
 from seqlm.archives.piece_model import FILES as PIECE_FILES
 from seqlm.archives.piece_model import read_pieces
 from seqlm.cli.errors import InputError
@@ -24,8 +25,31 @@ def reads_structures(vocabulary: dict[str, int]) -> bool:
     return all(letter + state in vocabulary for letter in AMINO_ACIDS for state in ("d", UNSTRUCTURED))
 
 
+def refuse_code(folder: Path, name: str) -> None:
+    """Refuse a tokenizer that is Python code: without a tokenizer.json, nothing else says how it splits a sequence.
+
+    Args:
+        name: what messages call the model.
+    """
+    path = folder / "tokenizer_config.json"
+    if (folder / "tokenizer.json").is_file() or not path.is_file():
+        return
+    named = strict_json.read_object(path, f"tokenizer_config.json of {name}").get("auto_map")
+    code = named.get("AutoTokenizer") if isinstance(named, dict) else named
+    if code := next((one for one in (code if isinstance(code, list) else [code]) if one), None):
+        raise InputError(
+            f"the tokenizer of {name} is code of its authors ({str(code)[:60]}), which is never run, and no "
+            "tokenizer.json says how it splits sequences; choose another model"
+        )
+
+
 def read_vocabulary(folder: Path) -> dict[str, int]:
-    """Token -> id from whichever tokenizer file the folder has, without loading a tokenizer."""
+    """Token -> id from whichever tokenizer file the folder has, without loading a tokenizer.
+
+    Raises:
+        InputError: a tokenizer that is damaged, missing, or code.
+    """
+    refuse_code(folder, f"the model in {folder.name}")
     try:
         if (folder / "tokenizer.json").is_file():
             content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))

@@ -16,14 +16,14 @@ import torch
 from torch import nn
 
 from seqlm.checkpoints.bundle import Bundle
-from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.folder import ModelFolder, read_config
 from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.members import ADAPTER_WEIGHTS, HEAD, member_file
 from seqlm.cli.errors import InputError
 from seqlm.cli.starting import libraries_are_loaded
 from seqlm.cli.text import shown
 from seqlm.families.family import Family
-from seqlm.families.recognition import recognise
+from seqlm.families.recognition import code_named, recognise
 from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.structures import Structures
@@ -35,8 +35,8 @@ from .finite import check_results, check_weights
 from .four_bits import say_full_precision
 from .tasks import Head, Task, pair_width, paired
 
-SMALL = 1 << 28  # bytes of weights below which their shapes are compared before any memory is taken for them
 MOST_BUFFERS = 1 << 25  # numbers that a model may hold beside its weights, such as those of its positions
+HEADS = ("lm_head", "classifier", "score", "cls")  # what stands on an encoder, and changes nothing in it
 
 
 class _Reached(Exception):
@@ -291,8 +291,8 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
         "output_loading_info": True,
     }
     try:
-        if sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL:
-            _check_complete(*load(folder, device_map="meta", **options), folder)
+        # before any room is taken, as a config.json may describe what no memory can hold: sizes come from headers alone
+        _check_complete(*load(folder, device_map="meta", **options), folder)
         backbone, info = load(folder, **options)
         _check_complete(backbone, info, folder)
     except InputError:
@@ -318,10 +318,22 @@ def on_meta(load: Callable, folder: Path) -> nn.Module:
 def _check_complete(model: nn.Module, info: dict, folder: Path) -> None:
     """Compare what config.json describes with the weights that are there.
 
-    Of small files that is done before any room is taken, as a config.json may describe what no memory can hold.
+    Where config.json names code for the model, the class that takes its place must have one for every tensor: what is
+    left over, heads aside, says that the code computes something else.
+
+    Raises:
+        InputError: weights that are missing, of another shape, or left over.
     """
     missing = sorted(name for name in info["missing_keys"] if "position_ids" not in name)
     mismatched = [str(entry[0]) for entry in info["mismatched_keys"]]
+    code = code_named(read_config(folder, folder.name))
+    over = sorted(name for name in info["unexpected_keys"] if name.split(".")[0] not in HEADS)
+    if code and not type(model).__module__.startswith("seqlm.") and (missing or mismatched or over):
+        raise InputError(
+            f"the model in {folder.name} is code of its authors ({code}), which is never run, and is not what "
+            f"transformers has of its type: {len(missing)} weights are missing there, {len(mismatched)} have another "
+            f"shape and {len(over)} no place ({', '.join((missing + mismatched + over)[:3])})"
+        )
     if missing or mismatched:
         named = ", ".join((missing + mismatched)[:3])
         raise InputError(

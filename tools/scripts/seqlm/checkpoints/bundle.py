@@ -29,6 +29,7 @@ from . import tokenizer as tokenizer_files
 from .adapter_config import check_adapter_config, ranks_agree
 from .conformity import CONFORMITY, check_conformity
 from .folder import SHARD, SINGLE, ModelFolder, read_model_folder
+from .hub_cache import model_in
 from .manifest import write_manifest
 from .members import ADAPTER_WEIGHTS, HEAD, check_members, first_of
 from .model_card import model_card
@@ -151,13 +152,13 @@ def open_bundle(path: Path | str, folder: Path | str, limits: Limits | None = No
 
 
 def read_bundle_folder(folder: Path | str) -> Bundle:
-    """A bundle that its owner has unpacked: checked in the same way, its files left as they are.
+    """A bundle that its owner has unpacked, or the Hub's cache of it: checked as an archive is, and left as it is.
 
     Raises:
         InputError: as :func:`open_bundle`.
     """
     folder = Path(folder)
-    return _inspect(folder, f"the folder {folder.name}", _leave)
+    return _inspect(model_in(folder, f"the folder {folder}"), f"the folder {folder.name}", _leave)
 
 
 def write_bundle(folder: Path | str, target: Path | str) -> None:

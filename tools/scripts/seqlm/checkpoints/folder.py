@@ -15,6 +15,7 @@ from seqlm.families.vocabulary import refuse_code
 
 from .adapter_config import check_adapter_config
 from .config import LAYERS, check_config, check_sizes
+from .hub_cache import model_in
 from .safetensors_header import Tensors, elements, read_tensors
 
 __all__ = ["ModelFolder", "check_adapter_config", "check_config", "read_model_folder"]
@@ -43,7 +44,7 @@ class ModelFolder:
     """A complete Hugging Face folder.
 
     Attributes:
-        path: the folder.
+        path: the folder, in a cache the snapshot.
         config: config.json.
         weights: its safetensors files, in the order of their names.
         tensors: name -> (dtype, shape) of every tensor in them.
@@ -76,7 +77,7 @@ def read_model_folder(path: Path | str, name: str | None = None) -> ModelFolder:
     """Read the folder's config and the headers of its weights; other files (README, ``.bin``, ``.py``) are ignored.
 
     Args:
-        path: a Hugging Face folder.
+        path: a Hugging Face folder, or the Hub's cache of one model.
         name: what messages call it; by default its path.
 
     Raises:
@@ -86,6 +87,7 @@ def read_model_folder(path: Path | str, name: str | None = None) -> ModelFolder:
     name = name or f"the model folder {path}"
     if not path.is_dir():
         raise InputError(f"{name} is no folder" if path.exists() else f"{name} does not exist")
+    path = model_in(path, name)
     config = read_config(path, name)
     weights = _weights(path, name)
     tensors: Tensors = {}

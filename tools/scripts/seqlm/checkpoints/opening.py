@@ -12,6 +12,7 @@ from seqlm.cli.errors import InputError
 
 from .bundle import ADAPTER_CONFIG, Bundle, open_bundle, read_bundle_folder
 from .folder import ModelFolder, read_model_folder
+from .hub_cache import model_in
 from .manifest import FILE as MANIFEST
 
 
@@ -22,6 +23,8 @@ def open_model(arguments: Namespace, scratch: Path) -> tuple[Bundle | None, Mode
         InputError: an archive that is refused, a base model that is missing, not needed, or not the right one.
     """
     path = Path(arguments.model)
+    if path.is_dir():
+        path = model_in(path, f"the model folder {path}")
     if path.is_dir() and not any((path / name).is_file() for name in (ADAPTER_CONFIG, MANIFEST)):
         _no_base(arguments, "a whole model")
         return None, read_model_folder(path)

@@ -25,6 +25,7 @@ from seqlm.tokenization.special_tokens import STYLES
 
 from .bundle import check_tokenizer_files, largest, pack, rewrite
 from .config import check_config
+from .hub_cache import model_in
 from .manifest import ALPHABETS
 
 DESCRIPTION = "seqlm_tokenizer.json"
@@ -157,6 +158,8 @@ def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
             unpack(path, scratch, _largest, lambda file: None, Limits())
             check_tokenizer_files(scratch, {file.name for file in scratch.iterdir()}, name, rewrite)
         folder = scratch
+    else:
+        folder = model_in(path, f"the model folder {path}")
     if not any((folder / file).is_file() for file in TOKENIZER_FILES if "config" not in file and "special" not in file):
         raise InputError(
             f"{name} holds no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model); give a model or the "

@@ -23,6 +23,11 @@ TOOL ?=
 PORT ?=
 DEMO_DATA ?=
 DEMO_MODEL ?=
+MODEL ?=
+REVISION ?=
+DIR ?=
+LOC ?=
+NON_COMMERCIAL ?=
 
 .PHONY: help
 help: ## list the targets
@@ -95,6 +100,12 @@ demo: envs ## the dephosphorylation workflow in a real Galaxy, results in demo-o
 .PHONY: serve
 serve: envs ## Galaxy for the browser with tools and workflow in place, until Ctrl-C (PORT=8080)
 	@$(GALAXY) --name serve $(if $(PORT),--port $(PORT)) serve
+
+.PHONY: models
+models: .venvs/tools/.stamp ## fetch a model, print its row of the table: MODEL=owner/name DIR=folder (REVISION= LOC=)
+	@[ -n '$(MODEL)' ] && [ -n '$(DIR)' ] || { echo 'error: say MODEL=facebook/esm2_t6_8M_UR50D DIR=folder'; exit 1; }
+	@$(TOOLS)/python data_managers/data_manager_huggingface/data_manager/fetch_model.py --model='$(MODEL)' --folder='$(DIR)' \
+	  --revision='$(REVISION)' $(if $(LOC),--loc='$(LOC)') $(if $(filter yes,$(NON_COMMERCIAL)),--accept-non-commercial)
 
 .PHONY: stop
 stop: ## stop every Galaxy and every job that was started from here

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
 from bioblend.galaxy import GalaxyInstance
 from galaxy_config import MODELS_LOC, TOOLS_ENVIRONMENT
-from local_galaxy import INSTANCES, Galaxy, GalaxyError
+from local_galaxy import INSTANCES, REPOSITORY, Galaxy, GalaxyError
 
 DOWNLOADS = INSTANCES / "models"
-# Weights in pickle are neither fetched nor loaded.
-WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt")
+FETCH = REPOSITORY / "data_managers/data_manager_huggingface/data_manager/fetch_model.py"
 
 
 def row(model: str) -> list[str]:
-    """The table's row for a folder in Hugging Face's layout, or for an id of the Hub, which is downloaded.
+    """The table's row for a folder in Hugging Face's layout, or for an id of the Hub, which is fetched.
 
     An id may name a revision: ``owner/name@revision``.
 
@@ -29,8 +27,7 @@ def row(model: str) -> list[str]:
         name, revision, folder = f"local/{folder.resolve().name}", "local", folder.resolve()
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", model):
         name, _, revision = model.partition("@")
-        revision = revision or "main"
-        folder = _download(name, revision)
+        return _fetched(name, revision)
     else:
         raise GalaxyError(f"DEMO_MODEL={model} is neither a folder nor an id such as facebook/esm2_t6_8M_UR50D")
     for pattern in ("config.json", "*.safetensors"):
@@ -39,20 +36,20 @@ def row(model: str) -> list[str]:
     return [name, name, "feature-extraction", "sequence", "demonstration", revision, str(folder)]
 
 
-def _download(name: str, revision: str) -> Path:
-    folder = DOWNLOADS / name.replace("/", "--") / revision.replace("/", "--")
-    command = [TOOLS_ENVIRONMENT / "bin" / "hf", "download", name, "--revision", revision, "--local-dir", folder]
-    for pattern in WANTED:
-        command += ["--include", pattern]
-    print(f"downloading {name} ({revision}) from the Hugging Face Hub", flush=True)
+def _fetched(name: str, revision: str) -> list[str]:
+    """The row of a model that the data manager's script has fetched."""
+    loc = DOWNLOADS / "fetched.loc"
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    loc.unlink(missing_ok=True)
+    command = [TOOLS_ENVIRONMENT / "bin" / "python", FETCH, "--model", name, "--revision", revision]
+    print(f"fetching {name} from the Hugging Face Hub", flush=True)
     done = subprocess.run(
-        command, env=os.environ | {"NO_COLOR": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "--folder", DOWNLOADS, "--loc", loc], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Hint")]
-        reason = (lines or ["no reason given"])[-1]
-        raise GalaxyError(f"{name} could not be downloaded (no folder of that name is here either): {reason}")
-    return folder
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
+        raise GalaxyError(f"{name} could not be fetched (no folder of that name is here either): {reason}")
+    return loc.read_text().rstrip("\n").split("\t")
 
 
 def install(model: list[str], galaxy: Galaxy) -> None:

@@ -6,18 +6,23 @@ one user without a log-in, SQLite, jobs on the same machine with the tools' envi
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import secrets
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLS_ENVIRONMENT = REPOSITORY / ".venvs" / "tools"
+DATA_MANAGERS = REPOSITORY / "data_managers"
 USER = "biologist@example.org"
 
 # In the environment of the server and of its jobs, with the folder as value: how they are found when they are to stop.
 MARK = "SEQLM_GALAXY"
 MODELS_LOC = "models.loc"
+# Variables for jobs that are set while Galaxy runs: the tests say there where their Hub is.
+JOB_VARIABLES = "job_variables.sh"
 
 # Of Galaxy's databases: as Galaxy has it by itself, but a busy machine may take longer than five seconds to write.
 SQLITE = "isolation_level=IMMEDIATE&timeout=120"
@@ -36,6 +41,11 @@ def tool_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.xml") if is_tool(path))
 
 
+def data_manager_files() -> list[Path]:
+    """The tools of the data managers of this repository."""
+    return [path for folder in sorted(DATA_MANAGERS.glob("*/data_manager")) for path in tool_files(folder)]
+
+
 def write_tool_list(folder: Path, tools: Path) -> None:
     """Write ``tool_conf.xml``; written again before a running Galaxy reloads its toolbox."""
     lines = ["<toolbox>", '  <section id="seqlm" name="Biological language models">']
@@ -52,6 +62,10 @@ def write(folder: Path, *, tools: Path, bootstrap_key: str) -> Path:
     config.mkdir(parents=True, exist_ok=True)
     write_tool_list(config, tools)
     (config / "job_environment.sh").write_text(_job_environment(folder))
+    (config / "data_manager_conf.xml").write_text(_data_managers())
+    if not (config / "vault_conf.yml").exists():  # it opens the secrets that are in the database
+        (config / "vault_conf.yml").touch(mode=0o600)
+        (config / "vault_conf.yml").write_text(_as_yaml(_vault()))
     (config / "job_conf.yml").write_text(_as_yaml(_job_conf(config)))
     (config / MODELS_LOC).touch()
     (config / "tool_data_table_conf.xml").write_text(_model_table(config / MODELS_LOC))
@@ -64,9 +78,10 @@ def write(folder: Path, *, tools: Path, bootstrap_key: str) -> Path:
 
 def _galaxy(folder: Path, bootstrap_key: str) -> dict:
     config, data = folder / "config", folder / "data"
+    # Data managers add their rows to the first file.
     tables = [
-        REPOSITORY / "tool_data" / "tool_data_table_conf.xml.test",
         config / "tool_data_table_conf.xml",
+        REPOSITORY / "tool_data" / "tool_data_table_conf.xml.test",
     ]
     return {
         "brand": "SeqLM",
@@ -76,6 +91,9 @@ def _galaxy(folder: Path, bootstrap_key: str) -> dict:
         "tool_config_file": str(config / "tool_conf.xml"),
         "job_config_file": str(config / "job_conf.yml"),
         "tool_data_table_config_path": ",".join(str(path) for path in tables),
+        "data_manager_config_file": str(config / "data_manager_conf.xml"),
+        "galaxy_data_manager_data_path": str(data / "models"),
+        "vault_config_file": str(config / "vault_conf.yml"),
         # One user, always logged in, who is the administrator too.
         "single_user": USER,
         "admin_users": USER,
@@ -128,6 +146,7 @@ if [ "$_use_framework_galaxy" != True ]; then
     unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
     GALAXY_VIRTUAL_ENV=None
 fi
+[ ! -f '{folder / "config" / JOB_VARIABLES}' ] || . '{folder / "config" / JOB_VARIABLES}'
 # Threads that wait by spinning slow a training down tenfold as soon as two programs share a core.
 export OMP_WAIT_POLICY=PASSIVE
 # Galaxy gives each job a temporary folder of its own unless one is set already.
@@ -135,8 +154,23 @@ unset TMPDIR TMP TEMP
 """
 
 
+def _data_managers() -> str:
+    """The data managers of this repository, each as its own ``data_manager_conf.xml`` has it."""
+    root = ElementTree.Element("data_managers")
+    for path in sorted(DATA_MANAGERS.glob("*/data_manager_conf.xml")):
+        for manager in ElementTree.parse(path).getroot():
+            manager.set("tool_file", str(path.parent / manager.get("tool_file")))
+            root.append(manager)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _vault() -> dict:
+    """Where Galaxy keeps what users give it as secrets: in its database, under a key of Fernet's kind."""
+    return {"type": "database", "encryption_keys": [base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()]}
+
+
 def _model_table(loc: Path) -> str:
-    """Rows added to the shared table while Galaxy runs, such as the model that ``make demo`` was given."""
+    """Rows added to the shared table while Galaxy runs: by data managers, and the model of ``make demo``."""
     return f"""<tables>
     <table name="huggingface" comment_char="#" allow_duplicate_entries="False">
         <columns>value, name, pipeline_tag, domain, free_tag, version, path</columns>

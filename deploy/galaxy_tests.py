@@ -1,23 +1,31 @@
-"""Everything that is tested in a real Galaxy: planemo's tests of tools and workflows, and what a browser shows.
+"""Everything that is tested in a real Galaxy: by planemo tools, data managers and workflows, by pytest what several
+jobs do together and what a browser shows.
 
-python deploy/galaxy.py run -- python deploy/galaxy_tests.py                            all of it
-python deploy/galaxy.py run -- python deploy/galaxy_tests.py tools/seqlm_predict.xml    planemo's tests of one
+python deploy/galaxy.py run -- python deploy/galaxy_tests.py                             all of it
+python deploy/galaxy.py run -- python deploy/galaxy_tests.py tools/seqlm_predict.xml     planemo's tests of one
+python deploy/galaxy.py run -- python deploy/galaxy_tests.py tests/galaxy/test_models.py pytest's of one file
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from galaxy_config import REPOSITORY, tool_files
+from galaxy_config import JOB_VARIABLES, REPOSITORY, data_manager_files, tool_files
+
+sys.path.insert(0, str(REPOSITORY / "tests"))
+from makers.hub import Hub, repository, running_hub
 
 # Runs of planemo beside each other: each waits for much of its time.
 RUNS = 3
@@ -102,21 +110,41 @@ def _print_test(test: dict) -> None:
             print(f"  {name}:\n{str(job[name])[-3000:]}")
 
 
+@contextmanager
+def hub_of_the_tests(folder: Path) -> Iterator[Hub]:
+    """A Hub on this machine that jobs of Galaxy ask in place of the real one.
+
+    Its models have new commits at each start, since a Galaxy that goes on would not fetch the same again.
+    """
+    models = REPOSITORY / "test-data" / "models"
+    with running_hub(
+        {
+            "facebook/esm2_t6_8M_UR50D": repository(models / "tiny-esm-mlm", commit=secrets.token_hex(20)),
+            "someone/gated": repository(models / "tiny-esm", commit=secrets.token_hex(20), gated=True),
+        }
+    ) as hub:
+        variables = folder / "config" / JOB_VARIABLES
+        variables.write_text(f"export HF_ENDPOINT={hub.url} NO_PROXY=127.0.0.1,localhost\n")
+        try:
+            yield hub
+        finally:
+            variables.unlink()
+
+
 def number_of_tests(tool: Path) -> int:
     """How many tests a tool has, so that the longest runs begin first."""
     return len(ElementTree.parse(tool).findall("tests/test"))
 
 
-def browser_tests(folder: Path) -> tuple[Times, int]:
-    """Open forms and reports in a browser, as pytest.
+def pytest_tests(paths: list[Path], folder: Path) -> tuple[Times, int]:
+    """Run tests/galaxy: models that are fetched and then used, forms and reports in a browser.
 
     Returns:
         The tests that were run, and pytest's exit status.
     """
-    results, log = folder / "browser.xml", folder / "browser.log"
+    results, log = folder / "pytest.xml", folder / "pytest.log"
     results.unlink(missing_ok=True)
-    tests = REPOSITORY / "tests" / "galaxy"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", str(tests)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", *map(str, paths)]
     with log.open("w") as output:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     # In one piece, since planemo's tests of tools go on beside it and print their lines.
@@ -125,11 +153,11 @@ def browser_tests(folder: Path) -> tuple[Times, int]:
     return [(case.get("name"), float(case.get("time"))) for case in cases], status
 
 
-def workflow_and_browser_tests(workflows: list[Path], folder: Path, *, browser: bool) -> dict[str, tuple[Times, int]]:
-    """The tests of workflows, and then those in the browser, which open the reports that the workflows have written."""
+def workflow_and_pytest_tests(workflows: list[Path], scripts: list[Path], folder: Path) -> dict[str, tuple[Times, int]]:
+    """The tests of workflows, and then pytest's, some of which open the reports that the workflows have written."""
     parts = {"workflows": planemo_tests("workflows", workflows, folder)} if workflows else {}
-    if browser:
-        parts["browser"] = browser_tests(folder)
+    if scripts:
+        parts["pytest"] = pytest_tests(scripts, folder)
     return parts
 
 
@@ -141,31 +169,38 @@ def print_slowest(part: str, times: Times) -> None:
 
 
 def main() -> int:
-    folder = Path(os.environ["GALAXY_FOLDER"]) / "tests"
+    galaxy = Path(os.environ["GALAXY_FOLDER"])
+    folder = galaxy / "tests"
     folder.mkdir(exist_ok=True)
     began = time.monotonic()
-    chosen = [Path(path) for path in sys.argv[1:]]
-    paths = chosen or [*tool_files(REPOSITORY / "tools"), *sorted(REPOSITORY.glob("workflows/*/*/*.ga"))]
+    everything = [
+        *tool_files(REPOSITORY / "tools"),
+        *data_manager_files(),
+        *sorted(REPOSITORY.glob("workflows/*/*/*.ga")),
+        *sorted(REPOSITORY.glob("tests/galaxy/test_*.py")),
+    ]
+    paths = [Path(path).resolve() for path in sys.argv[1:]] or everything
     tools = sorted((path for path in paths if path.suffix == ".xml"), key=number_of_tests, reverse=True)
-    workflows = [path for path in paths if path not in tools]
+    scripts = [path for path in paths if path.suffix == ".py"]
+    workflows = [path for path in paths if path not in (*tools, *scripts)]
     # The workflows begin first and take the longest; the other places take one tool after the other.
-    with ThreadPoolExecutor(RUNS) as pool:
-        first = pool.submit(workflow_and_browser_tests, workflows, folder, browser=not chosen)
+    with hub_of_the_tests(galaxy), ThreadPoolExecutor(RUNS) as pool:
+        first = pool.submit(workflow_and_pytest_tests, workflows, scripts, folder)
         of_tools = list(pool.map(lambda tool: planemo_tests(tool.stem, [tool], folder), tools))
         parts = first.result()
     if tools:
         parts["tools"] = [test for times, _ in of_tools for test in times], sum(failed for _, failed in of_tools)
     for part, (times, _) in parts.items():
         print_slowest(part, times)
-    failed = sum(failures for part, (_, failures) in parts.items() if part != "browser")
-    tests = sum(len(times) for part, (times, _) in parts.items() if part != "browser")
-    browser = parts.get("browser", ([], 0))[1]
+    pytest_times, pytest_status = parts.pop("pytest", ([], 0))
+    failed = sum(failures for _, failures in parts.values())
+    tests = sum(len(times) for times, _ in parts.values())
     print(
         f"In Galaxy: {max(0, tests - failed)} planemo tests passed, {failed} failed"
-        + ("" if chosen else f"; browser test {'failed' if browser else 'passed'}")
+        + (f"; pytest {'failed' if pytest_status else 'passed'}" if scripts else "")
         + f"; {time.monotonic() - began:.0f} s; details in {folder}"
     )
-    return 1 if failed or browser or not tests else 0
+    return 1 if failed or pytest_status or not tests + len(pytest_times) else 0
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ check() {
 }
 export -f check
 
-mapfile -t tools < <(grep -l '^<tool ' tools/*.xml)
+mapfile -t tools < <(grep -l '^<tool ' tools/*.xml data_managers/*/data_manager/*.xml)
 {
   echo "lint --fail_level warn ${tools[*]}"
   # version_bumped asks the Tool Shed, which a machine without a network cannot.
-  echo 'shed_lint --fail_level error --skip version_bumped --ensure_metadata .'
+  for repositories in . data_managers/*/; do
+    echo "shed_lint --fail_level error --skip version_bumped --ensure_metadata $repositories"
+  done
   for workflow in workflows/*/*/; do
     echo "workflow_lint --fail_level error $workflow"
   done

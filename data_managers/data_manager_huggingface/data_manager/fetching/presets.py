@@ -1,0 +1,69 @@
+"""The models that the SeqLM tools were written for, so that an administrator need not know their names.
+
+Licences are asked of the Hub when a model is fetched; here stand only terms that must be known before, because the
+Hub's may be missing. Pipeline tags are those by which the tools' forms find a model: what the Hub says of some (ProtT5:
+text2text-generation) would offer them nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FEATURES, MASKED, WRITES, RESIDUES = "feature-extraction", "fill-mask", "text-generation", "token-classification"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model by its usual name.
+
+    Attributes:
+        name: what users see in the forms.
+        pipeline_tag: by which the forms find it.
+        reads: protein, dna or molecule; the row's free_tag.
+        terms: a licence that does not allow every use.
+    """
+
+    name: str
+    pipeline_tag: str
+    reads: str
+    terms: str = ""
+
+
+_NT = "CC BY-NC-SA 4.0"
+
+PRESETS = {
+    "facebook/esm2_t6_8M_UR50D": Preset("ESM-2, 8 million parameters", MASKED, "protein"),
+    "facebook/esm2_t12_35M_UR50D": Preset("ESM-2, 35 million parameters", MASKED, "protein"),
+    "facebook/esm2_t30_150M_UR50D": Preset("ESM-2, 150 million parameters", MASKED, "protein"),
+    "facebook/esm2_t33_650M_UR50D": Preset("ESM-2, 650 million parameters", MASKED, "protein"),
+    "facebook/esm2_t36_3B_UR50D": Preset("ESM-2, 3 billion parameters", MASKED, "protein"),
+    "biohub/ESMC-300M": Preset("ESM-C, 300 million parameters", MASKED, "protein"),
+    "biohub/ESMC-600M": Preset("ESM-C, 600 million parameters", MASKED, "protein"),
+    "Rostlab/prot_t5_xl_half_uniref50-enc": Preset("ProtT5-XL (UniRef50), encoder, fp16", FEATURES, "protein"),
+    "Rostlab/prot_t5_xl_uniref50": Preset("ProtT5-XL (UniRef50)", FEATURES, "protein"),
+    "Rostlab/prot_bert": Preset("ProtBERT", MASKED, "protein"),
+    "Rostlab/prot_albert": Preset("ProtALBERT", MASKED, "protein"),
+    "Rostlab/prot_xlnet": Preset("ProtXLNet", FEATURES, "protein"),
+    "nferruz/ProtGPT2": Preset("ProtGPT2", WRITES, "protein"),
+    "AmelieSchreiber/esm2_t12_35M_lora_binding_sites_v2_cp3": Preset(
+        "Binding sites, LoRA adapter on ESM-2 of 35 million parameters", RESIDUES, "protein"
+    ),
+    "zhihan1996/DNABERT-2-117M": Preset("DNABERT-2", MASKED, "dna"),
+    "zhihan1996/DNABERT-S": Preset("DNABERT-S", FEATURES, "dna"),
+    "InstaDeepAI/nucleotide-transformer-500m-human-ref": Preset(
+        "Nucleotide Transformer, 500 million parameters, human reference", MASKED, "dna", _NT
+    ),
+    "InstaDeepAI/nucleotide-transformer-500m-1000g": Preset(
+        "Nucleotide Transformer, 500 million parameters, 1000 Genomes", MASKED, "dna", _NT
+    ),
+    "InstaDeepAI/nucleotide-transformer-2.5b-1000g": Preset(
+        "Nucleotide Transformer, 2.5 billion parameters, 1000 Genomes", MASKED, "dna", _NT
+    ),
+    "InstaDeepAI/nucleotide-transformer-2.5b-multi-species": Preset(
+        "Nucleotide Transformer, 2.5 billion parameters, many species", MASKED, "dna", _NT
+    ),
+    "PoetschLab/GROVER": Preset("GROVER", MASKED, "dna"),
+    "AIRI-Institute/moderngena-base": Preset("ModernGENA, base", MASKED, "dna"),
+    "DeepChem/ChemBERTa-77M-MLM": Preset("ChemBERTa-2, masked tokens (MLM)", MASKED, "molecule"),
+    "DeepChem/ChemBERTa-77M-MTR": Preset("ChemBERTa-2, properties (MTR)", FEATURES, "molecule"),
+}

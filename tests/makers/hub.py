@@ -33,6 +33,7 @@ class Repository:
         instead: name -> content that is sent in place of the one that is listed.
         sizes: name -> size that is listed in place of the real one.
         cuts: name -> bytes after which the connection breaks, one number for each time.
+        gone: names that are listed and cannot be had.
     """
 
     files: dict[str, bytes]
@@ -43,6 +44,7 @@ class Repository:
     instead: dict[str, bytes] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     cuts: dict[str, list[int]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -156,6 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(404, "EntryNotFound")
         if model.gated and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
             return self._fail(403 if self.headers.get("Authorization") else 401, "GatedRepo")
+        if file in model.gone:
+            return self._fail(410)
         content = model.files[file]
         headers = {"X-Repo-Commit": model.commit, "ETag": f'"{blob_id(content)}"'}
         if not file.endswith(LARGE):

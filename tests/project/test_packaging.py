@@ -19,16 +19,20 @@ TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("seqlm_*.xml"))
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory) -> dict[str, Path]:
-    """The archive of each Tool Shed repository, unpacked, by repository name."""
+    """The archive of each Tool Shed repository of the tools, unpacked, by repository name."""
+    return built_archives(REPOSITORY, tmp_path_factory.mktemp("built"))
+
+
+def built_archives(project: Path, built: Path) -> dict[str, Path]:
+    """The archives of a project, each unpacked in a folder below ``built``."""
     if not PLANEMO.exists():
         pytest.skip("planemo is not installed; `make envs` installs it")
-    built = tmp_path_factory.mktemp("built")
-    command = [PLANEMO, "--directory", built, "shed_upload", "--tar_only", "--shed_target", "toolshed", REPOSITORY]
+    command = [PLANEMO, "--directory", built, "shed_upload", "--tar_only", "--shed_target", "toolshed", project]
     done = subprocess.run(command, cwd=built, env=os.environ | {"HOME": str(built)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     unpacked = {}
-    for path in built.glob("shed_upload_*.tar.gz"):
-        folder = unpacked[path.name.removeprefix("shed_upload_").removesuffix(".tar.gz")] = built / path.stem
+    for path in built.glob("shed_upload*.tar.gz"):  # a project of one repository gets no name behind it
+        folder = unpacked[path.name.removeprefix("shed_upload").strip("_").removesuffix(".tar.gz")] = built / path.stem
         with tarfile.open(path) as archive:
             members = archive.getmembers()
             assert all(member.isfile() for member in members), "a link or something else that is not a file"
@@ -99,3 +103,14 @@ def test_the_categories_are_ones_that_the_tool_shed_has():
     }
     assert set(shed["categories"]) <= known
     assert sorted(shed["repositories"]) == TOOLS
+
+
+def test_the_archive_of_the_data_manager_holds_all_that_it_needs(tmp_path):
+    project = REPOSITORY / "data_managers" / "data_manager_huggingface"
+    ((_, folder),) = built_archives(project, tmp_path).items()
+    wanted = {path.relative_to(project) for path in project.rglob("*") if path.is_file()} - {Path(".shed.yml")}
+    wanted = {path for path in wanted if "__pycache__" not in path.parts}
+    assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == wanted
+    script = folder / "data_manager" / "fetch_model.py"
+    done = subprocess.run([sys.executable, "-E", "-s", "-B", script, "--help"], capture_output=True, text=True)
+    assert "--accept-non-commercial" in done.stdout, done.stderr

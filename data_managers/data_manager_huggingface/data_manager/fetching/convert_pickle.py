@@ -155,16 +155,28 @@ def compare(tensors: dict, target: Path) -> None:
                 raise ValueError(f"{name[:100]!r} was not written as it was read")
 
 
+def convert(source: Path, target: Path) -> None:
+    """Write ``target`` from ``source`` and compare the two.
+
+    Raises:
+        ValueError: there is something else in the file than tensors, or too much.
+    """
+    tensors = tensors_of(source)
+    if sum(tensor.numel() * tensor.itemsize for tensor in tensors.values()) > 2 * source.stat().st_size + GIB // 2:
+        raise ValueError("its tensors are larger than the file")
+    write(tensors, target)
+    compare(tensors, target)
+
+
 def main() -> int:
     source, target = (Path(argument) for argument in sys.argv[1:])
     import safetensors.torch  # noqa: F401  while memory may still be taken
     import torch
 
     torch.set_num_threads(1)
-    size = source.stat().st_size
     try:
         give_up_network()
-        give_up_memory(size)
+        give_up_memory(source.stat().st_size)
     except (OSError, KeyError, AttributeError):
         print(
             "error: this system cannot take the network and memory from a process; convert it elsewhere",
@@ -172,11 +184,7 @@ def main() -> int:
         )
         return 2
     try:
-        tensors = tensors_of(source)
-        if sum(tensor.numel() * tensor.itemsize for tensor in tensors.values()) > 2 * size + GIB // 2:
-            raise ValueError("its tensors are larger than the file")
-        write(tensors, target)
-        compare(tensors, target)
+        convert(source, target)
     except (ValueError, MemoryError, RuntimeError) as problem:
         target.unlink(missing_ok=True)
         memory = f"it takes more memory than a file of its size should ({type(problem).__name__})"

@@ -28,9 +28,10 @@ OFFICIAL = frozenset([
     "voice-activity-detection", "zero-shot-classification", "zero-shot-image-classification",
     "zero-shot-object-detection",
 ])  # fmt: skip
-_MASKED = ("albert", "bert", "esm", "esmc", "modernbert", "roberta")
-_WRITE = ("gpt2", "llama")
-_READ = ("t5", "xlnet")
+# By model_type: with a head for masked tokens, one that writes, or none that a tool uses.
+MASKED_KINDS = ("albert", "bert", "esm", "esmc", "modernbert", "roberta")
+WRITING_KINDS = ("gpt2", "llama")
+READING_KINDS = ("t5", "xlnet")
 _TASKS = {"TOKEN_CLS": RESIDUES, "SEQ_CLS": "text-classification"}
 
 
@@ -48,12 +49,12 @@ def pipeline_tag(model: RemoteModel, choice: Choice, config: dict) -> str:
     if choice.adapter:
         return _TASKS.get(str(config.get("task_type")), said or FEATURES)
     kind, classes = config.get("model_type"), config.get("architectures") or []
-    if kind in _WRITE:
+    if kind in WRITING_KINDS:
         does = WRITES
-    elif kind in _MASKED:
+    elif kind in MASKED_KINDS:
         headed = any(str(each).endswith(("ForMaskedLM", "ForPreTraining")) for each in classes)
         does = MASKED if headed else FEATURES
-    elif kind in _READ:
+    elif kind in READING_KINDS:
         does = FEATURES
     else:
         return said or FEATURES

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from fetching import conversion, convert_pickle
 from fetching.refusal import Refused
 from makers.fetching import ESM, MANAGER, fetch_model, tiny
-from makers.hub import running_hub
+from makers.hub import repository, running_hub
 from makers.scripts import DATA
+from seqlm.checkpoints.bundle import read_bundle_folder
 from seqlm.checkpoints.folder import read_model_folder
 
 PICKLED = "pytorch_model.bin"
@@ -113,7 +114,7 @@ def test_what_is_more_than_tensors_is_refused(tmp_path, monkeypatch, content, re
     assert [path.name for path in tmp_path.iterdir()] == [PICKLED]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps({"a": 1}), b"PK\x03\x04"])
+@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps({"a": 1}, protocol=2), b"PK\x03\x04"])
 def test_what_is_no_file_of_torch_is_refused(tmp_path, content):
     (tmp_path / PICKLED).write_bytes(content)
     with pytest.raises(ValueError):
@@ -218,3 +219,22 @@ def test_a_pickle_that_asks_for_code_gives_no_model(tmp_path):
     assert "cannot be converted to safetensors" in done.error
     assert not (tmp_path / "marked").exists() and not (tmp_path / "models.loc").exists()
     assert not list((tmp_path / "models").glob("*/*/[!.]*"))
+
+
+def test_an_adapter_of_pickled_weights_is_converted_and_read_by_the_tools(tmp_path):
+    original = DATA / "models" / "published-adapter"
+    model = repository(original, pipeline_tag=None)
+    torch.save(load_file(original / "adapter_model.safetensors"), tmp_path / "adapter_model.bin")
+    del model.files["adapter_model.safetensors"]
+    model.files |= {"adapter_model.bin": (tmp_path / "adapter_model.bin").read_bytes(), "config.json": b"{}"}
+    with running_hub({"someone/adapter": model}) as hub:
+        done = fetch_model(hub, tmp_path, model="someone/adapter")
+    assert done.row[:3] == [
+        "someone/adapter", "someone/adapter (weights converted from adapter_model.bin)", "token-classification",
+    ], done.stderr  # fmt: skip
+    assert not (done.path / "config.json").exists()
+    bundle = read_bundle_folder(done.path)
+    assert (bundle.kind, bundle.adapter_config) == ("peft", read_bundle_folder(original).adapter_config)
+    converted = load_file(done.path / "adapter_model.safetensors")
+    for name, tensor in load_file(original / "adapter_model.safetensors").items():
+        assert same(converted[name], tensor)

@@ -262,6 +262,10 @@ def test_a_file_larger_than_any_of_its_kind_is_refused(name):
         choose(remote(**{"model__safetensors": 10, name: 10**11}))
 
 
+def test_a_card_that_is_a_book_is_left_out():
+    assert choose(remote(**{"model__safetensors": 10, "README__md": 10**8})).small == ("config.json",)
+
+
 # -- terms and access ----------------------------------------------------------------------------------------------
 
 

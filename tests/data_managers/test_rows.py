@@ -23,6 +23,9 @@ def model(id="someone/model", tag=None) -> RemoteModel:
     return RemoteModel(id, COMMIT, {}, "mit", "", False, tag)
 
 
+PLAIN = Choice((), (), pickled=False, adapter=False)
+
+
 def tag_of(hub=None, *, adapter=False, **config) -> str:
     return rows.pipeline_tag(model(tag=hub), Choice((), (), False, adapter), config)
 
@@ -139,7 +142,8 @@ def test_a_row_is_added_behind_what_is_there(tmp_path):
 
 
 def test_a_name_cannot_break_a_row():
-    assert rows.name_of(model(), "a\tb\nc\x00", False, "") == "a b c"
-    assert rows.name_of(model(), "", True, "x\ty") == (
+    assert rows.name_of(model(), PLAIN, "a\tb\nc\x00", "") == "a b c"
+    pickled = Choice((), (), pickled=True, adapter=False)
+    assert rows.name_of(model(), pickled, "", "x\ty") == (
         "someone/model (weights converted from pytorch_model.bin; not for commercial use: x y)"
     )

@@ -93,15 +93,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     target = arguments.folder / model.id / model.commit
     if target.exists():
-        converted = any("converted_from" in file for file in check_record(target)["files"].values())
+        check_record(target)
         print(f"it is there already, and its files are what was fetched: {target}")
     else:
-        converted = fetch_all(arguments, model, choice, target, terms, token)
+        fetch_all(arguments, model, choice, target, terms, token)
     config = read_config(target / configuration(choice), model)
     tag = rows.pipeline_tag(model, choice, config) if arguments.pipeline_tag == "auto" else arguments.pipeline_tag
     row = {
         "value": value,
-        "name": rows.name_of(model, arguments.name, converted, terms),
+        "name": rows.name_of(model, choice, arguments.name, terms),
         "pipeline_tag": tag,
         "domain": arguments.domain,
         "free_tag": arguments.free_tag or (preset.reads if preset else ""),
@@ -146,12 +146,8 @@ def shortened(text: str) -> str:
 
 def fetch_all(
     arguments: argparse.Namespace, model: RemoteModel, choice: Choice, target: Path, terms: str, token: str | None
-) -> bool:
-    """Fetch, convert and record a model beside ``target``, and then give it that name.
-
-    Returns:
-        Whether its weights were converted.
-    """
+) -> None:
+    """Fetch, convert and record a model beside ``target``, and then give it that name."""
     partial = target.with_name(f".fetching-{model.commit}")
     try:
         with locked(partial):
@@ -177,7 +173,6 @@ def fetch_all(
         if arguments.output:  # the next job of Galaxy has another folder
             shutil.rmtree(partial, ignore_errors=True)
         raise
-    return bool(made)
 
 
 @contextlib.contextmanager

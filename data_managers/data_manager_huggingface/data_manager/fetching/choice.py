@@ -68,7 +68,7 @@ def choose(model: RemoteModel) -> Choice:
         del wanted["config.json"]  # that of its base model, or of nothing
     elif "config.json" not in model.files:
         raise Refused(f"{model.id} has no config.json, so it is no model in the format of transformers")
-    small = tuple(name for name in wanted if name in model.files)
+    small = tuple(name for name in wanted if name in model.files and not _long_text(name, model))
     weights, pickled = _weights(model, adapter)
     limits = wanted | {name: INDEX if name.endswith(".json") else WEIGHTS for name in weights}
     for name in (*small, *weights):
@@ -76,6 +76,11 @@ def choose(model: RemoteModel) -> Choice:
         if size > limits[name]:
             raise Refused(f"{name} of {model.id} has {amount(size)}; it may have {amount(limits[name])}")
     return Choice(small, weights, pickled, adapter)
+
+
+def _long_text(name: str, model: RemoteModel) -> bool:
+    """A card that is a book is left out; the model can do without."""
+    return name in TERMS and model.files[name].size > TERMS[name]
 
 
 def _weights(model: RemoteModel, adapter: bool) -> tuple[tuple[str, ...], bool]:

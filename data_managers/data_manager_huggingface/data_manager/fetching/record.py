@@ -46,8 +46,8 @@ def write_record(folder: Path, model: RemoteModel, hashes: dict[str, str], made:
     (folder / FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def check_record(folder: Path) -> dict:
-    """The record of a model that is there, if its files are still those that were fetched.
+def check_record(folder: Path) -> None:
+    """Whether the files of a model that is there are still those that were fetched.
 
     Raises:
         Refused: the record or a file is missing, or has changed.
@@ -60,7 +60,6 @@ def check_record(folder: Path) -> dict:
     for name, sha256 in wanted.items():
         if not (folder / name).is_file() or sha256_of(folder / name) != sha256:
             raise Refused(f"{folder} is there, but its {name} is not what was fetched; move the folder away first")
-    return record
 
 
 def sha256_of(file: Path) -> str:

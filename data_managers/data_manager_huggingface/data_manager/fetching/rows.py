@@ -76,11 +76,11 @@ def value_for(model: RemoteModel, rows: list[list[str]]) -> str:
     raise Refused(f"the table has rows called {model.id} and {value}; rows are never edited, so none was added")
 
 
-def name_of(model: RemoteModel, given: str, converted: bool, terms: str) -> str:
+def name_of(model: RemoteModel, choice: Choice, given: str, terms: str) -> str:
     """What users see; it says where the weights were converted, and where use is restricted."""
     preset = PRESETS.get(model.id)
     name = given or (preset.name if preset else model.id)
-    notes = ["weights converted from pytorch_model.bin"] if converted else []
+    notes = [f"weights converted from {'adapter' if choice.adapter else 'pytorch'}_model.bin"] if choice.pickled else []
     notes += [f"not for commercial use: {terms}"] if terms else []
     return _plain(name + (f" ({'; '.join(notes)})" if notes else ""))
 

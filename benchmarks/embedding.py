@@ -115,6 +115,7 @@ def run_way(way: str, shape: str, folder: Path, sequences: list[tuple[str, str]]
     from seqlm.families.recognition import recognise
     from seqlm.inference import inference, loading
     from seqlm.inference.batching import collate, rows_of
+    from seqlm.inference.memory import usual_tokens
     from seqlm.tokenization.encoder import Encoder
 
     device = loading.prepare(0, 0, "cpu")
@@ -128,7 +129,7 @@ def run_way(way: str, shape: str, folder: Path, sequences: list[tuple[str, str]]
     if way == "ours":
         start = time.perf_counter()
         encoded = encoder.encode_many(sequences)
-        vectors = inference.pooled_vectors(model, encoded, encoder.padding, inference.batch_tokens("auto", device))
+        vectors = inference.pooled_vectors(model, encoded, encoder.padding, usual_tokens(device.type))
         seconds = time.perf_counter() - start
     else:
         if shape != "dnabert2":

@@ -80,8 +80,8 @@ def main() -> None:
 
     from seqlm.checkpoints.folder import read_model_folder
     from seqlm.families.recognition import recognise
-    from seqlm.inference.inference import batch_tokens
     from seqlm.inference.language_models import Opened, load_language_model
+    from seqlm.inference.memory import usual_tokens
     from seqlm.tokenization.encoder import Encoder
     from seqlm.tools.score.masked_scoring import MaskedModel, MaskedReader, log_probabilities
 
@@ -100,7 +100,7 @@ def main() -> None:
         reader = MaskedReader(encoder, family.mask_token)
     given = tokenizer(sequence, return_tensors="pt")
     ids = encoder.read([("", sequence)])[0].ids
-    budget = batch_tokens("auto", torch.device("cpu"))
+    budget = usual_tokens("cpu")
 
     def loop(places) -> np.ndarray:
         found = []

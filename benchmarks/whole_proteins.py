@@ -163,6 +163,7 @@ def speed(fasta: str, count: int, turns: int, residues: str, folder: Path) -> No
     from seqlm.data.sequences import read_records
     from seqlm.data.sites import site_positions, window_around
     from seqlm.inference import inference, loading
+    from seqlm.inference.memory import usual_tokens
 
     torch.set_num_threads(1)
     base, data = esm2_8m(folder / "base"), ROOT / "test-data"
@@ -181,7 +182,7 @@ def speed(fasta: str, count: int, turns: int, residues: str, folder: Path) -> No
     proteins = [(one.id, one.sequence) for one in records[:: max(1, len(records) // count)][:count]]
     sites = [(name, one, at) for name, one in proteins for at in site_positions(one, residues)]
     items = {"window": [(name, window_around(one, at, 33)) for name, one, at in sites], "protein": proteins}
-    budget = inference.batch_tokens("auto", torch.device("cpu"))
+    budget = usual_tokens("cpu")
     ratios = []
 
     def wanted(sequence: str) -> list[int]:

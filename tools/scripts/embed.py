@@ -74,6 +74,7 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
 
     plan = check(arguments, scratch)
     write(plan, embed(plan, outputs), outputs)
+    plan.memory.say()
 
 
 if __name__ == "__main__":

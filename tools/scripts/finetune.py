@@ -243,6 +243,7 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     result = finetune(plan)
     if result is not None:
         write(result, outputs)
+        plan.memory.say()
 
 
 if __name__ == "__main__":

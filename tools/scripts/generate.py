@@ -123,6 +123,7 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     from seqlm.tools.generate.run import generate
 
     write(plan, generate(plan), outputs)
+    plan.memory.say()
 
 
 if __name__ == "__main__":

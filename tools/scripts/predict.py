@@ -63,7 +63,9 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     from seqlm.tools.predict.inputs import check
     from seqlm.tools.predict.run import predict
 
-    predict(check(arguments, scratch), outputs)
+    plan = check(arguments, scratch)
+    predict(plan, outputs)
+    plan.memory.say()
 
 
 if __name__ == "__main__":

@@ -169,6 +169,7 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
         from seqlm.tools.pretrain.outputs import write
 
         write(result, outputs)
+        plan.memory.say()
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     from seqlm.tools.score.run import score
 
     write(plan, score(plan, outputs), outputs)
+    plan.memory.say()
 
 
 if __name__ == "__main__":

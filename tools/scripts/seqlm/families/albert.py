@@ -21,6 +21,7 @@ class Albert(Family):
     prefix = ("[CLS]",)
     suffix = ("[SEP]",)
     checkpointing = False
+    kept, score_dropout = (8, 16, 16), ("attention_probs_dropout_prob", 0.0)
     lora_modules = {  # noqa: RUF012
         "query-value": ["query", "value"],
         "attention": ["query", "key", "value", "dense"],

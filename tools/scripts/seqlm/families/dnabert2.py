@@ -31,6 +31,7 @@ class DnaBert2(Family):
     }
     scaled, scaled_inputs = ("Wqkv",), ("wo",)
     layer_norms = ["LayerNorm", "layernorm"]  # noqa: RUF012
+    kept, numbers_of_pair = (8, 16, 16), 2  # ALiBi, and with the mask
 
     @classmethod
     def fits(cls, config: dict) -> bool:

@@ -28,6 +28,7 @@ from .vocabulary import reads_structures
 class Esm(Family):
     model_types = ("esm",)
     prefix = ("<cls>",)
+    kept = (8, 16, 12)
 
     @property
     def layer_norms(self) -> list[str]:

@@ -30,6 +30,8 @@ class EsmC(Family):
     model_types = ("esmc",)
     prefix = ("<cls>",)
     suffix = ("<eos>",)
+    kept = (8, 24, 12)
+    score_dropout = ("attention_dropout", 0.0)
     citations = ("esmc",)
     of_its_authors = ENTRIES
     lora_modules = {  # noqa: RUF012

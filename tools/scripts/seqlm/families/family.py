@@ -59,6 +59,13 @@ class Family:
     layers: ClassVar[str] = "layer"
     checkpointing: ClassVar[bool] = True  # whether activations can be computed again instead of being kept
     tokens_first: ClassVar[bool] = False  # whether layers hand on (tokens, rows, hidden)
+    # bytes that a frozen layer keeps of each token for the backward pass in fp32, for each number of its width, of its
+    # heads together and of its feed-forward part; of BERT. tests/families/test_kept.py compares with what torch keeps
+    kept: ClassVar[tuple[int, int, int]] = (12, 16, 4)
+    # entry of config.json with the share of scores of the attention that is dropped in training, and its default: with
+    # one, a CPU has no fused attention
+    score_dropout: ClassVar[tuple[str, float]] = ("attention_probs_dropout_prob", 0.1)
+    numbers_of_pair: ClassVar[int] = 0  # for each two tokens of a row and each head, that a pass without training makes
 
     @classmethod
     def fits(cls, config: dict) -> bool:
@@ -189,6 +196,35 @@ class Family:
             if name in self.config:
                 return int(self.config[name])
         raise InputError("the config.json of the model does not say how many layers it has; fetch the model again")
+
+    def _number(self, *names: str) -> int | None:
+        """The first of these entries of config.json that holds a number."""
+        return next((int(self.config[name]) for name in names if isinstance(self.config.get(name), int)), None)
+
+    @property
+    def heads(self) -> int:
+        """Heads of the attention."""
+        return self._number("num_attention_heads", "num_heads", "n_head") or 1
+
+    @property
+    def attention_width(self) -> int:
+        """Numbers of all heads of a token together; of ProtT5 four times the width."""
+        return self.heads * (self._number("head_dim", "d_kv") or self.hidden_size // self.heads)
+
+    @property
+    def key_width(self) -> int:
+        """Numbers of the keys of a token; of some decoders several heads share them."""
+        return self.attention_width * (self._number("num_key_value_heads") or self.heads) // self.heads
+
+    @property
+    def inner_width(self) -> int:
+        """Width of the feed-forward part."""
+        return self._number("intermediate_size", "d_ff", "n_inner", "d_inner") or 4 * self.hidden_size
+
+    def keeps_scores(self, kind: str) -> bool:
+        """Whether training on a device, ``cpu`` or ``cuda``, keeps scores of every two tokens of a row."""
+        name, usual = self.score_dropout
+        return kind == "cpu" and bool(self.config.get(name, usual))
 
     def handed_on(self, layer, states, *arguments, **keywords):
         """What a layer that is left out gives in place of its own result: ``states``, as it would hand on its own.

@@ -28,6 +28,7 @@ class Gpt2(Family):
     scaled, scaled_inputs = ("c_attn",), (r"mlp\.c_proj",)
     layer_norms = ["ln_1", "ln_2", "ln_f"]  # noqa: RUF012
     layers = "h"
+    kept, score_dropout = (12, 16, 16), ("attn_pdrop", 0.1)
 
     @property
     def citations(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class Llama(Family):
     scaled, scaled_inputs = ("k_proj", "v_proj"), ("down_proj",)
     layer_norms = ["input_layernorm", "post_attention_layernorm", "norm"]  # noqa: RUF012
     layers = "layers"
+    kept, score_dropout = (8, 16, 12), ("attention_dropout", 0.0)
 
     @property
     def prefix(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class ModernBert(Family):
     scaled, scaled_inputs = ("Wqkv",), (r"mlp\.Wo",)
     layer_norms = ["attn_norm", "mlp_norm", "final_norm", "embeddings.norm"]  # noqa: RUF012
     layers = "layers"
+    kept, score_dropout = (16, 16, 12), ("attention_dropout", 0.0)
 
     @property
     def prefix(self) -> tuple[str, ...]:

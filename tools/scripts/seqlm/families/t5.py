@@ -42,6 +42,8 @@ class T5Encoder(Family):
     scaled, scaled_inputs = ("k", "v"), ("wo",)
     layer_norms = ["layer_norm"]  # noqa: RUF012
     layers = "block"
+    kept, score_dropout = (12, 16, 8), ("dropout_rate", 0.1)
+    numbers_of_pair = 2  # the bias of the positions, alone and with the mask
 
     @property
     def prefix(self) -> tuple[str, ...]:

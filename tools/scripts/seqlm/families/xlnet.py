@@ -28,6 +28,7 @@ class XLNet(Family):
     lora_modules = {"all-linear": ["layer_1", "layer_2"]}  # noqa: RUF012
     scaled, scaled_inputs = (), ("layer_2",)
     layer_norms = ["layer_norm"]  # noqa: RUF012
+    kept, numbers_of_pair = (10, 32, 8), 3
 
     @property
     def citations(self) -> tuple[str, ...]:
@@ -43,6 +44,9 @@ class XLNet(Family):
     @property
     def hidden_size(self) -> int:
         return int(self.config["d_model"])
+
+    def keeps_scores(self, kind: str) -> bool:
+        return True
 
     def handed_on(self, layer, states, *arguments, **keywords):
         return states, None  # the second stream is one of its pre-training

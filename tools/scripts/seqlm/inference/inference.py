@@ -29,16 +29,6 @@ CHUNK_LETTERS = 1_000_000  # there are never more tokens than letters
 HELD = 1 << 25  # numbers of vectors of tokens: 128 MB
 
 
-def batch_tokens(requested: str | int, device: torch.device, training: bool = False) -> int:
-    """Padded tokens a batch may hold. ``auto``: on a CPU, where small batches are the fastest, 1,024 and for training
-    2,048; on a GPU 16,384 and for training 4,096. What does not fit is halved."""
-    if requested != "auto":
-        return int(requested)
-    if device.type == "cpu":
-        return 2048 if training else 1024
-    return 4096 if training else 16384
-
-
 def pooled_vectors(
     model: SequenceModel,
     encoded: Sequence[Encoded],

@@ -33,6 +33,8 @@ from .batching import Batch
 from .entering import begun, blocks_of, states_given
 from .finite import check_results, check_weights
 from .four_bits import say_full_precision
+from .machine import Machine
+from .memory import precision_for
 from .tasks import Head, Task, pair_width, paired
 
 MOST_BUFFERS = 1 << 25  # numbers that a model may hold beside its weights, such as those of its positions
@@ -245,20 +247,10 @@ def prepare(threads: int, seed: int, device: str) -> torch.device:
 
 
 def precision_of(requested: str, device: torch.device, family: Family, training: bool = False) -> torch.dtype:
-    """The number format to compute in.
-
-    ``auto`` is fp32 on a CPU, where bf16 is slower without special instructions; bf16 on a GPU that has it; otherwise
-    fp16 for predictions where the family's activations stay within its range, else fp32.
-    """
-    if requested != "auto":
-        if requested == "fp16" and not family.half_precision_safe:
-            raise InputError(f"{family.name} models overflow in fp16; use bf16 or fp32")
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[requested]
-    if device.type == "cpu":
-        return torch.float32
-    if torch.cuda.get_device_capability(device) >= (8, 0):
-        return torch.bfloat16
-    return torch.float16 if family.half_precision_safe and not training else torch.float32
+    """The number format to compute in, as :func:`seqlm.inference.memory.precision_for` has it."""
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
+    chosen = precision_for(requested, Machine(device.type, 0, capability=capability), family, training)
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]
 
 
 def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from seqlm.checkpoints.bundle import Bundle
@@ -15,9 +16,12 @@ from seqlm.data.numbers import whole
 from seqlm.data.records import CANONICAL, TEXT
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.inference.fitting import Memory
 from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.structures import open_structures
 from seqlm.tokenization.survey import Survey, records, survey
+
+from .memory import memory_of
 
 AUTO = "auto"
 LONGEST_ID = 1000  # characters: in an npz every id takes as much room as the longest
@@ -64,6 +68,11 @@ class Plan:
         manifest = (self.bundle and self.bundle.manifest) or {}
         named = (manifest.get("base_model") or {}).get("id")
         return named or (self.bundle.adapter_config or {}).get("base_model_name_or_path") or self.base.path.name
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
@@ -113,7 +122,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"{LONGEST_ID:,}, choose another format or shorter ids"
         )
     encoder = encoder or Encoder(family, base.path, **options)
-    return Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base, encoder))
+    plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base, encoder))
+    plan.memory.foresee()
+    return plan
 
 
 def _notes(bundle: Bundle | None, base: ModelFolder, encoder: Encoder) -> list[str]:

@@ -28,13 +28,13 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     """Write the embeddings, and say on stderr what was changed on the way."""
     print("loading the libraries", file=sys.stderr)
     from seqlm.cli.progress import Progress
-    from seqlm.inference import inference, loading
+    from seqlm.inference import loading
 
     arguments, family = plan.arguments, plan.family
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     layers = () if plan.layers == (family.depth,) else plan.layers
+    memory = plan.memory.on(device)
     model = loading.SequenceModel(_backbone(plan, device), family.hidden_size, layers=layers, family=family).eval()
-    budget = inference.batch_tokens(arguments.batch_tokens, device)
     shape = Shape(
         sequences=plan.survey.sequences,
         vectors=plan.vectors,
@@ -46,7 +46,7 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     summary = Summary(shape.vectors, arguments.seed, Rules().merged(plan.survey.rules))
     progress = Progress("embedding", plan.survey.letters, "letters")
     make = _positions if shape.positions else _pooled
-    pieces = _finished(make(plan, model, budget, progress, summary), plan, summary)
+    pieces = _finished(make(plan, model, memory.tokens(), progress, summary), plan, summary)
     write_embeddings(arguments, pieces, shape, about(plan), outputs)
     read_as = [f"read as: {plan.family.read_as}"] if plan.family.read_as else []
     for note in [*plan.notes, *read_as, *summary.rules.lines()]:

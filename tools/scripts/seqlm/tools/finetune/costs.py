@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import resource
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from seqlm.checkpoints.manifest import ADAPTERS
 from seqlm.cli.errors import InputError
@@ -17,12 +13,12 @@ from seqlm.families.family import Family
 from seqlm.inference.adapters import LoraSettings, add_adapter
 from seqlm.inference.four_bits import linear_maps
 from seqlm.inference.loading import on_meta
+from seqlm.inference.memory import IN_FOUR_BITS
 
 from .summary import Cost
 
 TRAINED = 16  # bytes of a weight in single precision, its gradient, and two moments of the optimizer
 FROZEN = 4
-IN_FOUR_BITS = 4.127 / 8  # with its scales, section 3 of https://doi.org/10.48550/arXiv.2305.14314
 
 
 def costs(
@@ -51,12 +47,3 @@ def costs(
         frozen = 0 if method == "full" else total - small
         found.append(Cost(method, trained, round(FROZEN * frozen + IN_FOUR_BITS * small + TRAINED * trained)))
     return found
-
-
-def say_memory(device: torch.device) -> None:
-    """The most memory so far: of a GPU what was allocated there, else all of the process, libraries included."""
-    if device.type == "cuda":
-        most, where = torch.cuda.max_memory_allocated(device), "GPU memory"
-    else:
-        most, where = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "memory"
-    print(f"{where} until the end of the training: {most / 1e6:,.0f} MB at most", file=sys.stderr)

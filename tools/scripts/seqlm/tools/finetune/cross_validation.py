@@ -17,7 +17,6 @@ import torch
 from seqlm.checkpoints.conformity import write_conformity
 from seqlm.data.records import Rules
 from seqlm.inference import loading
-from seqlm.inference.inference import batch_tokens
 from seqlm.inference.tasks import Task
 from seqlm.metrics import metrics, thresholds
 from seqlm.report.words import OUT_OF_FOLD
@@ -58,6 +57,7 @@ def cross_validate(plan: Plan) -> Result | None:
     the baselines, which were fitted on the same parts. Of several processes, only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    plan.memory.on(device)
     with taking_part(plan, device, learn_folds) as group:
         members, manifest = learn_folds(plan, group)
     return _judge(plan, members, manifest, device) if group.rank == 0 else None
@@ -100,7 +100,7 @@ def learn_folds(plan: Plan, group: Group) -> tuple[list[Member], dict]:
 def _judge(plan: Plan, members: list[Member], manifest: dict, device: torch.device) -> Result:
     """What the ensemble in the bundle is worth."""
     arguments, folds = plan.arguments, plan.folds
-    budget, task = batch_tokens(arguments.batch_tokens, device), Task(arguments.task, plan.labels)
+    budget, task = plan.memory.on(device).tokens(), Task(arguments.task, plan.labels)
     print("reading the bundle back", file=sys.stderr)
     folder = plan.scratch / "bundle"
     restored = read_back(plan, folder, device)

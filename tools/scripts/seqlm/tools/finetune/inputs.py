@@ -32,6 +32,7 @@ from seqlm.data.sites import few_residues, windows_of
 from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.inference.fitting import Memory
 from seqlm.metrics import metrics
 from seqlm.report.words import OUT_OF_FOLD
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
@@ -39,6 +40,7 @@ from seqlm.tokenization.structures import open_structures
 from seqlm.training.launching import check_processes
 
 from .folds import Folds, check_folds, divide
+from .memory import memory_of
 from .methods import check_method, check_trained
 from .tries import check_sweep
 
@@ -148,6 +150,11 @@ class Plan:
         """Whether both orders of a pair are the same pair."""
         return _symmetric(self.arguments)
 
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
+
 
 def default_metric(task: str, labels: tuple[str, ...] | None) -> str:
     """The score that decides unless told: of rare sites AUPRC, which needs no threshold."""
@@ -190,6 +197,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             one.encoder.encode(sequence, name)
     if reader.encoder.structures:
         reader.encoder.structures.refuse_other_names(next(name for _, name, _ in _all_sequences(plan)))
+    plan.memory.foresee()
     return plan
 
 

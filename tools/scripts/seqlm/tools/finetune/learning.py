@@ -20,7 +20,7 @@ from seqlm.inference import loading
 from seqlm.inference.adapters import LoraSettings, add_adapter, pissa_start
 from seqlm.inference.entering import Entering, blocks_of, first_trained, room_for
 from seqlm.inference.four_bits import in_four_bits, weights_of
-from seqlm.inference.inference import batch_tokens, pooled_vectors, residue_values
+from seqlm.inference.inference import pooled_vectors, residue_values
 from seqlm.inference.tasks import Head, Task, pair_width
 from seqlm.tokenization.encoder import Encoded
 from seqlm.training.processes import ALONE, Group
@@ -57,7 +57,7 @@ class Learnt:
 def learn(plan: Plan, group: Group) -> Learnt:
     """Train, as one of the group. The model of a process other than the first may hold a share of the weights only."""
     arguments, device, first = plan.arguments, group.device, group.rank == 0
-    budget = batch_tokens(arguments.batch_tokens, device)
+    budget = plan.memory.on(device).tokens()
     task = Task(arguments.task, plan.labels)
     sets = _examples(plan, task, _second_vectors(plan, group, budget))
     backbone = _base_model(plan, device)
@@ -300,7 +300,7 @@ def lora_settings(plan) -> LoraSettings:
 
 def settings_of(plan, device: torch.device, metric: str) -> Settings:
     """How to train, by the plan of any fine-tuning."""
-    arguments = plan.arguments
+    arguments, memory = plan.arguments, plan.memory.on(device)
     return Settings(
         epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
@@ -310,9 +310,9 @@ def settings_of(plan, device: torch.device, metric: str) -> Settings:
         schedule=arguments.schedule,
         patience=arguments.patience,
         metric=metric,
-        gradient_checkpointing=arguments.gradient_checkpointing and arguments.method != "head",
+        gradient_checkpointing=memory.checkpointing,
         precision=loading.precision_of(arguments.precision, device, plan.family, training=True),
-        budget=batch_tokens(arguments.batch_tokens, device, training=True),
+        budget=memory.tokens(training=True),
         seed=arguments.seed,
         zero_stage=arguments.zero_stage,
         from_start=True,

@@ -16,7 +16,7 @@ import torch
 from seqlm.checkpoints.conformity import write_conformity
 from seqlm.data.records import Rules
 from seqlm.inference import loading
-from seqlm.inference.inference import batch_tokens, pair_outputs, pooled_vectors, predict
+from seqlm.inference.inference import pair_outputs, pooled_vectors, predict
 from seqlm.inference.tasks import Task
 from seqlm.metrics import metrics, thresholds
 from seqlm.report.words import OUT_OF_FOLD
@@ -24,7 +24,6 @@ from seqlm.training.processes import taking_part
 from seqlm.training.state import History
 
 from .bundle import read_back, save
-from .costs import say_memory
 from .coverage import checked, conformity_of
 from .examples import Examples
 from .inputs import Plan
@@ -85,18 +84,17 @@ def finetune(plan: Plan) -> Result | None:
     processes, only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    plan.memory.on(device)
     tries = sweep(plan) if tries_of(arguments) else []
     with taking_part(plan, device, learn) as group:
         learnt = learn(plan, group)
-        if group.rank == 0:
-            say_memory(device)
     return replace(_judge(plan, learnt, device), tries=tries) if group.rank == 0 else None
 
 
 def _judge(plan: Plan, learnt: Learnt, device: torch.device) -> Result:
     """The bundle, and what the model in it is worth."""
     arguments, sets, predictions = plan.arguments, learnt.sets, learnt.predictions
-    budget, task = batch_tokens(arguments.batch_tokens, device), Task(arguments.task, plan.labels)
+    budget, task = plan.memory.on(device).tokens(), Task(arguments.task, plan.labels)
     print("writing the bundle and reading it back", file=sys.stderr)
     folder = plan.scratch / "bundle"
     manifest = save(plan, learnt.model, learnt.start, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from argparse import Namespace
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
 from seqlm.data.sequences import Strangers, clean, read_records
 from seqlm.data.unread_columns import count_unread_of
 from seqlm.families.family import Family
+from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.similarity import mmseqs
 from seqlm.similarity.duplicates import Reference
 from seqlm.tokenization.language_text import LanguageText
 
+from .memory import memory_of
 from .properties import BASES, STANDARD
 
 FREE = "generated"  # how sequences are called that start from nothing
@@ -81,6 +84,11 @@ class Plan:
         """Seed of one sequence, int64: it depends on the seed, the prompt's name and the sequence's number alone."""
         digest = hashlib.sha256(f"{self.arguments.seed}/{prompt.name}/{number}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
@@ -146,7 +154,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     lined = bool(text.line_length)
     top_k = (TOP_K if lined else 0) if arguments.top_k == "auto" else 0 if arguments.top_k == "all" else arguments.top_k
     penalty = (PENALTY if lined else 1.0) if arguments.repetition_penalty == "auto" else arguments.repetition_penalty
-    return Plan(
+    plan = Plan(
         arguments,
         scratch,
         opened,
@@ -161,6 +169,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         rules,
         notes,
     )
+    plan.memory.foresee()
+    return plan
 
 
 def _check_options(arguments: Namespace) -> None:

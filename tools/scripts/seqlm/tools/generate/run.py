@@ -14,7 +14,7 @@ from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.data.records import CANONICAL, TEXT, Rules
 from seqlm.data.sequences import clean
-from seqlm.inference import inference, loading
+from seqlm.inference import loading
 from seqlm.inference.language_models import load_language_model
 from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
 from seqlm.metrics.language_scores import samples, scores
@@ -64,6 +64,7 @@ def generate(plan: Plan) -> Result:
     arguments = plan.arguments
     print("loading the libraries", file=sys.stderr)
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    memory = plan.memory.on(device)
     model = load_language_model(plan.opened, device, arguments.precision)
     rules = Rules().merged(plan.rules)
     found = write_all(plan, model, rules)
@@ -72,7 +73,7 @@ def generate(plan: Plan) -> Result:
             f"the model ended each of {plan.each * len(plan.prompts):,} sequences before its first letter; give a "
             "prompt, or another token that ends a sequence"
         )
-    budget = inference.batch_tokens(arguments.batch_tokens, device)
+    budget = memory.tokens()
     scorer = TokenModel(model)
     _score(plan, scorer, found, budget, rules)
     for one in found:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +21,6 @@ from seqlm.similarity.duplicates import Duplicate
 
 from .inputs import FREE, Plan, Prompt
 
-AT_ONCE = {"cpu": 128, "cuda": 512}  # sequences written together, where memory allows
 EMPTY = "ended before the first letter, left out"
 
 
@@ -118,7 +114,12 @@ def _sampled(plan: Plan, model) -> Iterator[tuple[int, Written]]:
     ]
     limits = Limits(plan.ends, plan.arguments.max_length, _stop(plan))
     return sample(
-        model, [prompt.ids for prompt in plan.prompts], jobs, _drawing(plan, model.device), limits, _slots(plan, model)
+        model,
+        [prompt.ids for prompt in plan.prompts],
+        jobs,
+        _drawing(plan, model.device),
+        limits,
+        plan.memory.on(model.device).slots,
     )
 
 
@@ -136,41 +137,6 @@ def _stop(plan: Plan):
         return False if most and sum(map(lengths.__getitem__, ids)) >= most else None
 
     return reached
-
-
-def _slots(plan: Plan, model) -> int:
-    """How many sequences are written together: as the budget of tokens says, and as free memory allows."""
-    arguments, config = plan.arguments, model.config
-    asked = arguments.batch_tokens
-    slots = AT_ONCE[model.device.type] if asked == "auto" else max(1, int(asked) // arguments.max_length)
-    slots = min(slots, plan.each * len(plan.prompts))
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    bytes_each = next(model.parameters()).element_size()
-    # keys and values; logits in three copies, one of them in double precision where all tokens are drawn from
-    each = 2 * config.num_hidden_layers * heads * width * arguments.max_length * bytes_each + config.vocab_size * 24
-    fits = max(1, int(0.6 * free_memory(model.device) / each))
-    if fits < slots:
-        print(
-            f"note: {slots:,} sequences at once do not fit into memory; {fits:,} are written together", file=sys.stderr
-        )
-    return min(slots, fits)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had, on a CPU of this process's control group if it has a limit."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # what caches hold can be had too
-            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        if limit != "max":
-            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text()))
-    except (OSError, ValueError, StopIteration):
-        pass
-    return max(free, 0)
 
 
 def _finite(_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

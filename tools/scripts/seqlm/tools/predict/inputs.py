@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from seqlm.checkpoints.bundle import Bundle, open_bundle, read_bundle_folder
@@ -18,11 +19,13 @@ from seqlm.data.sites import SHOWN_WINDOW, check_residues, site_positions
 from seqlm.data.tasks import WITH_HEAD, WITHOUT_HEAD, level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.inference.fitting import Memory
 from seqlm.metrics.conformal import Conformity
 from seqlm.tokenization.encoder import require_letter_tokens
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import records, survey
 
+from .memory import memory_of
 from .uncertainty import scores_of
 
 OWN = "model"  # for --sites and --threshold: what the model itself says
@@ -36,6 +39,7 @@ class Plan:
         task, labels: of the model; ``labels`` is None for numbers.
         sites: residues that are scanned; empty for sequences as they are, or for every residue.
         window: letters around a site, which a model of windows reads and which stand in the table of any scan.
+        longest: letters of the longest sequence or window that the model reads.
         units: how many sequences, sites or pairs there are to predict.
         items: how many sequences or windows the model reads.
         pairs, members: of pairs, and the sequences of first and of second members by name.
@@ -56,6 +60,7 @@ class Plan:
     published: bool = False
     sites: str = ""
     window: int = 0
+    longest: int = 0
     units: int = 0
     items: int = 0
     rules: Rules = field(default_factory=Rules)
@@ -68,6 +73,11 @@ class Plan:
     @property
     def level(self) -> str:
         return level_of(self.task)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
@@ -85,6 +95,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     else:
         _sites(plan)
         plan.units, plan.items = _survey(plan)
+    plan.memory.foresee()
     return plan
 
 
@@ -256,6 +267,7 @@ def _survey(plan: Plan) -> tuple[int, int]:
     found = survey(plan.arguments, plan.family, visit)
     if plan.structures:
         plan.structures.refuse_other_names(next(records(plan.arguments)).id)
+    plan.longest = plan.window if plan.sites and plan.level == "sequence" else found.longest
     if plan.sites and not sites:
         raise InputError(
             f"{Path(plan.arguments.sequences).name}: no sequence has any of the residues {plan.sites}, so there is "
@@ -310,3 +322,4 @@ def _read_pairs(plan: Plan) -> None:
             plan.structures.of(name, sequence)
         plan.structures.refuse_other_names(next(iter(plan.members[0])))
     plan.units = plan.items = len(plan.pairs)
+    plan.longest = max(len(sequence) for members in plan.members for sequence in members.values())

@@ -79,6 +79,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
 
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    memory = plan.memory.on(device)
     if plan.published:
         from seqlm.inference.published_adapters import load_published
 
@@ -88,7 +89,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
         restored = loading.load_finetuned(
             plan.bundle, plan.base, device, arguments.precision, second_width, plan.structures
         )
-    budget = inference.batch_tokens(arguments.batch_tokens, device)
+    budget = memory.tokens()
     changes = _Changes(plan, plan.rules)
     what = "pairs" if plan.level == "pair" else "sites" if plan.sites else "sequences"
     progress = Progress("predicting", plan.items, "sequences" if plan.level == "residue" else what)

@@ -44,6 +44,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if arguments.resume:
         plan.checkpoint = open_checkpoint(Path(arguments.resume), scratch / "checkpoint")
         check_parameters(plan.checkpoint, plan.parameters())
+    plan.memory.foresee()
     return plan
 
 

@@ -14,12 +14,14 @@ from seqlm.checkpoints.folder import ModelFolder
 from seqlm.data.records import Rules
 from seqlm.families.family import Family
 from seqlm.inference.batching import Row
+from seqlm.inference.fitting import Memory
 from seqlm.tokenization.corpus import Corpus
 from seqlm.tokenization.encoder import Encoder
 
 from .architectures import INSTRUCTION, MASKED
 from .baselines import Judged
 from .checkpoint import Checkpoint
+from .memory import memory_of
 from .split import SPLITS, Documents
 
 # arguments that decide what is learnt: bundle, report and checkpoint hold them
@@ -98,6 +100,11 @@ class Plan:
     def suffix(self) -> list[int]:
         """Ids that end one."""
         return list(self.family.end_tokens[:1]) if self.causal else self.encoder.suffix
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
 
     def parameters(self) -> dict:
         """All that a checkpoint must agree with."""

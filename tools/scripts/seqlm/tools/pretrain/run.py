@@ -27,7 +27,6 @@ from seqlm.cli.progress import Progress
 from seqlm.cli.versions import versions
 from seqlm.inference import loading
 from seqlm.inference.adapters import save_adapter
-from seqlm.inference.inference import batch_tokens
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.metrics import language_scores
 from seqlm.metrics.resampling import Sample, Score
@@ -89,6 +88,7 @@ def pretrain(plan: Plan) -> Result | None:
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     data = read_data(plan)
+    plan.memory.on(device)
     corpus = plan.corpus and replace(plan.corpus)  # a file that is open here is none there
     with taking_part(replace(plan, corpus=corpus), device, read_and_train) as group:
         before = before_training(plan, data, device) if group.rank == 0 else None
@@ -205,7 +205,7 @@ def train(plan: Plan, data: Data, group: Group) -> tuple[nn.Module, Loop, State,
         metric="loss",
         evaluate_every=arguments.evaluate_every,
         precision=loading.precision_of(arguments.precision, group.device, plan.family, training=True),
-        budget=batch_tokens(arguments.batch_tokens, group.device, training=True),
+        budget=plan.memory.on(group.device).tokens(training=True),
         seed=arguments.seed,
         zero_stage=arguments.zero_stage,
         checkpoint_seconds=60 * arguments.checkpoint_minutes,
@@ -245,7 +245,7 @@ def before_training(plan: Plan, data: Data, device: torch.device) -> dict[str, n
 
 
 def _lost(plan: Plan, data: Data, model: nn.Module, device: torch.device, what: str) -> dict[str, np.ndarray]:
-    objective, budget = objective_of(plan, data.masking), batch_tokens(plan.arguments.batch_tokens, device)
+    objective, budget = objective_of(plan, data.masking), plan.memory.on(device).tokens()
     progress = Progress(what, sum(len(one.rows) for one in data.held.values()), "rows", lines=4)
     found, before = {}, 0
     for split, held in data.held.items():

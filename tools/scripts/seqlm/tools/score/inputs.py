@@ -5,11 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
 from seqlm.data.records import Record, quoted
 from seqlm.families.family import Family
+from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText
@@ -17,6 +19,7 @@ from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import Survey, records, survey
 
+from .memory import memory_of
 from .methods import AUTO, MASKED, OF_SEQUENCES, OF_SUBSTITUTIONS, PERPLEXITY, PSEUDO, RATIO, WILD_TYPE
 from .variants import Columns, Variants, WildTypes, letters_of, read_variants
 
@@ -85,6 +88,11 @@ class Plan:
         unknown = [vocabulary[token] for token in UNKNOWN_TOKENS if token in vocabulary][:1]
         return unknown + sorted({*self.family.masked_tokens.values()})
 
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
+
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Open the model and go over all sequences and variants once. Does not import torch."""
@@ -147,6 +155,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if text and mode != SEQUENCES:
         _check_letters(plan)
     _check_reading(plan)
+    plan.memory.foresee()
     return plan
 
 

@@ -16,7 +16,6 @@ from itertools import chain
 import numpy as np
 
 from seqlm.data.records import Rules
-from seqlm.inference.inference import batch_tokens
 from seqlm.inference.language_models import load_language_model
 from seqlm.inference.language_rows import windows
 from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
@@ -41,10 +40,11 @@ class Engine:
     def __init__(self, plan: Plan):
         arguments = plan.arguments
         device = prepare(arguments.threads, arguments.seed, arguments.device)
+        memory = plan.memory.on(device)
         model = load_language_model(plan.opened, device, arguments.precision)
         self.plan, self.rules, self.passes = plan, Rules(), 0
         self.counted: Rules | None = None
-        self.budget = batch_tokens(arguments.batch_tokens, device)
+        self.budget = memory.tokens()
         if plan.text:
             self.model, self.reader = TokenModel(model), None
             self.padding = int(plan.family.config.get("pad_token_id") or 0)

@@ -22,11 +22,13 @@ from seqlm.data.sequences import Strangers, clean, read_records, sequence_format
 from seqlm.data.tasks import WITHOUT_HEAD
 from seqlm.families.family import Family
 from seqlm.families.recognition import families, recognise
+from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened
 from seqlm.inference.language_rows import SHORTEST, Text, read_texts
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, comparing, given_split_of, read_three
+from seqlm.tools.finetune.memory import language_memory_of
 from seqlm.tools.finetune.methods import check_method, check_trained
 from seqlm.training.launching import check_processes
 
@@ -89,6 +91,11 @@ class Plan:
         """The base model, as it is loaded."""
         return Opened(None, self.base, self.family, self.name)
 
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return language_memory_of(self)
+
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them. Does not import torch."""
@@ -115,7 +122,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         if dataset[split]
     }
     name = arguments.model_id or base.config.get("_name_or_path") or base.path.name
-    return Plan(arguments, scratch, base, family, text, name, limit, dataset, texts, rules)
+    plan = Plan(arguments, scratch, base, family, text, name, limit, dataset, texts, rules)
+    plan.memory.foresee()
+    return plan
 
 
 def _check_options(arguments: Namespace) -> None:

@@ -24,13 +24,11 @@ from seqlm.cli.versions import versions
 from seqlm.inference import loading
 from seqlm.inference.adapters import add_adapter, pissa_start, save_adapter
 from seqlm.inference.four_bits import in_four_bits, weights_of
-from seqlm.inference.inference import batch_tokens
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.inference.likelihood import TokenModel
 from seqlm.metrics import language_scores
 from seqlm.metrics.resampling import Score
 from seqlm.tokenization.encoder import TOKENIZER_FILES
-from seqlm.tools.finetune.costs import say_memory
 from seqlm.tools.finetune.learning import lora_settings, settings_of
 from seqlm.training.language_training import losses, train_language_model
 from seqlm.training.processes import Group, taking_part
@@ -70,7 +68,7 @@ def finetune(plan: Plan) -> Result | None:
     only the first has a result."""
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    budget = batch_tokens(arguments.batch_tokens, device)
+    budget = plan.memory.on(device).tokens()
     lost = {AFTER: {}}
     with taking_part(plan, device, learn) as group:
         if group.rank == 0:
@@ -78,8 +76,6 @@ def finetune(plan: Plan) -> Result | None:
             lost[BEFORE] = _losses(plan, model, budget, "reading with the base model")
             del model
         learnt = learn(plan, group)
-        if group.rank == 0:
-            say_memory(device)
     if group.rank:
         return None
     letters = Letters(

@@ -1,0 +1,107 @@
+"""Where a job runs and how much memory it may use there. Needs torch only to ask a GPU."""
+
+from __future__ import annotations
+
+import os
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+GB = 1e9
+GALAXY = "GALAXY_MEMORY_MB"  # what Galaxy says a job may use, in MiB
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is.
+
+    Attributes:
+        kind: ``cpu`` or ``cuda``, where the model is computed.
+        memory: bytes of the machine that the job may use; words: a beginning of a sentence on them.
+        gpu: bytes of the GPU that are free, without what CUDA takes for itself.
+        capability: of the GPU, 7.5 as (7, 5).
+    """
+
+    kind: str
+    memory: float
+    gpu: float = 0.0
+    capability: tuple[int, int] = (0, 0)
+    words: str = "the job may use"
+
+
+def machine_without_torch(device: str) -> Machine | None:
+    """This machine where it is known that no GPU is used; None where torch has to be asked."""
+    if device == "cpu" or (device == "auto" and not any(map(os.path.exists, GPU_DEVICES))):
+        memory, words = memory_allowed()
+        return Machine("cpu", memory, words=words)
+    return None
+
+
+def machine_of(device) -> Machine:
+    """This machine with a device of torch."""
+    memory, words = memory_allowed()
+    if device.type == "cpu":
+        return Machine("cpu", memory, words=words)
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return Machine("cuda", memory, free, torch.cuda.get_device_capability(device), "the GPU has")
+
+
+def memory_allowed() -> tuple[float, str]:
+    """Bytes of memory that this job may use, and the beginning of a sentence that says so.
+
+    What Galaxy gave the job, or else the limit of its control group or what the machine has free, whichever is less.
+    """
+    given = os.environ.get(GALAXY, "")
+    if given.isdecimal() and int(given):
+        return int(given) * 2.0**20, "this job has"
+    free = _free()
+    limit = min(_limits(), default=free)
+    return (limit, "this job is held to") if limit < free else (free, "this machine has free")
+
+
+def _free() -> float:
+    """Bytes that can still be had; what caches hold can be had too."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, ValueError, StopIteration):
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _limits() -> list[float]:
+    """Limits of the control groups that this process is in, of both versions, in bytes."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    files = [CGROUPS / "memory.max", CGROUPS / "memory" / "memory.limit_in_bytes"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for folder in (Path(path), *Path(path).parents):
+            if not controllers:
+                files.append(CGROUPS / str(folder).lstrip("/") / "memory.max")
+            elif "memory" in controllers.split(","):
+                files.append(CGROUPS / "memory" / str(folder).lstrip("/") / "memory.limit_in_bytes")
+    found = []
+    for file in files:
+        with suppress(OSError, ValueError):  # "max", or no such group
+            found.append(float(int(file.read_text())))
+    return found
+
+
+def used_at_most(machine: Machine) -> float:
+    """Bytes that this process has used at most so far: of the GPU what was allocated there."""
+    if machine.kind == "cuda":
+        import torch
+
+        return float(torch.cuda.max_memory_allocated())
+    try:
+        with open("/proc/self/status", encoding="ascii") as lines:  # rusage counts the process that started this one
+            return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

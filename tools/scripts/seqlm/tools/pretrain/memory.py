@@ -1,0 +1,43 @@
+"""The memory that the training of a language model takes."""
+
+from __future__ import annotations
+
+from seqlm.inference.fitting import Memory
+from seqlm.inference.memory import OF_A_LETTER, STREAMED, Adapter, Need, adapted_numbers, processes_here, weights_in
+
+LEARNING = 0.03e9  # bytes of the libraries that learning takes beside those that a model takes
+
+
+def memory_of(plan) -> Memory:
+    """Of a checked :class:`seqlm.tools.pretrain.plan.Plan`."""
+    family, arguments = plan.family, plan.arguments
+    weights = weights_in(plan.base, encoder=False) if plan.base else (_new(family),) * 2
+    adapter, trained = None, weights[0]
+    if plan.adapted:
+        adapter = Adapter.of(family, arguments.lora_modules, arguments.lora_rank, arguments.lora_dropout)
+        trained = adapted_numbers(family, adapter, family.depth)
+        if arguments.lora_embeddings:
+            trained += 2 * family.vocabulary_size * family.hidden_size
+    need = Need(
+        family,
+        *weights,
+        plan.context,
+        update=arguments.batch_size * plan.context,
+        held=LEARNING + OF_A_LETTER * STREAMED,
+        logits=family.vocabulary_size,
+        trains=True,
+        trained=trained,
+        whole=not plan.adapted,
+        adapter=adapter,
+        processes=processes_here(arguments),
+        shared=arguments.strategy != "ddp",
+    )
+    return Memory(need, arguments)
+
+
+def _new(family) -> int:
+    """Numbers of a new model: four maps of the attention, two or three of the feed-forward part, the embeddings."""
+    width, inner = family.hidden_size, family.inner_width
+    maps = 3 if family.config["model_type"] in ("llama", "modernbert") else 2
+    tables = 2 if family.config["model_type"] == "llama" else 1
+    return family.depth * (4 * width * width + maps * width * inner) + tables * family.vocabulary_size * width

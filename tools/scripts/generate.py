@@ -19,6 +19,7 @@ def options() -> Parser:
     start = parser.add_argument_group("how sequences start")
     start.add_argument("--prompt", default="", metavar="TEXT", help="their first letters; empty: the model chooses")
     start.add_argument("--prompts", metavar="FILE", help="several beginnings, FASTA or table")
+    add(start, "--control")
     add_group(parser, COLUMNS)
 
     amount = parser.add_argument_group("how many and how long")

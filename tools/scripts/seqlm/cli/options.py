@@ -63,6 +63,12 @@ SHARED = {
         "help": "3Di states of the sequences by the same ids, as Foldseek writes them, for SaProt; without them, or of "
         "sequences not among them, no structure is known (#). Its authors put # where the pLDDT is below 70",
     },
+    "--control": {
+        "default": "",
+        "metavar": "TEXT",
+        "help": "what a model that writes sequences is told before each, and is no part of it, such as the class of an "
+        "enzyme for ZymCTRL, 3.5.5.1<sep><start>",
+    },
     "--mask": {"metavar": "FASTA", "help": "strings of 0 and 1; residues with 0 count nowhere"},
     # pairs
     "--first-column": {"metavar": "COLUMN", "help": "of a table of pairs; 'first' or else column 1"},

@@ -44,8 +44,8 @@ class Text:
         return self.last - self.first
 
 
-def windows(ids: np.ndarray, limit: int, owner: int = 0) -> list[Row]:
-    """Rows of at most ``limit`` tokens in which each token but the first of all counts once.
+def windows(ids: np.ndarray, limit: int, owner: int = 0, given: int = 1) -> list[Row]:
+    """Rows of at most ``limit`` tokens in which each token but the first ``given`` of all counts once.
 
     Windows overlap by a quarter or more, and the last one is moved back to be a full one.
 
@@ -55,12 +55,12 @@ def windows(ids: np.ndarray, limit: int, owner: int = 0) -> list[Row]:
     starts = [0]
     if len(ids) > limit:
         starts = [*range(0, len(ids) - limit, limit - max(limit // 4, 1)), len(ids) - limit]
-    rows, counted = [], 1
+    rows, counted = [], given
     for start in starts:
         part = ids[start : start + limit]
         weights = np.ones(len(part), np.float32)
-        weights[: counted - start] = 0
-        counted = start + len(part)
+        weights[: max(counted - start, 0)] = 0
+        counted = max(counted, start + len(part))
         rows.append(Row(part, weights, owner, start))
     return rows
 

@@ -81,6 +81,7 @@ def likelihoods(
     names: Sequence[str] = (),
     progress: Callable[[float], None] = lambda share: None,
     limit: int = 0,
+    given: int = 1,
 ) -> list[Likelihood]:
     """What the model says of each sequence, in the order given.
 
@@ -91,17 +92,18 @@ def likelihoods(
         progress: told the share of the work that is done.
         limit: tokens that the model reads at once; what is longer is read in windows, each token in the one that shows
             most of what is before it. 0: no limit.
+        given: tokens at the start of each that do not count: the one that begins it, or a control tag.
     """
-    rows = [row for owner, one in enumerate(ids) for row in windows(one, limit or len(one), owner)]
+    rows = [row for owner, one in enumerate(ids) for row in windows(one, limit or len(one), owner, given)]
     sums = np.zeros(len(ids))
     done = 0
-    for part, (given,) in passes(_next, model, rows, 0, budget, names):
-        for row, values in zip(part, given.double().numpy(), strict=True):
+    for part, (found,) in passes(_next, model, rows, 0, budget, names):
+        for row, values in zip(part, found.double().numpy(), strict=True):
             counted = row.weights[1:]
             sums[row.owner] += values[: len(counted)] @ counted
         done += len(part)
         progress(done / len(rows))
-    return [Likelihood(float(total), len(one) - 1) for total, one in zip(sums, ids, strict=True)]
+    return [Likelihood(float(total), len(one) - given) for total, one in zip(sums, ids, strict=True)]
 
 
 def _next(model: TokenModel, batch: Batch) -> tuple[torch.Tensor, ...]:

@@ -4,12 +4,17 @@ Tokens of a sequence, as the model saw it in training::
 
     <start> T1 … Tn <end>
 
+ZymCTRL (Munsamy et al. 2024, https://doi.org/10.1101/2024.05.03.592223) is told what to write by a control tag in the
+place of the start, the number of an enzyme class, ``3.5.5.1<sep><start> T1 … Tn <end>``; it is no part of the sequence
+either.
+
 ProtGPT2 was trained on FASTA without headers (Ferruz et al. 2022, https://doi.org/10.1038/s41467-022-32007-7), so a
 line break stands before the sequence, after every 60 residues and at the end; they are no part of the sequence.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +24,7 @@ from seqlm.cli.errors import InputError
 from seqlm.families.family import Family
 
 from .encoder import reader_of
-from .readers import AtomReader
+from .readers import UNKNOWN_TOKENS, AtomReader
 
 NEWLINE = "Ċ"  # how a byte-level vocabulary writes a line break
 BREAKS = 60  # residues a line of FASTA
@@ -32,18 +37,32 @@ class LanguageText:
         family, folder: the model's, and where its tokenizer files lie.
         line_length: letters between line breaks, 0 for none; None for what the model is known to have been trained on.
         tokenizer: ``repaired`` or ``as-published``, see :func:`seqlm.tokenization.readers.open_reader`.
+        control: text in the place of the start, in which special tokens are what they are; empty for none.
 
     Attributes:
         start: id of the token that begins a sequence.
+        opening: ids of what stands before each sequence: the control tag, or the start if there is one.
         ends: ids of the tokens that end one, the first of them is the one to put there; empty if the model has none.
     """
 
-    def __init__(self, family: Family, folder: Path, *, line_length: int | None = None, tokenizer: str = "repaired"):
+    def __init__(
+        self,
+        family: Family,
+        folder: Path,
+        *,
+        line_length: int | None = None,
+        tokenizer: str = "repaired",
+        control: str = "",
+    ):
         self.family = family
         self.line_length = line_length_of(family) if line_length is None else line_length
         if self.line_length and (NEWLINE not in family.vocabulary or family.one_letter_tokens):
             raise InputError("the model's vocabulary has no line break, so lines cannot have a length; choose 0")
         self.start, self.ends = family.start_token, family.end_tokens
+        self.control = control
+        self.opening = control_tokens(folder, family, control) if control else []
+        if not control and self.start is not None:
+            self.opening = [self.start]
         self._reader = reader_of(family, folder, tokenizer)
         special = {self.start, *self.ends, family.config.get("pad_token_id")}
         self.texts = [""] * family.vocabulary_size  # what each token writes
@@ -51,6 +70,11 @@ class LanguageText:
             if number not in special and number < len(self.texts) and not family.is_special(token):
                 text = token.lstrip("▁").removeprefix("##")
                 self.texts[number] = text.replace(NEWLINE, "\n").replace("Ġ", " ")
+
+    @property
+    def given(self) -> int:
+        """Tokens of each sequence whose probability is not asked for: what stands before it, or else its first."""
+        return max(len(self.opening), 1)
 
     @property
     def repairs(self) -> bool:
@@ -71,9 +95,8 @@ class LanguageText:
                     f"the model has no token for '{wrong[0]}', position {sequence.find(wrong[0]) + 1} of "
                     f"'{sequence[:30]}{'…' if len(sequence) > 30 else ''}'; it cannot read such a sequence"
                 )
-            first = [self.start] if self.start is not None else []
             last = [self.ends[0]] if complete and self.ends else []
-            found.append(np.concatenate([first, reading.ids, last]).astype(np.int64))
+            found.append(np.concatenate([self.opening, reading.ids, last]).astype(np.int64))
         return found
 
     def lined(self, sequence: str, complete: bool = True) -> str:
@@ -83,9 +106,38 @@ class LanguageText:
         lines = [sequence[at : at + self.line_length] for at in range(0, len(sequence), self.line_length)]
         return "\n" + "\n".join(lines) + ("\n" if complete else "")
 
+    def written(self, ids: Sequence[int]) -> str:
+        """The letters of a sequence from all its tokens, with what stands before it."""
+        return self.write(ids[len(self.opening) :])
+
     def write(self, ids: Sequence[int]) -> str:
         """The letters that tokens stand for, without line breaks and special tokens."""
         return "".join("".join(self.texts[number] for number in ids).split())
+
+
+def control_tokens(folder: Path, family: Family, control: str) -> list[int]:
+    """Ids of a control tag.
+
+    Raises:
+        InputError: a model without a tokenizer that knows its special tokens, or a tag with a part that has no token.
+    """
+    if not family.causal:
+        raise InputError(f"a control tag is for models that write sequences; this one is of the family {family.name}")
+    if not (folder / "tokenizer.json").is_file():
+        raise InputError("the model has no tokenizer.json, which a control tag needs; leave it out")
+    from tokenizers import Tokenizer
+
+    encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(control, add_special_tokens=False)
+    unknown = {family.vocabulary.get(token) for token in UNKNOWN_TOKENS} - {None}
+    read = "".join(control[start:end] for start, end in encoding.offsets)
+    special = set(re.findall(r"<[^<>]+>", control))  # a byte-level vocabulary has pieces for any text
+    known = special <= set(family.vocabulary) and not unknown & set(encoding.ids)
+    if not encoding.ids or not known or read.split() != control.split():
+        raise InputError(
+            f"the model's vocabulary does not have all of the control tag '{control[:60]}'; of ZymCTRL it is such as "
+            "3.5.5.1<sep><start>"
+        )
+    return list(encoding.ids)
 
 
 def line_length_of(family: Family) -> int:

@@ -108,9 +108,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             "such as GPT-2 or LLaMA, or score sequences with it"
         )
     line_length = None if arguments.line_length == "auto" else arguments.line_length
-    text = LanguageText(family, opened.base.path, line_length=line_length, tokenizer=opened.tokenizer)
+    text = LanguageText(
+        family, opened.base.path, line_length=line_length, tokenizer=opened.tokenizer, control=arguments.control
+    )
     ends = _ends(arguments.end_token, family)
-    if text.start is None:
+    if not text.opening:
         raise InputError(
             f"the config.json of {opened.name} names no token that begins a sequence (bos_token_id) or ends one "
             "(eos_token_id) and is in its vocabulary, so nothing can be written with it"
@@ -207,11 +209,11 @@ def _prompts(arguments: Namespace, family: Family, text: LanguageText, rules: Ru
         )
         source = arguments.prompts
     else:
-        start = family.token_of(text.start) or ""
+        start = (family.token_of(text.start) or "") if not text.control else ""
         # as tutorials write it, with the token that begins a sequence in front and the line breaks of FASTA
         letters = "".join(arguments.prompt.strip().removeprefix(start).split())
         if not letters:
-            return [Prompt(FREE, "", np.asarray([text.start], dtype=np.int64))]
+            return [Prompt(FREE, "", np.asarray(text.opening, dtype=np.int64))]
         records, source = [Record("prompt", letters, line=1)], "the prompt"
     seen: dict[str, int] = {}
     strangers = Strangers(family.alphabet)

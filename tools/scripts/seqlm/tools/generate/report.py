@@ -18,8 +18,9 @@ from .run import REFERENCE, SHUFFLED, WRITTEN, Result
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (
-    "num_sequences", "max_length", "max_letters", "strategy", "temperature", "top_p", "min_p", "typical_p", "letters",
-    "forbid", "stop_at", "cut", "min_letters", "duplicates", "near_identity", "keep_best", "max_perplexity", "seed",
+    "control", "num_sequences", "max_length", "max_letters", "strategy", "temperature", "top_p", "min_p", "typical_p",
+    "letters", "forbid", "stop_at", "cut", "min_letters", "duplicates", "near_identity", "keep_best", "max_perplexity",
+    "seed",
 )  # fmt: skip
 BEST = 10
 SMALL = 10_000_000  # weights; ProtGPT2 has 738 million

@@ -114,7 +114,9 @@ def _score(plan: Plan, model: TokenModel, found: list[Generated], budget: int, r
         names.append(letters[:20])
         ids.append(row)
     progress = Progress("scoring", len(ids), "sequences", lines=5)
-    given = likelihoods(model, ids, budget, names, lambda share: progress(round(share * len(ids))), _limit(plan))
+    given = likelihoods(
+        model, ids, budget, names, lambda share: progress(round(share * len(ids))), _limit(plan), plan.text.given
+    )
     wanted |= dict(zip(wanted, given, strict=True))
     for one in found:
         one.likelihood = wanted.get((one.letters, one.complete))
@@ -199,7 +201,7 @@ def _reference(plan: Plan) -> Iterator[str]:
 
 def _scored(plan: Plan, model: TokenModel, sequences: Sequence[str], budget: int, seed: int) -> tuple[Score, int]:
     ids = [(letters, row) for letters in sequences if (row := readable(plan.text, letters, True)) is not None]
-    given = likelihoods(model, [row for _, row in ids], budget, limit=_limit(plan))
+    given = likelihoods(model, [row for _, row in ids], budget, limit=_limit(plan), given=plan.text.given)
     return _pooled([(letters, one) for (letters, _), one in zip(ids, given, strict=True)], seed)
 
 

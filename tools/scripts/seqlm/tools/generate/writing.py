@@ -82,7 +82,7 @@ def write_all(plan: Plan, model, rules: Rules) -> list[Generated]:
 
 def _letters(plan: Plan, prompt: Prompt, written: Written) -> tuple[str, bool]:
     """The letters of a sequence, without what follows the text to stop at or the most letters it may have."""
-    letters, complete = plan.text.write(written.ids), written.complete
+    letters, complete = plan.text.written(written.ids), written.complete
     stop, most = plan.arguments.stop_at, plan.arguments.max_letters
     if stop and (at := letters.find(stop, len(prompt.letters))) >= 0:
         letters, complete = letters[:at], True
@@ -128,13 +128,14 @@ def _stop(plan: Plan):
     stop, most = plan.arguments.stop_at, plan.arguments.max_letters
     if not stop and not most:
         return None
+    opening = len(plan.text.opening)
     lengths = [len(text.strip()) for text in plan.text.texts]
 
     def reached(ids: list[int], prompt: int) -> bool | None:
         # each token has a letter or is a line break, so so many of the last hold the whole text
         if stop and stop in plan.text.write(ids[max(prompt, len(ids) - 2 * len(stop) - 2) :]):
             return True
-        return False if most and sum(map(lengths.__getitem__, ids)) >= most else None
+        return False if most and sum(map(lengths.__getitem__, ids[opening:])) >= most else None
 
     return reached
 
@@ -164,7 +165,7 @@ def _beams(plan: Plan, model) -> Iterator[tuple[int, Written]]:
                     repetition_penalty=plan.penalty,
                     suppress_tokens=list(plan.forbidden) or None,
                     eos_token_id=ends,
-                    pad_token_id=ends[0] if ends else plan.text.start,
+                    pad_token_id=ends[0] if ends else plan.text.opening[-1],
                     early_stopping=True,
                     logits_processor=[_finite],
                 )

@@ -14,7 +14,7 @@ from seqlm.families.family import Family
 from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.tokenization.encoder import Encoder
-from seqlm.tokenization.language_text import LanguageText
+from seqlm.tokenization.language_text import LanguageText, control_tokens
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import Survey, records, survey
@@ -108,7 +108,9 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     frequencies: Counter = Counter()
     ids, sequences = [], []
     if family.causal:
-        text = LanguageText(family, opened.base.path, tokenizer=opened.tokenizer)
+        text = LanguageText(family, opened.base.path, tokenizer=opened.tokenizer, control=arguments.control)
+    elif arguments.control:
+        control_tokens(opened.base.path, family, arguments.control)  # which says whom it is for
     elif family.one_letter_tokens:  # others take seconds to load, so sequences are looked at first
         own = structures if family.structured else None
         encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer, structures=own)

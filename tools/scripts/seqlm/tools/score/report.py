@@ -20,7 +20,7 @@ from .summary import Effects, Position, ScanSummary, Summary, mean
 from .verdict import explanation, headline, less_bits, number, trust, with_interval
 
 PACKAGES = ("torch", "transformers", "numpy")
-SETTINGS = ("method", "first_position", "misfits", "max_perplexity", "keep_best", "precision", "seed")
+SETTINGS = ("method", "control", "first_position", "misfits", "max_perplexity", "keep_best", "precision", "seed")
 LISTED = 5  # sequences of the lowest and of the highest perplexity
 CITED = {  # by what the family of the model names, and by the method
     "esm2": "esm2",
@@ -209,7 +209,11 @@ def _computed(plan: Plan, summary: Summary) -> list[str]:
     ]
     if plan.mode != SEQUENCES:
         lines.append(f"The first letter has the number {plan.arguments.first_position}")
-    if plan.text and plan.text.start is None:
+    if plan.text and plan.text.control:
+        lines.append(
+            f"Before each sequence stands the control tag {shown(plan.text.control, 60)}, which is not scored itself"
+        )
+    elif plan.text and plan.text.start is None:
         lines.append("The model has no token that begins a sequence, so the first token of each is not scored")
     if plan.text and not plan.text.ends:
         lines.append("The model has no token that ends a sequence, so the end is not scored")

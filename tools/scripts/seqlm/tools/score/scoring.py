@@ -100,7 +100,13 @@ class Engine:
                 self.rules.count(f"read in overlapping windows of {self.plan.limit:,} tokens", size)
         self.passes += sum(len(windows(ids, self.plan.limit)) for ids in encoded)
         found = likelihoods(
-            self.model, encoded, self.budget, names, lambda share: told(share * sum(letters)), self.plan.limit
+            self.model,
+            encoded,
+            self.budget,
+            names,
+            lambda share: told(share * sum(letters)),
+            self.plan.limit,
+            self.plan.text.given,
         )
         return found
 

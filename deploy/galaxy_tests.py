@@ -121,6 +121,7 @@ def hub_of_the_tests(folder: Path) -> Iterator[Hub]:
         {
             "facebook/esm2_t6_8M_UR50D": repository(models / "tiny-esm-mlm", commit=secrets.token_hex(20)),
             "someone/gated": repository(models / "tiny-esm", commit=secrets.token_hex(20), gated=True),
+            "someone/gated-too": repository(models / "tiny-esm", commit=secrets.token_hex(20), gated=True),
         }
     ) as hub:
         variables = folder / "config" / JOB_VARIABLES

@@ -308,7 +308,7 @@ def test_with_that_word_it_is_fetched_and_users_see_the_terms(hub, tmp_path):
 
 def test_a_gated_model_needs_the_token_of_an_account_with_access(hub, tmp_path):
     hub.repositories[ESM].gated = True
-    assert f"{ESM} is gated; give a token" in fetch_model(hub, tmp_path).error
+    assert f"{ESM} is gated; accept the terms" in fetch_model(hub, tmp_path).error
     assert not asked_for(hub)
     assert f"{ESM} is gated and closed to this token" in fetch_model(hub, tmp_path, token="hf_other").error
     assert nothing_stays(tmp_path)

@@ -14,8 +14,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_FILES = 100_000
 TOKEN_HELP = (
-    "give a token of an account that has access (in Galaxy: User, Preferences, Manage Credentials, or at the head of "
-    "the form; from a shell: the variable HF_TOKEN), after the terms have been accepted on the model's page"
+    "accept the terms on the model's page with an account, and give a token of it: in Galaxy a credential at the head "
+    "of the form, or HF_TOKEN in the environment of the job; from a shell the variable HF_TOKEN"
 )
 
 

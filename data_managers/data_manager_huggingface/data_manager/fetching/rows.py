@@ -67,7 +67,8 @@ def value_for(model: RemoteModel, rows: list[list[str]]) -> str:
     Raises:
         Refused: the table has this very version.
     """
-    versions = {row[0]: row[COLUMNS.index("version")] for row in rows if len(row) == len(COLUMNS)}
+    place = COLUMNS.index("version")
+    versions = {row[0]: row[place] if len(row) > place else "" for row in rows}
     for value in (model.id, f"{model.id}_{model.commit[:12]}"):
         if value not in versions:
             return value

@@ -129,7 +129,7 @@ def hub_of_the_tests(folder: Path) -> Iterator[Hub]:
         try:
             yield hub
         finally:
-            variables.unlink()
+            variables.unlink(missing_ok=True)
 
 
 def number_of_tests(tool: Path) -> int:

@@ -67,7 +67,7 @@ def page() -> Page:
         browser.close()
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", [*TOOLS, "data_manager_huggingface"])
 def test_the_form_shows_every_question_by_its_label(page, galaxy, tool):
     questions = galaxy.tools.show_tool(tool, io_details=True)["inputs"]
     labels = [each.get("label") or each.get("title") for each in questions]

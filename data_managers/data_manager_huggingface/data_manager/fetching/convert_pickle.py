@@ -22,12 +22,14 @@ from pathlib import Path
 ZIP = b"PK\x03\x04"
 GIB = 1 << 30
 MOST_TENSORS = 100_000
-# Linux's numbers of system calls: socket, connect, sendto, ptrace, execve, execveat, io_uring_setup.
+# Linux's numbers of system calls: of seccomp itself, and of what is given up: socket, connect, sendto, ptrace, execve,
+# execveat, process_vm_readv, process_vm_writev, io_uring_setup.
 CALLS = {
-    "x86_64": (0xC000003E, (41, 42, 44, 101, 59, 322, 425)),
-    "aarch64": (0xC00000B7, (198, 203, 206, 117, 221, 281, 425)),
+    "x86_64": (0xC000003E, 317, (41, 42, 44, 101, 59, 322, 310, 311, 425)),
+    "aarch64": (0xC00000B7, 277, (198, 203, 206, 117, 221, 281, 270, 271, 425)),
 }
-NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2  # of prctl(2)
+NO_NEW_PRIVILEGES = 38  # of prctl(2)
+SET_FILTER, ALL_THREADS = 1, 1  # of seccomp(2)
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of the filter
 ALLOW, DENY = 0x7FFF0000, 0x0005000D  # DENY: the call fails with EACCES
 OTHER_ABI = 0x40000000  # numbers of x32's calls begin here
@@ -47,7 +49,7 @@ def give_up_network() -> None:
     Raises:
         OSError: the system cannot do that.
     """
-    architecture, calls = CALLS[platform.machine()]
+    architecture, seccomp, calls = CALLS[platform.machine()]
     steps = [Step(LOAD, 0, 0, 4), Step(EQUAL, 1, 0, architecture), Step(RETURN, 0, 0, DENY), Step(LOAD, 0, 0, 0)]
     steps += [Step(AT_LEAST, 0, 1, OTHER_ABI), Step(RETURN, 0, 0, DENY)]
     for call in calls:
@@ -55,8 +57,10 @@ def give_up_network() -> None:
     steps.append(Step(RETURN, 0, 0, ALLOW))
     listed = (Step * len(steps))(*steps)
     program = Program(len(steps), ctypes.cast(listed, ctypes.POINTER(Step)))
-    control = ctypes.CDLL(None, use_errno=True).prctl
-    if control(NO_NEW_PRIVILEGES, 1, 0, 0, 0) or control(SET_SECCOMP, FILTER, ctypes.byref(program), 0, 0):
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) or system.syscall(
+        seccomp, SET_FILTER, ALL_THREADS, ctypes.byref(program)
+    ):
         raise OSError(ctypes.get_errno(), "seccomp")
     try:
         socket.socket().close()

@@ -9,7 +9,7 @@ import shutil
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from . import protein_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
@@ -132,6 +132,44 @@ def llama(folder):
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
 
 
+def structured(folder):
+    """A masked ESM whose tokens are a residue and a letter of its structure, ``Mh``, as SaProt's are ``Md``."""
+    tokens = ["<cls>", "<pad>", "<eos>", "<unk>", "<mask>", *(one + where for one in AMINO_ACIDS for where in "hec")]
+    (folder / "vocab.txt").write_text("\n".join(tokens))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "EsmTokenizer"}')
+    config = transformers.EsmConfig(
+        vocab_size=len(tokens), max_position_embeddings=66, position_embedding_type="rotary", mask_token_id=4,
+        pad_token_id=1, **SIZES,
+    )  # fmt: skip
+    transformers.EsmForMaskedLM(config).save_pretrained(folder)
+
+
+def words(folder, tokens, **options):
+    """A masked BERT that splits at blanks and reads words in pieces; one of over 100 letters is unknown whole."""
+    vocabulary = {token: number for number, token in enumerate((*BERT_TOKENS.values(), *tokens))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(**options)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", **BERT_TOKENS}))
+    config = transformers.BertConfig(vocab_size=len(vocabulary), max_position_embeddings=66, pad_token_id=3, **SIZES)
+    transformers.BertForMaskedLM(config).save_pretrained(folder)
+
+
+def english(folder):
+    """A BERT of English: every letter is a piece, and so every short protein is made of known pieces."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words(folder, [*letters, *("##" + one for one in letters), "the", "of", "and", "protein", "##ing", "##ed"])
+
+
+def kmers(folder):
+    """The first DNABERT: words of three bases that overlap and are set apart by blanks, ``ACG CGT``."""
+    words(folder, ["".join(bases) for bases in itertools.product("ACGT", repeat=3)], lowercase=False)
+
+
+# models whose tokens are of another kind than the letters of a sequence; they pass no test of families
+OTHER_TOKENS = {"structured": structured, "english": english, "kmers": kmers}
+
 MAKERS = {
     "grover": grover,
     "nucleotide-transformer": nucleotide_transformer,
@@ -155,7 +193,7 @@ def make(name, parent):
     if not folder.exists():
         folder.mkdir(parents=True)
         torch.manual_seed(5)
-        MAKERS[name](folder)
+        (MAKERS | OTHER_TOKENS)[name](folder)
     return folder
 
 

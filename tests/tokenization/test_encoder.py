@@ -20,7 +20,9 @@ from seqlm.checkpoints.bundle import open_bundle
 from seqlm.cli.errors import InputError
 from seqlm.families.recognition import recognise
 from seqlm.inference.loading import load_backbone
-from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD, Encoder
+from seqlm.tokenization.encoder import REPAIRED, Encoder
+from seqlm.tokenization.reading import UNKNOWN, UNREAD
+from seqlm.tokenization.unknown import refuse_unknown
 
 SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
 CONFIG = {
@@ -123,11 +125,14 @@ def test_a_letter_that_the_tokenizer_drops_is_counted_and_belongs_to_the_token_b
         encoder.encode("NNN", "p1")
 
 
-def test_a_base_that_the_tokenizer_does_not_know_is_refused(tmp_path):
+def test_bases_that_the_tokenizer_does_not_know_are_counted_and_most_of_most_sequences_refused(tmp_path):
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 3, "<s>": 0, "</s>": 2, "A": 4, "C": 5, "G": 6, "T": 7}, "[UNK]"))
     folder = write(tmp_path / "model", tokenizer)  # the whole sequence is one word
-    with pytest.raises(InputError, match="does not know a part of the sequence 'p1': 'ACG', position 1"):
-        encoder_of(folder).encode("ACG", "p1")
+    encoder = encoder_of(folder)
+    assert encoder.encode("ACG").changes() == {UNKNOWN: 3} and encoder.encode("A").changes() == {}
+    refuse_unknown(encoder, [["ACG"], ["A"]], "x.fasta")
+    with pytest.raises(InputError, match=r"does not know 85.7 % of the letters, such as C, G and A \(2 of 3 sequences"):
+        refuse_unknown(encoder, [["ACG"], ["A"], ["CGT"]], "x.fasta")
 
 
 def test_special_tokens_in_a_sequence_are_text(tmp_path):

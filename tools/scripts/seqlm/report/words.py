@@ -25,6 +25,14 @@ WIDE_INTERVAL = 0.2
 UNBALANCED = 4  # times as many training examples of the largest class as of the smallest
 
 
+def percent(part: float, whole: float) -> str:
+    """A share in percent that is never rounded to nothing or to all."""
+    value = 100 * part / whole if whole else 0.0
+    if 0 < value < 0.1 or 99.9 < value < 100:
+        return "under 0.1 %" if value < 1 else "over 99.9 %"
+    return f"{value:.1f} %"
+
+
 def number(value: float, metric: str = "") -> str:
     if math.isnan(value):
         return "undefined"

@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import CANONICAL, DNA, LETTERS, TEXT
+from seqlm.data.records import CANONICAL, TEXT
 
 from .readers import AtomReader, LetterReader, StructureReader, open_reader
-from .reading import Reading
+from .reading import UNKNOWN, UNREAD, Reading
 from .structures import Structures
 
 if TYPE_CHECKING:
     from seqlm.families.family import Family
 
-AMBIGUOUS = set(LETTERS[DNA]) - set("ACGT")  # more than one base each
-# what can happen to a sequence on the way to tokens, as reports say it
-UNKNOWN = "letters without a token of their own read as unknown"
-UNREAD = "letters without a token left out"
+# what can happen to a molecule on the way to tokens, as reports say it
 REPAIRED = "read with the repaired tokenizer, otherwise than as published"
 UNPLACED = "residues without a 3Di state read with #, which is for a structure that is not known"
 WITHOUT_STRUCTURE = "sequence without a structure, every residue read with #"
@@ -118,6 +115,10 @@ class Encoder:
             token; ``last``: of the last real token; ``none``: of every real token by itself.
         tokenizer: ``repaired``, a published tokenizer that loses atoms is mended, or ``as-published``.
         structures: 3Di states by the names of the sequences, of a model that reads both.
+
+    Attributes:
+        vocabulary: token -> id.
+        reader: what splits sequences into tokens.
     """
 
     def __init__(
@@ -144,17 +145,17 @@ class Encoder:
         if pooling == "none" and long_sequences == "truncate":
             raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")
         self.padding = int(family.config.get("pad_token_id") or 0)
-        self._vocabulary, self._names = vocabulary, None
-        self._reader = reader_of(family, folder, tokenizer)
+        self.vocabulary, self._names = vocabulary, None
+        self.reader = reader_of(family, folder, tokenizer)
         self.structures = structures
         self._structured = StructureReader(family.tokens_of_states()) if structures else None
         self._vocabulary_size = family.vocabulary_size
-        self._check_ids(max(self._reader.largest, self.padding, *self.prefix, *self.suffix))
+        self._check_ids(max(self.reader.largest, self.padding, *self.prefix, *self.suffix))
 
     @property
     def repairs(self) -> bool:
         """Whether the published tokenizer of this model loses atoms and is mended here."""
-        return isinstance(self._reader, AtomReader)
+        return isinstance(self.reader, AtomReader)
 
     @property
     def unplaced(self) -> str:
@@ -197,7 +198,7 @@ class Encoder:
 
     def pieces_of(self, reading: Reading) -> list[Piece]:
         if self._names is None:
-            self._names = {number: token for token, number in self._vocabulary.items()}
+            self._names = {number: token for token, number in self.vocabulary.items()}
         lengths = np.ones(len(reading.ids), np.int32) if reading.lengths is None else reading.lengths
         ends = np.cumsum(lengths)
         return [
@@ -210,25 +211,13 @@ class Encoder:
         if self._structured:
             readings = [self._structured.read(text, self.structures.of(name, text)) for name, text in items]
         else:
-            readings = self._reader.read([sequence for _, sequence in items])
-        for (name, sequence), reading in zip(items, readings, strict=True):
+            readings = self.reader.read([sequence for _, sequence in items])
+        for (name, _), reading in zip(items, readings, strict=True):
             if not len(reading.ids):
                 raise InputError(f"the sequence '{name}' has no token that the model knows")
-            if self.alphabet in LETTERS and (reading.unknown or reading.unread):
-                self._check_unknown(name, sequence, reading)
-            if self._reader.largest == 0:  # a table was checked once and for all
+            if self.reader.largest == 0:  # a table was checked once and for all
                 self._check_ids(int(reading.ids.max()))
         return readings
-
-    def _check_unknown(self, name: str, sequence: str, reading: Reading) -> None:
-        """Of DNA, a code such as N may be unknown, and is counted; a base or a residue may not."""
-        letters = set(reading.unknown + reading.unread)
-        if wrong := letters - AMBIGUOUS if self.alphabet == DNA else letters:
-            at = min(map(sequence.find, wrong))
-            raise InputError(
-                f"the model's tokenizer does not know a part of the sequence '{name}': '{sequence[at : at + 40]}', "
-                f"position {at + 1}"
-            )
 
     def _encoded(self, name: str, reading: Reading) -> Encoded:
         ids = reading.ids

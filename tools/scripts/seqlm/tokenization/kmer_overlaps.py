@@ -87,10 +87,11 @@ class KmerReader:
         self._codes = np.zeros(128, dtype=np.int64)
         self._codes[[ord(letter) for letter in letters]] = np.arange(len(letters))
         self._base = len(letters)
-        self._ids = np.full(len(letters) ** k, unknown, dtype=np.int32)
+        self._ids = np.full(len(letters) ** k, -1, dtype=np.int32)
         for token, number in vocabulary.items():
             if len(token) == k and set(token) <= set(letters):
                 self._ids[self._number(self._codes_of(token))] = number
+        self._lacks = bool((self._ids < 0).any())  # words that have no token
 
     def _codes_of(self, text: str) -> np.ndarray:
         return self._codes[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
@@ -110,6 +111,9 @@ class KmerReader:
                 ids.append(self._ids[self._number(self._codes_of(run))])
                 lengths.append(np.ones(len(ids[-1]), dtype=np.int32))
                 lengths[-1][-1] = self.k
+                if self._lacks and (lost := np.flatnonzero(ids[-1] < 0)).size:
+                    ids[-1][lost] = self._unknown
+                    unknown += [run[at : at + lengths[-1][at]] for at in lost.tolist()]
             else:
                 ids.append(np.asarray([self._vocabulary.get(letter, self._unknown) for letter in run], dtype=np.int32))
                 lengths.append(np.ones(len(run), dtype=np.int32))

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# what can happen to a letter on the way to tokens, as reports say it
+UNKNOWN = "letters without a token of their own read as unknown"
+UNREAD = "letters without a token left out"
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -1,6 +1,6 @@
 """One pass over all sequences before any work: what is wrong with any of them is said at once, without torch.
 
-Sixteen bytes a sequence are kept; names only where two may be equal.
+Sixteen bytes a sequence are kept; names only where two may be equal, and stretches of two hundred sequences.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from seqlm.data.sequences import Strangers, clean, read_records
 from seqlm.data.unread_columns import count_unread_of
 from seqlm.families.family import Family
 
+from .unknown import Sample
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -29,6 +31,7 @@ class Survey:
         longest_id: characters in the longest id.
         repeated: sequences that are equal to one before them.
         rules: what cleaning changed.
+        sample: some of the cleaned sequences, for :func:`seqlm.tokenization.unknown.refuse_unknown`.
     """
 
     sequences: int
@@ -37,6 +40,7 @@ class Survey:
     longest_id: int
     repeated: int
     rules: Rules = field(default_factory=Rules)
+    sample: Sample = field(default_factory=Sample)
 
 
 def records(arguments: Namespace) -> Iterator[Record]:
@@ -63,7 +67,7 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
     """
     ids, sequences, rules = array("q"), array("q"), Rules()
     letters = longest = longest_id = 0
-    strangers = Strangers(family.alphabet)
+    strangers, sample = Strangers(family.alphabet), Sample()
     for record in records(arguments):
         sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
         ids.append(hash(record.id))
@@ -71,11 +75,12 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
         letters += len(sequence)
         longest, longest_id = max(longest, len(sequence)), max(longest_id, len(record.id))
         strangers.see(record.sequence)
+        sample.see(sequence)
         visit(record, sequence)
     strangers.refuse(arguments.sequences)
     _refuse_repeated_ids(arguments, set(_repeated(ids).tolist()))
     count_unread_of(arguments.sequences, arguments.format, rules, len(ids))
-    return Survey(len(ids), letters, longest, longest_id, len(_repeated(sequences)), rules)
+    return Survey(len(ids), letters, longest, longest_id, len(_repeated(sequences)), rules, sample)
 
 
 def _repeated(hashes: array) -> np.ndarray:

@@ -20,6 +20,7 @@ from seqlm.inference.fitting import Memory
 from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.structures import open_structures
 from seqlm.tokenization.survey import Survey, records, survey
+from seqlm.tokenization.unknown import refuse_unknown
 
 from .memory import memory_of
 
@@ -122,6 +123,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"{LONGEST_ID:,}, choose another format or shorter ids"
         )
     encoder = encoder or Encoder(family, base.path, **options)
+    refuse_unknown(encoder, found.sample, Path(arguments.sequences).name)
     plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base, encoder))
     plan.memory.foresee()
     return plan

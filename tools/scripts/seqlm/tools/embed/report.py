@@ -10,7 +10,7 @@ from seqlm.cli.versions import versions
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.report.words import sentence
-from seqlm.tokenization.encoder import UNREAD
+from seqlm.tokenization.unknown import unknown_letters
 
 from .inputs import Plan
 from .run import about
@@ -82,6 +82,8 @@ def headline(plan: Plan, summary: Summary, spread: Spread | None) -> str:
     cut = next((number for rule, number in summary.rules.sequences.items() if rule.startswith("truncated")), 0)
     if cut:
         return f"{start}; of {cut:,} only the beginning was read."
+    if unknown_letters(summary.rules, plan.survey.letters):
+        return f"{start}; not every letter of theirs is known to the model."
     return f"{start}; every sequence was read whole."
 
 
@@ -124,8 +126,7 @@ def warnings(plan: Plan, summary: Summary, spread: Spread | None) -> list[str]:
             "distances should take the mean off first, or scale each dimension (classification and plots of this tool "
             "suite do)."
         )
-    if lost := summary.rules.sequences[UNREAD]:
-        found.append(f"Of {lost:,} sequences the model never saw every letter: its tokenizer has no token for some.")
+    found += unknown_letters(summary.rules, plan.survey.letters)
     if summary.zeros:
         found.append(f"{summary.zeros:,} vectors are all zeros and have no direction.")
     if plan.pooling == "cls" and not (plan.bundle and plan.bundle.manifest):

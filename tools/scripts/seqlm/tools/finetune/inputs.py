@@ -18,6 +18,7 @@ from seqlm.checkpoints.folder import ModelFolder, check_config
 from seqlm.checkpoints.manifest import check_labels, reading_in
 from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
+from seqlm.cli.text import shown
 from seqlm.data.class_files import class_files, told_apart
 from seqlm.data.class_names import look_at, positive_last
 from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
@@ -37,6 +38,7 @@ from seqlm.metrics import metrics
 from seqlm.report.words import OUT_OF_FOLD
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
 from seqlm.tokenization.structures import open_structures
+from seqlm.tokenization.unknown import Sample, refuse_unknown
 from seqlm.training.launching import check_processes
 
 from .folds import Folds, check_folds, divide
@@ -192,11 +194,15 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if arguments.folds:
         plan.folds = divide(plan, scratch, plan.same)
         plan.__dict__.pop("splits", None)  # there are others now
-    for one, name, sequence in _all_sequences(plan):
+    samples = {}
+    for one, name, sequence in all_sequences(plan):
+        samples.setdefault(id(one), (one, Sample()))[1].see(sequence)
         if one.family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
             one.encoder.encode(sequence, name)
     if reader.encoder.structures:
-        reader.encoder.structures.refuse_other_names(next(name for _, name, _ in _all_sequences(plan)))
+        reader.encoder.structures.refuse_other_names(next(name for _, name, _ in all_sequences(plan)))
+    for one, sample in samples.values():
+        refuse_unknown(one.encoder, sample, f"the sequences for {shown(one.name)}")
     plan.memory.foresee()
     return plan
 
@@ -459,7 +465,7 @@ def _symmetric(arguments: Namespace) -> bool:
     return arguments.pair_order == "symmetric"
 
 
-def _all_sequences(plan: Plan):
+def all_sequences(plan: Plan):
     """(reader, name, sequence) of everything that a model will read."""
     if plan.level == "pair":
         yield from ((plan.reader, name, sequence) for name, sequence in plan.members[0].items())

@@ -15,9 +15,10 @@ from seqlm.data.prediction_tables import cells, columns
 from seqlm.metrics import metrics
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.words import OUT_OF_FOLD, sentence
+from seqlm.tokenization.unknown import unknown_letters
 
 from .costs import costs
-from .inputs import SETTINGS, Plan
+from .inputs import SETTINGS, Plan, all_sequences
 from .learning import lora_settings
 from .methods import NAMES, UNUSED, cited
 from .report import finetune_report
@@ -145,6 +146,7 @@ def summarise(result: Result) -> FinetuneSummary:
         origin=plan.dataset.origin,
         duplicates=plan.dataset.duplicates,
         rules=[*_read_as(plan), *result.rules.lines()],
+        unknown=unknown_letters(result.rules, sum(len(sequence) for *_, sequence in all_sequences(plan))),
         history=result.history.epochs,
         best_epoch=result.history.kept,
         stopped_early=result.history.stopped_early,

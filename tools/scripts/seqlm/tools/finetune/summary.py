@@ -85,11 +85,13 @@ class TrainedSummary:
         citations: keys of :data:`seqlm.report.citations.CITATIONS`.
         method: what was trained.
         costs: what each method would take of this model.
+        unknown: sentences on letters that the model's vocabulary does not know.
     """
 
     origin: dict[str, str] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: float | None = None
     stopped_early: bool = False

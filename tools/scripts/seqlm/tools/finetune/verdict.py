@@ -120,6 +120,7 @@ def warnings(summary: FinetuneSummary) -> list[str]:
             f"The base model {shown(summary.base_model)} has fewer weights than any published model, as those for "
             "tests and demonstrations have. These scores show that the tool works; they say little about biology."
         )
+    found += summary.unknown
     found += _training_notes(summary)
     found += _split_warnings(summary)
     if summary.unit == "pair":

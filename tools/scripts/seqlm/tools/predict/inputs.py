@@ -21,9 +21,10 @@ from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
 from seqlm.metrics.conformal import Conformity
-from seqlm.tokenization.encoder import require_letter_tokens
+from seqlm.tokenization.encoder import Encoder, require_letter_tokens
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import records, survey
+from seqlm.tokenization.unknown import Sample, refuse_unknown
 
 from .memory import memory_of
 from .uncertainty import scores_of
@@ -42,6 +43,7 @@ class Plan:
         longest: letters of the longest sequence or window that the model reads.
         units: how many sequences, sites or pairs there are to predict.
         items: how many sequences or windows the model reads.
+        letters: of all sequences together; None for windows of a scan, which overlap.
         pairs, members: of pairs, and the sequences of first and of second members by name.
         second: of pairs, the model that reads the second members, if it is another one, and its family.
         published: the model is an adapter that this tool suite did not make.
@@ -63,6 +65,7 @@ class Plan:
     longest: int = 0
     units: int = 0
     items: int = 0
+    letters: int | None = None
     rules: Rules = field(default_factory=Rules)
     pairs: list[Pair] = field(default_factory=list)
     members: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
@@ -268,11 +271,13 @@ def _survey(plan: Plan) -> tuple[int, int]:
     if plan.structures:
         plan.structures.refuse_other_names(next(records(plan.arguments)).id)
     plan.longest = plan.window if plan.sites and plan.level == "sequence" else found.longest
+    _refuse_unknown(plan, plan.base, plan.family, found.sample, plan.arguments.sequences)
     if plan.sites and not sites:
         raise InputError(
             f"{Path(plan.arguments.sequences).name}: no sequence has any of the residues {plan.sites}, so there is "
             "nothing to scan"
         )
+    plan.letters = None if plan.sites and plan.level == "sequence" else found.letters
     if other_length and not plan.sites:
         print(
             f"note: the model was trained on windows of {window} residues, and {other_length:,} of "
@@ -280,6 +285,14 @@ def _survey(plan: Plan) -> tuple[int, int]:
             file=sys.stderr,
         )
     return sites, proteins if plan.level == "residue" else sites
+
+
+def _refuse_unknown(plan: Plan, base: ModelFolder, family: Family, sequences: Sample, path: str) -> None:
+    """Stop where the vocabulary of a model does not know what it is to read."""
+    if family.one_letter_tokens:
+        return
+    tokenizer = (plan.bundle.manifest or {}).get("tokenizer", "as-published")
+    refuse_unknown(Encoder(family, base.path, tokenizer=tokenizer), sequences, Path(path).name)
 
 
 def _read_pairs(plan: Plan) -> None:
@@ -321,5 +334,9 @@ def _read_pairs(plan: Plan) -> None:
         for name, sequence in (*plan.members[0].items(), *(() if plan.second else plan.members[1].items())):
             plan.structures.of(name, sequence)
         plan.structures.refuse_other_names(next(iter(plan.members[0])))
+    models = ((plan.base, plan.family), plan.second or (plan.base, plan.family))
+    given = (arguments.sequences, arguments.second_sequences or arguments.sequences)
+    for members, file, model in zip(plan.members, given, models, strict=True):
+        _refuse_unknown(plan, *model, Sample.of(members.values()), file)
     plan.units = plan.items = len(plan.pairs)
     plan.longest = max(len(sequence) for members in plan.members for sequence in members.values())

@@ -20,6 +20,7 @@ from seqlm.data.records import PROTEIN, Rules
 from seqlm.data.sequences import clean
 from seqlm.data.sites import site_positions, window_around
 from seqlm.tokenization.survey import records
+from seqlm.tokenization.unknown import unknown_letters
 
 from .inputs import Plan
 from .site_outputs import SiteOutputs
@@ -124,7 +125,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     read_as = [f"read as: {plan.family.read_as}"] if plan.family.read_as else []
     if restored.encoder.unplaced:
         read_as.append(restored.encoder.unplaced)
-    for line in [*read_as, *changes.rules.lines()]:
+    for line in [*read_as, *changes.rules.lines(), *unknown_letters(changes.rules, plan.letters)]:
         print(f"note: {line}", file=sys.stderr)
     print(f"predicted {plan.units:,} {what}", file=sys.stderr)
 

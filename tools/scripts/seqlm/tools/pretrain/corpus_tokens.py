@@ -19,7 +19,8 @@ from seqlm.cli.progress import Progress
 from seqlm.data.records import DNA, Rules
 from seqlm.inference.batching import Row
 from seqlm.tokenization.corpus import Corpus, reverse_complement
-from seqlm.tokenization.encoder import UNKNOWN, UNREAD, Encoder
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.reading import UNKNOWN, UNREAD
 
 from .split import TRAIN, Documents
 
@@ -99,7 +100,7 @@ def tokenise(
                         ones = np.ones(len(reading.ids), np.int32)
                         of_tokens.append(ones if reading.lengths is None else reading.lengths)
                     for rule, letters_of in ((UNKNOWN, reading.unknown), (UNREAD, reading.unread)):
-                        if letters_of:
+                        if letters_of and not strand:  # the other strand has the same
                             rules.count(rule, len(letters_of), unit="part")
             starts.append(starts[-1] + total)
             document.append(number)

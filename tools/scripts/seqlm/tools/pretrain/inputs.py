@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import FILE as MANIFEST
@@ -19,6 +22,7 @@ from seqlm.families.vocabulary import alphabet_of
 from seqlm.tokenization.corpus import Corpus, read_corpus
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.kmer_overlaps import KmerReader
+from seqlm.tokenization.unknown import LOOKED_AT, refuse_unknown, stretches
 from seqlm.training.launching import check_processes
 
 from .architectures import ARCHITECTURES, CAUSAL, INSTRUCTION, MASKED
@@ -114,9 +118,17 @@ def _of_corpus(arguments: Namespace, scratch: Path) -> Plan:
         )
     documents = split_corpus(corpus, arguments, context)
     _check_size(corpus, documents, context)
+    refuse_unknown(encoder, _sample(corpus, documents, family), "the corpus")
     plan = Plan(arguments, scratch, folder, family, encoder, name, context, corpus, documents, base)
     plan.sha256, plan.rules = corpus.sha256, corpus.rules.merged(documents.rules)
     return plan
+
+
+def _sample(corpus: Corpus, documents: Documents, family: Family) -> Iterator[list[str]]:
+    """Stretches of some parts of the corpus, spread over it, as the model reads them."""
+    for number in np.unique(np.linspace(0, len(documents.record) - 1, LOOKED_AT).astype(int)):
+        text = corpus.text(documents.start[number], documents.end[number])
+        yield stretches(text.translate(str.maketrans(family.replacements)))
 
 
 def _of_instructions(arguments: Namespace, scratch: Path) -> Plan:
@@ -203,7 +215,7 @@ def _check_masking(arguments: Namespace) -> None:
 
 def _overlap_of(encoder: Encoder) -> int:
     """Letters of k-mers of which one begins at every letter; 0 for any other tokenizer."""
-    return encoder._reader.k if isinstance(encoder._reader, KmerReader) else 0
+    return encoder.reader.k if isinstance(encoder.reader, KmerReader) else 0
 
 
 def _single_bases(family: Family) -> bool:

@@ -188,7 +188,7 @@ def _ids(plan: Plan, text: str, example: Example) -> np.ndarray:
     if wrong := next((letter for letter in text if not letter.isascii()), None):
         raise InputError(f"line {example.line}: '{wrong}' is no ASCII character, which sequences and labels are")
     try:
-        reading = plan.encoder._reader.read([text])[0]
+        reading = plan.encoder.reader.read([text])[0]
     except (KeyError, IndexError):
         reading = None
     # a blank is part of the word behind it, which readers of sequences do not see

@@ -8,6 +8,7 @@ from seqlm.baselines.language_baselines import FREQUENCIES, TRIPLES, UNIFORM
 from seqlm.metrics.language_scores import BITS, PERPLEXITY
 from seqlm.report.words import SPLIT_NAMES, few, quantity, quantity_with_interval
 from seqlm.tokenization.language_text import line_length_of
+from seqlm.tokenization.unknown import unknown_letters
 from seqlm.training.loop import PAUSED
 
 if TYPE_CHECKING:
@@ -118,10 +119,13 @@ def comparisons(result: Result) -> list[str]:
 def warnings(result: Result) -> list[str]:
     """What makes the verdict weaker than it looks, the most serious first."""
     plan, split, found = result.plan, deciding(result), []
+    if plan.documents is not None:
+        found += unknown_letters(plan.rules, int((plan.documents.end - plan.documents.start).sum()))
     if not split:
         return [
             "Nothing was held out. The training loss says nothing of other sequences: a model that has learnt its "
-            "corpus by heart looks best."
+            "corpus by heart looks best.",
+            *found,
         ]
     if plan.examples is None and outcome(result, TRIPLES) != "better":
         found.append(

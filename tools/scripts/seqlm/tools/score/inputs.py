@@ -18,6 +18,7 @@ from seqlm.tokenization.language_text import LanguageText, control_tokens
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import Survey, records, survey
+from seqlm.tokenization.unknown import refuse_unknown
 
 from .memory import memory_of
 from .methods import AUTO, MASKED, OF_SEQUENCES, OF_SUBSTITUTIONS, PERPLEXITY, PSEUDO, RATIO, WILD_TYPE
@@ -135,6 +136,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if structures:
         structures.refuse_other_names(next(records(arguments)).id)
     encoder = encoder or (None if text else Encoder(family, opened.base.path, tokenizer=opened.tokenizer))
+    if encoder:
+        refuse_unknown(encoder, found.sample, Path(arguments.sequences).name)
     plan = Plan(arguments, opened, mode, method, found, frequencies, text, encoder, letters, notes=notes)
     plan.others = tuple(several)
     for one in plan.each() if encoder else ():

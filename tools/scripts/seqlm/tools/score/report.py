@@ -17,7 +17,7 @@ from .inputs import SEQUENCES, Plan
 from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from .sequences import SequenceScores
 from .summary import Effects, Position, ScanSummary, Summary, mean
-from .verdict import explanation, headline, less_bits, number, trust, with_interval
+from .verdict import explanation, headline, less_bits, not_known, number, trust, with_interval
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = ("method", "control", "first_position", "misfits", "max_perplexity", "keep_best", "precision", "seed")
@@ -49,7 +49,7 @@ def score_report(plan: Plan, summary: Summary) -> Report:
 
     report = Report("Score report", drawn=figures_of(plan, summary))
     pictures = report.pictures
-    report.verdict(headline(plan, summary), explanation(plan))
+    report.verdict(headline(plan, summary), explanation(plan), notes=not_known(plan, summary))
     notes = map(sentence, plan.notes)
     report.section("What can be trusted", *(Note(text) for text in (*trust(plan, summary), *notes)))
     if summary.sequences:

@@ -21,6 +21,7 @@ from seqlm.inference.language_rows import windows
 from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
 from seqlm.inference.loading import prepare
 from seqlm.tokenization.encoder import UNPLACED, WITHOUT_STRUCTURE
+from seqlm.tokenization.reading import UNKNOWN, UNREAD
 
 from .inputs import Plan
 from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
@@ -139,8 +140,9 @@ class Engine:
         for (_, sequence), reading in zip(items, readings, strict=True):
             if reading.unplaced:
                 self.rules.count(WITHOUT_STRUCTURE if reading.unplaced == len(sequence) else UNPLACED, reading.unplaced)
-            if reading.unread:
-                self.rules.count("letters without a token left out", len(reading.unread))
+            for rule, letters in ((UNKNOWN, reading.unknown), (UNREAD, reading.unread)):
+                if letters:
+                    self.rules.count(rule, len(letters))
             if len(reading.ids) > self.plan.limit:
                 self.rules.count(f"read in windows of {self.plan.limit:,} tokens", len(sequence))
         return [reading.ids for reading in readings]

@@ -9,6 +9,7 @@ import numpy as np
 from seqlm.cli.text import shown
 from seqlm.metrics.resampling import Score
 from seqlm.report.words import listed, ranged, sentence
+from seqlm.tokenization.unknown import unknown_letters
 
 from .agreement import in_words
 from .baselines import MEANINGS, Correlations
@@ -139,6 +140,12 @@ def explanation(plan: Plan) -> str:
             f"2021), {names}."
         )
     return f"{text} Logarithms are natural, and the model is {shown(plan.opened.name, 80)}."
+
+
+def not_known(plan: Plan, summary: Summary) -> list[str]:
+    """Letters that the vocabulary does not know; of variants the same are read several times, so there is no share."""
+    told = unknown_letters(summary.rules, plan.survey.letters if summary.sequences else None)
+    return [f"{one} Nothing is asked about them: scores are of the others." for one in told]
 
 
 def trust(plan: Plan, summary: Summary) -> list[str]:

@@ -9,10 +9,11 @@ from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL, LETTERS
 from seqlm.report.report import Block, Bullets, Report, Table
+from seqlm.report.words import percent
 
 from .figures import figures_of
 from .inspection import Inspection
-from .verdict import changes, headline, notes, share, words
+from .verdict import changes, headline, notes, words
 
 MOST_USED = 10
 PACKAGES = ("tokenizers", "numpy", "matplotlib", "rdkit")
@@ -82,9 +83,9 @@ def _numbers(found: Inspection) -> list[list[str]]:
         ["tokens", f"{found.tokens:,}"],
         [f"{letter}s per token", f"{found.letters_per_token:.2f}"],
         [f"tokens per {sequence} (fewest, median, most)", f"{fewest:,}, {median:,}, {most:,}"],
-        [f"{letter}s read as unknown", f"{found.unknown:,} ({share(found.unknown, found.letters)})"],
-        [f"{letter}s not read at all", f"{found.unread:,} ({share(found.unread, found.letters)})"],
-        ["vocabulary in use", f"{found.used:,} of {vocabulary:,} tokens ({share(found.used, vocabulary)})"],
+        [f"{letter}s read as unknown", f"{found.unknown:,} ({percent(found.unknown, found.letters)})"],
+        [f"{letter}s not read at all", f"{found.unread:,} ({percent(found.unread, found.letters)})"],
+        ["vocabulary in use", f"{found.used:,} of {vocabulary:,} tokens ({percent(found.used, vocabulary)})"],
     ]
     if found.plan.family.read_as:
         rows.append(["read as", found.plan.family.read_as])
@@ -100,7 +101,7 @@ def _most_used(found: Inspection) -> Table:
     names = {number: token for token, number in found.plan.family.vocabulary.items()}
     order = sorted(range(len(found.usage)), key=lambda number: (-found.usage[number], number))[:MOST_USED]
     rows = [
-        [names.get(number, ""), str(number), f"{found.usage[number]:,}", share(found.usage[number], found.tokens)]
+        [names.get(number, ""), str(number), f"{found.usage[number]:,}", percent(found.usage[number], found.tokens)]
         for number in order
         if found.usage[number]
     ]

@@ -14,7 +14,7 @@ from seqlm.cli.versions import versions
 from seqlm.metrics.resampling import Score
 from seqlm.report.outputs import wants_report, write_report
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
-from seqlm.report.words import ranged
+from seqlm.report.words import percent, ranged
 from seqlm.tokenization.special_tokens import STYLES
 
 from .comparison import Measured
@@ -31,7 +31,7 @@ from .training import (
     vocabulary_rows,
 )
 from .training_figures import SHUFFLED, figures_of, kmers
-from .verdict import share, words
+from .verdict import words
 
 ALIKE = 1.02  # a vocabulary that knows the sequences has tokens this much longer than for random order
 
@@ -138,8 +138,8 @@ def comparison_table(measured: list[Measured], scores: list[tuple[Score, Score]]
         rows.append([
             shown(one.name, 30), f"{one.vocabulary:,}", ranged(rate, ".2f"),
             ranged(ratio, ".2f") if one is not measured[0] else "1",
-            f"{lost:,} ({share(lost, letters)})" if lost else "none",
-            f"{one.used:,} ({share(one.used, max(one.vocabulary, one.used))})",
+            f"{lost:,} ({percent(lost, letters)})" if lost else "none",
+            f"{one.used:,} ({percent(one.used, max(one.vocabulary, one.used))})",
         ])  # fmt: skip
     return Table(
         ["tokenizer", "tokens", f"{letter}s per token", f"ratio to {measured[0].name}", "unknown", "used"], rows
@@ -157,14 +157,14 @@ def _numbers(trained: Trained) -> list[list[str]]:
         ["tokens in the vocabulary", f"{len(trained.vocabulary):,}"],
         ["of these special", f"{len(trained.special)}"],
         [f"tokens of one {letter}", f"{int(facts.lengths[1]):,}"],
-        ["used by the sequences held out", f"{own.used:,} ({share(own.used, own.vocabulary)})"],
+        ["used by the sequences held out", f"{own.used:,} ({percent(own.used, own.vocabulary)})"],
         [
             "short units repeated, such as AAAA",
-            f"{len(facts.repeated):,} ({share(len(facts.repeated), own.vocabulary)})",
+            f"{len(facts.repeated):,} ({percent(len(facts.repeated), own.vocabulary)})",
         ],
     ]  # fmt: skip
     if facts.both and facts.both[1]:
-        whole = f"{facts.both[0]:,} of {facts.both[1]:,} ({share(*facts.both)})"
+        whole = f"{facts.both[0]:,} of {facts.both[1]:,} ({percent(*facts.both)})"
         rows.append(["whose reverse complement is a token too", whole])
     return rows
 

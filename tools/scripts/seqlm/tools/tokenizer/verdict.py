@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from seqlm.data.records import DNA, LETTERS, PROTEIN, Rules
-from seqlm.tokenization.encoder import REPAIRED, UNKNOWN, UNREAD
+from seqlm.report.words import percent
+from seqlm.tokenization.encoder import REPAIRED
+from seqlm.tokenization.reading import UNKNOWN, UNREAD
 
 from .inspection import Inspection
 
@@ -15,14 +17,6 @@ WORDS = {PROTEIN: ("protein", "residue"), DNA: ("DNA sequence", "base")}
 def words(alphabet: str) -> tuple[str, str]:
     """What a sequence and one of its letters are called."""
     return WORDS.get(alphabet, ("molecule", "letter"))
-
-
-def share(part: float, whole: float) -> str:
-    """A share in percent that is never rounded to nothing or to all."""
-    value = 100 * part / whole if whole else 0.0
-    if 0 < value < 0.1 or 99.9 < value < 100:
-        return "under 0.1 %" if value < 1 else "over 99.9 %"
-    return f"{value:.1f} %"
 
 
 def headline(found: Inspection) -> str:
@@ -38,7 +32,7 @@ def headline(found: Inspection) -> str:
         )
     if found.unread or found.unknown:
         lost = found.unread + found.unknown
-        of_all = f"{lost:,} of {found.letters:,} {letter}s ({share(lost, found.letters)})"
+        of_all = f"{lost:,} of {found.letters:,} {letter}s ({percent(lost, found.letters)})"
         return f"The tokenizer has no token of its own for {of_all} in {many}."
     if found.tokens == found.letters:
         return f"Every {letter} is one token, and all {found.letters:,} of {many} are known to the tokenizer."
@@ -60,9 +54,9 @@ def notes(found: Inspection) -> list[str]:
             else "Letters without a token were left out."
         )
     lost = found.unknown + found.unread
-    if lost > MANY_UNKNOWN * found.letters and found.plan.family.alphabet in LETTERS:
+    if lost > MANY_UNKNOWN * found.letters and (found.unknown or found.plan.family.alphabet in LETTERS):
         told.append(
-            f"{share(lost, found.letters)} of all {letter}s have no token of their own. The model cannot tell them "
+            f"{percent(lost, found.letters)} of all {letter}s have no token of their own. The model cannot tell them "
             "from each other; embeddings and predictions of such sequences say little."
         )
     if found.over:

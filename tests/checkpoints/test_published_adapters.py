@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save, save_file
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     EsmForSequenceClassification,
@@ -22,6 +23,7 @@ from seqlm.checkpoints.folder import ModelFolder, read_model_folder
 from seqlm.checkpoints.published_adapters import inspect_published
 from seqlm.cli.errors import InputError
 from seqlm.inference import inference
+from seqlm.inference.adapters import load_adapter
 from seqlm.inference.published_adapters import load_published
 
 CPU = torch.device("cpu")
@@ -41,6 +43,10 @@ def published(folder, base, task, labels=2, seed=0, **options):
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3)
     model.eval().save_pretrained(folder)
+    if options.get("bias") == "lora_only":  # which not every version of peft saves
+        file = folder / "adapter_model.safetensors"
+        biases = {name: one for name, one in model.state_dict().items() if name.endswith(".base_layer.bias")}
+        save_file(load_file(file) | biases, file, metadata={"format": "pt"})
     return model
 
 
@@ -109,6 +115,47 @@ def test_any_adapter_of_peft_predicts_what_it_predicts_there(tmp_path, model_pat
     model = published(tmp_path / "saved", model_path(base), task, labels=3, **options)
     found = load_published(read_bundle_folder(tmp_path / "saved"), read_model_folder(model_path(base)), CPU, "fp32")
     assert_equal(found, model, DNA if base == "roberta" else PROTEINS)
+
+
+@pytest.mark.parametrize("bias", ["lora_only", "all"])
+def test_an_adapter_whose_trained_biases_are_not_in_its_file_is_refused_for_that(tmp_path, model_path, bias):
+    """peft before 0.21 left those of ``lora_only`` out when it saved."""
+    base = read_model_folder(model_path("esm"))
+    published(tmp_path / "saved", model_path("esm"), "TOKEN_CLS", bias=bias)
+    file = tmp_path / "saved" / "adapter_model.safetensors"
+    kept = {
+        name: one
+        for name, one in load_file(file).items()
+        if not name.endswith("layer.1.attention.self.key.base_layer.bias")
+    }
+    save_file(kept, file, metadata={"format": "pt"})
+    reason = (
+        rf"biases of the base model \(bias '{bias}'\), and its file lacks 1 of 6, such as \S+layer.1.attention.self.key"
+    )
+    with pytest.raises(InputError, match=reason):
+        inspect_published(read_bundle_folder(tmp_path / "saved"), base)
+
+
+def test_a_decoder_s_adapter_without_its_trained_biases_is_refused_for_that(tmp_path, model_path):
+    """Its tensors are compared with the whole model's where that is loaded."""
+    options = {"target_modules": ["c_attn"], "bias": "lora_only", "r": 2, "lora_alpha": 4}
+    model = AutoModelForCausalLM.from_pretrained(model_path("protgpt2"))
+    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options)).eval()
+    trained = {name: one for name, one in model.state_dict().items() if "lora_" in name or ".base_layer.bias" in name}
+    torch.manual_seed(1)
+    trained = {name.replace(".default", ""): torch.randn_like(one) / 3 for name, one in trained.items()}
+    model.load_state_dict(
+        {name.replace(".weight", ".default.weight"): one for name, one in trained.items()}, strict=False
+    )
+    config, ids = {**options, "peft_type": "LORA", "task_type": "CAUSAL_LM"}, torch.arange(20)[None]
+    save_file(trained, tmp_path / "adapter_model.safetensors")
+    again = load_adapter(AutoModelForCausalLM.from_pretrained(model_path("protgpt2")), tmp_path, config)
+    torch.testing.assert_close(again(ids).logits, model(ids).logits)
+    save_file({name: one for name, one in trained.items() if "lora_" in name}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(
+        InputError, match=r"its file lacks 2 of 2, such as base_model.model.transformer.h.0.attn.c_attn"
+    ):
+        load_adapter(AutoModelForCausalLM.from_pretrained(model_path("protgpt2")), tmp_path, config)
 
 
 def test_a_single_output_is_a_number(tmp_path, model_path):

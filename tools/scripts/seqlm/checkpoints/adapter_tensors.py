@@ -12,7 +12,7 @@ Everything here is told from headers of files, without torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 
 from seqlm.cli.errors import InputError
 from seqlm.cli.text import shown
@@ -136,11 +136,30 @@ def check_encoder(shapes: dict[str, tuple], base: ModelFolder, config: dict, sou
                 f"adapter_config.json gives rank {config['r']}, but the weights of {shown(module, 120)} have rank "
                 f"{_rank(shapes, module)}; the two files do not belong together"
             )
+    if config.get("bias", "none") != "none":
+        require_biases([f"{module}.bias" for module in adapted if f"{module}.bias" in weights], shapes, config["bias"])
     parts = {module.split(".")[0] for module in adapted}
     here, there = _layers(adapted), _layers(name for name in weights if name.split(".")[0] in parts)
     if _every_layer(config) and here and here != there:
         raise InputError(
             f"the adapter is for another base model: it is for {len(here)} layers, the base model has {len(there)}"
+        )
+
+
+def require_biases(trained: Collection[str], held: Container[str], kind: str) -> None:
+    """Refuse an adapter whose file lacks biases that were trained with it.
+
+    Versions of peft before 0.21 left those of ``lora_only`` out when they saved it, without a word.
+
+    Args:
+        trained, held: names of the biases of the adapted layers, and of what is in the file.
+        kind: ``bias`` of adapter_config.json.
+    """
+    if lost := [name for name in trained if name not in held]:
+        raise InputError(
+            f"the adapter was trained together with biases of the base model (bias '{kind}'), and its file lacks "
+            f"{len(lost)} of {len(trained)}, such as {shown(lost[0], 120)}; peft before 0.21 leaves them out when it "
+            "saves, so what its author measured cannot be computed: ask for a file that holds them"
         )
 
 

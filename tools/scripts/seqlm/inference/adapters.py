@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from seqlm.checkpoints.adapter_tensors import require_biases
 from seqlm.cli.errors import InputError
 from seqlm.families.family import Family
 
@@ -222,13 +223,22 @@ def load_adapter(backbone: nn.Module, folder: Path, config: dict) -> nn.Module:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
     from safetensors.torch import load_file
 
-    tensors = load_file(folder / "adapter_model.safetensors")
+    tensors, biases = load_file(folder / "adapter_model.safetensors"), {}
     check_weights(tensors.items(), "the adapter")
     known = {key: value for key, value in config.items() if key not in ("peft_type", "inference_mode")}
+    if known.get("bias") == "lora_only":
+        # not every version of peft knows which these are, so they are put into the base model's own
+        known["bias"] = "none"
+        biases = {name: tensors.pop(name) for name in list(tensors) if name.endswith(".base_layer.bias")}
     backbone.name_or_path = config.get("base_model_name_or_path") or ""
     try:
         maker = PEFT_TYPE_TO_CONFIG_MAPPING[config.get("peft_type", "LORA")]
         model = get_peft_model(backbone, maker(**known, inference_mode=True))
+        if config.get("bias") == "lora_only":
+            own = {name: one for name, one in model.state_dict().items() if name.endswith(".base_layer.bias")}
+            require_biases(own, biases, "lora_only")
+            _check_shapes(own, biases)
+            model.load_state_dict(biases, strict=False)
         _check_shapes(adapter_tensors(model), tensors)
         set_peft_model_state_dict(model, tensors)
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:

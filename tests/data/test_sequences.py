@@ -266,6 +266,7 @@ def test_headers_that_begin_alike_are_told_apart(tmp_path, capsys):
     ("words", "alphabet", "expected", "rule"),
     [
         ("ACG CGT GTA TAC ACG", DNA, "ACGTACG", "overlapping 3-mers joined to the sequence that they were cut from"),
+        ("acg cgt gta tac acg", TEXT, "acgtacg", "overlapping 3-mers joined to the sequence that they were cut from"),
         ("ACG TTT GGA", DNA, "ACGTTTGGA", "blanks within the sequence removed"),
         ("MKTAYIAKQR QISFVKSHFS", PROTEIN, "MKTAYIAKQRQISFVKSHFS", "blanks within the sequence removed"),
         ("M K T", PROTEIN, "MKT", "blanks within the sequence removed"),

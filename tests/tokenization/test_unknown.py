@@ -9,6 +9,7 @@ from makers.models import AMINO_ACIDS, make
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.data.records import Rules
+from seqlm.data.sequences import CUT_AT_BLANK
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.kmer_overlaps import KmerReader
@@ -96,6 +97,14 @@ def test_a_verdict_says_which_share_is_unknown(unknown, unread, letters, said):
             rules.count(rule, count)
     found = unknown_letters(rules, letters)
     assert [one.startswith(start) for one, start in zip(found, said, strict=True)] == [True] * len(said)
+
+
+def test_a_verdict_says_that_texts_were_cut_at_a_blank():
+    rules = Rules()
+    rules.count(CUT_AT_BLANK)
+    assert unknown_letters(rules, 100)[0].startswith(
+        "Of 1 text with blanks only what stands before the first blank was read"
+    )
 
 
 def test_no_letter_of_proteins_is_unknown_to_a_model_of_single_letters(encoder):

@@ -23,6 +23,7 @@ from .records import CANONICAL, DNA, LETTERS, PROTEIN, STATES, TEXT, Record, Rul
 from .tables import SEQUENCES, Table
 
 SEVERAL_BASES = "N and other codes for several bases kept"
+CUT_AT_BLANK = "cut at the first blank, behind which a name or an extension stands"
 _ONE_WORD = re.compile(r"[A-Za-z*-]{2,}")
 MAX_HEADER = 100_000  # characters in one header or table line
 
@@ -180,14 +181,14 @@ def _where(record: Record, path: str | Path) -> str:
 def _without_blanks(words: str, alphabet: str, rules: Rules) -> str:
     """A sequence that was written with blanks in it."""
     parts = words.split()
-    if alphabet in (TEXT, CANONICAL):
-        rules.count("cut at the first blank, behind which a name or an extension stands")
-        return parts[0]
     k = len(parts[0])
     pairs = list(itertools.pairwise(parts))
     if len(pairs) * (k - 1) >= 4 and all(len(b) == k and a[1:] == b[:-1] for a, b in pairs):
         rules.count(f"overlapping {k}-mers joined to the sequence that they were cut from", len(parts))
         return parts[0] + "".join(part[-1] for part in parts[1:])
+    if alphabet in (TEXT, CANONICAL):
+        rules.count(CUT_AT_BLANK)
+        return parts[0]
     rules.count("blanks within the sequence removed", len(pairs))
     return "".join(parts)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from seqlm.cli.errors import InputError
 from seqlm.cli.text import shown
 from seqlm.data.records import Rules
+from seqlm.data.sequences import CUT_AT_BLANK
 from seqlm.families.vocabulary import SPECIAL
 from seqlm.report.words import listed, percent
 
@@ -100,17 +101,22 @@ def _examples(encoder: Encoder) -> list[str]:
 
 
 def unknown_letters(rules: Rules, letters: int | None) -> list[str]:
-    """What a verdict says of letters that a vocabulary does not know; nothing where it knows all.
+    """What a verdict says of letters that a model was not told of; nothing where it was told of all.
 
     Args:
-        rules: with what was counted under ``UNKNOWN`` and ``UNREAD``.
+        rules: with what was counted under ``UNKNOWN`` and ``UNREAD``, and when sequences were cleaned.
         letters: of all sequences together; None where some were read several times, so that there is no share.
     """
-    lost = rules.letters[UNKNOWN] + rules.letters[UNREAD]
-    if not lost:
-        return []
-    said = f"{percent(lost, letters)} of all letters ({lost:,} of {letters:,})" if letters else "Some letters"
-    return [
-        f"{said} are unknown to the model's vocabulary: it cannot tell them from each other, or was not told of them "
-        "at all."
-    ]
+    found = []
+    if lost := rules.letters[UNKNOWN] + rules.letters[UNREAD]:
+        said = f"{percent(lost, letters)} of all letters ({lost:,} of {letters:,})" if letters else "Some letters"
+        found.append(
+            f"{said} are unknown to the model's vocabulary: it cannot tell them from each other, or was not told of "
+            "them at all."
+        )
+    if cut := rules.sequences[CUT_AT_BLANK]:
+        found.append(
+            f"Of {cut:,} text{'s' * (cut != 1)} with blanks only what stands before the first blank was read. Behind a "
+            "molecule that is a name; write a sequence without blanks."
+        )
+    return found

@@ -83,7 +83,7 @@ def headline(plan: Plan, summary: Summary, spread: Spread | None) -> str:
     if cut:
         return f"{start}; of {cut:,} only the beginning was read."
     if unknown_letters(summary.rules, plan.survey.letters):
-        return f"{start}; not every letter of theirs is known to the model."
+        return f"{start}; not every letter of theirs reached the model."
     return f"{start}; every sequence was read whole."
 
 

@@ -1,6 +1,6 @@
 """One pass over all sequences before any work: what is wrong with any of them is said at once, without torch.
 
-Sixteen bytes a sequence are kept; names only where two may be equal, and stretches of two hundred sequences.
+Sixteen bytes a sequence are kept; names only where two may be equal, and stretches of a hundred sequences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Survey:
         longest_id: characters in the longest id.
         repeated: sequences that are equal to one before them.
         rules: what cleaning changed.
-        sample: some of the cleaned sequences, for :func:`seqlm.tokenization.unknown.refuse_unknown`.
+        sample: of a model of pieces, some of the cleaned sequences, to see whether it knows their letters.
     """
 
     sequences: int
@@ -75,7 +75,8 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
         letters += len(sequence)
         longest, longest_id = max(longest, len(sequence)), max(longest_id, len(record.id))
         strangers.see(record.sequence)
-        sample.see(sequence)
+        if not family.one_letter_tokens:
+            sample.see(sequence)
         visit(record, sequence)
     strangers.refuse(arguments.sequences)
     _refuse_repeated_ids(arguments, set(_repeated(ids).tolist()))

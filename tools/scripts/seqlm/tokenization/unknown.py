@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .encoder import Encoder
 
 MOST = 0.5  # share of a sequence from which it is unknown, and share of such sequences from which the file is
-LOOKED_AT = 200  # sequences
+LOOKED_AT = 100  # sequences
 STRETCHES, STRETCH = 4, 250  # of a long sequence; a chromosome may begin with ten thousand N
 
 
@@ -48,7 +48,7 @@ class Sample:
         self._seen += 1
         if len(self._kept) < LOOKED_AT:
             self._kept.append(stretches(sequence))
-        elif (place := self._random.randrange(self._seen)) < LOOKED_AT:
+        elif (place := int(self._random.random() * self._seen)) < LOOKED_AT:
             self._kept[place] = stretches(sequence)
 
     def __iter__(self) -> Iterator[list[str]]:

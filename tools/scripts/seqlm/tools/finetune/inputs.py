@@ -196,9 +196,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         plan.__dict__.pop("splits", None)  # there are others now
     samples = {}
     for one, name, sequence in all_sequences(plan):
-        samples.setdefault(id(one), (one, Sample()))[1].see(sequence)
         if one.family.one_letter_tokens:  # without transformers, so a sequence that is too long is refused at once
             one.encoder.encode(sequence, name)
+        else:
+            samples.setdefault(id(one), (one, Sample()))[1].see(sequence)
     if reader.encoder.structures:
         reader.encoder.structures.refuse_other_names(next(name for _, name, _ in all_sequences(plan)))
     for one, sample in samples.values():

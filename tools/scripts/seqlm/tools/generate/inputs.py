@@ -20,6 +20,7 @@ from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.similarity import mmseqs
 from seqlm.similarity.duplicates import Reference
 from seqlm.tokenization.language_text import LanguageText
+from seqlm.tokenization.unknown import unknown_letters
 
 from .memory import memory_of
 from .properties import BASES, STANDARD
@@ -128,6 +129,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         arguments.max_length = limit
     rules = Rules()
     prompts = _prompts(arguments, family, text, rules)
+    notes += [told[0].lower() + told[1:].rstrip(".") for told in unknown_letters(rules, None)]
     longest = max(prompts, key=lambda prompt: len(prompt.ids))
     if len(longest.ids) >= arguments.max_length:
         raise InputError(

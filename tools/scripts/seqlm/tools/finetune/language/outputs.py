@@ -11,6 +11,7 @@ from seqlm.checkpoints.bundle import finish_bundle
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.metrics.language_scores import PERPLEXITY
 from seqlm.report.outputs import parameters, wants_report, write_report
+from seqlm.tokenization.unknown import unknown_letters
 from seqlm.tools.finetune.costs import costs
 from seqlm.tools.finetune.learning import lora_settings
 from seqlm.tools.finetune.methods import NAMES, UNUSED, cited
@@ -81,6 +82,7 @@ def summarise(result: Result) -> LanguageSummary:
         origin=plan.dataset.origin,
         duplicates=plan.dataset.duplicates,
         rules=plan.rules.lines(),
+        unknown=unknown_letters(plan.rules, None),
         history=result.history.epochs,
         best_epoch=result.history.kept,
         stopped_early=result.history.stopped_early,

@@ -70,7 +70,7 @@ def comparisons(summary: LanguageSummary) -> list[str]:
 
 def warnings(summary: LanguageSummary) -> list[str]:
     """What makes the verdict weaker than it looks, the most serious first."""
-    found, deciding = [], summary.deciding
+    found, deciding = [*summary.unknown], summary.deciding
     if summary.total_weights < SMALL:
         found.append(
             f"The base model {shown(summary.base_model)} has {summary.total_weights:,} weights, a small share of those "

@@ -27,14 +27,14 @@ def options() -> Parser:
     sites.add_argument(
         "--sites",
         metavar="FILE",
-        help="table, FASTA with # after each site, GFF3, BED or UniProt's text format; left out if --sequences marks "
+        help="table, FASTA with # after each site, GFF3, BED, UniProt's text or XML; left out if --sequences marks "
         "them",
     )
     sites.add_argument(
         "--site-format",
         default="auto",
         choices=["auto", "none", "table", "annotated", "gff"],
-        help="auto: by content; none: whole sequences with labels; gff: GFF3, BED or UniProt's text format",
+        help="auto: by content; none: whole sequences with labels; gff: GFF3, BED, UniProt's text format or XML",
     )
     add(sites, "--protein-column", help="'protein', 'accession' or 'id' if not given")
     add(sites, "--position-column")

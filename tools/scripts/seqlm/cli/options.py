@@ -19,11 +19,15 @@ SHARED = {
         "help": "Hugging Face folder or bundle that an adapter or a head was trained on, where it is needed",
     },
     # sequences, and how they are read
-    "--sequences": {"required": True, "metavar": "FILE", "help": "FASTA or table, plain or gzipped"},
+    "--sequences": {
+        "required": True,
+        "metavar": "FILE",
+        "help": "FASTA, FASTQ, UniProt's XML, table, list or SDF, plain or gzipped; or parquet",
+    },
     "--corpus": {"action": "append", "metavar": "FILE"},
     "--format": {
         "default": "auto",
-        "choices": ["auto", "fasta", "tabular", "csv"],
+        "choices": ["auto", "fasta", "fastq", "uniprotxml", "tabular", "csv", "parquet"],
         "help": "auto: told from the content",
     },
     "--id-column": {

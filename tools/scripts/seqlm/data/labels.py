@@ -15,7 +15,7 @@ from .label_columns import Found, label_cells, label_places
 from .numbers import NOT_MEASURED, decimal
 from .patterns import Pattern
 from .records import Record, Rules, quoted
-from .sequences import Strangers, clean, read_records, read_table, sequence_format
+from .sequences import HEADED, KINDS, Strangers, clean, read_records, read_table, sequence_format
 from .tables import Table, label_place
 from .unread_columns import count_unread_of
 
@@ -110,11 +110,11 @@ def _text_reader(
     """A function of a record that gives its label as it is written; empty where a cell is."""
     if label is not None:
         return lambda record, where: label
-    if format != "fasta":
+    if format not in HEADED:
         at = label_place(read_table(path, format), column)
         return lambda record, where: record.fields[at]
     if column:
-        raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")
+        raise InputError(f"{path.name} is {KINDS[format]} and has no label column; give a table, or leave it empty")
     headers = HeaderLabels(label_regex(pattern), rules)
 
     def in_header(record: Record, where: str) -> str:
@@ -185,9 +185,11 @@ class GivenSplit:
             if self.validation_column:
                 raise InputError("a validation column goes with a split column; name the split column too")
             return lambda record, where: ""
-        if format == "fasta":
+        if format in HEADED:
             if self.column or self.validation_column:
-                raise InputError(f"{path.name} is FASTA and has no split column; give a pattern for its headers")
+                raise InputError(
+                    f"{path.name} is {KINDS[format]} and has no split column; give a pattern for its headers"
+                )
             pattern = label_regex(self.pattern, "split")
             return lambda record, where: self._in_header(record, pattern, where)
         if not self.column:

@@ -32,6 +32,12 @@ def opened(path: Path, mode: str, **options) -> Iterator[IO]:
         raise InputError(f"{path.name}: the gzip file is cut short or damaged; upload it again") from None
 
 
+def first_bytes(path: Path, count: int = 4096) -> bytes:
+    """How a file begins, unpacked if it is gzipped, less a byte order mark."""
+    with opened(path, "rb") as stream:
+        return stream.read(count).removeprefix(b"\xef\xbb\xbf")
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends, from plain or gzipped UTF-8, whatever the line ends."""
     with opened(path, "rt", encoding="utf-8-sig", newline=None) as lines:

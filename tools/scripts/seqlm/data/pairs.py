@@ -22,7 +22,7 @@ from .datasets import SPLITS, Dataset, check_classes, digest, given_sets
 from .labels import MAX_LETTERS, NOT_LABELLED, GivenSplit, class_name, number
 from .numbers import NOT_MEASURED
 from .records import Record, Rules, quoted
-from .sequences import Strangers, clean, read_records, read_table, sequence_format
+from .sequences import HEADED, KINDS, Strangers, clean, read_records, read_table, sequence_format
 from .tables import Table
 from .unread_columns import count_unread
 
@@ -101,8 +101,8 @@ class PairReader:
         """
         path = Path(path)
         form = sequence_format(path)
-        if form == "fasta":
-            raise InputError(f"{path.name} is FASTA; pairs are a table with two names in each row")
+        if form in HEADED:
+            raise InputError(f"{path.name} is {KINDS[form]}; pairs are a table with two names in each row")
         table = read_table(path, form)
         first_at, second_at, label_at = self._places(table)
         split_of = self.given_split.reader(path, form)
@@ -200,7 +200,7 @@ def names_in(paths: list[str], wanted: tuple[str | None, str | None]) -> tuple[s
             {_place(table, asked, name, usual, headless) for headless in {False, not _has_names(table, wanted)}}
             for asked, name, usual in zip(wanted, ("first", "second"), (1, 2), strict=True)
         ]
-        for _, row in tables.rows(table.path, tables.SEPARATORS[table.format]):
+        for _, row in tables.rows(table.path, table.format):
             for names, at in zip(found, places, strict=True):
                 names.update(row[place] for place in at)
     return found

@@ -1,4 +1,4 @@
-"""Sequences in: FASTA, tab-separated and comma-separated files as a stream of records.
+"""Sequences in: FASTA, FASTQ, UniProt's XML, tables as text or in Parquet, lists and SDF as a stream of records.
 
 The format is told from the content, gzip included, and no file is ever held in memory whole. What cannot be read is
 refused with the file, the record and the line; what has to be changed is counted in :class:`Rules` and reported.
@@ -8,39 +8,50 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import numpy as np
 
 from seqlm.cli.errors import InputError
 from seqlm.cli.noticing import notice
 
-from . import lines, tables
-from .lines import beginning, numbered_lines
+from . import tables
+from .fasta import read_fasta
+from .fastq import read_fastq
+from .lines import beginning, first_bytes, numbered_lines
+from .parquet import is_parquet
 from .records import CANONICAL, DNA, LETTERS, PROTEIN, STATES, TEXT, Record, Rules, identifier, quoted
 from .tables import SEQUENCES, Table
+from .uniprot_xml import is_uniprot_xml, read_uniprot_xml
 
 SEVERAL_BASES = "N and other codes for several bases kept"
 CUT_AT_BLANK = "cut at the first blank, behind which a name or an extension stands"
+HEADED = ("fasta", "fastq", "uniprotxml")  # whose records have a header, where a label or a split may stand
+KINDS = {
+    "fasta": "FASTA", "fastq": "FASTQ", "uniprotxml": "UniProt's XML", "sdf": "an SDF file", "list": "a plain list",
+}  # fmt: skip
 _ONE_WORD = re.compile(r"[A-Za-z*-]{2,}")
-MAX_HEADER = 100_000  # characters in one header or table line
 
 
 def sequence_format(path: str | Path) -> str:
-    """Tell ``fasta``, ``tabular``, ``csv``, ``list`` or ``sdf`` from the first lines that are not blank.
+    """Tell one of :data:`KINDS` or of ``tables.TABLES`` from the first lines that are not blank.
 
     Raises:
         InputError: for a file that is missing, empty, or none of these.
     """
     path = Path(path)
+    if is_parquet(path):
+        return "parquet"
+    _refuse_by_start(path, first_bytes(path, 512))
+    if is_uniprot_xml(path):
+        return "uniprotxml"
     start = beginning(path, 50)
     if not start:
         raise InputError(f"{path.name} is empty; give a file with at least one sequence")
     first = start[0]
     if first.startswith(">"):
         return "fasta"
+    if first.startswith("@") and len(start) > 1 and (_ONE_WORD.fullmatch(start[1].strip()) or start[1][0] == "+"):
+        return "fastq"
     if any(re.search(r"V[23]000\s*$", line) for line in start[:4]):
         return "sdf"
     if "\t" in first:
@@ -54,8 +65,17 @@ def sequence_format(path: str | Path) -> str:
         return "list"
     raise InputError(
         f"{path.name} is neither FASTA nor a table: its first line is '{quoted(first)}'; a FASTA record starts with "
-        "'>', a table has its columns separated by tabs or commas, a list has a sequence or a SMILES in each line"
+        "'>', a FASTQ record with '@', a table has its columns separated by tabs or commas, a list has a sequence or a "
+        "SMILES in each line"
     )
+
+
+def _refuse_by_start(path: Path, start: bytes) -> None:
+    """Files that look like no text, or like text of another kind."""
+    if start.startswith(b"PAR1"):
+        raise InputError(f"{path.name} is a parquet file that is gzipped; unpack it and upload what is inside")
+    if start.startswith(b"\x1f\x8b"):
+        raise InputError(f"{path.name} is compressed twice; unpack it with gunzip and upload what is inside")
 
 
 def read_records(
@@ -69,9 +89,9 @@ def read_records(
     """Read ``path`` one record at a time.
 
     Args:
-        path: FASTA (three-line FASTA too), a table, a list with a sequence or a SMILES in each line and perhaps a name
-            after it, or SDF; plain or gzipped.
-        format: ``auto`` (by content), ``fasta``, ``tabular`` or ``csv``.
+        path: FASTA (three-line FASTA too), FASTQ, UniProt's XML, a table, a list with a sequence or a SMILES in each
+            line and perhaps a name after it, or SDF, plain or gzipped; or a table in Parquet.
+        format: ``auto`` (by content), or what :func:`sequence_format` tells.
         id_column: for tables, by name or 1-based number; without one the column ``id`` or another of its names, or
             else row numbers are the ids.
         sequence_column: for tables, by name or 1-based number; ``sequence`` may go by another of its names, or be the
@@ -90,7 +110,11 @@ def read_records(
         format = sequence_format(path)
     match format:
         case "fasta":
-            return _fasta(path, rename)
+            return read_fasta(path, rename)
+        case "fastq":
+            return read_fastq(path, rename)
+        case "uniprotxml":
+            return read_uniprot_xml(path)
         case "list":
             return _list(path)
         case "sdf":
@@ -105,9 +129,10 @@ def read_table(path: str | Path, format: str = "auto") -> Table:
     path = Path(path)
     if format == "auto":
         format = sequence_format(path)
-    if format not in tables.SEPARATORS:
-        what = {"fasta": "FASTA", "sdf": "an SDF file"}.get(format, "a plain list")
-        raise InputError(f"{path.name} is {what} and has no columns; leave the column options empty, or give a table")
+    if format not in tables.TABLES:
+        raise InputError(
+            f"{path.name} is {KINDS[format]} and has no columns; leave the column options empty, or give a table"
+        )
     return tables.read_table(path, format)
 
 
@@ -270,128 +295,6 @@ class Strangers:
 
 def _wrong_letter(alphabet: str, cache: dict[str, re.Pattern] = {}) -> re.Pattern:  # noqa: B006 - a cache
     return cache.setdefault(alphabet, re.compile(f"[^{LETTERS[alphabet]}]"))
-
-
-def _fasta(path: Path, rename: bool) -> Iterator[Record]:
-    naming = _Naming(path) if rename else None
-    three_lines = _has_label_lines(path)
-    if three_lines:
-        notice(f"{path.name} is three-line FASTA: the line below each sequence is read as the labels of its residues")
-    header, start, parts, length = None, 0, [], 0
-
-    def record() -> Record:
-        name = header.split(None, 1)[0] if header else ""
-        if not name:
-            raise InputError(f"{path.name}: the header on line {start} has no name after '>'")
-        labels = ""
-        if three_lines:
-            if len(parts) != 2 or len(parts[0]) != len(parts[1]):
-                raise InputError(
-                    f"{path.name}: record '{quoted(name)}' (line {start}) is not a sequence and a line of as many "
-                    "labels, as the first records are"
-                )
-            labels = parts.pop()
-        sequence, words = "".join(parts), ""
-        if len(pieces := sequence.split()) > 1:
-            sequence, words = "".join(pieces), " ".join(parts)
-        return Record(naming(name, header) if naming else name, sequence, header, start, (), words, labels)
-
-    for number, line in numbered_lines(path):
-        if line.startswith(">"):
-            if header is not None:
-                yield record()
-            header, start, parts, length = line[1:].strip(), number, [], 0
-            if len(header) > MAX_HEADER:
-                raise InputError(f"{path.name}: the header on line {number} is over {MAX_HEADER:,} characters long")
-        elif line := line.strip():
-            if header is None:
-                raise InputError(
-                    f"{path.name} is not FASTA: line {number} is '{quoted(line)}' before any header; "
-                    "each record starts with a line '>name'"
-                )
-            length += len(line)
-            if length > lines.MAX_SEQUENCE:
-                raise InputError(f"{path.name}: the record on line {start} is over {lines.MAX_SEQUENCE:,} letters long")
-            parts.append(line)
-    if header is None:
-        raise InputError(f"{path.name} is empty; give a file with at least one sequence")
-    yield record()
-
-
-def _has_label_lines(path: Path) -> bool:
-    """Whether each of the first records is a sequence and a second line, just as long, of labels.
-
-    Sequences in lines of a fixed width have two lines of one length only where all of them are equally long.
-    """
-    records = []
-    for line in beginning(path, 60):
-        if line.startswith(">"):
-            records.append([])
-        elif records:
-            records[-1].append(line.strip())
-    kept = records if len(records) == 1 else records[:-1]  # the last may go on
-    if not kept or any(len(each) != 2 or len(each[0]) != len(each[1]) for each in kept):
-        return False
-    letters = re.compile(r"[A-Za-z*.#-]+")
-    return len({len(first) for first, _ in kept}) > 1 or all(
-        letters.fullmatch(first) and not letters.fullmatch(second) for first, second in kept
-    )
-
-
-class _Naming:
-    """Names for FASTA records whose headers begin with the same word: the whole header, or else numbers."""
-
-    def __init__(self, path: Path):
-        self._whole, self._given = False, Counter()
-        # eight bytes a record; the words themselves are held only where some come again
-        hashes = np.sort(np.fromiter(map(hash, _header_words(path)), dtype=np.int64))
-        again = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
-        self._repeated: set[str] = set()
-        if not again:
-            return
-        words = Counter(word for word in _header_words(path) if hash(word) in again)
-        self._repeated = {word.decode(errors="replace") for word, count in words.items() if count > 1}
-        if not self._repeated:  # two words of one hash
-            return
-        self._taken = {word.decode(errors="replace") for word in _header_words(path)}
-        headers = Counter(identifier(line[1:]) for _, line in numbered_lines(path) if line.startswith(">"))
-        self._whole = max(headers.values()) == 1 and max(map(len, headers)) <= LONGEST_NAME
-        how = "the whole headers are the ids" if self._whole else "these are numbered, as in name, name_2, name_3"
-        notice(
-            f"{path.name}: {len(self._repeated):,} first words of headers come more than once, such as "
-            f"'{quoted(min(self._repeated))}'; {how}"
-        )
-
-    def __call__(self, word: str, header: str) -> str:
-        if word not in self._repeated:
-            return identifier(header) if self._whole else word
-        if self._whole:
-            return identifier(header)
-        self._given[word] += 1
-        if self._given[word] == 1:
-            return word
-        while (name := f"{word}_{self._given[word]}") in self._taken:
-            self._given[word] += 1
-        self._taken.add(name)
-        return name
-
-
-LONGEST_NAME = 500  # letters of a header that can be an id
-
-
-def _header_words(path: Path) -> Iterator[bytes]:
-    """The first word of every FASTA header, at the speed of a search in bytes."""
-    pattern = re.compile(rb"\n>[ \t]*([^\s]*)")
-    with lines.opened(path, "rb") as stream:
-        rest = b"\n" + stream.read(3).removeprefix(b"\xef\xbb\xbf")
-        while block := stream.read(1 << 22):
-            block = (rest + block).replace(b"\r", b"\n")
-            cut = block.rfind(b"\n")
-            if not cut and len(block) > lines.MAX_SEQUENCE:
-                return  # said when the lines are read
-            rest = block[cut:]
-            yield from pattern.findall(block, 0, cut)
-        yield from pattern.findall(rest)
 
 
 def _list(path: Path) -> Iterator[Record]:

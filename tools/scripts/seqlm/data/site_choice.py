@@ -21,18 +21,21 @@ MOST_SITES = 5_000_000  # residues of features, which are held in memory
 MOST_TERMS = 100  # each of which all features are compared with
 BLOCKED, EVERY_RESIDUE = "blocked", "every-residue"
 
-# https://www.uniprot.org/help/sequence_annotation: the name in GFF3 and the key in the text format
+# https://www.uniprot.org/help/sequence_annotation: the name in GFF3, or where it has another one in XML, and the key in
+# the text format
 _MODIFICATIONS = {
     "modified residue": "mod_res", "lipidation": "lipid", "glycosylation": "carbohyd", "disulfide bond": "disulfid",
-    "cross-link": "crosslnk",
+    "cross-link": "crosslnk", "lipid moiety-binding region": "lipid", "glycosylation site": "carbohyd",
 }  # fmt: skip
 _FUNCTIONAL = {
     "binding site": "binding", "active site": "act_site", "site": "site", "metal binding": "metal",
-    "nucleotide binding": "np_bind", "calcium binding": "ca_bind",
+    "nucleotide binding": "np_bind", "calcium binding": "ca_bind", "metal ion-binding site": "metal",
+    "nucleotide phosphate-binding region": "np_bind", "calcium-binding region": "ca_bind",
 }  # fmt: skip
 _CHANGES = {
     "mutagenesis": "mutagen", "natural variant": "variant", "sequence conflict": "conflict",
-    "alternative sequence": "var_seq", "sequence uncertainty": "unsure",
+    "alternative sequence": "var_seq", "sequence uncertainty": "unsure", "mutagenesis site": "mutagen",
+    "sequence variant": "variant", "splice variant": "var_seq", "unsure residue": "unsure",
 }  # fmt: skip
 _KEYS = _MODIFICATIONS | _FUNCTIONAL | _CHANGES
 _BONDS = {"disulfid", "crosslnk"}

@@ -1,4 +1,4 @@
-"""Features of annotation: GFF3, as UniProt and others write it, BED, and UniProt's own text format.
+"""Features of annotation: GFF3, as UniProt and others write it, BED, and UniProt's own text format and XML.
 
 GFF3: https://github.com/The-Sequence-Ontology/Specifications/blob/master/gff3.md; BED:
 https://samtools.github.io/hts-specs/BEDv1.pdf; UniProt's flat file: https://web.expasy.org/docs/userman.html, of which
@@ -18,7 +18,9 @@ from urllib.parse import unquote
 from seqlm.cli.errors import InputError
 
 from .lines import MAX_SEQUENCE, numbered_lines
+from .parquet import is_parquet
 from .records import Record, quoted
+from .uniprot_xml import entries
 
 MOST_FEATURES = 20_000_000  # in one file; all of Swiss-Prot has a quarter of it
 INTERVAL = "interval"  # what a line of BED is called, which names no kind
@@ -127,6 +129,8 @@ def is_bed(path: str | Path) -> bool:
 
 
 def _bed_lines(path: Path) -> Iterator[tuple[int, str]]:
+    if is_parquet(path):
+        return
     for number, line in numbered_lines(path):
         if line.strip() and not line.startswith(("#", "track", "browser")):
             yield number, line
@@ -170,6 +174,24 @@ def read_uniprot(path: str | Path) -> Annotation:
             parts.append("".join(line.split()))
     if accession or table.features:
         raise InputError(f"{path.name}: the last entry has no end (//); the file is cut short")
+    return found
+
+
+def read_uniprot_features(path: str | Path) -> Annotation:
+    """All features and sequences of a file in UniProt's XML, as :func:`read_uniprot` gives them of its text format.
+
+    Raises:
+        InputError: what :func:`seqlm.data.uniprot_xml.entries` raises, or a position that is none.
+    """
+    path, found = Path(path), Annotation()
+    for entry in entries(path, features=True):
+        for each in entry.features:
+            where = f"{path.name}: line {each.line}"
+            feature = _feature(entry.accession, each.kind, each.start, each.end, each.note, each.line, where)
+            feature.ligand = each.ligand
+            _add(found, feature, path)
+        if entry.sequence:
+            found.records.append(Record(entry.accession, entry.sequence, line=entry.line))
     return found
 
 

@@ -17,14 +17,16 @@ from seqlm.cli.errors import InputError
 from .labels import MAX_LETTERS, GivenSplit
 from .lines import numbered_lines
 from .misfits import BEYOND, NO_SEQUENCE, OTHER_RESIDUE, STOP, Misfits
+from .parquet import is_parquet
 from .protein_names import ProteinNames
 from .records import DNA, PROTEIN, Record, Rules, quoted
-from .sequences import clean, read_records, read_table, sequence_format, told_alphabet
+from .sequences import HEADED, clean, read_records, read_table, sequence_format, told_alphabet
 from .site_choice import BLOCKED, choose_sites
-from .site_features import Annotation, is_bed, read_bed, read_gff, read_uniprot
+from .site_features import Annotation, is_bed, read_bed, read_gff, read_uniprot, read_uniprot_features
 from .site_tables import Site, SiteColumns, holds_sites, preamble, protein_column, read_site_table
 from .sites import COMPLEMENT
-from .tables import SEPARATORS
+from .tables import TABLES
+from .uniprot_xml import is_uniprot_xml
 
 NONE, TABLE, ANNOTATED, GFF = "none", "table", "annotated", "gff"
 UNKNOWN = {PROTEIN: "X", DNA: "N"}
@@ -85,6 +87,10 @@ def site_format(path: str | Path) -> str:
     sites if it has a column of positions.
     """
     path = Path(path)
+    if is_parquet(path):
+        return TABLE if holds_sites(path) else NONE
+    if is_uniprot_xml(path):
+        return GFF
     for number, line in numbered_lines(path):
         if line.startswith("##gff") or re.match(r"(ID|AC|FT) {3}\S", line):
             return GFF
@@ -104,7 +110,7 @@ def site_format(path: str | Path) -> str:
             if number > 1000:
                 break
         return NONE
-    if not preamble(path) and sequence_format(path) not in SEPARATORS:
+    if not preamble(path) and sequence_format(path) not in TABLES:
         return NONE
     return TABLE if holds_sites(path) else NONE
 
@@ -114,7 +120,7 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
 
     Args:
         sequences: FASTA or table of full-length proteins; None where the file of the sites holds them.
-        sites: table, annotated FASTA, GFF3, BED or UniProt's text format; None where ``sequences`` marks them itself.
+        sites: table, annotated FASTA, GFF3, BED, UniProt's text or XML; None where ``sequences`` marks them itself.
 
     Raises:
         InputError: for whatever is wrong with a file, a protein or a site, naming it.
@@ -172,6 +178,8 @@ def read_source(sequences: str | None, sites: str | None, options: SourceOptions
 
 
 def _annotation(path: Path, counted: Counter) -> Annotation:
+    if is_uniprot_xml(path):
+        return read_uniprot_features(path)
     lines = _first(path, 100)
     if any(re.match(r"ID {3}\S", line) for line in lines):
         return read_uniprot(path)
@@ -210,7 +218,7 @@ def _records(path: str, options: SourceOptions, protein: str | None = None, repe
     file = Path(path)
     format = sequence_format(file) if options.format == "auto" else options.format
     id_column = options.id_column or protein
-    if format != "fasta" and id_column is None:
+    if format not in HEADED and id_column is None:
         table = read_table(file, format)
         id_column = table.columns[protein_column(table, None)]
     records: list[Record] = []

@@ -18,9 +18,10 @@ from seqlm.cli.errors import InputError
 
 from .lines import numbered_lines
 from .misfits import UNREADABLE, Misfits
+from .parquet import is_parquet
 from .records import Rules, quoted
 from .sequences import read_table, sequence_format
-from .tables import SEPARATORS, Table
+from .tables import TABLES, Table
 from .tables import rows as rows_of
 from .unread_columns import count_unread
 
@@ -74,7 +75,7 @@ class SiteTable(Table):
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line, cells) of every row."""
-        return islice(rows_of(self.path, SEPARATORS[self.format], self.skip), int(self.headed), None)
+        return islice(rows_of(self.path, self.format, self.skip), int(self.headed), None)
 
 
 def usual(columns: list[str], names: tuple[str, ...]) -> str | None:
@@ -87,6 +88,8 @@ def usual(columns: list[str], names: tuple[str, ...]) -> str | None:
 
 def preamble(path: Path) -> int:
     """How many lines stand before a table: those without tabs before one with several, among the first twenty."""
+    if is_parquet(path):
+        return 0
     for number, line in islice(numbered_lines(path), 20):
         if line.count("\t") > 1:
             return number - 1
@@ -105,9 +108,9 @@ def open_site_table(path: Path, columns: SiteColumns, rules: Rules | None = None
         format = "tabular"
     elif format == "auto":
         format = sequence_format(path)
-    if format not in SEPARATORS:
+    if format not in TABLES:
         read_table(path, format)  # which refuses it
-    table = SiteTable(path, next(rows_of(path, SEPARATORS[format], skip))[1], format, skip)
+    table = SiteTable(path, next(rows_of(path, format, skip))[1], format, skip)
     if not _without_header(table, columns):
         return table
     names = [str(at) for at in range(1, len(table.columns) + 1)]

@@ -1,4 +1,4 @@
-"""Tables of tab- or comma-separated text: whether the first row names the columns, and how a column is found.
+"""Tables of tab- or comma-separated text or in Parquet: whether the first row names the columns, how one is found.
 
 Published tables have a header, Galaxy's ``tabular`` has none by contract, and nothing in a file says which it is. The
 first rows do: names of this field, and numbers or sequences above or below them. Where they say nothing, columns asked
@@ -19,9 +19,11 @@ from seqlm.cli.errors import InputError
 from seqlm.cli.noticing import notice
 
 from .lines import LOOKED_AT, MAX_SEQUENCE, numbered_lines
+from .parquet import parquet_columns, parquet_rows
 from .records import quoted
 
-SEPARATORS = {"tabular": "\t", "csv": ","}
+_SEPARATORS = {"tabular": "\t", "csv": ","}
+TABLES = (*_SEPARATORS, "parquet")
 # Names of columns in the order in which they are looked for, without case, blanks and marks
 IDS = (
     "id", "entry", "accession", "identifier", "sequenceid", "seqid", "proteinid", "uniprotid", "uniprot", "uniprotkb",
@@ -56,11 +58,20 @@ class Table:
         first: the cells of the first row.
         read: places of the columns that somebody reads.
         header: whether the first row names the columns; None while neither rows nor columns asked for tell.
+        hidden: place -> type of columns of a parquet file that hold neither text nor numbers.
     """
 
-    def __init__(self, path: Path, first: list[str], format: str, header: bool | None = True):
+    def __init__(
+        self,
+        path: Path,
+        first: list[str],
+        format: str,
+        header: bool | None = True,
+        hidden: dict[int, str] | None = None,
+    ):
         self.path, self.first, self.format, self.header = path, first, format, header
         self.read: set[int] = set()
+        self.hidden = hidden or {}
 
     @property
     def columns(self) -> list[str]:
@@ -77,11 +88,16 @@ class Table:
             )
         if self.header is False:
             notice(f"{self.path.name} has no header: its first row ({_shown(self.first)}) is read as data")
-        yield from itertools.islice(rows(self.path, SEPARATORS[self.format]), self.header is not False, None)
+        yield from itertools.islice(rows(self.path, self.format), self.header is not False, None)
 
     def index(self, wanted: str, purpose: str) -> int:
         """The place of a column, which is read from now on; arguments and exceptions are those of :meth:`_index`."""
         at = self._index(wanted, purpose)
+        if at in self.hidden:
+            raise InputError(
+                f"{self.path.name}: column '{quoted(self.first[at])}' holds {quoted(self.hidden[at])}; the {purpose} "
+                "must be a column of text or numbers"
+            )
         self.read.add(at)
         return at
 
@@ -130,7 +146,7 @@ class Table:
 
     def find(self, names: Collection[str]) -> int | None:
         """The first column that goes by one of ``names``, such as those of :data:`SEQUENCES`."""
-        plain = [_plain(name) for name in self.columns]
+        plain = ["" if at in self.hidden else _plain(name) for at, name in enumerate(self.columns)]
         return next((plain.index(name) for name in names if plain.count(name) == 1), None)
 
     def say(self, at: int, purpose: str, usual: str) -> None:
@@ -155,7 +171,10 @@ def read_table(path: str | Path, format: str) -> Table:
 
 @lru_cache(maxsize=64)
 def _read_table(path: Path, format: str, changed: int, size: int) -> Table:
-    probe = _probe(rows(path, SEPARATORS[format]))
+    if format == "parquet":
+        names, hidden = parquet_columns(path)
+        return Table(path, names, format, hidden=hidden)
+    probe = _probe(rows(path, format))
     if not probe:
         raise InputError(f"{path.name} is empty; give a table with a header and at least one row")
     return Table(path, probe[0], format, _has_header(probe[0], probe[1:]))
@@ -172,12 +191,16 @@ def _probe(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
     return kept
 
 
-def rows(path: Path, separator: str, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+def rows(path: Path, format: str, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
     """(line, cells without blanks around them) of all rows that are not blank, behind the first ``skip`` lines.
 
     Raises:
-        InputError: a row with more or fewer cells than the first, quotes that do not close.
+        InputError: a row with more or fewer cells than the first, quotes that do not close, a damaged parquet file.
     """
+    if format == "parquet":
+        yield from parquet_rows(path)
+        return
+    separator = _SEPARATORS[format]
     numbers = []
 
     def text() -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .records import Rules, quoted
 from .sequences import read_table, sequence_format
-from .tables import SEPARATORS
+from .tables import TABLES
 
 MEANINGS = {
     "label", "labels", "class", "classes", "target", "truth", "value", "measured", "score", "weight", "mask",
@@ -41,6 +41,6 @@ def count_unread(columns: Iterable[str], read: Iterable[str | int | None], rules
 def count_unread_of(path: str | Path, format: str, rules: Rules, rows: int) -> None:
     """The same of a file of sequences, if it is a table, when all that is read of it has been asked for."""
     format = sequence_format(path) if format == "auto" else format
-    if format in SEPARATORS:
+    if format in TABLES:
         table = read_table(path, format)
         count_unread(table.columns, table.read, rules, rows)

@@ -10,16 +10,16 @@ import io
 import itertools
 import math
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from seqlm.archives.entries import GIB, Entry, Limits, damage_named, listed
 from seqlm.cli.errors import InputError
+from seqlm.data.parquet import check_expansion, letters_of, readable
 from seqlm.data.records import quoted
 
-from .columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, Letters, check_expansion, check_room, roles
+from .columns import MOST_COLUMNS, MOST_NUMBERS, ONE_EACH, Embeddings, Letters, check_room, roles
 
 LONGEST_TEXT = 1 << 20  # bytes of each text of an array, whose texts all take as much as the longest
 
@@ -106,23 +106,11 @@ def _array(entry: Entry, path: Path, kinds: str, dimensions: int | None) -> np.n
     return content.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
-@contextmanager
-def _readable(path: Path):
-    """pyarrow's complaints about a damaged file as one line."""
-    import pyarrow as arrow
-
-    try:
-        yield
-    except (arrow.ArrowException, OSError, ValueError, OverflowError) as problem:
-        reason = quoted(str(problem).splitlines()[0] if str(problem) else type(problem).__name__, 120)
-        raise InputError(f"{path.name} is a damaged parquet file ({reason}); upload it again") from None
-
-
 def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
     import pyarrow as arrow
     from pyarrow import parquet, types
 
-    with _readable(path):
+    with readable(path):
         file = parquet.ParquetFile(path)
         schema, rows = file.schema_arrow, file.metadata.num_rows
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
@@ -150,7 +138,7 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
     check_expansion(4 * rows * len(features), path)
     ids, texts, filled, letters = [], {column: [] for column in others}, 0, Letters(path)
     vectors = np.empty((rows, len(features)), np.float32)
-    with _readable(path):
+    with readable(path):
         # a text that comes again and again stays one text until it is known how long all are together
         apart = [column for column in (identity, *others) if types.is_string(schema.field(column).type)]
         file = parquet.ParquetFile(path, read_dictionary=apart)
@@ -163,7 +151,7 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
                 number = names[column].cast(arrow.float32(), safe=False)
                 vectors[filled : filled + batch.num_rows, at] = number.to_numpy(zero_copy_only=False)
             for column in apart:
-                letters.add(_letters_of(names[column]))
+                letters.add(letters_of(names[column]))
                 names[column] = names[column].dictionary_decode()
             ids += [_text_of(value) for value in names[identity].to_pylist()]
             for column, kept in texts.items():
@@ -172,15 +160,6 @@ def read_parquet(path: Path, named: Sequence[str]) -> Embeddings:
     if filled != rows:
         raise InputError(f"{path.name} is a damaged parquet file (fewer rows than it says); upload it again")
     return Embeddings(ids, vectors, features, texts, header=header)
-
-
-def _letters_of(column) -> int:
-    """Bytes of all texts of a column, each counted as often as it comes."""
-    from pyarrow import compute
-
-    counts = compute.value_counts(column.indices)  # the table of texts may be that of many more rows
-    lengths = compute.binary_length(column.dictionary.take(counts.field("values")))
-    return compute.sum(compute.multiply(lengths, counts.field("counts"))).as_py() or 0
 
 
 def _text_of(value) -> str:

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from seqlm.archives.entries import MIB
 from seqlm.cli.errors import InputError
+from seqlm.data.parquet import check_expansion
 from seqlm.data.records import quoted
 from seqlm.data.tables import Table, id_column
 
 MOST_NUMBERS = 1 << 30  # in all vectors together: 4 GiB
 MOST_COLUMNS = 100_000
 MOST_LETTERS = 1 << 29  # of the ids and of all columns of text together
-MOST_TIMES = 200  # as large as its file may be what is in it; numbers hardly shrink at all
-UNCHECKED = 64 * MIB  # so much may be in any file
 OWN_COLUMN = re.compile(r"dim_[1-9]\d*")  # as the embedding tool names them
 NEVER_FEATURES = ("label", "truth", "class", "value", "target", "split", "set", "predicted")
 ONE_EACH = "this needs one for each sequence, so embed the sequences again with another pooling than 'none'"
@@ -94,14 +92,6 @@ def check_room(rows: int, width: int, file: str) -> None:
         raise InputError(
             f"{file} holds {rows:,} vectors of {width:,} numbers, over the limit of {MOST_NUMBERS:,}; give a part of "
             "them, or embeddings of a smaller model"
-        )
-
-
-def check_expansion(size: int, path: Path) -> None:
-    """Refuse a file whose content of ``size`` bytes is out of all proportion to it."""
-    if size > UNCHECKED and size > MOST_TIMES * path.stat().st_size:
-        raise InputError(
-            f"{path.name} would unpack to more than {MOST_TIMES} times its size, as a bomb does; embeddings do not"
         )
 
 

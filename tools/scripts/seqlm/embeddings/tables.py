@@ -23,12 +23,13 @@ from seqlm.archives.entries import MIB
 from seqlm.cli.errors import InputError
 from seqlm.data import lines
 from seqlm.data.numbers import is_decimal
+from seqlm.data.parquet import check_expansion
 from seqlm.data.records import quoted
 from seqlm.data.sequences import read_table
 from seqlm.data.tables import Table
 
 from .arrays import read_npz, read_parquet
-from .columns import Embeddings, Letters, check_expansion, check_room, roles
+from .columns import Embeddings, Letters, check_room, roles
 
 _PROBED = 100  # rows that tell which columns hold numbers
 _BLOCK = 16 * MIB  # of a table that is parsed at once; a row must fit into it

@@ -14,11 +14,19 @@ from seqlm.data.class_files import ClassFile, class_files, told_apart
 from seqlm.data.class_names import HeaderLabels, look_at
 from seqlm.data.labels import MAX_LETTERS, NOT_LABELLED, GivenSplit, label_regex, number
 from seqlm.data.records import DNA, LETTERS, TEXT, Record, Rules, quoted
-from seqlm.data.sequences import clean, read_records, read_table, sequence_format, told_alphabet
+from seqlm.data.sequences import (
+    HEADED,
+    KINDS,
+    clean,
+    read_records,
+    read_table,
+    sequence_format,
+    told_alphabet,
+)
 from seqlm.data.site_sources import NONE, UNKNOWN, Protein, SourceOptions, read_source, site_format
 from seqlm.data.site_tables import SiteColumns
 from seqlm.data.sites import check_residues
-from seqlm.data.tables import SEPARATORS, label_place
+from seqlm.data.tables import TABLES, label_place
 from seqlm.data.unread_columns import count_unread_of
 
 from .site_windows import Entry, WindowOptions, check_window, make_windows
@@ -210,7 +218,7 @@ def _whole(arguments: Namespace, given: GivenSplit) -> Plan:
     group_of = _group_reader(arguments)
     group_of = group_of(path, format) if group_of else lambda record, where: ""
     split_of = given.reader(path, format)
-    if format in SEPARATORS:
+    if format in TABLES:
         plan.columns = read_table(path, format).columns
     records: list[Record] = []
     seen: dict[str, int] = {}
@@ -292,9 +300,9 @@ def _alphabet(arguments: Namespace, records: list[Record]) -> str:
 def _label_reader(arguments: Namespace, path: Path, format: str, rules: Rules) -> Callable[[Record, str], str]:
     if arguments.labels == "none":
         return lambda record, where: ""
-    if format == "fasta":
+    if format in HEADED:
         if arguments.label_column:
-            raise InputError(f"{path.name} is FASTA and has no label column; give a table, or leave it empty")
+            raise InputError(f"{path.name} is {KINDS[format]} and has no label column; give a table, or leave it empty")
         headers = HeaderLabels(label_regex(arguments.label_pattern), rules)
 
         def in_header(record: Record, where: str) -> str:
@@ -321,9 +329,11 @@ def _group_reader(arguments: Namespace) -> Callable | None:
         return None
 
     def reader(path: Path, format: str) -> Callable[[Record, str], str]:
-        if format == "fasta":
+        if format in HEADED:
             if arguments.group_column:
-                raise InputError(f"{path.name} is FASTA and has no group column; give a pattern for its headers")
+                raise InputError(
+                    f"{path.name} is {KINDS[format]} and has no group column; give a pattern for its headers"
+                )
             pattern = label_regex(arguments.group_pattern, "group")
 
             def in_header(record: Record, where: str) -> str:

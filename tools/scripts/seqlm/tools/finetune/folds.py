@@ -17,7 +17,7 @@ from seqlm.data.datasets import Dataset
 from seqlm.data.group_splits import group_split, numbered, strata_of
 from seqlm.data.pairs import ends_of, sides_of_members
 from seqlm.data.records import DNA, PROTEIN, quoted
-from seqlm.data.sequences import read_records, read_table, sequence_format
+from seqlm.data.sequences import HEADED, KINDS, read_records, read_table, sequence_format
 from seqlm.report.words import OUT_OF_FOLD
 
 IDENTITY, COVERAGE = 0.3, 0.5  # of related sequences, as the dataset tool has it unless told
@@ -235,8 +235,8 @@ def _column(plan) -> dict[str, str]:
     files = [one.partition("=")[2] or one for one in arguments.class_fasta]
     for path in [path for path in (arguments.train, arguments.validation, *files) if path]:
         path = Path(path)
-        if sequence_format(path) == "fasta":
-            raise InputError(f"{path.name} is FASTA and has no columns; make folds by homology or protein")
+        if (format := sequence_format(path)) in HEADED:
+            raise InputError(f"{path.name} is {KINDS[format]} and has no columns; make folds by homology or protein")
         at = read_table(path).index(arguments.group_column, "group column")
         for record in read_records(
             path, id_column=arguments.id_column, sequence_column=arguments.sequence_column, rename=True

@@ -21,6 +21,7 @@ import numpy as np
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
 from seqlm.data.lines import numbered_lines
+from seqlm.data.parquet import is_parquet
 from seqlm.data.records import quoted
 from seqlm.data.sequences import read_table
 from seqlm.inference.batching import Row
@@ -98,6 +99,8 @@ def _read(path: Path, arguments, digest) -> list[Example]:
 
 
 def _is_json(path: Path) -> bool:
+    if is_parquet(path):
+        return False
     return next((line.lstrip().startswith(("{", "[")) for _, line in numbered_lines(path) if line.strip()), False)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from seqlm.cli.errors import InputError
 from seqlm.data.misfits import STOP, Misfits
 from seqlm.data.numbers import NOT_MEASURED, decimal
+from seqlm.data.parquet import is_parquet
 from seqlm.data.protein_names import ProteinNames
 from seqlm.data.records import DNA, PROTEIN, Record, Rules, quoted
 from seqlm.data.sequences import clean, read_table
@@ -401,6 +402,9 @@ def named(wild: str, changes: list[tuple[int, str]], first: int) -> str:
 
 def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, list[str]]]]:
     """The table, and the rows with variants: all of a list without a header."""
+    if is_parquet(path):
+        table = read_table(path, "parquet")
+        return table, table.rows()
     table = read_table(path, "tabular")
     first = table.first[0]
     if first.startswith(">"):
@@ -414,7 +418,7 @@ def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, li
         named = [each for each in (columns.sequence, columns.protein, columns.measured) if each is not None]
         if named:
             raise InputError(f"{path.name} is a list without columns; there is no column '{quoted(named[0])}'")
-        return Table(path, ["variant"], "tabular"), rows(path, "\t")
+        return Table(path, ["variant"], "tabular"), rows(path, "tabular")
     if "," in first:
         table = read_table(path, "csv")
     return table, table.rows()

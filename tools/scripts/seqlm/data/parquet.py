@@ -22,6 +22,7 @@ UNCHECKED = 64 << 20  # bytes that may be in any file
 MOST_COLUMNS = 10_000
 MOST_ROWS = 4096  # decoded at once, fewer where they are long
 BLOCK = 8 << 20  # bytes that the rows decoded at once may have together
+_PAGES = 1 << 18  # bytes of a column that are read from the disk at once
 
 
 def is_parquet(path: Path) -> bool:
@@ -102,14 +103,12 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     yield 0, names
     read = row = 0
     with readable(path):
-        schema = parquet.read_schema(path)
-        plain = [name for place, name in enumerate(schema.names) if place not in hidden]
-        # a text that comes again and again stays one text until it is known how long all are together
-        texts = [name for name in plain if _is_text(schema.field(name).type)]
         # pages are read as they are needed, and not a whole group of rows at once
-        file = parquet.ParquetFile(path, read_dictionary=texts, buffer_size=1 << 20, pre_buffer=False)
+        file = parquet.ParquetFile(path, buffer_size=_PAGES, pre_buffer=False)
+        schema = file.schema_arrow
+    plain = [name for place, name in enumerate(schema.names) if place not in hidden]
     with file:
-        for block in _batches(file, path, plain):
+        for block in _blocks(file, path, plain):
             _check_cells(block, path, row)
             columns = dict(zip(plain, block, strict=True))
             for cells in zip(*(columns.get(name) or itertools.repeat("") for name in schema.names), strict=False):
@@ -120,15 +119,14 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             check_expansion(read, path)
 
 
-def _batches(file, path: Path, names: list[str]) -> Iterator[list[list[str]]]:
+def _blocks(file, path: Path, names: list[str]) -> Iterator[list[list[str]]]:
     """The cells of each column, of as many rows as have about ``BLOCK`` bytes."""
     if not names:
         raise InputError(f"{path.name} has no column of text or numbers; give a table with sequences")
     for group in range(file.metadata.num_row_groups):
-        held = file.metadata.row_group(group)
-        each = max(1, held.total_byte_size // max(1, held.num_rows))
-        number = int(min(MOST_ROWS, max(1, BLOCK // each)))
-        batches = file.iter_batches(number, row_groups=[group], columns=names, use_threads=False)
+        with readable(path):
+            number = max(1, min(MOST_ROWS, BLOCK // _most_bytes(file, path, group, names)))
+            batches = file.iter_batches(number, row_groups=[group], columns=names, use_threads=False)
         while True:
             with readable(path):
                 batch = next(batches, None)
@@ -136,23 +134,29 @@ def _batches(file, path: Path, names: list[str]) -> Iterator[list[list[str]]]:
                     break
                 if batch.schema.names != names:
                     raise ValueError("other columns than it says")
-            for part in _parts(batch, path):
-                with readable(path):
-                    cells = [_cells(column) for column in part.columns]
-                yield cells
+                cells = [_cells(column) for column in batch.columns]
+            yield cells
 
 
-def _parts(batch, path: Path) -> Iterator:
-    """A batch in halves, until the texts of each fit into ``BLOCK`` when they are written out."""
-    with readable(path):
-        size = sum(letters_of(column) for column in batch.columns if _is_text_dictionary(column.type))
-    if size <= BLOCK or batch.num_rows < 2:
-        check_expansion(size, path)
-        yield batch
-        return
-    half = batch.num_rows // 2
-    yield from _parts(batch.slice(0, half), path)
-    yield from _parts(batch.slice(half), path)
+def _most_bytes(file, path: Path, group: int, names: list[str]) -> int:
+    """How many bytes a row of a group may have: the mean, or where texts are written once and pointed to, the longest.
+
+    Whoever reads such a column as it is written gets those texts with its first row; to read all of it so would keep
+    every text that there is in the group.
+    """
+    from pyarrow import compute, parquet
+
+    held = file.metadata.row_group(group)
+    most = 1 + held.total_byte_size // max(1, held.num_rows)
+    texts = [name for name in names if _is_text(file.schema_arrow.field(name).type)]
+    with parquet.ParquetFile(path, read_dictionary=texts, buffer_size=_PAGES, pre_buffer=False) as once:
+        first = next(once.iter_batches(1, row_groups=[group], columns=names, use_threads=False), None)
+    for column in first.columns if first is not None else ():
+        if _is_text_dictionary(column.type):
+            most += compute.max(compute.binary_length(column.dictionary)).as_py() or 0
+    chunks = (held.column(place) for place in range(held.num_columns))
+    # each text of these may begin as the one before, which says nothing of its length
+    return most + sum(chunk.total_uncompressed_size for chunk in chunks if "DELTA_BYTE_ARRAY" in chunk.encodings)
 
 
 def _cells(column) -> list[str]:
@@ -169,7 +173,7 @@ def _cells(column) -> list[str]:
 def _check_cells(block: list[list[str]], path: Path, before: int) -> None:
     """Refuse what no text file could hold, in a block with so many rows before it."""
     for cells in block:
-        if max(map(len, cells)) >= lines.MAX_SEQUENCE:
+        if max(map(len, cells), default=0) >= lines.MAX_SEQUENCE:
             row = before + 1 + next(at for at, cell in enumerate(cells) if len(cell) >= lines.MAX_SEQUENCE)
             raise InputError(f"{path.name}: a cell of row {row} is longer than {lines.MAX_SEQUENCE:,} characters")
         if any("\0" in cell for cell in cells):

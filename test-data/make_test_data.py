@@ -23,6 +23,7 @@ from pathlib import Path
 import classifier_data
 import dna_models
 import embedding_data
+import format_data
 import labelled_data
 import language_data
 import llama_dna_data
@@ -97,6 +98,7 @@ def main() -> None:
     embedding_data.make(HERE)
     classifier_data.make(HERE)
     site_data.make(HERE, draw)
+    format_data.make(HERE)
     workflow_data.make(HERE)
     pretraining_data.make(HERE)
     bundles()

@@ -202,6 +202,8 @@ def test_other_tables_are_no_bed(write, text):
         ("annotated_sites.fasta", "annotated"),
         ("known_sites.gff3", "gff"),
         ("known_sites.txt", "gff"),
+        ("known_sites.xml", "gff"),
+        ("promoters.parquet", "none"),
         ("sites_train.fasta", "none"),
         ("locations.tsv", "none"),
         ("molecules.csv", "none"),
@@ -221,6 +223,8 @@ def test_all_forms_of_the_same_sites_give_the_same_sites():
     table = read_source(proteins, str(DATA / "known_sites.tsv"), SourceOptions())
     gff = read_source(proteins, str(DATA / "known_sites.gff3"), SourceOptions(feature="Modified residue"))
     lists = read_source(str(DATA / "site_lists.csv"), None, SourceOptions())
+    text, xml = (read_source(str(DATA / f"known_sites.{kind}"), None, SourceOptions()).sites for kind in ("txt", "xml"))
+    assert [(place, site.position) for place, site in text] == [(place, site.position) for place, site in xml]
     expected = {(place, site.position) for place, site in table.sites}
     assert {(place, site.position) for place, site in gff.sites} == expected
     assert {(place, site.position) for place, site in lists.sites if site.label == "1"} == expected

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from makers.formats import as_fastq, as_parquet, as_uniprot_xml
 from makers.forms import TOOLS
 from makers.scripts import DATA, one_line, run_script
 
@@ -335,6 +336,12 @@ TEXTS = {
     "rows of other lengths": b"id\tsequence\tlabel\na\tMKTAYIAKQR\tx\nb\nc\tMKTAYIAKQR\tx\ty\tz\n",
     "sequences without names": b"MKTAYIAKQR\nMKTAYIAKQR\n>a\nMKT\n",
     "a name without a sequence": b">a LABEL=1\n>b LABEL=2\n",
+    "reads cut short": as_fastq({"a LABEL=1": "MKTAYIAKQR" * 9}).encode()[:-20],
+    "XML that declares entities": as_uniprot_xml({"P1": "&a;"})
+    .replace("<uni", '<!DOCTYPE u [<!ENTITY a "MKT">]>\n<uni', 1)
+    .encode(),
+    "half of an XML": as_uniprot_xml({"P1": "MKTAYIAKQR"}).encode()[:500],
+    "half of a parquet file": as_parquet({"id": ["a", "b"], "sequence": ["MKTAYIAKQR"] * 2, "label": [0, 1]})[:-200],
     "a shell in a sequence": b">a LABEL=1\nMKTAYIAKQR;rm\n>b LABEL=2\nMKTAYIAKQR$(id)\n",
 }
 READS = {

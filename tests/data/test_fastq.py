@@ -73,6 +73,11 @@ def test_damage_is_named_with_its_record(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+def test_another_format_that_is_said_to_be_fastq_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"line 1 is '>a' where .* begin with '@'; this is no FASTQ file"):
+        list(read_records(write(tmp_path, ">a\nACGT\n"), format="fastq"))
+
+
 def test_memory_does_not_grow_with_the_number_of_reads(tmp_path):
     def peak(number):
         path = write(tmp_path, "".join(f"@r{at}\n{'ACGT' * 30}\n+\n{'I' * 120}\n" for at in range(number)))

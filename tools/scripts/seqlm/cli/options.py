@@ -27,7 +27,7 @@ SHARED = {
     "--corpus": {"action": "append", "metavar": "FILE"},
     "--format": {
         "default": "auto",
-        "choices": ["auto", "fasta", "fastq", "uniprotxml", "tabular", "csv", "parquet"],
+        "choices": ["auto", "fasta", "fastq", "uniprotxml", "tabular", "csv", "parquet", "list", "sdf"],
         "help": "auto: told from the content",
     },
     "--id-column": {

@@ -47,15 +47,16 @@ def read_fastq(path: Path, rename: bool) -> Iterator[Record]:
 
 def _entries(path: Path) -> Iterator[tuple[str, str, int]]:
     """(header, sequence, line of the header) of every record."""
-    numbered = numbered_lines(path)
+    numbered, first = numbered_lines(path), True
     for start, line in numbered:
         if not line.strip():
             continue
         if not line.startswith("@"):
             raise InputError(
-                f"{path.name}: line {start} is '{quoted(line)}' where a FASTQ record should begin with '@'; the record "
-                "before it has more qualities than letters, or the file is damaged"
+                f"{path.name}: line {start} is '{quoted(line)}' where a FASTQ record should begin with '@'; "
+                + ("this is no FASTQ file" if first else "the record before it has too many qualities, or is damaged")
             )
+        first = False
         header = line[1:].strip()
         if not header:
             raise InputError(f"{path.name}: the header on line {start} has no name after '@'")

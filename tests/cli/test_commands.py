@@ -17,7 +17,7 @@ from makers.scripts import ROOT
 
 RENDERING = [ROOT / ".venvs" / "planemo" / "bin" / "python", ROOT / "tests" / "makers" / "rendering.py"]
 LISTS = {"--names", "--unknown-label"}  # a form cuts these at commas, and each part is one value
-TIMES = 60  # that each form is filled in, every time with other choices
+TIMES = 80  # that each form is filled in, every time with other choices
 HOSTILE = (
     "-2,-1",
     "--output-html=elsewhere", "--output-table", "-old", "-2", r"-(\w+)$", "a b", "it's", "--", "-h", "=", "$(touch x)",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from makers.formats import as_parquet
 from seqlm.baselines.language_baselines import Letters
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN
@@ -17,7 +18,7 @@ from seqlm.tokenization.corpus import Corpus, reverse_complement
 from seqlm.tools.pretrain.answers import _scores
 from seqlm.tools.pretrain.baselines import FREQUENCIES, TRIPLES, Judged, LetterModels
 from seqlm.tools.pretrain.corpus_tokens import Contexts, Store
-from seqlm.tools.pretrain.instructions import _of_json, _of_table
+from seqlm.tools.pretrain.instructions import _is_json, _of_json, _of_table
 from seqlm.tools.pretrain.masking import JUDGED, Masking
 from seqlm.tools.pretrain.scores import losses
 from seqlm.tools.pretrain.split import TEST, TRAIN, UNUSED, VALIDATION, split_corpus
@@ -275,11 +276,15 @@ def test_instructions_are_read_from_json_lines_and_from_tables_alike(tmp_path):
     lines = [{"instruction": "Is it?", "input": "ACGT", "output": "yes"}, {"instruction": "What?", "output": "no"}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
     (tmp_path / "a.tsv").write_text("output\tinstruction\tinput\nyes\tIs it?\tACGT\nno\tWhat?\t\n")
+    columns = {"instruction": ["Is it?", "What?"], "input": ["ACGT", None], "output": ["yes", "no"]}
+    (tmp_path / "a.parquet").write_bytes(as_parquet(columns))
+    assert not _is_json(tmp_path / "a.parquet")
+    tables = (_of_table(tmp_path / name, NAMES, "auto") for name in ("a.tsv", "a.parquet"))
     read = [
         [(one.instruction, one.input, one.output) for one in found]
-        for found in (_of_json(tmp_path / "a.jsonl", NAMES), _of_table(tmp_path / "a.tsv", NAMES, "auto"))
+        for found in (_of_json(tmp_path / "a.jsonl", NAMES), *tables)
     ]
-    assert read[0] == read[1] == [("Is it?", "ACGT", "yes"), ("What?", "", "no")]
+    assert read[0] == read[1] == read[2] == [("Is it?", "ACGT", "yes"), ("What?", "", "no")]
 
 
 def test_scores_of_answers_are_those_of_scikit_learn():

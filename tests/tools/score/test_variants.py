@@ -5,6 +5,7 @@ import math
 import pytest
 from Bio.Data.IUPACData import protein_letters_1to3
 
+from makers.formats import as_parquet
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN, Rules
 from seqlm.tools.score.variants import Columns, WildTypes, parsed, read_variants
@@ -49,6 +50,13 @@ def test_what_is_no_variant_is_refused(text):
         return
     with pytest.raises(ValueError):
         parsed(text)
+
+
+def test_a_table_of_variants_may_be_in_parquet(tmp_path):
+    path = tmp_path / "variants.parquet"
+    path.write_bytes(as_parquet({"variant": ["M1V", "WT"], "fitness": [0.5, None]}))
+    found = read_variants(path, Columns(measured="fitness"), ONE, Rules()).all
+    assert (found[0].name, found[0].measured) == ("M1V", 0.5) and len(found) == 2
 
 
 def test_a_list_needs_no_header_and_may_have_one(tmp_path):

@@ -104,7 +104,7 @@ def test_every_model_that_the_documentation_names_is_a_preset():
 
 def test_presets_that_are_not_for_commercial_use_say_so():
     restricted = {model for model, preset in PRESETS.items() if preset.terms}
-    assert restricted == {model for model in PRESETS if "nucleotide-transformer" in model}
+    assert restricted == {model for model in PRESETS if "nucleotide-transformer" in model or "ankh" in model}
     assert all(non_commercial(PRESETS[model].terms) for model in restricted)
 
 

@@ -9,12 +9,11 @@ import pytest
 import torch
 from Bio import SeqIO
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
-from rdkit import Chem, RDLogger
+from rdkit import Chem
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
 from makers.scripts import one_line, run_batch, run_mistakes, table
 
-RDLogger.DisableLog("rdApp.*")
 LINED = re.compile("(.{60})")
 
 

@@ -333,5 +333,5 @@ def test_overlapping_kmers_are_hidden_in_spans_that_no_neighbour_tells():
     from seqlm.tools.pretrain.inputs import _overlap_of
 
     vocabulary = {"".join(word): number for number, word in enumerate(itertools.product("ACGT", repeat=3))}
-    assert _overlap_of(Namespace(_reader=KmerReader(vocabulary, "ACGT", 3, 0))) == 3
-    assert _overlap_of(Namespace(_reader=LetterReader({"A": 1}))) == 0
+    assert _overlap_of(Namespace(reader=KmerReader(vocabulary, "ACGT", 3, 0))) == 3
+    assert _overlap_of(Namespace(reader=LetterReader({"A": 1}))) == 0

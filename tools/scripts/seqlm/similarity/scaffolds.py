@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rdkit import Chem, DataStructs, RDLogger, rdBase
+from rdkit import Chem, DataStructs, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from .fingerprints import generator
@@ -34,18 +34,18 @@ class Molecules:
 
 def read_molecules(smiles: Sequence[str]) -> Molecules:
     """Canonical SMILES, scaffold and fingerprint of each molecule."""
-    RDLogger.DisableLog("rdApp.*")  # every complaint would be a line; they are counted instead
     found = Molecules([], [], [])
-    for text in smiles:
-        molecule = Chem.MolFromSmiles(text) if 0 < len(text) <= LONGEST else None
-        if molecule is None or not molecule.GetNumAtoms():
-            found.canonical.append(None)
-            found.scaffolds.append(None)
-            found.fingerprints.append(None)
-            continue
-        found.canonical.append(Chem.MolToSmiles(molecule))
-        found.scaffolds.append(MurckoScaffold.MurckoScaffoldSmiles(mol=molecule))
-        found.fingerprints.append(generator().GetFingerprint(molecule))
+    with rdBase.BlockLogs():  # every complaint would be a line; they are counted instead
+        for text in smiles:
+            molecule = Chem.MolFromSmiles(text) if 0 < len(text) <= LONGEST else None
+            if molecule is None or not molecule.GetNumAtoms():
+                found.canonical.append(None)
+                found.scaffolds.append(None)
+                found.fingerprints.append(None)
+                continue
+            found.canonical.append(Chem.MolToSmiles(molecule))
+            found.scaffolds.append(MurckoScaffold.MurckoScaffoldSmiles(mol=molecule))
+            found.fingerprints.append(generator().GetFingerprint(molecule))
     return found
 
 

@@ -1,6 +1,7 @@
 """SaProt as its authors read it: a residue and a 3Di state in one token, from two files."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -70,6 +71,12 @@ def test_states_may_be_in_capitals_and_those_that_are_missing_are_counted(folder
 def test_states_that_do_not_fit_are_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         structures(tmp_path, text).of("p", RESIDUES)
+
+
+def test_another_process_opens_the_states_anew(tmp_path):
+    """As those of a training that is shared by several do."""
+    held = structures(tmp_path, ">p\nddd\n")
+    assert pickle.loads(pickle.dumps(held)).of("p", "MKT") == held.of("p", "MKT") == "ddd"
 
 
 def test_residues_in_place_of_states_are_noticed(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from makers.models import MAKERS, make
+from makers.protein_models import ALIKE
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.families.recognition import recognise
 from seqlm.inference import entering as module
@@ -21,7 +22,7 @@ from seqlm.tools.finetune.label_training import train
 from seqlm.training.state import Settings
 
 TINY = ("bert", "dnabert2", "esm", "protgpt2", "roberta", "t5")
-DEEP = sorted({*MAKERS, *TINY} - {"albert"})  # ALBERT has one layer, which it runs again and again
+DEEP = sorted({*MAKERS, *TINY} - {"albert", *ALIKE})  # ALBERT has one layer, which it runs again and again
 SEQUENCES = Task("sequence-classification", ("0", "1"))
 RESIDUES = Task("residue-classification", ("A", "B"))
 PAIRS = Task("pair-regression")

@@ -86,6 +86,8 @@ def esm1b(folder):
     esm(folder, tokens, **settings)
 
 
+# what differs from other families is how they read; their layers are those of a T5 and of an ESM-2
+ALIKE = ("prostt5", "ankh", "ankh3", "saprot")
 MAKERS = {"prostt5": prostt5, "ankh": ankh, "ankh3": ankh3, "saprot": saprot, "esm1b": esm1b}
 
 

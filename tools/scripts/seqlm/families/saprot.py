@@ -12,6 +12,7 @@ config.json says ``esm``; what tells the model is its vocabulary of 21 residues 
 
 from __future__ import annotations
 
+from seqlm.cli.errors import InputError
 from seqlm.data.records import LETTERS, PROTEIN, STATES
 
 from .esm import Esm
@@ -30,6 +31,8 @@ class SaProt(Esm):
         return reads_structures(vocabulary)
 
     def __init__(self, config: dict, vocabulary: dict[str, int], alphabet: str = "auto"):
+        if alphabet not in ("auto", PROTEIN):
+            raise InputError(f"SaProt reads proteins, and its sequences were said to be {alphabet} (--alphabet)")
         super().__init__(config, vocabulary, PROTEIN)
 
     @property

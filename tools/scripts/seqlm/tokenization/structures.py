@@ -37,7 +37,8 @@ class Structures:
         self.name = Path(path).name
         self._found = False
         self._other = ""  # an id that has no sequence, perhaps
-        self._held = sqlite3.connect(scratch / "structures.db", isolation_level=None)
+        self._file = scratch / "structures.db"
+        self._held = self._opened()
         self._held.execute("PRAGMA journal_mode=OFF")
         self._held.execute("PRAGMA synchronous=OFF")
         self._held.execute("CREATE TABLE structures (id TEXT PRIMARY KEY, states TEXT) WITHOUT ROWID")
@@ -56,6 +57,17 @@ class Structures:
                 raise InputError(f"{where} has the id of a record before it; ids must be unique") from None
             self._other = self._other or record.id
         self._held.execute("COMMIT")
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._file, isolation_level=None)
+
+    def __getstate__(self) -> dict:
+        """For the other processes of a training, each of which opens the file anew."""
+        return {name: value for name, value in vars(self).items() if name != "_held"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._held = self._opened()
 
     def of(self, name: str, sequence: str) -> str | None:
         """States of one sequence; None where the file has none for it.

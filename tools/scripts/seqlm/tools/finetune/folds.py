@@ -16,7 +16,7 @@ from seqlm.cli.errors import InputError
 from seqlm.data.datasets import Dataset
 from seqlm.data.group_splits import group_split, numbered, strata_of
 from seqlm.data.pairs import ends_of, sides_of_members
-from seqlm.data.records import DNA, PROTEIN, quoted
+from seqlm.data.records import DNA, PROTEIN, STATES, quoted
 from seqlm.data.sequences import HEADED, KINDS, read_records, read_table, sequence_format
 from seqlm.report.words import OUT_OF_FOLD
 
@@ -186,7 +186,7 @@ def _groups(plan, examples: list, scratch: Path, same: Callable[[str], str]) -> 
     if kind == "auto":
         kind = _usual(plan, examples)
     if kind in ("homology", "scaffold") and (kind == "homology") != (alphabet in (PROTEIN, DNA)):
-        other = "scaffold" if kind == "homology" else "homology"
+        other = {PROTEIN: "homology", DNA: "homology", STATES: "protein"}.get(alphabet, "scaffold")
         raise InputError(f"a model of {alphabet} has no folds by {kind}; take {other}, or none")
     if kind == "none":
         return equal, "equal sequences stay together"
@@ -212,6 +212,8 @@ def _groups(plan, examples: list, scratch: Path, same: Callable[[str], str]) -> 
 def _usual(plan, examples: list) -> str:
     if plan.arguments.group_column:
         return "column"
+    if plan.family.alphabet == STATES:
+        return "none"  # what tells relatives by 3Di states is Foldseek
     if plan.family.alphabet not in (PROTEIN, DNA):
         return "scaffold"
     proteins = Counter(_protein(example.id) for example in examples)

@@ -115,6 +115,11 @@ def _family_of(bundle: Bundle | None, base: ModelFolder, name: str) -> Family:
             f"{name} was fine-tuned for {manifest['task']}; extend the model that it was made from, and fine-tune again"
         )
     family = recognise(base.path, base.config, manifest.get("alphabet", "auto"))
+    if family.structured:
+        raise InputError(
+            f"each token of a {family.name} model is a residue and its 3Di state, so there are no words of several "
+            "letters; extend a model of another kind"
+        )
     if family.token("A").startswith("▁"):
         raise InputError(
             f"a {family.name} model reads letters set apart by blanks, in which there are no words of several letters; "

@@ -18,6 +18,7 @@ from seqlm.families.recognition import recognise
 from seqlm.families.vocabulary import read_vocabulary
 from seqlm.tokenization.encoder import Encoder
 
+PUBLISHED = {"prostt5": "ProstT5", "ankh": "Ankh", "ankh3": "Ankh 3"}
 FOLD, RESIDUES = "<fold2AA>", "<AA2fold>"
 
 
@@ -36,6 +37,7 @@ def test_the_prefix_of_the_authors_is_taken_unless_told_otherwise(folder, name, 
     assert family_of(folder(name)).told == told
     assert family_of(folder(name), prefix="none").told == ""
     assert family_of(folder(name)).alphabet == PROTEIN
+    assert family_of(folder(name)).name == f"T5 encoder ({PUBLISHED[name]})"
 
 
 @pytest.mark.parametrize("name", ["prostt5", "ankh3"])
@@ -107,6 +109,7 @@ def test_tokens_that_were_added_to_a_sentencepiece_model_are_seen(model_path, tm
     held = read_vocabulary(tmp_path / "t5")
     (tmp_path / "t5" / "added_tokens.json").write_text('{"<AA2fold>": 149, "<fold2AA>": 148, "a": 128}')
     assert read_vocabulary(tmp_path / "t5") == held | {"<AA2fold>": 149, "<fold2AA>": 148, "a": 128}
+    assert family_of(model_path("t5")).told == "" and family_of(tmp_path / "t5").told == RESIDUES
 
 
 @pytest.fixture(scope="module")

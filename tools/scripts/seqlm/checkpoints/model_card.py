@@ -314,10 +314,12 @@ def _reading(manifest: dict) -> list[str]:
     if told := manifest.get("prefix"):
         lines.append(f"Before each sequence stands {_code(told)}, which tells the model what follows.")
     if manifest.get("structures"):
-        lines.append("A token is a residue and its 3Di state, as Foldseek writes them; # stands for one not known.")
+        lines.append("A token is a residue and its 3Di state, as Foldseek writes them; # stands for what is not known.")
     elif manifest["family"] == "saprot":
-        lines.append("A token is a residue and its 3Di state; it was trained without structures, so all are #.")
-    if manifest["alphabet"] == PROTEIN:
+        lines.append("A token is a residue and its 3Di state; it was trained without structures, so all states are #.")
+    if manifest["family"] == "saprot":
+        lines.append("To the tool, X and letters that become it (U, Z, O, B, J) are the unknown residue #.")
+    elif manifest["alphabet"] == PROTEIN:
         lines.append("To the tool, letters that the tokenizer does not know are X, such as U, Z, O and B to ProtT5.")
     if CANONICAL in (manifest["alphabet"], (manifest.get("second_model") or {}).get("alphabet")):
         lines.append("The tool writes every molecule in canonical form first, as RDKit's Chem.CanonSmiles does.")

@@ -27,7 +27,6 @@ from .family import Family
 
 
 class T5Encoder(Family):
-    name = "T5 encoder (ProtT5)"
     model_types = ("t5",)
     language_head = None
     prefixes = {"<AA2fold>": PROTEIN, "<fold2AA>": STATES, "[NLU]": PROTEIN, "[S2S]": PROTEIN}  # noqa: RUF012
@@ -44,6 +43,11 @@ class T5Encoder(Family):
     layers = "block"
     kept, score_dropout = (12, 16, 8), ("dropout_rate", 0.1)
     numbers_of_pair = 2  # the bias of the positions, alone and with the mask
+
+    @property
+    def name(self) -> str:
+        kinds = {"prostt5": "ProstT5", "ankh": "Ankh", "ankh3": "Ankh 3"}
+        return f"T5 encoder ({kinds.get(self.citations[0], 'ProtT5')})"
 
     @property
     def prefix(self) -> tuple[str, ...]:

@@ -9,14 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    EsmConfig,
-    EsmForMaskedLM,
-    T5EncoderModel,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
 from makers.models import MAKERS, SPACED, make, sequences
 from makers.pieces import own_tokenizer
@@ -352,23 +345,6 @@ def test_a_model_that_no_bundle_can_be_made_of_is_refused_before_training(folder
     assert tokenizer.stderr.startswith("error: 'odd_habit' in tokenizer_config.json in the base model is not known")
     assert full.stderr.startswith("error: 'odd_habit' in config.json of the base model is not known")
     assert adapter.returncode == 0, adapter.stderr  # its config stays where it is
-
-
-def test_esm_1b_with_learnt_positions_is_read_as_esm_2_is(folder, tmp_path, model_path):
-    shutil.copytree(model_path("esm-mlm"), tmp_path / "esm1b")
-    own = json.loads((tmp_path / "esm1b" / "config.json").read_text())
-    said = {"position_embedding_type": "absolute", "emb_layer_norm_before": True, "max_position_embeddings": 1026}
-    torch.manual_seed(4)
-    EsmForMaskedLM(EsmConfig(**own | said)).save_pretrained(tmp_path / "esm1b")
-    model, encoder, family = loaded(tmp_path / "esm1b")
-    assert (family.window, family.alphabet) == (1022, PROTEIN) and model.backbone.embeddings.layer_norm is not None
-    reference = AutoModel.from_pretrained(tmp_path / "esm1b", attn_implementation="eager").eval()
-    texts = sequences("esm")
-    ours = pooled_vectors(model, [encoder.encode(text) for text in texts], encoder.padding, budget=200)
-    for text, vector in zip(texts, ours, strict=True):
-        ids = torch.tensor([own_tokens(tmp_path / "esm1b", "esm", text)])
-        with torch.no_grad():
-            torch.testing.assert_close(vector, reference(ids).last_hidden_state[0, 1:-1].mean(0), atol=1e-5, rtol=1e-5)
 
 
 # what folders of models that are code say in config.json: GENA-LM's BERT, and the second Nucleotide Transformers

@@ -6,6 +6,7 @@ import tracemalloc
 
 import pyarrow
 import pytest
+from pyarrow import parquet
 
 from makers.formats import as_parquet
 from seqlm.cli.errors import InputError
@@ -116,6 +117,15 @@ def test_rows_are_read_in_blocks(tmp_path, monkeypatch):
     content = as_parquet({"id": [f"P{at}" for at in range(500)], "sequence": sequences}, row_group_size=120)
     path = write(tmp_path, content)
     assert [record.sequence for record in read_records(path)] == sequences
+
+
+def test_groups_without_rows_hold_nothing(tmp_path):
+    path = tmp_path / "table.parquet"
+    none, one = (pyarrow.table({"id": names, "sequence": names}) for names in (pyarrow.array([], "string"), ["MKV"]))
+    with parquet.ParquetWriter(path, one.schema) as writer:
+        for part in (none, one, none):
+            writer.write_table(part)
+    assert [record.sequence for record in read_records(path)] == ["MKV"]
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path, monkeypatch):

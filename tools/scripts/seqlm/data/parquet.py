@@ -111,7 +111,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         for block in _blocks(file, path, plain):
             _check_cells(block, path, row)
             columns = dict(zip(plain, block, strict=True))
-            for cells in zip(*(columns.get(name) or itertools.repeat("") for name in schema.names), strict=False):
+            every = (columns[name] if name in columns else itertools.repeat("") for name in schema.names)
+            for cells in zip(*every, strict=False):
                 row += 1
                 read += sum(map(len, cells))
                 if any(cells):

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import sys
 import tracemalloc
 
 import pyarrow
@@ -117,6 +118,13 @@ def test_rows_are_read_in_blocks(tmp_path, monkeypatch):
     content = as_parquet({"id": [f"P{at}" for at in range(500)], "sequence": sequences}, row_group_size=120)
     path = write(tmp_path, content)
     assert [record.sequence for record in read_records(path)] == sequences
+
+
+def test_a_tool_without_the_library_says_that_it_reads_no_parquet(tmp_path, monkeypatch):
+    path = write(tmp_path, as_parquet(TABLE))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match="is a parquet file, which this tool does not read; give it as tabular or csv"):
+        read_table(path)
 
 
 def test_groups_without_rows_hold_nothing(tmp_path):

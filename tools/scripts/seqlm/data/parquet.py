@@ -69,7 +69,12 @@ def parquet_columns(path: Path) -> tuple[list[str], dict[int, str]]:
     Raises:
         InputError: a damaged file, one of columns that nobody can tell apart, one out of all proportion.
     """
-    from pyarrow import parquet
+    try:
+        from pyarrow import parquet
+    except ImportError:  # as in the environments of the tools that take no sequences
+        raise InputError(
+            f"{path.name} is a parquet file, which this tool does not read; give it as tabular or csv"
+        ) from None
 
     with readable(path), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow

@@ -3,8 +3,8 @@ what would fit. Where memory suffices nothing is chosen otherwise than usual. Ne
 
 What is tried, one after the other, until what is expected fits::
 
-    the usual ─► freed memory is given back at once (on a CPU) ─► half the tokens, and half of these …
-              ─► the same with checkpointing ─► refused
+    the usual tokens ─► half of them, and half of these … ─► the same with checkpointing
+                     ─► on a CPU, freed memory is given back at once ─► refused
 """
 
 from __future__ import annotations
@@ -104,35 +104,46 @@ class Memory:
             self._check_own()
         if self.need.slots:
             self.slots = self._slots()
-        self.reading = self._chosen(False)
-        self.expected = self._expected(self.reading, False, self._now)
+        kinds = [(False, "reading")]
         if self.need.trains:
-            self.training = self._chosen(True)
-            self.expected = max(self.expected, self._expected(self.training, True, self._now))
+            kinds.insert(0, (True, "training"))
+        for training, name in kinds:
+            setattr(self, name, self._chosen(training))
+        self.expected = max(self._expected(getattr(self, name), one, self._now, mapped=True) for one, name in kinds)
 
     @property
     def _now(self) -> Need:
         return replace(self.need, slots=self.slots)
 
-    def _expected(self, setting: Setting, training: bool, need: Need, precision: str = "") -> float:
-        """Bytes of the memory that decides."""
+    def _expected(
+        self, setting: Setting, training: bool, need: Need, precision: str = "", mapped: bool = False
+    ) -> float:
+        """Bytes of the memory that decides; ``mapped`` as of :meth:`seqlm.inference.memory.Need.on_machine`."""
         precision = precision or precision_for(self.asked.precision, self.machine, need.family, training)
         tokens = need.computed(setting.tokens, training)
         if self.machine.kind == "cuda":
             return need.on_gpu(tokens, precision, training, setting.checkpointing)
-        return need.on_machine(tokens, precision, training, setting.checkpointing, setting.exact)
+        return need.on_machine(tokens, precision, training, setting.checkpointing, setting.exact, mapped)
 
     def _settings(self, training: bool, need: Need) -> Iterator[Setting]:
         """Ways to compute a pass, the usual first, then what takes less and less."""
-        auto, on_cpu = self.asked.batch_tokens == "auto", self.machine.kind == "cpu"
-        sizes = [usual_tokens(self.machine.kind, training) if auto else int(self.asked.batch_tokens)]
-        while (auto or not on_cpu) and need.computed(sizes[-1] // 2, training) < need.computed(sizes[-1], training):
-            sizes.append(sizes[-1] // 2)
-        yield Setting(sizes[0], need.checkpointing)
-        ways = [need.checkpointing]
+        sizes, ways = self._sizes(training, need), [need.checkpointing]
         if training and need.may_checkpoint and not need.checkpointing:
             ways.append(True)
-        yield from (Setting(tokens, way, on_cpu) for way in ways for tokens in sizes)
+        yield from (Setting(tokens, way) for way in ways for tokens in sizes)
+        if self.machine.kind == "cpu":
+            yield Setting(sizes[-1], ways[-1], exact=True)
+
+    def _sizes(self, training: bool, need: Need) -> list[int]:
+        """Numbers of tokens that may be computed at once, each half of the one before or less."""
+        auto, least = self.asked.batch_tokens == "auto", need.computed(1, training)
+        sizes = [usual_tokens(self.machine.kind, training) if auto else int(self.asked.batch_tokens)]
+        size = sizes[0] if auto or self.machine.kind == "cuda" else 0  # which halves what does not fit anyway
+        while size > 1 and need.computed(sizes[-1], training) > least:
+            size //= 2
+            if need.computed(size, training) < need.computed(sizes[-1], training):
+                sizes.append(size)
+        return sizes
 
     def _fitting(self, training: bool, need: Need, precision: str = "") -> Setting | None:
         """The first setting that leaves a margin, or else the one that takes least, if that fits."""
@@ -250,4 +261,6 @@ def gb(size: float) -> str:
 
 def millions(weights: float) -> str:
     """A number of weights in words, such as ``8 million``."""
+    if weights < 1e6:
+        return f"{weights:,.0f}"
     return f"{weights / 1e6:,.1f} million" if weights < 9.95e6 else f"{weights / 1e6:,.0f} million"

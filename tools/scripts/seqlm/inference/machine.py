@@ -41,13 +41,13 @@ def machine_without_torch(device: str) -> Machine | None:
 
 
 def machine_of(device) -> Machine:
-    """This machine with a device of torch."""
+    """This machine with a device of torch. What this process has taken already counts as free."""
     memory, words = memory_allowed()
     if device.type == "cpu":
         return Machine("cpu", memory, words=words)
     import torch
 
-    free, _ = torch.cuda.mem_get_info(device)
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return Machine("cuda", memory, free, torch.cuda.get_device_capability(device), "the GPU has")
 
 
@@ -65,12 +65,17 @@ def memory_allowed() -> tuple[float, str]:
 
 
 def _free() -> float:
-    """Bytes that can still be had; what caches hold can be had too."""
+    """Bytes that can be had, those that this process has already among them; what caches hold can be had too."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("MemAvailable"))
+        return _noted("/proc/meminfo", "MemAvailable") + _noted("/proc/self/status", "VmRSS")
     except (OSError, ValueError, StopIteration):
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _noted(file: str, name: str) -> float:
+    """Bytes of one line of a file of the kernel's, which gives KiB."""
+    with open(file, encoding="ascii") as lines:
+        return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith(name))
 
 
 def _limits() -> list[float]:
@@ -101,7 +106,6 @@ def used_at_most(machine: Machine) -> float:
 
         return float(torch.cuda.max_memory_allocated())
     try:
-        with open("/proc/self/status", encoding="ascii") as lines:  # rusage counts the process that started this one
-            return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
+        return _noted("/proc/self/status", "VmHWM")  # rusage counts the process that started this one
+    except (OSError, ValueError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

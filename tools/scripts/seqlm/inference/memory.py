@@ -38,8 +38,9 @@ USUAL_SLOTS = {"cpu": 128, "cuda": 512}  # sequences written together
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 LIBRARIES = 0.49e9  # Python, torch, transformers, as they stand in memory
 LEARNING = 0.10e9  # peft, scikit-learn and SciPy, and what baselines take at least
-ON_A_GPU = 2.5e9  # of the memory of the machine, what CUDA and its libraries take more
-HEAP, EXACT, SLACK = 1.7, 1.15, 1.15
+ON_A_GPU = 1e9  # of the memory of the machine, what CUDA and its libraries take at least; not measured
+HEAP, EXACT, SLACK = 1.7, 1.15, 1.15  # what is taken, for what is in use: of the heap, given back at once, of a GPU
+MAPPED = 1 << 25  # bytes of a tensor from which glibc gives it back at once by itself
 WORKING = (6, 4)  # numbers of h and of i, of each token, that a pass computes with at once
 IN_FOUR_BITS = 4.127 / 8  # bytes of a weight, section 3 of https://doi.org/10.48550/arXiv.2305.14314
 STREAMED = 1 << 20  # letters of which tokens are held together, where sequences are streamed
@@ -127,6 +128,7 @@ class Need:
         held: bytes of data and vectors that stay in the memory of the machine.
         logits: numbers of the vocabulary for each token, 0 where no head gives them.
         slot: bytes of each sequence that is being written, in fp32; slots: how many at once, or at most.
+        single: the model is held in single precision, whatever is computed in.
         trains: gradients are computed, from layer ``first`` up, for ``trained`` numbers.
         whole: all weights are trained.
         four_bits: share of the weights held so.
@@ -145,6 +147,7 @@ class Need:
     logits: int = 0
     slot: int = 0
     slots: int = 0
+    single: bool = False
     trains: bool = False
     first: int = 0
     trained: int = 0
@@ -157,82 +160,110 @@ class Need:
     may_checkpoint: bool = False
 
     def kept(self, tokens: int, precision: str, kind: str) -> float:
-        """Bytes that one layer keeps of so many tokens for its backward pass."""
+        """Bytes that one layer keeps of so many tokens for its backward pass, on ``cpu`` or ``cuda``."""
+        return sum(size for size, _ in self._kept(tokens, precision, kind))
+
+    def _kept(self, tokens: int, precision: str, kind: str) -> list[tuple[float, float]]:
+        """The same in parts, with the bytes of each tensor of a part: of the widths, the feed-forward, the scores."""
         family, row = self.family, min(self.longest, tokens)
         wide, attended, inner = family.kept
-        heads, width = family.heads, family.hidden_size
-        across = family.attention_width
-        half = precision != "fp32"
+        heads, width, across = family.heads, family.hidden_size, family.attention_width
         if self.whole:  # inputs of the linear maps
             wide, inner = wide + 12, inner + 4
-        total = wide * width + attended * across + 16 * heads
+        numbers = wide * width + attended * across + 16 * heads
         if self.adapter:
             noise = (8 if kind == "cpu" else 5) if self.adapter.dropout else 4
             maps = self.adapter.wide * width + self.adapter.attention * across
             ranks = 4 * self.adapter.rank * (self.adapter.wide + self.adapter.attention + self.adapter.inner)
-            total += noise * maps + ranks + (8 * maps if self.adapter.doubled else 0)
+            numbers += noise * maps + ranks + (8 * maps if self.adapter.doubled else 0)
             inner += noise * self.adapter.inner
-        total = total * (0.75 if half else 1) + inner * family.inner_width * (0.5 if half else 1)
         scores = 12 * heads * row if family.keeps_scores(kind) else 4 * row  # or the mask of padding alone
-        return tokens * (total + scores * (0.75 if half else 1))
+        half = precision != "fp32"  # what is added up and normalised stays as it is
+        return [
+            (tokens * numbers * (0.75 if half else 1), 4 * tokens * across),
+            (tokens * inner * family.inner_width * (0.5 if half else 1), 4 * tokens * family.inner_width),
+            (tokens * scores * (0.75 if half else 1), tokens * scores / 3),
+        ]
 
-    def working(self, tokens: int, precision: str) -> float:
-        """Bytes that a pass of so many tokens computes with, one layer after the other."""
+    def _working(self, tokens: int, precision: str) -> list[tuple[float, float]]:
+        """Bytes that a pass of so many tokens computes with, one layer after the other, in parts as above."""
         family, row = self.family, min(self.longest, tokens)
-        wide, inner = WORKING
         across = max(family.hidden_size, family.attention_width)
-        numbers = wide * across + inner * family.inner_width + family.numbers_of_pair * family.heads * row
-        return tokens * BYTES["fp32" if self.trains else precision] * numbers
+        size, (wide, inner) = tokens * BYTES["fp32" if self.single else precision], WORKING
+        return [
+            (size * numbers * many, size * numbers)
+            for many, numbers in (
+                (wide, across),
+                (inner, family.inner_width),
+                (family.numbers_of_pair, family.heads * row),
+            )
+        ]
 
-    def passing(self, tokens: int, precision: str, kind: str, training: bool, checkpointing: bool) -> float:
-        """Bytes that a pass of so many tokens takes."""
-        total = self.working(tokens, precision)
+    def passing(
+        self, tokens: int, precision: str, kind: str, training: bool, checkpointing: bool, exact: bool = False
+    ) -> float:
+        """Bytes that a pass of so many tokens takes of the machine's memory, or of a GPU's."""
+        parts = self._working(tokens, precision)
         if self.logits:
-            total += tokens * self.logits * (16 if training else 12)
-        if not training:
-            return total
-        layers = self.family.depth - self.first
-        one = self.kept(tokens, precision, kind)
-        if checkpointing:  # of two threads, each with a part of the heap of its own
-            total += layers * tokens * 4 * self.family.hidden_size + one * (2 if kind == "cpu" else 1)
-        else:
-            total += layers * one
-        if precision != "fp32":  # weights in half precision, which products with gradients need again
-            total += 2 * self.weights * layers / self.family.depth
-        return total
+            parts.append((tokens * self.logits * (16 if training else 12), 4 * tokens * self.logits))
+        if training:
+            layers = self.family.depth - self.first
+            if checkpointing:
+                parts.append((layers * tokens * 4 * self.family.hidden_size, 4 * tokens * self.family.hidden_size))
+            # a layer that is computed again is so by another thread, which has a heap of its own
+            many = (2 if kind == "cpu" and not exact else 1) if checkpointing else layers
+            parts += [(many * size, tensor) for size, tensor in self._kept(tokens, precision, kind)]
+            if precision != "fp32":  # weights in half precision, which products with gradients need again
+                again = 1 if checkpointing else layers
+                parts.append((2 * self.weights * again / self.family.depth, 0))
+        if kind == "cuda":
+            return SLACK * sum(size for size, _ in parts)
+        return sum(size * (EXACT if exact or tensor >= MAPPED else HEAP) for size, tensor in parts)
 
-    def weighing(self, precision: str) -> float:
-        """Bytes of the weights, and of what is trained beside or among them."""
+    def weighing(self, precision: str, training: bool) -> float:
+        """Bytes of the weights, and in training of what is trained beside or among them."""
         if not self.trains:
-            return self.weights * BYTES[precision]
+            return self._loaded(precision)
         small = self.weights * self.four_bits
         frozen = 4 * (self.weights - small) + IN_FOUR_BITS * small
-        own = 0 if self.whole else 4
-        return frozen + self.trained * (12 + own)
+        return frozen + self.trained * ((0 if self.whole else 4) + (12 if training else 0))
 
-    def on_machine(self, tokens: int, precision: str, training: bool, checkpointing: bool, exact: bool) -> float:
-        """Bytes of the machine's memory at the most, where the model is computed there."""
-        taken = self.passing(tokens, precision, "cpu", training, checkpointing) * (EXACT if exact else HEAP)
-        return self._fixed + max(self._loading(precision), self.weighing(precision) + taken + self._writing(precision))
+    def on_machine(
+        self, tokens: int, precision: str, training: bool, checkpointing: bool, exact: bool, mapped: bool = False
+    ) -> float:
+        """Bytes of the machine's memory at the most, where the model is computed there.
+
+        Args:
+            mapped: with the files that lie in memory while they are made into another number format. They count as
+                used, and give way where memory is short.
+        """
+        passing = self.passing(tokens, precision, "cpu", training, checkpointing, exact)
+        taken = self.weighing(precision, training) + passing + self._writing(precision)
+        loading = self._loaded(precision)
+        if mapped and loading != self.stored:
+            loading += self.stored
+        return self._fixed(training) + max(loading, taken)
 
     def beside_gpu(self, precision: str) -> float:
         """Bytes of the machine's memory at the most, where the model is computed on a GPU."""
-        return self._fixed + ON_A_GPU + self._loading(precision)
+        return self._fixed(self.trains) + ON_A_GPU + self._loaded(precision)
 
-    @property
-    def _fixed(self) -> float:
+    def on_gpu(self, tokens: int, precision: str, training: bool, checkpointing: bool) -> float:
+        """Bytes of the GPU's memory at the most, without what CUDA takes for itself."""
+        weighing = self.weighing(precision, training) / (self.processes if self.shared and training else 1)
+        return weighing + self.passing(tokens, precision, "cuda", training, checkpointing) + self._writing(precision)
+
+    def _fixed(self, training: bool) -> float:
         """Libraries, data, and of what is trained the best state so far."""
-        return LIBRARIES + self.held + (4 * self.trained if self.trains else 0)
+        return LIBRARIES + self.held + (4 * self.trained if training else 0)
 
     def _writing(self, precision: str) -> float:
         """What is kept of the sequences that are being written."""
         return self.slots * self.slot * BYTES[precision] / 4
 
-    def _loading(self, precision: str) -> float:
-        """Bytes while the model is loaded: the files lie in memory as they are, and beside them what they are made
-        into, if that is another number format."""
-        size = self.weights * (4 if self.trains else BYTES[precision])
-        return size + (self.stored if self.stored != size else 0)
+    def _loaded(self, precision: str) -> float:
+        """Bytes of the model as it is loaded."""
+        return self.weights * (4 if self.single else BYTES[precision])
 
     def computed(self, tokens: int, training: bool) -> int:
         """Padded tokens of the largest pass, where so many are allowed."""
@@ -254,12 +285,6 @@ class Need:
             trained=int(share * self.trained),
             first=depth - round(share * (depth - self.first)),
         )
-
-    def on_gpu(self, tokens: int, precision: str, training: bool, checkpointing: bool) -> float:
-        """Bytes of the GPU's memory at the most, without what CUDA takes for itself."""
-        passing = self.passing(tokens, precision, "cuda", training, checkpointing)
-        weighing = self.weighing(precision) / (self.processes if self.shared else 1)
-        return weighing + SLACK * passing + self._writing(precision)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def memory_of(plan) -> Memory:
     if arguments.lora_last_layers and arguments.method in ADAPTERS:
         held += min(4 * width * rows.total, ENTERING)
     if plan.second:
-        held += sum(weights_in(plan.second.base))
+        held += 4 * weights_in(plan.second.base)[0]
     inputs = width * (2 if plan.level == "pair" else 1)
     head = inputs * width if arguments.head == "mlp" else inputs * len(plan.labels or (0,))
     return Memory(
@@ -96,6 +96,7 @@ def _need(plan, rows: Rows, weights: tuple[int, int], head: int = 0, item: int =
         rows.longest,
         item=item,
         most=rows.total,
+        single=True,
         trains=method != "head",
         first=family.depth - last if last else 0,
         trained=trained + head,

@@ -20,6 +20,7 @@ def memory_of(plan) -> Memory:
         weights,
         stored,
         arguments.max_length,
+        most=min(plan.each * len(plan.prompts) * arguments.max_length, STREAMED),
         held=OF_A_LETTER * min(plan.each * len(plan.prompts) * arguments.max_length, STREAMED)
         + beside(plan.opened.bundle),
         logits=family.vocabulary_size,

@@ -13,8 +13,9 @@ def memory_of(plan) -> Memory:
     letters = min(limit, plan.longest) if plan.longest else limit
     weights, stored = weights_in(plan.base)
     if plan.second:  # which is held while the first is loaded
-        held += sum(weights_in(plan.second[0]))
+        held += 4 * weights_in(plan.second[0])[0]
     if plan.members[0]:
         held += 4 * family.hidden_size * len(set(plan.members[0]) | set(plan.members[1]))
     longest = letters + len(family.prefix) + len(family.suffix)
-    return Memory(Need(family, weights, stored, longest, held=held), plan.arguments)
+    most = min(2 * max(plan.items, 1) * longest, STREAMED)
+    return Memory(Need(family, weights, stored, longest, most=most, held=held), plan.arguments)

@@ -25,6 +25,7 @@ def memory_of(plan) -> Memory:
         update=arguments.batch_size * plan.context,
         held=LEARNING + OF_A_LETTER * STREAMED,
         logits=family.vocabulary_size,
+        single=True,
         trains=True,
         trained=trained,
         whole=not plan.adapted,

@@ -5,6 +5,7 @@ import re
 from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,13 +13,16 @@ import torch
 from makers.forms import parser_of
 from makers.models import sequences
 from makers.scripts import one_line, run_script, table
+from seqlm.checkpoints.folder import ModelFolder, read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.families.esm import Esm
+from seqlm.families.recognition import recognise
 from seqlm.families.t5 import T5Encoder
 from seqlm.inference import machine
 from seqlm.inference.fitting import Memory, Setting
 from seqlm.inference.machine import Machine
-from seqlm.inference.memory import Adapter, Need, Rows, adapted_numbers, precision_for
+from seqlm.inference.memory import Adapter, Need, Rows, adapted_numbers, precision_for, weights_in
+from seqlm.tools.pretrain.memory import _new
 
 PLENTY = 1e12
 GPUS = {
@@ -183,6 +187,26 @@ def test_sequences_are_written_in_as_many_slots_as_fit(capsys):
     assert f"128 sequences at once do not fit into memory; {some} are written together" in capsys.readouterr().err
     with pytest.raises(InputError, match="needs about"):
         fitted(replace(need, slot=10**10), cpu(8))
+
+
+def test_a_head_alone_is_trained_on_as_many_tokens_as_are_read():
+    memory = fitted(need_of("8M", "embed", single=True), cpu(PLENTY))
+    assert memory.tokens(training=True) == memory.tokens() == 1024 and not memory.checkpointing
+
+
+def test_an_encoder_is_weighed_without_decoder_and_heads():
+    tensors = {"encoder.a": ("F16", (10, 2)), "decoder.b": ("F32", (99,)), "lm_head.bias": ("F32", (5,))}
+    folder = ModelFolder(Path("model"), {}, (), tensors)
+    assert weights_in(folder) == (20, 40)
+    assert weights_in(folder, encoder=False) == (124, 40 + 4 * 104)
+
+
+def test_a_new_model_is_weighed_by_its_sizes(model_path):
+    """As one with the same config.json that is there."""
+    for name in ("esm-mlm", "protgpt2", "bert", "llama"):
+        found = read_model_folder(model_path(name))
+        family = recognise(found.path, found.config)
+        assert _new(family) == pytest.approx(weights_in(found, encoder=False)[0], rel=0.3), name
 
 
 def test_long_proteins_in_windows_are_one_item_of_training():

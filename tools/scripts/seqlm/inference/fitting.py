@@ -75,8 +75,8 @@ class Memory:
         return self
 
     def tokens(self, training: bool = False) -> int:
-        """Padded tokens that a pass may have."""
-        return (self.training if training else self.reading).tokens
+        """Padded tokens that a pass may have; of a training without gradients through the model those of reading."""
+        return (self.training if training and self.need.trains else self.reading).tokens
 
     @property
     def checkpointing(self) -> bool:

@@ -15,10 +15,8 @@ from seqlm.inference.memory import (
     weights_in,
 )
 
-ENTERING = (
-    1 << 28
-)  # bytes of what enters the adapted layers that are kept in memory, as seqlm.inference.entering has it
-RESIDUES = 1 << 30  # of vectors of residues of a split, as seqlm.tools.finetune.learning has it
+ENTERING = 1 << 28  # bytes in memory of what enters the adapted layers, as seqlm.inference.entering has it
+RESIDUES = 1 << 30  # bytes in memory of vectors of residues, as seqlm.tools.finetune.learning has it
 IN_FOUR_BITS = 0.95  # share of the weights that are linear maps of the layers
 
 

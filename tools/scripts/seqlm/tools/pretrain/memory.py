@@ -11,7 +11,7 @@ LEARNING = 0.03e9  # bytes of the libraries that learning takes beside those tha
 def memory_of(plan) -> Memory:
     """Of a checked :class:`seqlm.tools.pretrain.plan.Plan`."""
     family, arguments = plan.family, plan.arguments
-    weights = weights_in(plan.base, encoder=False) if plan.base else (_new(family),) * 2
+    weights = weights_in(plan.base, encoder=False) if plan.base else (_new(family), 4 * _new(family))
     adapter, trained = None, weights[0]
     if plan.adapted:
         adapter = Adapter.of(family, arguments.lora_modules, arguments.lora_rank, arguments.lora_dropout)
@@ -37,8 +37,11 @@ def memory_of(plan) -> Memory:
 
 
 def _new(family) -> int:
-    """Numbers of a new model: four maps of the attention, two or three of the feed-forward part, the embeddings."""
-    width, inner = family.hidden_size, family.inner_width
-    maps = 3 if family.config["model_type"] in ("llama", "modernbert") else 2
-    tables = 2 if family.config["model_type"] == "llama" else 1
-    return family.depth * (4 * width * width + maps * width * inner) + tables * family.vocabulary_size * width
+    """Numbers of a new model: four maps of the attention, two or three of the feed-forward part, the tables of tokens
+    and, but for rotary ones, of positions."""
+    width, inner, kind = family.hidden_size, family.inner_width, family.config["model_type"]
+    maps = 3 if kind in ("llama", "modernbert") else 2
+    rows = (2 if kind == "llama" else 1) * family.vocabulary_size
+    if kind in ("bert", "roberta", "gpt2"):
+        rows += family.config.get("n_positions") or family.config["max_position_embeddings"]
+    return family.depth * (4 * width * width + maps * width * inner) + rows * width

@@ -138,7 +138,7 @@ unit: envs ## pytest without Galaxy
 
 .PHONY: reference
 reference: .venvs/reference/.stamp ## DNABERT-2 and SentencePiece beside other implementations, in an environment of its own
-	@OMP_NUM_THREADS=1 .venvs/reference/bin/python -m pytest tests/reference \
+	@OMP_NUM_THREADS=1 .venvs/reference/bin/python -m pytest tests/reference tests/inference/test_four_bits.py \
 	  tests/tools/finetune/test_script.py::test_the_model_card_s_own_code_gives_the_predicted_probability_with_plain_peft
 
 .PHONY: oldest

@@ -24,7 +24,7 @@ SITES = ["--train", DATA / "sites_train.fasta", "--test", DATA / "sites_test.fas
 
 @pytest.fixture(scope="module")
 def bitsandbytes():
-    return pytest.importorskip("bitsandbytes", reason="bitsandbytes, which only QLoRA needs, is not installed")
+    return pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed; `make reference` has it")
 
 
 def folder_of(name, tmp_path, model_path):

@@ -43,6 +43,8 @@ def in_four_bits(model: nn.Module, family: Family, dtype: torch.dtype, device: t
         small = bitsandbytes.nn.Linear4bit(inputs, outputs, bias=False, compute_dtype=dtype, quant_type="nf4")
         small.weight = bitsandbytes.nn.Params4bit(weight, requires_grad=False, quant_type="nf4")
         small.bias = module.bias
+        # or on a CPU with bf16 the weights are laid out anew in evaluation, for widths of certain multiples alone
+        small.support_avx512bf16_for_cpu = False
         model.set_submodule(name, small.to(device), strict=True)
     model.is_loaded_in_4bit = True  # by which peft knows it
     with torch.no_grad():

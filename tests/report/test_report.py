@@ -150,7 +150,8 @@ def test_directives_are_in_the_form_that_galaxy_reads():
     report = Report("T", [Figure("roc", "C"), DatasetTable("metrics", 'All "scores"'), JobParameters({"rank": "8"})])
     markdown = report.galaxy_markdown(output="my_report")
     assert '```galaxy\nhistory_dataset_as_image(output=my_report, path="roc.png")\n```\n' in markdown
-    assert '```galaxy\nhistory_dataset_as_table(output=metrics, title="All  scores ", compact=true)\n```\n' in markdown
+    settings = 'title="All  scores ", compact=true, show_column_headers=false'
+    assert f"```galaxy\nhistory_dataset_as_table(output=metrics, {settings})\n```\n" in markdown
     assert "```galaxy\njob_parameters()\n```\n" in markdown
     assert report.figures() == ["roc"]
 

@@ -231,7 +231,9 @@ def _markdown(block: Block, output: str, most_rows: int, longest_cell: int) -> s
             return f"{_directive(directive)}\n\n*{_escape(caption)}*"
         case DatasetTable(dataset, title):
             title = re.sub(r"[^\w .,%()-]", " ", _one_line(title))  # a quote would end the argument
-            return _directive(f'history_dataset_as_table(output={_checked(dataset)}, title="{title}", compact=true)')
+            # without Galaxy's headers, which are numbers: ours is the first row
+            settings = f'title="{title}", compact=true, show_column_headers=false'
+            return _directive(f"history_dataset_as_table(output={_checked(dataset)}, {settings})")
         case JobParameters():
             return _directive("job_parameters()")
         case References(items):

@@ -369,3 +369,18 @@ def test_what_a_file_is_is_told_without_reading_much_of_it(tmp_path):
             assert tracemalloc.get_traced_memory()[1] < 30 << 20
         finally:
             tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("content", "format", "message"),
+    [
+        (b"PAR1....", "fasta", "is a parquet file and not FASTA; give it as what it is"),
+        (b">a\nMKT\n", "parquet", "is no parquet file; give it as what it is"),
+        (b">a\nMKT\n", "uniprotxml", "is not UniProt's XML; give it as what it is"),
+        (gzip.compress(gzip.compress(b">a\nMKT\n")), "fasta", "is compressed twice"),
+    ],
+)
+def test_a_format_that_a_file_does_not_have_is_named(tmp_path, content, format, message):
+    (tmp_path / "s").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(read_records(tmp_path / "s", format=format))

@@ -70,6 +70,20 @@ def sequence_format(path: str | Path) -> str:
     )
 
 
+def _checked_format(path: Path, format: str) -> str:
+    """The format of a file: as its content says, or as it was given unless the first bytes say that it is not."""
+    if format == "auto":
+        return sequence_format(path)
+    if is_parquet(path) != (format == "parquet"):
+        found = "no parquet file" if format == "parquet" else f"a parquet file and not {KINDS.get(format, format)}"
+        raise InputError(f"{path.name} is {found}; give it as what it is")
+    if format != "parquet":
+        _refuse_by_start(path, first_bytes(path, 512))
+    if format == "uniprotxml" and not is_uniprot_xml(path):
+        raise InputError(f"{path.name} is not UniProt's XML; give it as what it is")
+    return format
+
+
 def _refuse_by_start(path: Path, start: bytes) -> None:
     """Files that look like no text, or like text of another kind."""
     if start.startswith(b"PAR1"):
@@ -106,8 +120,7 @@ def read_records(
         InputError: naming the file and the line of what cannot be read.
     """
     path = Path(path)
-    if format == "auto":
-        format = sequence_format(path)
+    format = _checked_format(path, format)
     match format:
         case "fasta":
             return read_fasta(path, rename)
@@ -127,8 +140,7 @@ def read_records(
 def read_table(path: str | Path, format: str = "auto") -> Table:
     """A table; raises InputError for a FASTA file and other files without columns."""
     path = Path(path)
-    if format == "auto":
-        format = sequence_format(path)
+    format = _checked_format(path, format)
     if format not in tables.TABLES:
         raise InputError(
             f"{path.name} is {KINDS[format]} and has no columns; leave the column options empty, or give a table"

@@ -7,7 +7,7 @@ import pytest
 from Bio.Seq import Seq
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import DNA, LETTERS, PROTEIN
+from seqlm.data.records import DNA, LETTERS, PROTEIN, STATES
 from seqlm.data.sites import check_residues, reverse_complement, site_positions, window_around, windows_of
 
 PROTEINS = ["".join(random.Random(number).choices("ACDEFGHIKLMNPQRSTVWY", k=number)) for number in range(1, 60, 4)]
@@ -46,6 +46,7 @@ def test_sites_are_found_where_a_regular_expression_finds_them():
 @pytest.mark.parametrize("text", ["STY", "s,t,y", " S T, Y ", "SSTYT"])
 def test_residues_are_read_however_they_are_written(text):
     assert check_residues(text, LETTERS[PROTEIN]) == "STY"
+    assert check_residues(text, LETTERS[STATES]) == "sty"
 
 
 @pytest.mark.parametrize(("text", "said"), [("", "no residue"), (" , ", "no residue"), ("S-T", "'-'"), ("S\x07", "'?'"),

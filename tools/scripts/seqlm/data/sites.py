@@ -53,7 +53,8 @@ def site_positions(sequence: str, residues: str) -> list[int]:
 
 
 def check_residues(text: str, letters: str) -> str:
-    """The residues to scan, as a user writes them (``STY``, ``s,t,y``, ``S T Y``): upper case, each once, in order.
+    """The residues to scan, as a user writes them (``STY``, ``s,t,y``, ``S T Y``): in the case of the
+    alphabet, each once, in order.
 
     Args:
         letters: what the alphabet of the model has, such as ``LETTERS[PROTEIN]`` of :mod:`seqlm.data.sequences`.
@@ -61,7 +62,8 @@ def check_residues(text: str, letters: str) -> str:
     Raises:
         InputError: for no residue at all, or for what is no letter of the alphabet.
     """
-    residues = "".join(dict.fromkeys("".join(text.upper().replace(",", " ").split())))
+    text = text.lower() if letters.islower() else text.upper()  # 3Di states are in lower case
+    residues = "".join(dict.fromkeys("".join(text.replace(",", " ").split())))
     if not residues:
         raise InputError("no residue to look for is given; name one letter or more, such as STY")
     for letter in residues:

@@ -94,6 +94,17 @@ def test_reports_say_how_the_models_agree(done):
     assert "the 3 models" not in done["first"][0].stderr
 
 
+def test_each_model_has_a_column_of_its_own(folders, tmp_path):
+    models = [("first", "a_2"), ("second", "a\tb"), ("third", "a"), ("saprot", "a")]
+    options = [word for folder, name in models for word in ("--model", folders[folder], "--model-id", name)]
+    (tmp_path / "one.fasta").write_text(">p\nMKT\n")
+    asked = ["--sequences", tmp_path / "one.fasta", "--scan", "--output-table", "t.tsv"]
+    (done,) = run_batch([(tmp_path, "score", *options, *asked)])
+    assert done.returncode == 0, done.stderr
+    columns = [name for name in table(tmp_path / "t.tsv")[0] if name.startswith("score")]
+    assert columns == ["score", "score_a_2", "score_a b", "score_a_3", "score_a_4"]
+
+
 @pytest.mark.parametrize(
     ("second", "words"),
     [([1, 2, 3, 4], "agree well: Spearman 1.00"), ([4, 1, 2, 3], "hardly agree"), ([1, 1, 1, 1], "too little")],

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import Record, quoted
+from seqlm.data.records import Record, identifier, quoted
 from seqlm.families.family import Family
 from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened, open_language_model
@@ -69,11 +69,14 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the models are called, each otherwise."""
-        names = [self.opened.name, *(opened.name for opened, _ in self.others)]
-        return tuple(
-            f"{name}_{number}" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)
-        )
+        """What the models are called, each otherwise, as columns of a table can be."""
+        given = [identifier(opened.name) for opened in (self.opened, *(opened for opened, _ in self.others))]
+        names: list[str] = []
+        for number, name in enumerate(given, start=1):
+            while given.count(name) > 1 or name in names:
+                name = f"{name}_{number}"
+            names.append(name)
+        return tuple(names)
 
     @property
     def limit(self) -> int:

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import LETTERS, STATES, quoted
+from seqlm.data.records import LETTERS, STATES, identifier, quoted
 from seqlm.data.sequences import read_records
 from seqlm.families.family import Family
 from seqlm.families.vocabulary import UNSTRUCTURED
@@ -30,7 +30,7 @@ class Structures:
         scratch: folder of the job.
 
     Raises:
-        InputError: a letter that is no state, an id that comes twice.
+        InputError: a letter that is no state, a header that comes twice.
     """
 
     def __init__(self, path: str | Path, scratch: Path):
@@ -51,10 +51,12 @@ class Structures:
                     f"{where} has '{record.sequence[wrong.start()]}' at position {wrong.start() + 1}; 3Di states are "
                     f"the letters {LETTERS[STATES]}, and # where none is known"
                 )
-            try:
-                self._held.execute("INSERT INTO structures VALUES (?, ?)", (record.id, states))
-            except sqlite3.IntegrityError:
-                raise InputError(f"{where} has the id of a record before it; ids must be unique") from None
+            if record.id not in (record.header.split(None, 1)[0], identifier(record.header)):  # it was numbered
+                raise InputError(
+                    f"{self.name}: the record on line {record.line} has the header of one before it, "
+                    f"'{quoted(record.header)}'; each structure needs a name of its own"
+                )
+            self._held.execute("INSERT INTO structures VALUES (?, ?)", (record.id, states))
             self._other = self._other or record.id
         self._held.execute("COMMIT")
 

@@ -65,7 +65,7 @@ def test_states_may_be_in_capitals_and_those_that_are_missing_are_counted(folder
     [
         (">p\ndvvl\n", "'p' has 4 3Di states, and the sequence of that name 9 residues"),
         (">p\ndvbl\n", r"record 'p' \(line 1\) has 'b' at position 3; 3Di states are the letters"),
-        (">p\nddd\n>p\nddd\n", "the same id|'p' has"),
+        (f">p\n{STATES}\n>q\nddd\n>p\n{STATES}\n", "the record on line 5 has the header of one before it, 'p'"),
     ],
 )
 def test_states_that_do_not_fit_are_named(tmp_path, text, message):
@@ -122,7 +122,9 @@ def runs(folder, proteins, tmp_path_factory):
             "t.html",
         ),
         (work, "predict", *bundle, *data, *given, "--output-table", "predicted.tsv"),
+        (work, "embed", *bundle, *data, "--output-table", "t.tsv"),
         (work, "finetune", *model, *train, "--epochs", "1", "--output-model", "plain.zip", "--output-html", "p.html"),
+        (work, "embed", "--model", "plain.zip", "--base-model", folder, *data, *given, "--output-table", "t.tsv"),
     ]
     done = run_batch(calls)
     for call, one in zip(calls, done, strict=True):
@@ -156,7 +158,15 @@ def test_what_has_no_structure_is_counted_and_read_as_unknown(runs, proteins):
     unsaid = "no structures were given, so the model read every residue with # (structure not known)"
     assert unsaid in done[1].stderr and unsaid[1:] in (work / "plain.html").read_text()
     assert unsaid not in done[0].stderr and unsaid[1:] in (work / "p.html").read_text()
-    assert "Read as: residues together with the 3Di states" in (work / "t.html").read_text()
+    read_as = "ead as: residues together with the 3Di states"
+    assert read_as in (work / "t.html").read_text() and read_as in done[0].stderr and read_as not in done[1].stderr
+    assert "residues together with the 3Di states" in (work / "placed.html").read_text()
+
+
+def test_vectors_of_a_bundle_that_was_trained_otherwise_are_noted(runs):
+    _, done = runs
+    assert "every residue with # (structure not known), and was fine-tuned with structures" in done[5].stderr
+    assert "fine-tuned" not in done[1].stderr and "was fine-tuned without structures, and reads them" in done[7].stderr
 
 
 def test_a_bundle_records_structures_and_so_does_its_card(runs, proteins):

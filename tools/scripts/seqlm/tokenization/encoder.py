@@ -158,6 +158,13 @@ class Encoder:
         return isinstance(self.reader, AtomReader)
 
     @property
+    def read_as(self) -> str:
+        """What sequences are read as, in words, where the model could read them otherwise; else empty."""
+        if self.structures:
+            return "residues together with the 3Di states of their structures"
+        return self._family.read_as
+
+    @property
     def unplaced(self) -> str:
         """What to say of a model that reads structures where none were given."""
         if self._family.structured and not self.structures:

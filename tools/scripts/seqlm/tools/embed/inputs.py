@@ -131,13 +131,15 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 
 def _notes(bundle: Bundle | None, base: ModelFolder, encoder: Encoder) -> list[str]:
     """What the user should know about the vectors of this model."""
-    notes = []
+    notes, manifest = [], (bundle.manifest if bundle else None) or {}
     if bundle and bundle.kind == "peft":
         from seqlm.checkpoints.published_adapters import inspect_encoder
 
         notes += inspect_encoder(bundle, base).notes
     if encoder.unplaced:
-        notes.append(encoder.unplaced)
+        notes.append(encoder.unplaced + ", and was fine-tuned with structures" * bool(manifest.get("structures")))
+    elif encoder.structures and manifest and not manifest.get("structures"):
+        notes.append("the model was fine-tuned without structures, and reads them here")
     if bundle and bundle.kind == "head":
         notes.append(
             "only a head was trained and the encoder left as it was, so the vectors are those of the base model"

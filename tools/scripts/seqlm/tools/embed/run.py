@@ -48,7 +48,7 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     make = _positions if shape.positions else _pooled
     pieces = _finished(make(plan, model, memory.tokens(), progress, summary), plan, summary)
     write_embeddings(arguments, pieces, shape, about(plan), outputs)
-    read_as = [f"read as: {plan.family.read_as}"] if plan.family.read_as else []
+    read_as = [f"read as: {plan.encoder.read_as}"] if plan.encoder.read_as else []
     for note in [*plan.notes, *read_as, *summary.rules.lines()]:
         print(f"note: {note}", file=sys.stderr)
     print(f"embedded {shape.sequences:,} sequences as {shape.vectors:,} × {shape.width} numbers", file=sys.stderr)
@@ -68,8 +68,8 @@ def about(plan: Plan) -> dict[str, str]:
         "long_sequences": plan.encoder.long_sequences,
         "seqlm": __version__,
     }
-    if plan.family.read_as:
-        described["read_as"] = plan.family.read_as
+    if plan.encoder.read_as:
+        described["read_as"] = plan.encoder.read_as
     if plan.bundle and plan.bundle.needs_base_model:
         described["base_model"] = plan.base_name
     return described

@@ -192,9 +192,7 @@ def summarise(result: Result) -> FinetuneSummary:
 def _read_as(plan: Plan) -> list[str]:
     """What stands before each sequence, where the model's vocabulary offers something."""
     readers = [plan.reader, *([plan.second] if plan.second else [])]
-    said = [f"Read as: {one.family.read_as}" for one in readers if one.family.read_as]
-    if plan.encoder.structures:
-        said.append("Read as: residues together with the 3Di states of their structures")
+    said = [f"Read as: {one.encoder.read_as}" for one in readers if one.encoder.read_as]
     unplaced = [one.encoder.unplaced for one in readers if one.encoder.unplaced]
     return said + [sentence(text).removesuffix(".") for text in unplaced]
 

@@ -36,6 +36,12 @@ class _Changes:
     plan: Plan
     rules: Rules = field(default_factory=Rules)
     notes: dict[str, str] = field(default_factory=dict)
+    read_as: list[str] = field(default_factory=list)
+
+    def read_by(self, encoder) -> None:
+        """Note what a model takes the sequences for, where it could read them otherwise."""
+        self.read_as += [f"read as: {encoder.read_as}"] * bool(encoder.read_as)
+        self.read_as += [encoder.unplaced] * bool(encoder.unplaced)
 
     def sequences(self) -> Iterator[tuple[str, str]]:
         """(id, cleaned sequence) of every record."""
@@ -92,6 +98,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
         )
     budget = memory.tokens()
     changes = _Changes(plan, plan.rules)
+    changes.read_by(restored.encoder)
     what = "pairs" if plan.level == "pair" else "sites" if plan.sites else "sequences"
     progress = Progress("predicting", plan.items, "sequences" if plan.level == "residue" else what)
 
@@ -122,10 +129,7 @@ def predict(plan: Plan, outputs: Outputs) -> None:
     write_table(target, header, rows)
     if plan.level == "residue" or plan.sites:
         sites.finish()
-    read_as = [f"read as: {plan.family.read_as}"] if plan.family.read_as else []
-    if restored.encoder.unplaced:
-        read_as.append(restored.encoder.unplaced)
-    for line in [*read_as, *changes.rules.lines(), *unknown_letters(changes.rules, plan.letters)]:
+    for line in [*changes.read_as, *changes.rules.lines(), *unknown_letters(changes.rules, plan.letters)]:
         print(f"note: {line}", file=sys.stderr)
     print(f"predicted {plan.units:,} {what}", file=sys.stderr)
 
@@ -217,6 +221,7 @@ def _pairs(plan: Plan, changes: _Changes, restored, made: Predicted, budget: int
             long_sequences=plan.bundle.manifest["long_sequences"],
             tokenizer=plan.bundle.manifest.get("tokenizer", "as-published"),
         )
+        changes.read_by(encoder)
         backbone = loading.load_backbone(base.path, family, loading.torch.float32, device)
         model = loading.SequenceModel(backbone, family.hidden_size)
         fixed = embedded(model, encoder, second, encoded(encoder, second))

@@ -209,6 +209,9 @@ def _computed(plan: Plan, summary: Summary) -> list[str]:
     ]
     if plan.mode != SEQUENCES:
         lines.append(f"The first letter has the number {plan.arguments.first_position}")
+    for name, one in zip(plan.names, plan.each(), strict=True):
+        if one.encoder and one.encoder.read_as:
+            lines.append(f"Read as: {one.encoder.read_as}" + f" (by {name})" * bool(plan.others))
     if plan.text and plan.text.control:
         lines.append(
             f"Before each sequence stands the control tag {shown(plan.text.control, 60)}, which is not scored itself"

@@ -176,6 +176,8 @@ def test_processes_share_the_memory():
     alone = fitted(need_of("150M", "lora"), cpu(12)).training
     assert fitted(need_of("150M", "lora", processes=4), cpu(48)).training == alone
     assert fitted(need_of("150M", "lora", processes=4), cpu(12)).training != alone
+    with pytest.raises(InputError, match=r"this job has 0\.8 GB for each of 4 processes; train with one process"):
+        fitted(need_of("150M", "lora", processes=4), cpu(3))
 
 
 def test_sequences_are_written_in_as_many_slots_as_fit(capsys):

@@ -93,6 +93,12 @@ class Memory:
         """Bytes of the machine's memory that each of the processes may use."""
         return self.machine.memory / max(1, self.need.processes)
 
+    @property
+    def _there_is(self) -> str:
+        """What may be used, as part of a sentence."""
+        shared = self.machine.kind == "cpu" and self.need.processes > 1
+        return f"{self.machine.words} {gb(self.allowed)} GB" + f" for each of {self.need.processes} processes" * shared
+
     def fit(self, machine: Machine) -> None:
         """Choose tokens, checkpointing and slots.
 
@@ -195,14 +201,14 @@ class Memory:
             done.append("freed memory is given back at once")
         if done:
             what = "training" if training else "reading"
-            _note(f"{self.machine.words} {gb(self.allowed)} GB, so in {what} {', '.join(done)}; that takes more time")
+            _note(f"{self._there_is}, so in {what} {', '.join(done)}; that takes more time")
 
     def _refuse(self, training: bool, need: Need) -> None:
         expected = min(self._expected(one, training, need) for one in self._settings(training, need))
         raise InputError(
             f"{'training' if training else 'reading sequences'} with a model of {millions(need.weights)} weights, in "
-            f"rows of up to {need.longest:,} tokens, needs about {gb(expected)} GB of memory, and {self.machine.words} "
-            f"{gb(self.allowed)} GB; {', or '.join([*self._would_fit(training, need), 'ask for more memory'])}"
+            f"rows of up to {need.longest:,} tokens, needs about {gb(expected)} GB of memory, and {self._there_is}; "
+            f"{', or '.join([*self._would_fit(training, need), 'ask for more memory'])}"
         )
 
     def _would_fit(self, training: bool, need: Need) -> Iterator[str]:
@@ -211,6 +217,10 @@ class Memory:
         usual.machine = self.machine
         if self.asked.batch_tokens != "auto" and usual._fitting(training, need):
             yield "leave the tokens at once at auto (--batch-tokens)"
+        alone = Memory(replace(need, processes=1), self.asked)
+        alone.machine = self.machine
+        if need.processes > 1 and alone._fitting(training, alone.need):
+            yield "train with one process (--processes 1)"
         if training:
             lora = replace(need, whole=False, trained=0, adapter=need.adapter or Adapter(3, 1, 0))
             last = replace(lora, first=max(need.first, need.family.depth - 2))

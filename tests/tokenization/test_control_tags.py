@@ -88,6 +88,7 @@ def test_a_tag_that_the_model_does_not_know_is_refused_before_torch(folder, tmp_
             ["--output-table", "t.tsv"],
             "does not have all of the control tag '3.5.5",
         ),
+        ("generate", folder, "1" * 200, ["--output-table", "t.tsv"], "has 200 tokens, with the control tag, and the"),
         ("score", gpt2, TAG, wild, "does not have all of the control tag"),
         ("score", esm, TAG, wild, "a control tag is for models that write sequences; this one is of the family ESM-2"),
     ]

@@ -132,10 +132,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     notes += [told[0].lower() + told[1:].rstrip(".") for told in unknown_letters(rules, None)]
     longest = max(prompts, key=lambda prompt: len(prompt.ids))
     if len(longest.ids) >= arguments.max_length:
+        before = "the control tag" if text.control else "the one that begins a sequence"
         raise InputError(
-            f"the prompt '{longest.name}' has {len(longest.ids):,} tokens, with the one that begins a sequence, and "
-            f"the maximal length is {arguments.max_length:,}, which leaves none to be written; shorten it or allow "
-            f"more (the model reads {limit:,})"
+            f"the prompt '{longest.name}' has {len(longest.ids):,} tokens, with {before}, and the maximal length is "
+            f"{arguments.max_length:,}, which leaves none to be written; shorten it or allow more (the model reads "
+            f"{limit:,})"
         )
     most = max(len(prompt.letters) for prompt in prompts)
     if arguments.max_letters and most >= arguments.max_letters:

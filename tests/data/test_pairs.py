@@ -142,6 +142,11 @@ def test_a_mistake_is_named_with_its_place(tmp_path, mistake):
     assert message in str(caught.value)
 
 
+def test_names_are_sought_in_tables_only(tmp_path):
+    with pytest.raises(InputError, match="reads is FASTQ; pairs are a table with two names in each row"):
+        names_in([write(tmp_path, "@a\nMK\n+\nII\n", "reads")], (None, None))
+
+
 def test_only_the_members_that_are_named_are_kept_in_the_order_of_the_file(tmp_path):
     path = write(tmp_path, ">c\nMKV\n>x\n???\n>x\n???\n>a\nmk*\n", "proteins.fasta")
     rules = Rules()

@@ -288,6 +288,7 @@ MISTAKES = {
         {"sequences": ">p3\n" + "ACGT" * 10 + "\n"},
         "sequences.fasta holds DNA or RNA (1 of 1",
     ),
+    "reads": ("@p3\nMKT\n+\nIII\n", {}, "labels is FASTQ, which has no labels of residues"),
     "empty": ("", {}, "labels is empty"),
     "empty sequences": (">p3\n010\n", {"sequences": "\n"}, "sequences.fasta is empty"),
     "cut gz": (gzip.compress(fasta(LABELS).encode())[:-9], {}, "labels: the gzip file is cut short or damaged"),

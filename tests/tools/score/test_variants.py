@@ -127,6 +127,7 @@ MISTAKES = {
     "blank": ("\n\n", {}, "is empty"),
     "header alone": ("variant\tx\n", {}, "has a header but no variants"),
     "fasta": (">w\nMKT\n", {}, "is FASTA; variants are a list"),
+    "fastq": ("@w\nMKT\n+\nIII\n", {}, "is FASTQ; variants are a list"),
     "no column": ("a\tb\nK2R\t1\n", {}, "has no column of variants"),
     "other column": ("variant\tb\nK2R\t1\n", {"variant": "c"}, "no column 'c' for the column of variants"),
     "list with column": ("K2R\n", {"measured": "activity"}, "is a list without columns"),

@@ -100,9 +100,7 @@ class PairReader:
             InputError: a pair that names an unknown sequence, two labels for one pair, no pair.
         """
         path = Path(path)
-        form = sequence_format(path)
-        if form in HEADED:
-            raise InputError(f"{path.name} is {KINDS[form]}; pairs are a table with two names in each row")
+        form = _table_format(path)
         table = read_table(path, form)
         first_at, second_at, label_at = self._places(table)
         split_of = self.given_split.reader(path, form)
@@ -158,6 +156,14 @@ class PairReader:
         return cells[0] in self.first or cells[1] in self.second
 
 
+def _table_format(path: Path) -> str:
+    """The format of a table of pairs; raises InputError for a file of sequences."""
+    form = sequence_format(path)
+    if form in HEADED:
+        raise InputError(f"{path.name} is {KINDS[form]}; pairs are a table with two names in each row")
+    return form
+
+
 def _has_names(table: Table, asked: tuple[str | None, str | None]) -> bool:
     """Whether the columns of members go by their names, so that there is a header."""
     pairs = zip(asked, ("first", "second"), strict=True)
@@ -195,7 +201,7 @@ def names_in(paths: list[str], wanted: tuple[str | None, str | None]) -> tuple[s
     """
     found: tuple[set[str], set[str]] = (set(), set())
     for path in paths:
-        table = read_table(path)
+        table = read_table(path, _table_format(Path(path)))
         places = [
             {_place(table, asked, name, usual, headless) for headless in {False, not _has_names(table, wanted)}}
             for asked, name, usual in zip(wanted, ("first", "second"), (1, 2), strict=True)

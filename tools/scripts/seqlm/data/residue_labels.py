@@ -26,7 +26,7 @@ from .labels import MAX_LETTERS, GivenSplit, number
 from .misfits import BEYOND, NO_SEQUENCE, OTHER_RESIDUE, STOP, UNREADABLE, Misfits
 from .protein_names import ProteinNames, parts_of
 from .records import DNA, Record, Rules, quoted
-from .sequences import Strangers, clean, read_records, read_table, sequence_format
+from .sequences import HEADED, KINDS, Strangers, clean, read_records, read_table, sequence_format
 from .site_features import bed_positions, is_bed
 from .site_tables import POSITION, PROTEIN_COLUMNS, SiteColumns, holds_sites, open_site_table, preamble, usual
 from .tables import label_place
@@ -84,6 +84,10 @@ class ResidueReader:
         path = Path(path)
         self._file = self.sequences or path
         form = "tabular" if preamble(path) else sequence_format(path) if self.format == "auto" else self.format
+        if form in HEADED and form != "fasta":
+            raise InputError(
+                f"{path.name} is {KINDS[form]}, which has no labels of residues; they stand in FASTA or in a table"
+            )
         if form == "fasta":
             if self.sequences:
                 examples = self._strings(path)

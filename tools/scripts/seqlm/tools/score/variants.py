@@ -407,9 +407,9 @@ def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, li
         return table, table.rows()
     table = read_table(path, "tabular")
     first = table.first[0]
-    if first.startswith(">"):
+    if kind := {">": "FASTA", "@": "FASTQ", "<": "XML"}.get(first[:1]):
         raise InputError(
-            f"{path.name} is FASTA; variants are a list of {FORMS.removeprefix('write ')}, a table, or a table with "
+            f"{path.name} is {kind}; variants are a list of {FORMS.removeprefix('write ')}, a table, or a table with "
             "whole sequences in a column"
         )
     if len(table.first) > 1:

@@ -161,7 +161,12 @@ def test_models_that_have_no_mean_are_refused_before_torch(folders, model_path, 
     first, second = ["--model", folders["first"]], ["--model", folders["second"]]
     wild = ["--sequences", DATA / "wild_type.fasta", "--output-table", "t.tsv"]
     scan = [*wild, "--scan"]
+    for name, text in {"w": ">w\nMKT\n", "x": ">w\nddd\n", "v": "s\nMKTA\n"}.items():
+        (tmp_path / name).write_text(text)
+    longer = ["--sequences", tmp_path / "w", "--variants", tmp_path / "v", "--variant-sequence-column", "s"]
+    longer += ["--model", folders["saprot"], "--method", "log-likelihood-ratio", "--output-table", "t.tsv"]
     cases = [
+        ([*longer, "--structures", tmp_path / "x"], "another length than their wild type, whose structure does not"),
         ([*first, *second, *wild], "several models are averaged on variants or scans by masked-marginals"),
         ([*first, *first, *scan], "was given twice"),
         ([*first, *second, *scan, "--method", "log-likelihood-ratio"], "give one model for log-likelihood-ratio"),

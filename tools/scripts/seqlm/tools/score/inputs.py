@@ -327,3 +327,8 @@ def _check_lengths(plan: Plan) -> None:
             f"'{quoted(plan.wild_types.ids[longer[0].protein])}' has {len(wild):,} ({len(longer):,} variants of "
             f"another length); insertions and deletions can be scored by --method {RATIO} alone"
         )
+    if longer and plan.encoder and plan.encoder.structures:
+        raise InputError(
+            f"{plan.variants.path.name}: {len(longer):,} variants have another length than their wild type, whose "
+            "structure does not fit them; leave them out, or score without structures"
+        )

@@ -170,6 +170,7 @@ def test_reports_say_what_stood_before_each_sequence(runs):
         assert f"after the prefix {escaped}" in (work / name).read_text()
     assert "note: read as: residues without a prefix; the model has <AA2fold> and <fold2AA>" in done[1].stderr
     assert "note: read as: residues after the prefix <AA2fold>" in done[4].stderr
+    assert "Every 3Di state is one token" in done[6].stderr and "structures are known" in done[6].stderr
 
 
 def test_a_bundle_knows_its_prefix_and_so_does_its_card(runs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqlm.data.records import DNA, LETTERS, PROTEIN, Rules
+from seqlm.data.records import DNA, LETTERS, PROTEIN, STATES, Rules
 from seqlm.report.words import percent
 from seqlm.tokenization.encoder import REPAIRED
 from seqlm.tokenization.reading import UNKNOWN, UNREAD
@@ -11,7 +11,7 @@ from .inspection import Inspection
 
 MANY_UNKNOWN = 0.01  # share of letters from which what the model sees is no longer the sequence
 LIKE_SHUFFLED = 1.02  # a vocabulary that fits has tokens this much longer than for the same letters in random order
-WORDS = {PROTEIN: ("protein", "residue"), DNA: ("DNA sequence", "base")}
+WORDS = {PROTEIN: ("protein", "residue"), DNA: ("DNA sequence", "base"), STATES: ("structure", "3Di state")}
 
 
 def words(alphabet: str) -> tuple[str, str]:

@@ -79,9 +79,10 @@ def test_another_process_opens_the_states_anew(tmp_path):
     assert pickle.loads(pickle.dumps(held)).of("p", "MKT") == held.of("p", "MKT") == "ddd"
 
 
-def test_residues_in_place_of_states_are_noticed(tmp_path):
+@pytest.mark.parametrize("residues", ["MKTAYIAKQR", "MKTAXYIAKQR"])
+def test_residues_in_place_of_states_are_noticed(tmp_path, residues):
     with pytest.raises(InputError, match="what stands for 'p' is its residues"):
-        structures(tmp_path, ">p\nMKTAYIAKQR\n").of("p", "MKTAYIAKQR")
+        structures(tmp_path, f">p\n{residues}\n").of("p", residues)
 
 
 def states_of(sequence):

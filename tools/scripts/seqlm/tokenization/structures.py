@@ -87,7 +87,8 @@ class Structures:
                 f"{self.name}: '{quoted(name)}' has {len(states):,} 3Di states, and the sequence of that name "
                 f"{len(sequence):,} residues; each residue needs its state"
             )
-        if len(states) >= CERTAIN and states.upper() == sequence:
+        known = [place for place, state in enumerate(states) if state != UNSTRUCTURED]  # X is read as no state
+        if len(known) >= CERTAIN and all(states[place].upper() == sequence[place] for place in known):
             raise InputError(
                 f"{self.name}: what stands for '{quoted(name)}' is its residues; give the FASTA of 3Di states"
             )

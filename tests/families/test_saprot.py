@@ -198,6 +198,8 @@ def test_mistakes_about_structures_are_one_line_before_torch(runs, folder, model
     calls.append((esm, "embed", "--model", model_path("esm"), *data, *states))
     asks = "b.zip was trained with structures; give the 3Di states of these sequences too (--structures)"
     calls.append((asks, "predict", "--model", work / "b.zip", "--base-model", folder, *data))
+    cut = "a scan with a model of windows reads pieces of proteins, whose structures it does not cut out"
+    calls.append((cut, "predict", "--model", work / "b.zip", "--base-model", folder, *data, "--sites", "K"))
     plain = "plain.zip was trained without structures; leave them out"
     calls.append((plain, "predict", "--model", work / "plain.zip", "--base-model", folder, *data, *states))
     places = [tmp_path / f"work{number}" for number in range(len(calls))]

@@ -210,17 +210,17 @@ def _structures(plan: Plan) -> Structures | None:
     """The structures of the sequences, which a model needs that was trained with them, and no other."""
     needed, given = (plan.bundle.manifest or {}).get("structures", False), plan.arguments.structures
     name = Path(plan.arguments.model).name
+    if (needed or given) and plan.level == "sequence" and plan.arguments.sites:
+        raise InputError(
+            "a scan with a model of windows reads pieces of proteins, whose structures it does not cut out; predict "
+            "windows that have structures of their own"
+        )
     if needed and not given:
         raise InputError(
             f"{name} was trained with structures; give the 3Di states of these sequences too (--structures)"
         )
     if given and not needed and plan.family.structured:
         raise InputError(f"{name} was trained without structures; leave them out (--structures)")
-    if given and plan.level == "sequence" and plan.arguments.sites:
-        raise InputError(
-            "a scan with a model of windows reads pieces of proteins, whose structures it does not cut out; predict "
-            "windows that have structures of their own"
-        )
     return open_structures(plan.arguments, plan.family, plan.scratch)
 
 

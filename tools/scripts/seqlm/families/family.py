@@ -281,13 +281,13 @@ class Family:
         """
         if self.language_head is None:
             raise InputError(
-                f"{name} is a {self.name} model, an encoder that gives no probability to tokens; take a model of type "
-                "fill-mask (such as ESM-2) or text-generation (such as ProtGPT2)"
+                f"{name} is of the family {self.name}, an encoder that gives no probability to tokens; take a model of "
+                "type fill-mask (such as ESM-2) or text-generation (such as ProtGPT2)"
             )
         if self.language_head and self.language_head not in tensors:
             raise InputError(
-                f"{name} holds the encoder of a {self.name} model without the head that gives probabilities to tokens; "
-                "fetch the whole model (of type fill-mask)"
+                f"{name} holds an encoder of the family {self.name} without the head that gives probabilities to "
+                "tokens; fetch the whole model (of type fill-mask)"
             )
 
     @property

@@ -141,7 +141,7 @@ class Encoder:
         self.prefix = [self._special(vocabulary, token) for token in family.prefix]
         self.suffix = [self._special(vocabulary, token) for token in family.suffix]
         if pooling == "cls" and family.prefix in ((), (family.told,)):
-            raise InputError(f"a {family.name} model has no token at the start of a sequence; use mean pooling")
+            raise InputError(f"{family.name} has no token at the start of a sequence; use mean pooling")
         if pooling == "none" and long_sequences == "truncate":
             raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")
         self.padding = int(family.config.get("pad_token_id") or 0)

@@ -170,7 +170,7 @@ def _check_objective(arguments: Namespace, family: Family) -> None:
     arguments.objective = arguments.objective or own
     if arguments.objective != own:
         raise InputError(
-            f"a {family.name} was trained with {own} language modelling and cannot go on with {arguments.objective}"
+            f"{family.name} was trained with {own} language modelling and cannot go on with {arguments.objective}"
         )
 
 

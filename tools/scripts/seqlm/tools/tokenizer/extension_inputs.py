@@ -117,12 +117,12 @@ def _family_of(bundle: Bundle | None, base: ModelFolder, name: str) -> Family:
     family = recognise(base.path, base.config, manifest.get("alphabet", "auto"))
     if family.structured:
         raise InputError(
-            f"each token of a {family.name} model is a residue and its 3Di state, so there are no words of several "
+            f"each token of {family.name} is a residue and its 3Di state, so there are no words of several "
             "letters; extend a model of another kind"
         )
     if family.token("A").startswith("▁"):
         raise InputError(
-            f"a {family.name} model reads letters set apart by blanks, in which there are no words of several letters; "
+            f"{family.name} reads letters set apart by blanks, in which there are no words of several letters; "
             "extend one of another kind (GPT-2, LLaMA, BERT, RoBERTa, ESM)"
         )
     if loses_atoms(base.path, family.vocabulary):

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoTokenizer, T5EncoderModel
 
 from makers.models import make
-from makers.scripts import DATA, manifest, one_line, run_batch, shown_by_card, table
+from makers.scripts import DATA, manifest, one_line, run_all, run_batch, shown_by_card, table, vectors
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.data.records import PROTEIN, STATES, Record, Rules
@@ -139,14 +139,7 @@ def runs(folder, states, tmp_path_factory):
         (work, "tokenizer", "--inspect", "--model", prost, "--sequences", states, f"--prefix={FOLD}", "--output-table",
          "tokens.tsv", "--output-html", "tokens.html"),
     ]  # fmt: skip
-    done = run_batch(calls)
-    for call, one in zip(calls, done, strict=True):
-        assert one.returncode == 0, f"{call[1]}: {one.stderr[-800:]}"
-    return work, done
-
-
-def vectors(path):
-    return {row["id"]: np.array([float(row[key]) for key in row if key.startswith("dim_")]) for row in table(path)}
+    return work, run_all(calls)
 
 
 def test_embeddings_are_those_of_the_recipe_of_the_authors(runs, folder, states):

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoTokenizer, EsmModel
 
 from makers.models import make
-from makers.scripts import DATA, manifest, one_line, run_batch, shown_by_card, table
+from makers.scripts import DATA, manifest, one_line, run_all, run_batch, shown_by_card, table, vectors
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.data.records import PROTEIN
@@ -127,14 +127,7 @@ def runs(folder, proteins, tmp_path_factory):
         (work, "finetune", *model, *train, "--epochs", "1", "--output-model", "plain.zip", "--output-html", "p.html"),
         (work, "embed", "--model", "plain.zip", "--base-model", folder, *data, *given, "--output-table", "t.tsv"),
     ]
-    done = run_batch(calls)
-    for call, one in zip(calls, done, strict=True):
-        assert one.returncode == 0, f"{call[1]}: {one.stderr[-800:]}"
-    return work, done
-
-
-def vectors(path):
-    return {row["id"]: np.array([float(row[key]) for key in row if key.startswith("dim_")]) for row in table(path)}
+    return work, run_all(calls)
 
 
 @pytest.mark.parametrize(("file", "state"), [("placed.tsv", states_of), ("plain.tsv", lambda one: "#" * len(one))])

@@ -115,6 +115,21 @@ def run_batch(calls: list[tuple], *, torch: bool = True, new: int | None = None)
     ]
 
 
+def run_all(calls: list[tuple]) -> list[Done]:
+    """The same, where none of the calls may fail."""
+    done = run_batch(calls)
+    for call, one in zip(calls, done, strict=True):
+        assert one.returncode == 0, f"{call[1]}: {one.stderr[-800:]}"
+    return done
+
+
+def vectors(path: Path) -> dict:
+    """Id -> vector of a table of embeddings."""
+    import numpy as np  # which the environment of the tests in Galaxy does not have
+
+    return {row["id"]: np.array([float(row[key]) for key in row if key.startswith("dim_")]) for row in table(path)}
+
+
 def table(path: Path) -> list[dict[str, str]]:
     with open(path, newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from makers.protein_models import zymctrl
-from makers.scripts import DATA, one_line, run_batch, table
+from makers.scripts import DATA, one_line, run_all, run_batch, table
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.data.sequences import read_records
 from seqlm.families.recognition import recognise
@@ -37,9 +37,7 @@ def done(folder, tmp_path_factory):
         (work, *score, "other.tsv", "--control=1.1.1.1<sep><start>"),
         (work, *score, "untold.tsv"),
     ]
-    for call, run in zip(calls, runs := run_batch(calls), strict=True):
-        assert run.returncode == 0, f"{call[1]}: {run.stderr[-800:]}"
-    return work, runs
+    return work, run_all(calls)
 
 
 def test_a_tag_is_read_as_the_model_s_own_tokenizer_reads_it(folder):

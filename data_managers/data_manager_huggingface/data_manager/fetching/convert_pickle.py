@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import pickle
 import platform
 import resource
 import socket
@@ -90,7 +89,9 @@ def tensors_of(source: Path) -> dict:
         mapped = stream.read(len(ZIP)) == ZIP  # what torch wrote before 1.6 is no zip and cannot be mapped
     try:
         content = torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as problem:
+    except MemoryError:
+        raise
+    except Exception as problem:  # a damaged file fails in a dozen ways
         said = next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
         raise ValueError(f"torch does not read it as weights alone ({said[:200]})") from None
     if not isinstance(content, dict) or not content or len(content) > MOST_TENSORS:

@@ -14,7 +14,8 @@ from seqlm.families.recognition import recognise
 from seqlm.tokenization.language_text import LanguageText
 
 TAG = "3.5.5.1<sep><start>"
-SEQUENCES = {"one": "MKTAYIAKQR", "two": "MSLENTQAEVKK"}
+SEQUENCES = {"one": "MKTAYIAKQR", "two": "MSLENTQAEVKK", "long": "MKTAYIAKQRQISFVKSHFSRQ" * 12}
+LIMIT = 128  # tokens that the model reads at once
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,26 @@ def test_a_tag_is_read_as_the_model_s_own_tokenizer_reads_it(folder):
     assert LanguageText(family, folder).encode(["MKTA"])[0].tolist() == own[8:]
 
 
+def losses(model, ids, first):
+    """Of each token from ``first`` on, given what is before it."""
+    with torch.no_grad():
+        logits = model(ids[None]).logits[0, first - 1 : -1]
+    return torch.nn.functional.cross_entropy(logits, ids[first:], reduction="none").tolist()
+
+
 def test_perplexities_are_those_of_the_sequence_given_the_tag(done, folder):
+    """Of one that is longer than the model reads at once, the tag stands before every window."""
     model, tokenizer = GPT2LMHeadModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     for row in table(done[0] / "told.tsv"):
-        ids = torch.tensor([tokenizer(f"{TAG}{SEQUENCES[row['id']]}<end>")["input_ids"]])
-        labels = ids.clone()
-        labels[:, :9] = -100
-        with torch.no_grad():
-            loss = model(ids, labels=labels).loss.item()
-        assert float(row["perplexity"]) == pytest.approx(math.exp(loss), rel=1e-4)
+        ids = torch.tensor(tokenizer(f"{TAG}{SEQUENCES[row['id']]}<end>")["input_ids"])
+        tag, rest, room = ids[:9], ids[9:], LIMIT - 9
+        found = losses(model, torch.cat([tag, rest[:room]]), 9)
+        starts = [*range(0, len(rest) - room, room - room // 4), len(rest) - room] if len(rest) > room else [0]
+        for start in starts[1:]:
+            part = torch.cat([tag, rest[start : start + room]])
+            found += losses(model, part, 9 + len(found) - start)
+        assert len(found) == len(rest)
+        assert float(row["perplexity"]) == pytest.approx(math.exp(sum(found) / len(found)), rel=1e-4)
         assert int(row["tokens"]) == len(SEQUENCES[row["id"]]) + 1
     told, other, untold = (
         [row["perplexity"] for row in table(done[0] / f"{name}.tsv")] for name in ("told", "other", "untold")
@@ -87,6 +99,7 @@ def test_a_tag_that_the_model_does_not_know_is_refused_before_torch(folder, tmp_
             "does not have all of the control tag '3.5.5",
         ),
         ("generate", folder, "1" * 200, ["--output-table", "t.tsv"], "has 200 tokens, with the control tag, and the"),
+        ("score", folder, "1" * 70, wild, "the control tag has 70 of the 128 tokens that the model reads at once"),
         ("score", gpt2, TAG, wild, "does not have all of the control tag"),
         ("score", esm, TAG, wild, "a control tag is for models that write sequences; this one is of the family ESM-2"),
     ]

@@ -47,21 +47,27 @@ class Text:
 def windows(ids: np.ndarray, limit: int, owner: int = 0, given: int = 1) -> list[Row]:
     """Rows of at most ``limit`` tokens in which each token but the first ``given`` of all counts once.
 
-    Windows overlap by a quarter or more, and the last one is moved back to be a full one.
+    Windows overlap by a quarter or more, and the last one is moved back to be a full one. Where more than the token
+    that begins a text is given, a control tag, it stands before each of them.
 
     >>> [(row.start, row.weights.tolist()) for row in windows(np.arange(6), 4)]
     [(0, [0.0, 1.0, 1.0, 1.0]), (2, [0.0, 0.0, 1.0, 1.0])]
+    >>> [row.ids.tolist() for row in windows(np.arange(8), 6, given=2)]
+    [[0, 1, 2, 3, 4, 5], [0, 1, 4, 5, 6, 7]]
     """
+    tag = ids[:given] if given > 1 else ids[:0]
+    ids, limit = ids[len(tag) :], limit - len(tag)
     starts = [0]
     if len(ids) > limit:
         starts = [*range(0, len(ids) - limit, limit - max(limit // 4, 1)), len(ids) - limit]
-    rows, counted = [], given
+    rows, counted = [], given - len(tag)
     for start in starts:
         part = ids[start : start + limit]
         weights = np.ones(len(part), np.float32)
         weights[: max(counted - start, 0)] = 0
         counted = max(counted, start + len(part))
-        rows.append(Row(part, weights, owner, start))
+        weights = np.concatenate([np.zeros(len(tag), np.float32), weights])
+        rows.append(Row(np.concatenate([tag, part]), weights, owner, start))
     return rows
 
 

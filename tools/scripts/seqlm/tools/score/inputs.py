@@ -113,6 +113,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     ids, sequences = [], []
     if family.causal:
         text = LanguageText(family, opened.base.path, tokenizer=opened.tokenizer, control=arguments.control)
+        if 2 * text.given > family.window > 2:  # it stands in every window of a long sequence
+            raise InputError(
+                f"the control tag has {text.given:,} of the {family.window:,} tokens that the model reads at once; "
+                "give a shorter one (--control)"
+            )
     elif arguments.control:
         control_tokens(opened.base.path, family, arguments.control)  # which says whom it is for
     elif family.one_letter_tokens:  # others take seconds to load, so sequences are looked at first

@@ -99,7 +99,8 @@ class Engine:
         for ids, size in zip(encoded, letters, strict=True):
             if len(ids) > self.plan.limit:
                 self.rules.count(f"read in overlapping windows of {self.plan.limit:,} tokens", size)
-        self.passes += sum(len(windows(ids, self.plan.limit)) for ids in encoded)
+        given = self.plan.text.given
+        self.passes += sum(len(windows(ids, self.plan.limit, given=given)) for ids in encoded)
         found = likelihoods(
             self.model,
             encoded,
@@ -107,7 +108,7 @@ class Engine:
             names,
             lambda share: told(share * sum(letters)),
             self.plan.limit,
-            self.plan.text.given,
+            given,
         )
         return found
 

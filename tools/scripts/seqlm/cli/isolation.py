@@ -11,8 +11,12 @@ from pathlib import Path
 
 
 def isolate(scratch: Path) -> None:
-    """Point caches and temporary files into ``scratch`` and switch off whatever would ask the Hugging Face Hub."""
-    tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)
+    """Point caches and temporary files into ``scratch`` and switch off whatever would ask the Hugging Face Hub.
+
+    A container gives a job the number of a user without a name, and no home or one that is not its own.
+    """
+    tempfile.tempdir = os.environ["TMPDIR"] = os.environ["HOME"] = str(scratch)
+    os.environ.setdefault("USER", "seqlm")  # whose name libraries ask for; Python's getpass fails where there is none
     for name in (
         "HF_HOME",
         "TORCHINDUCTOR_CACHE_DIR",

@@ -14,6 +14,7 @@ import pytest
 
 from makers.forms import TOOLS, form_of, parser_of
 from makers.scripts import ROOT
+from seqlm.checkpoints.installed import read_installed
 
 RENDERING = [ROOT / ".venvs" / "planemo" / "bin" / "python", ROOT / "tests" / "makers" / "rendering.py"]
 LISTS = {"--names", "--unknown-label"}  # a form cuts these at commas, and each part is one value
@@ -39,6 +40,8 @@ class Filled:
         self.values = self._all(form.find("inputs")) | {"__tool_directory__": "/tools"}
         for output in form.find("outputs"):
             self.values[output.get("name")] = self._file(output.get("format") or "html")
+        for written in form.findall("configfiles/configfile"):
+            self.values[written.get("name")] = {"@": "path", "value": f"/configs/{written.get('name')}"}
 
     def _all(self, parent: Element) -> dict:
         found = {}
@@ -191,3 +194,21 @@ def test_every_option_and_its_value_are_one_word(tool):
         assert re.fullmatch(r"--\S*?(\{[^}]*\})?(=('[^']*'|'\$\{.*\}'|\"\\\$\{GALAXY_SLOTS:-1\}\"))?", line.strip()), (
             line
         )
+
+
+def test_a_form_hands_over_the_id_version_and_path_of_every_model_that_is_installed(tmp_path):
+    """Of the table as Galaxy reads it, and none where a server has no such table."""
+    templates = [one.text for tool in TOOLS for one in form_of(tool).findall("configfiles/configfile")]
+    assert len(templates) == 4 and len(set(templates)) == 1
+    table = ROOT / "tool_data" / "tool_data_table_conf.xml.test"
+    empty = tmp_path / "none.xml"
+    empty.write_text("<tables/>")
+    asked = [(templates[0], {"__app__": {"@": "app", "value": str(one)}}) for one in (table, empty)]
+    done = subprocess.run(RENDERING, input=json.dumps(asked), capture_output=True, text=True)
+    assert not done.returncode, done.stderr[-2000:]
+    (tmp_path / "rows").write_text(json.loads(done.stdout)[0])
+    rows = read_installed(tmp_path / "rows")
+    lines = [line for line in (ROOT / "test-data" / "huggingface.loc").read_text().splitlines() if line[0] != "#"]
+    assert [(row.id, row.version) for row in rows] == [(line.split("\t")[0], "1") for line in lines]
+    assert all(Path(row.path).is_dir() and Path(row.path).name == row.id.split("/")[1] for row in rows)
+    assert not json.loads(done.stdout)[1].strip()

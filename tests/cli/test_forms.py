@@ -106,7 +106,6 @@ SHELL = {
         "--figure-format": "no figures as files are offered",
         "--equal-only": "to save minutes where thousands are written again and again",
     },
-    "tokenizer": {"--base-model": "what a message names that all tools share"},
 }
 # written by a command in another way than by their names
 MODES = {"tokenizer": {"--inspect", "--train", "--extend"}}  # --$what.mode

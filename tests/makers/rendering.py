@@ -8,6 +8,7 @@ Run with the Python of planemo's environment, which has both, as ``rendering.py`
 import json
 import sys
 
+from galaxy.tool_util.data import ToolDataTableManager
 from galaxy.util import sanitize_param
 from galaxy.util.template import fill_template
 
@@ -42,6 +43,13 @@ class File(str):
         return self.type in types
 
 
+class App:
+    """A Galaxy that knows the tables of a configuration file."""
+
+    def __init__(self, configuration: str):
+        self.tool_data_tables = ToolDataTableManager(tool_data_path=".", config_filename=configuration)
+
+
 class Row:
     def __init__(self, fields):
         self.__dict__.update(fields)
@@ -60,6 +68,10 @@ def stand_in(value):
     kind = value.get("@") if isinstance(value, dict) else None
     if kind is None:
         return {name: stand_in(one) for name, one in value.items()} if isinstance(value, dict) else value
+    if kind == "path":
+        return value["value"]
+    if kind == "app":
+        return App(value["value"])
     if kind == "text":
         return Text(sanitized(value["value"], value["sanitizer"]))
     if kind == "number":

@@ -17,7 +17,7 @@ def options() -> Parser:
         "--model",
         help="Hugging Face folder, an archive of one, a fine-tuned model (bundle) or a published LoRA adapter",
     )
-    add(parser, "--model-id", "--base-model", "--sequences", "--structures")
+    add(parser, "--model-id", "--base-model", "--installed-models", "--sequences", "--structures")
     add_group(parser, COLUMNS)
 
     vectors = parser.add_argument_group("vectors")

@@ -14,7 +14,7 @@ from seqlm.cli.running import run
 def options() -> Parser:
     parser = Parser(description=__doc__)
     add(parser, "--model", help="causal model: Hugging Face folder, an archive of one, or a fine-tuned model (bundle)")
-    add(parser, "--model-id", "--base-model")
+    add(parser, "--model-id", "--base-model", "--installed-models")
 
     start = parser.add_argument_group("how sequences start")
     start.add_argument("--prompt", default="", metavar="TEXT", help="their first letters; empty: the model chooses")

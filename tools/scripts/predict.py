@@ -16,7 +16,7 @@ def options() -> Parser:
     add(
         parser, "--model", help="fine-tuned model: the bundle (zip) that finetune.py wrote, or a published LoRA adapter"
     )
-    add(parser, "--base-model", "--sequences", "--structures")
+    add(parser, "--base-model", "--installed-models", "--sequences", "--structures")
     add_group(parser, COLUMNS)
     parser.add_argument(
         "--labels", default="", metavar="A,B,…", help="names of the classes of a published adapter that has none"

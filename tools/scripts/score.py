@@ -24,7 +24,7 @@ def options() -> Parser:
     add(
         parser, "--model-id", action="append", default=[], help="its name, as noted in the outputs; once for each model"
     )
-    add(parser, "--base-model", "--sequences", "--structures", "--control")
+    add(parser, "--base-model", "--installed-models", "--sequences", "--structures", "--control")
     add_group(parser, COLUMNS)
     parser.add_argument(
         "--method",

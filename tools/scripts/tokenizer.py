@@ -27,7 +27,6 @@ def options() -> Parser:
         "extend: one with its weights",
     )
     add(parser, "--model-id")
-    add(parser, "--base-model", help="not needed: models are whole here")
     add(parser, "--alphabet", help="auto: told from the model's vocabulary, or from the corpus")
     add(parser, "--sequences", required=False)
     add(parser, "--prefix")

@@ -350,9 +350,9 @@ def test_a_model_of_two_models_wants_both_of_them_and_both_files(runs):
         torch=False,
     )
     for done, message in (
-        (first, f"two.zip reads second members with another model; give it too (--second-model), {ROBERTA}"),
+        (first, f"two.zip reads second members with another model; give its second model too, {ROBERTA}"),
         (second, "the model reads second members with another model; give their sequences (--second-sequences)"),
-        (third, f"two.zip was trained on another base model, {ROBERTA}"),
+        (third, f"two.zip was trained on another second model, {ROBERTA}"),
     ):
         assert done.returncode == 2 and message in done.stderr
     assert not (folder / "never.tsv").exists()

@@ -293,8 +293,7 @@ def mistakes(data, folder):
         "tokenizer and model": ({"model": misfit, "corpus": DNA}, [], "tokenizer and model do not fit each other"),
         "unknown weights": ({"model": strange, "corpus": PROTEINS}, [], "no embedding of 420 tokens"),
         "an adapter": (
-            {"model": data / "bundle_lora_t5.zip", "base-model": models / "tiny-t5", "corpus": PROTEINS},
-            [], "holds an adapter",
+            {"model": data / "bundle_lora_t5.zip", "corpus": PROTEINS}, [], "holds an adapter",
         ),
         "fine-tuned": ({"model": data / "bundle_full_bert.zip", "corpus": PROTEINS}, [], "was fine-tuned for"),
         "T5": ({"model": models / "tiny-t5", "corpus": PROTEINS}, [], "set apart by blanks"),

@@ -14,6 +14,7 @@ from seqlm.data.records import CANONICAL, PROTEIN, STATES, TEXT
 from seqlm.data.tasks import level_of
 
 from .card_reading import EXAMPLES, MOLECULES, example_texts, reading_code, without_end
+from .installed import HUB_ID
 from .manifest import ADAPTERS
 
 PIPELINES = {"residue": "token-classification", "causal-lm": "text-generation", "masked-lm": "fill-mask"}
@@ -38,7 +39,6 @@ METHODS = {
 ENCODERS = {"t5": "T5EncoderModel", "dnabert2": "DnaBert2Model"}
 OWN_ARCHITECTURES = {"dnabert2": "seqlm.models.dnabert2"}
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def model_card(manifest: dict, license: str | None = None) -> str:
@@ -60,7 +60,7 @@ def _front_matter(manifest: dict, license: str | None) -> str:
     entries = {
         "library_name": "peft" if method in ADAPTERS else "transformers",
         "pipeline_tag": pipeline,
-        "base_model": base if _HUB_ID.fullmatch(base) else None,
+        "base_model": base if HUB_ID.fullmatch(base) else None,
         "license": license,
         "tags": ["biology", manifest["alphabet"].lower(), task, "seqlm", *([method] if method != "full" else [])],
     }

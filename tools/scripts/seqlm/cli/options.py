@@ -18,6 +18,11 @@ SHARED = {
         "metavar": "PATH",
         "help": "Hugging Face folder or bundle that an adapter or a head was trained on, where it is needed",
     },
+    "--installed-models": {
+        "metavar": "TSV",
+        "help": "a line for each model on this machine, its id, version and path: there an adapter or a head finds its "
+        "base model by the id that it names",
+    },
     # sequences, and how they are read
     "--sequences": {
         "required": True,

@@ -11,7 +11,7 @@ from pathlib import Path
 from seqlm.checkpoints.bundle import Bundle, open_bundle, read_bundle_folder
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import reading_of
-from seqlm.checkpoints.opening import open_base_model
+from seqlm.checkpoints.opening import open_base, open_named
 from seqlm.cli.errors import InputError
 from seqlm.data.pairs import Pair, PairReader, names_in, read_members
 from seqlm.data.records import LETTERS, Record, Rules
@@ -118,11 +118,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
         raise InputError(f"{path.name} was made for the task '{manifest['task']}', which this version cannot predict")
     if arguments.labels:
         raise InputError(f"{path.name} knows the names of its labels; leave the label names empty")
-    if bundle.kind == "full":
-        base = bundle.model
-    else:
-        base = _base_model(arguments, scratch, manifest["base_model"]["id"])
-        _same_model(base, manifest["base_model"], path.name)
+    base = bundle.model or open_base(bundle, arguments, scratch)
     family = recognise(base.path, base.config, **reading_of(manifest))
     if level_of(manifest["task"]) == "residue":
         require_letter_tokens(family)
@@ -131,12 +127,7 @@ def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     threshold = tuple(threshold) if isinstance(threshold, list) else threshold
     plan = Plan(arguments, scratch, bundle, base, family, manifest["task"], labels, threshold)
     if second := manifest.get("second_model"):
-        if not arguments.second_model:
-            raise InputError(
-                f"{path.name} reads second members with another model; give it too (--second-model), {second['id']}"
-            )
-        model = open_base_model(arguments.second_model, scratch / "second")
-        _same_model(model, second, path.name)
+        model = open_named(second, arguments, "second_model", scratch / "second")
         plan.second = (model, recognise(model.path, model.config, **reading_of(second)))
     elif arguments.second_model:
         raise InputError(f"{path.name} reads both members with one model; leave the second model empty")
@@ -147,7 +138,7 @@ def _published(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     """An adapter that others published."""
     from seqlm.checkpoints.published_adapters import inspect_published
 
-    base = _base_model(arguments, scratch, bundle.adapter_config.get("base_model_name_or_path") or "of its author")
+    base = open_base(bundle, arguments, scratch)
     family = recognise(base.path, base.config)
     labels = tuple(name.strip() for name in arguments.labels.split(",")) if arguments.labels else None
     found = inspect_published(bundle, base, labels)
@@ -156,22 +147,6 @@ def _published(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
     return plan
-
-
-def _base_model(arguments: Namespace, scratch: Path, name: str) -> ModelFolder:
-    if not arguments.base_model:
-        raise InputError(
-            f"{Path(arguments.model).name} holds an adapter or a head only; give its base model too, {name}"
-        )
-    return open_base_model(arguments.base_model, scratch / "base")
-
-
-def _same_model(model: ModelFolder, wanted: dict, name: str) -> None:
-    if model.sha256 != wanted["sha256"]:
-        raise InputError(
-            f"{name} was trained on another base model, {wanted['id']}: the SHA-256 of its weights starts with "
-            f"{wanted['sha256'][:12]}, that of the model given with {model.sha256[:12]}"
-        )
 
 
 def _threshold(plan: Plan) -> float | tuple[float, ...] | None:

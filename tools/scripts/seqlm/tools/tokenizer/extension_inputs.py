@@ -10,7 +10,7 @@ import numpy as np
 
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
-from seqlm.checkpoints.opening import open_model
+from seqlm.checkpoints.opening import open_alone
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN, Rules
 from seqlm.data.tasks import WITHOUT_HEAD
@@ -66,8 +66,13 @@ def check(arguments: Namespace, scratch: Path) -> ExtensionPlan:
         InputError: for whatever is wrong with them.
     """
     _check_options(arguments)
-    bundle, base = open_model(arguments, scratch)
+    bundle, base = open_alone(arguments.model, scratch)
     name = arguments.model_id or Path(arguments.model).name
+    if base is None:
+        raise InputError(
+            f"{name} holds an adapter, whose vocabulary is that of its base model; extend the base model, and train an "
+            "adapter on it again"
+        )
     family = _family_of(bundle, base, name)
     corpus = read_corpus(arguments, scratch)
     kinds = set(corpus.alphabets)
@@ -105,11 +110,6 @@ def _check_options(arguments: Namespace) -> None:
 
 def _family_of(bundle: Bundle | None, base: ModelFolder, name: str) -> Family:
     manifest = (bundle.manifest if bundle else None) or {}
-    if bundle and bundle.needs_base_model:
-        raise InputError(
-            f"{name} holds an adapter, whose vocabulary is that of its base model; extend the base model, and train an "
-            "adapter on it again"
-        )
     if manifest and manifest["task"] not in WITHOUT_HEAD:
         raise InputError(
             f"{name} was fine-tuned for {manifest['task']}; extend the model that it was made from, and fine-tune again"

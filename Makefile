@@ -164,8 +164,9 @@ test-data: envs ## make the tiny models and the small inputs of test-data/ again
 	@$(TOOLS)/python test-data/make_test_data.py
 
 .PHONY: workflows
-workflows: envs ## write every setting of the tools into the workflow files, after a tool has changed
+workflows: envs ## write every setting of the tools into the workflow files, after a tool has changed, and draw them
 	@$(GALAXY) run -- $(PLANEMO)/python deploy/refresh_workflows.py
+	@$(PLANEMO)/python deploy/workflow_graphs.py
 
 .PHONY: browser
 browser: .venvs/planemo/.stamp ## find or install a Chromium for the browser test

@@ -25,6 +25,6 @@ mapfile -t tools < <(grep -l '^<tool ' tools/*.xml data_managers/*/data_manager/
     echo "shed_lint --fail_level error --skip version_bumped --ensure_metadata $repositories"
   done
   for workflow in workflows/*/*/; do
-    echo "workflow_lint --fail_level error $workflow"
+    echo "workflow_lint --iwc --fail_level warn $workflow"
   done
 } | xargs --max-procs "$(nproc)" --max-lines=1 bash -c 'check "$@"' check

@@ -1,0 +1,47 @@
+"""Each workflow is shown as it is."""
+
+import json
+import runpy
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from makers.scripts import ROOT
+
+WORKFLOWS = sorted(ROOT.glob("workflows/*/*/*.ga"))
+picture = runpy.run_path(str(ROOT / "deploy" / "workflow_graphs.py"))["picture"]
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def names(paths):
+    return [path.stem for path in paths]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=names(WORKFLOWS))
+def test_the_picture_in_the_readme_is_that_of_the_workflow(path):
+    assert "](graph.svg)" in path.with_name("README.md").read_text(encoding="utf-8")
+    shown = path.with_name("graph.svg").read_text(encoding="utf-8")
+    assert shown == picture(read(path)), "python deploy/workflow_graphs.py draws it anew"
+
+
+def test_a_picture_names_data_steps_settings_and_outputs_and_joins_what_is_connected():
+    source = {"id": 0, "output_name": "output"}
+    steps = {
+        "0": step("data_input", "Genome", 0, 0),
+        "1": step("parameter_input", "Epochs", 0, 100),
+        "2": step("tool", "Train", 300, 0, {"a": source, "epochs": {"id": 1, "output_name": "output"}}),
+        "3": step("tool", "Write", 600, 0, {"b": {"id": 2, "output_name": "model"}, "c": [source]}),
+    }
+    steps["2"]["workflow_outputs"] = [{"output_name": "model", "label": "Model & report"}]
+    drawn = ElementTree.fromstring(picture({"name": "A name", "steps": steps}))
+    texts = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["Genome", "Train", "Epochs", "Model & report", "Write"]
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}path")) == 3
+
+
+def step(kind, label, left, top, connections=None):
+    place = {"left": left, "top": top}
+    return {"type": kind, "label": label, "position": place, "input_connections": connections or {}}

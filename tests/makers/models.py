@@ -11,12 +11,14 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM
+
 from . import protein_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 from .protein_models import AMINO_ACIDS, SIZES
 
 SPACED = ("albert", "xlnet")
-DNA_FAMILIES = ("grover", "nucleotide-transformer", "modernbert", "dnabert2")
+DNA_FAMILIES = ("grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2")
 
 
 def sequences(name, count=8, shortest=1, longest=60, seed=3):
@@ -87,6 +89,40 @@ def nucleotide_transformer(folder):
         **SIZES,
     )
     transformers.EsmForMaskedLM(config).save_pretrained(folder)
+
+
+def nucleotide_transformer_v2(folder):
+    """As published: with code for a class, and without the type of the model."""
+    kmers = ["".join(bases) for bases in itertools.product("ATCG", repeat=6)]
+    special = ["<unk>", "<pad>", "<mask>", "<cls>", "<eos>", "<bos>"]
+    (folder / "vocab.txt").write_text("\n".join([*special, *kmers, *"ATCGN"]))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "EsmTokenizer", "model_max_length": 2048}')
+    tokens = {"cls_token": "<cls>", "mask_token": "<mask>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    (folder / "special_tokens_map.json").write_text(json.dumps(tokens))
+    config = GatedEsmConfig(
+        vocab_size=4107,
+        max_position_embeddings=2050,
+        position_embedding_type="rotary",
+        token_dropout=False,
+        add_bias_fnn=False,
+        mask_token_id=2,
+        pad_token_id=1,
+        emb_layer_norm_before=False,
+        tie_word_embeddings=False,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        **SIZES,
+    )
+    GatedEsmForMaskedLM(config).save_pretrained(folder)
+    said = json.loads((folder / "config.json").read_text())
+    del said["model_type"]
+    said["architectures"] = ["EsmForMaskedLM"]
+    said["auto_map"] = {
+        "AutoConfig": "esm_config.EsmConfig",
+        "AutoModelForMaskedLM": "modeling_esm.EsmForMaskedLM",
+        "AutoModelForSequenceClassification": "modeling_esm.EsmForSequenceClassification",
+    }
+    (folder / "config.json").write_text(json.dumps(said))
 
 
 def esmc(folder):
@@ -173,6 +209,7 @@ OTHER_TOKENS = {"structured": structured, "english": english, "kmers": kmers}
 MAKERS = {
     "grover": grover,
     "nucleotide-transformer": nucleotide_transformer,
+    "nucleotide-transformer-v2": nucleotide_transformer_v2,
     "modernbert": modernbert,
     "esmc": esmc,
     "albert": albert,

@@ -43,7 +43,7 @@ def reading_code(manifest: dict) -> tuple[str, ...]:
 
 def without_end(manifest: dict) -> bool:
     """Whether the model has no token at the end, and transformers would add one: the Nucleotide Transformer."""
-    return manifest["family"] == "esm" and manifest["alphabet"] == DNA
+    return manifest["family"] in ("esm", "nucleotide_transformer") and manifest["alphabet"] == DNA
 
 
 def example_texts(manifest: dict) -> list[str]:

@@ -56,7 +56,8 @@ NUMBERS = _names(
 )
 SWITCHES = _names(
     """
-    add_cross_attention add_final_layer_norm add_pooling_layer attention_bias bi_data classifier_bias decoder_bias
+    add_bias_fnn add_cross_attention add_final_layer_norm add_pooling_layer attention_bias bi_data classifier_bias
+    decoder_bias
     deterministic_flash_attn emb_layer_norm_before is_decoder is_encoder_decoder is_folding_model is_gated_act mlp_bias
     norm_bias qkv_bias reorder_and_upcast_attn rope_interleaved same_length scale_attn_by_inverse_layer_idx
     scale_attn_weights scale_decoder_outputs sinusoidal_pos_embds sparse_prediction summary_proj_to_labels

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.families.recognition import with_type
 from seqlm.families.vocabulary import refuse_code
 
 from .adapter_config import check_adapter_config
@@ -129,7 +130,7 @@ def read_config(path: Path, name: str) -> dict:
     file = path / "config.json"
     if not file.is_file():
         raise InputError(f"{name} has no config.json, so it is no complete Hugging Face model")
-    config = strict_json.read_object(file, f"config.json in {name}", limit=1 << 20)
+    config = with_type(strict_json.read_object(file, f"config.json in {name}", limit=1 << 20))
     if not isinstance(config.get("model_type"), str) or not config["model_type"]:
         raise InputError(f"config.json in {name} names no model_type (such as esm, t5, bert)")
     check_sizes(config, f"config.json in {name}")

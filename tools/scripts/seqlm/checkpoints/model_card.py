@@ -36,8 +36,8 @@ METHODS = {
     "pretrain": "all weights, from scratch",
 }
 # AutoModel would bring the decoder of T5 along, and take DNABERT-2 for a BERT
-ENCODERS = {"t5": "T5EncoderModel", "dnabert2": "DnaBert2Model"}
-OWN_ARCHITECTURES = {"dnabert2": "seqlm.models.dnabert2"}
+ENCODERS = {"t5": "T5EncoderModel", "dnabert2": "DnaBert2Model", "nucleotide_transformer": "GatedEsmModel"}
+OWN_ARCHITECTURES = {"dnabert2": "seqlm.models.dnabert2", "nucleotide_transformer": "seqlm.models.gated_esm"}
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 
 

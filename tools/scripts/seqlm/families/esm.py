@@ -41,6 +41,10 @@ class Esm(Family):
         return self.config.get("position_embedding_type") == "absolute"
 
     @classmethod
+    def fits(cls, config: dict) -> bool:
+        return super().fits(config) and "add_bias_fnn" not in config  # of the second Nucleotide Transformers
+
+    @classmethod
     def reads(cls, vocabulary: dict[str, int]) -> bool:
         return not reads_structures(vocabulary)
 

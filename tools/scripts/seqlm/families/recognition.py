@@ -10,6 +10,7 @@ import seqlm.families as package
 from seqlm.cli.errors import InputError
 
 from .family import Family
+from .nucleotide_transformer import BIASES
 from .vocabulary import read_vocabulary
 
 
@@ -53,6 +54,14 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = 
         f"models of type '{model_type}' are not supported; "
         f"supported are {', '.join(sorted({name for family in known for name in family.model_types}))}"
     )
+
+
+def with_type(config: dict) -> dict:
+    """A config.json with the type of the model, where nothing but the code that it names would tell it.
+
+    That of the second Nucleotide Transformers says none, and what is said of its feed-forward part is said by no other.
+    """
+    return {"model_type": "esm", **config} if BIASES in config else config
 
 
 def code_named(config: dict) -> str:

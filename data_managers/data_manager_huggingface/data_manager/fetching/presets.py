@@ -86,6 +86,18 @@ PRESETS = {
     "InstaDeepAI/nucleotide-transformer-2.5b-multi-species": Preset(
         "Nucleotide Transformer, 2.5 billion parameters, many species", MASKED, "dna", _NC
     ),
+    "InstaDeepAI/nucleotide-transformer-v2-50m-multi-species": Preset(
+        "Nucleotide Transformer v2, 50 million parameters, many species", MASKED, "dna", _NC
+    ),
+    "InstaDeepAI/nucleotide-transformer-v2-100m-multi-species": Preset(
+        "Nucleotide Transformer v2, 100 million parameters, many species", MASKED, "dna", _NC
+    ),
+    "InstaDeepAI/nucleotide-transformer-v2-250m-multi-species": Preset(
+        "Nucleotide Transformer v2, 250 million parameters, many species", MASKED, "dna", _NC
+    ),
+    "InstaDeepAI/nucleotide-transformer-v2-500m-multi-species": Preset(
+        "Nucleotide Transformer v2, 500 million parameters, many species", MASKED, "dna", _NC
+    ),
     "PoetschLab/GROVER": Preset("GROVER", MASKED, "dna"),
     "AIRI-Institute/moderngena-base": Preset("ModernGENA, base", MASKED, "dna"),
     "DeepChem/ChemBERTa-77M-MLM": Preset("ChemBERTa-2, masked tokens (MLM)", MASKED, "molecule"),

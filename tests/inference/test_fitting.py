@@ -20,6 +20,7 @@ from seqlm.families.recognition import recognise
 from seqlm.families.t5 import T5Encoder
 from seqlm.inference import machine
 from seqlm.inference.fitting import Memory, Setting
+from seqlm.inference.loading import precision_of
 from seqlm.inference.machine import Machine
 from seqlm.inference.memory import Adapter, Need, Rows, adapted_numbers, precision_for, weights_in
 from seqlm.tools.pretrain.memory import _new
@@ -106,6 +107,38 @@ def test_precision_tokens_and_checkpointing_suit_the_gpu(case):
     reading, training = (precision_for("auto", memory.machine, memory.need.family, one) for one in (False, True))
     assert (reading, memory.tokens(), training, memory.tokens(training=True), memory.checkpointing) == CHOSEN[case]
     assert memory.expected <= memory.allowed
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_bf16_is_what_a_gpu_has_and_not_what_torch_can_do_on_it(monkeypatch, name):
+    """torch says of every GPU that it has bf16, which on a T4 or a V100 is computed in fp32, and slowly."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: GPUS[name][1])
+    has = GPUS[name][1] >= (8, 0)
+    here, esm, t5 = torch.device("cuda"), SHAPES["650M"], SHAPES["ProtT5-XL"]
+    assert precision_of("auto", here, esm) == (torch.bfloat16 if has else torch.float16)
+    assert precision_of("auto", here, t5) == (torch.bfloat16 if has else torch.float32)  # which overflows in fp16
+    for family in (esm, t5):
+        assert precision_of("auto", here, family, training=True) == (torch.bfloat16 if has else torch.float32)
+        assert precision_of("fp32", here, family) == torch.float32
+    if has:
+        assert precision_of("bf16", here, t5) == torch.bfloat16
+        return
+    with pytest.raises(InputError, match=r"\(compute capability 7\.\d\) has no bf16; let the tool decide, or use fp16"):
+        precision_of("bf16", here, esm)
+    with pytest.raises(InputError, match="has no bf16; let the tool decide, or use fp32"):
+        precision_of("bf16", here, t5)
+
+
+def test_a_gpu_without_bf16_is_not_advised_to_use_it():
+    small = replace(gpu("T4"), gpu=3.2e9)
+    with pytest.raises(InputError) as refused:
+        fitted(need_of("ProtT5-XL", "embed"), small)
+    assert "half precision" not in str(refused.value)
+    with pytest.raises(InputError, match=r"compute in half precision \(--precision fp16\)"):
+        fitted(need_of("650M", "embed"), replace(small, gpu=2e9), precision="fp32")
+    with pytest.raises(InputError, match=r"compute in half precision \(--precision bf16\)"):
+        fitted(need_of("650M", "embed"), replace(gpu("H100"), gpu=2e9), precision="fp32")
 
 
 @pytest.mark.parametrize(("name", "shape"), [("T4", "ProtT5-XL"), ("V100", "3B"), ("V100 of 32 GB", "3B")])

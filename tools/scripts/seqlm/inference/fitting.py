@@ -21,7 +21,7 @@ from functools import cache
 from seqlm.cli.errors import InputError
 
 from .machine import GB, Machine, machine_of, machine_without_torch, used_at_most
-from .memory import USUAL_SLOTS, Adapter, Need, precision_for, usual_tokens
+from .memory import USUAL_SLOTS, Adapter, Need, half_for, precision_for, usual_tokens
 
 MARGIN = 0.9  # of the memory, that is planned with
 GIVEN_BACK = 1 << 20  # bytes; where memory is short, what is larger goes back to the machine when it is freed
@@ -228,10 +228,8 @@ class Memory:
                 yield "train an adapter (--method lora)"
             elif last.first > need.first and self._fitting(True, last):
                 yield "train an adapter on the last two layers (--method lora --lora-last-layers 2)"
-        elif precision_for(self.asked.precision, self.machine, need.family) == "fp32" and self._fitting(
-            False, need, "bf16"
-        ):
-            yield "compute in half precision (--precision bf16)"
+        elif (half := half_for(self.machine, need.family)) and self._fitting(False, need, half):
+            yield f"compute in half precision (--precision {half})"
         for length in (1024, 512, 256, 128):
             if length < need.longest and self._fitting(training, need.shortened(length)):
                 yield f"read at most {length - 4:,} tokens at once (the maximal length, or the context)"

@@ -33,7 +33,7 @@ from .batching import Batch
 from .entering import begun, blocks_of, states_given
 from .finite import check_results, check_weights
 from .four_bits import say_full_precision
-from .machine import Machine
+from .machine import NO_GPU, Machine, why_no_gpu
 from .memory import precision_for
 from .tasks import Head, Task, pair_width, paired
 
@@ -232,7 +232,7 @@ def prepare(threads: int, seed: int, device: str) -> torch.device:
     """Set the threads and the seed, and choose the device.
 
     Raises:
-        InputError: a GPU that was asked for and is not there.
+        InputError: a GPU that was asked for and is not there, or that torch cannot use.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -241,9 +241,13 @@ def prepare(threads: int, seed: int, device: str) -> torch.device:
     torch.set_deterministic_debug_mode("warn")
     for module in ("torch", "transformers", "peft", "accelerate"):  # notes to developers, nothing a user can act on
         warnings.filterwarnings("ignore", module=module)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("no GPU was found; choose the CPU or let the tool decide")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu" or not (reason := why_no_gpu()):
+        return torch.device("cpu" if device == "cpu" else "cuda")
+    if device == "cuda":
+        raise InputError(f"{reason}; choose the CPU or let the tool decide")
+    if reason != NO_GPU:
+        print(f"note: {reason}, so that everything is computed on the CPU", file=sys.stderr)
+    return torch.device("cpu")
 
 
 def precision_of(requested: str, device: torch.device, family: Family, training: bool = False) -> torch.dtype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,6 +50,46 @@ def machine_of(device) -> Machine:
 
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return Machine("cuda", memory, free, torch.cuda.get_device_capability(device), "the GPU has")
+
+
+NO_GPU = "no GPU was found"
+
+
+def why_no_gpu() -> str:
+    """Why torch cannot compute on a GPU here, as the beginning of a sentence; empty where it can.
+
+    A driver that is too old makes torch say that there is none. A GPU that torch was not built for seems to be there,
+    and fails at the first product: CUDA 13 has left out the V100, CUDA 12.6 does not know what came after the H100.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        has, built = torch.cuda.get_device_capability(0), torch.cuda.get_arch_list()
+        if runs_on(has, built):
+            return ""
+        name = torch.cuda.get_device_name(0)
+        return f"torch {torch.__version__} was not built for the GPU ({name}, compute capability {has[0]}.{has[1]})"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1", "NoDevFiles")
+    if hidden or not any(map(os.path.exists, GPU_DEVICES)):
+        return NO_GPU
+    if not torch.version.cuda:
+        return f"there is a GPU, and torch {torch.__version__} was built without CUDA"
+    return f"there is a GPU, and its driver is missing or older than CUDA {torch.version.cuda} needs"
+
+
+def runs_on(capability: tuple[int, int], built: list[str]) -> bool:
+    """Whether one of the programs that torch was built as, such as ``sm_86``, runs on a GPU.
+
+    It runs on later GPUs of the same major number (with a letter behind it on that GPU alone); ``compute_90`` is turned
+    into one for any later GPU. See section 5.1 of the CUDA C++ Programming Guide. Names of another kind are no CUDA.
+    """
+    for name in built:
+        if found := re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", name):
+            kind, letter, made = found[1], found[4], (int(found[2]), int(found[3]))
+            later = not letter and made < capability and (kind == "compute" or made[0] == capability[0])
+            if made == capability or later:
+                return True
+    return not any(name.startswith("sm_") for name in built)
 
 
 def memory_allowed() -> tuple[float, str]:

@@ -36,6 +36,7 @@ from .machine import Machine
 USUAL_TOKENS = {"cpu": (1024, 2048), "cuda": (16384, 4096)}
 USUAL_SLOTS = {"cpu": 128, "cuda": 512}  # sequences written together
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+BF16_SINCE = (8, 0)  # compute capability of the first GPUs with bf16
 LIBRARIES = 0.49e9  # Python, torch, transformers, as they stand in memory
 LEARNING = 0.10e9  # peft, scikit-learn and SciPy, and what baselines take at least
 ON_A_GPU = 1e9  # of the memory of the machine, what CUDA and its libraries take at least; not measured
@@ -57,20 +58,32 @@ def precision_for(requested: str, machine: Machine, family: Family, training: bo
     """The number format to compute in, ``fp32``, ``bf16`` or ``fp16``; memory has no say in it, as results change.
 
     ``auto`` is fp32 on a CPU, where bf16 is slower without special instructions; bf16 on a GPU that has it; otherwise
-    fp16 for predictions where the family's activations stay within its range, else fp32.
+    fp16 for predictions where the family's activations stay within its range, else fp32. Whether a GPU has bf16 is told
+    from its compute capability: torch says yes of every GPU, as it can compute in fp32 what is bf16.
 
     Raises:
-        InputError: fp16 of a family that overflows in it.
+        InputError: fp16 of a family that overflows in it, bf16 on a GPU that has none.
     """
+    half = half_for(machine, family)
+    if requested == "fp16" and not family.half_precision_safe:
+        raise InputError(f"{family.name} models overflow in fp16; use bf16 or fp32")
+    if requested == "bf16" and machine.kind == "cuda" and machine.capability < BF16_SINCE:
+        has = ".".join(map(str, machine.capability))
+        raise InputError(
+            f"this GPU (compute capability {has}) has no bf16; let the tool decide, or use {half or 'fp32'}"
+        )
     if requested != "auto":
-        if requested == "fp16" and not family.half_precision_safe:
-            raise InputError(f"{family.name} models overflow in fp16; use bf16 or fp32")
         return requested
-    if machine.kind == "cpu":
+    if machine.kind == "cpu" or (training and half == "fp16"):
         return "fp32"
-    if machine.capability >= (8, 0):
+    return half or "fp32"
+
+
+def half_for(machine: Machine, family: Family) -> str:
+    """The half precision that a machine has and a family stays finite in; empty where there is none."""
+    if machine.kind == "cpu" or machine.capability >= BF16_SINCE:
         return "bf16"
-    return "fp16" if family.half_precision_safe and not training else "fp32"
+    return "fp16" if family.half_precision_safe else ""
 
 
 def weights_in(folder: ModelFolder, encoder: bool = True) -> tuple[int, int]:

@@ -122,7 +122,9 @@ test: lint unit reference oldest browser ## everything: lint, pytest, tools and 
 check: quick-lint unit ## what is quick enough between two changes: ruff, the arrows between rooms, pytest without Galaxy
 
 .PHONY: lint
-lint: quick-lint envs ## ruff, the arrows between rooms, planemo lint, planemo workflow_lint
+lint: quick-lint envs ## ruff, the arrows between rooms, the actions of GitHub, planemo lint, planemo workflow_lint
+	@$(PLANEMO)/actionlint
+	@$(PLANEMO)/zizmor --offline --quiet --min-severity medium .github
 	@PLANEMO=$(PLANEMO)/planemo deploy/lint.sh
 
 .PHONY: quick-lint

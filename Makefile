@@ -114,9 +114,10 @@ stop: ## stop every Galaxy and every job that was started from here
 # What developers use ----------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint unit reference oldest browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser
+test: lint unit reference oldest browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser, Tool Shed archives
 	@$(GALAXY) --name test run -- $(PLANEMO)/python deploy/galaxy_tests.py
-	@echo 'make test: lint, pytest, planemo in Galaxy and browser all passed'
+	@$(PLANEMO)/python deploy/shed_tests.py
+	@echo 'make test: lint, pytest, planemo in Galaxy, browser and Tool Shed archives all passed'
 
 .PHONY: check
 check: quick-lint unit ## what is quick enough between two changes: ruff, the arrows between rooms, pytest without Galaxy
@@ -152,6 +153,10 @@ oldest: .venvs/oldest/.stamp ## what runs models, with the oldest transformers t
 tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (quicker after `make start`)
 	@[ -f 'tools/$(TOOL).xml' ] || { echo 'error: no tools/$(TOOL).xml; say TOOL=seqlm_predict'; exit 1; }
 	@$(GALAXY) run -- $(PLANEMO)/python deploy/galaxy_tests.py 'tools/$(TOOL).xml'
+
+.PHONY: shed-test
+shed-test: envs ## one test of each tool from its Tool Shed archive, unpacked elsewhere, in a Galaxy of its own
+	@$(PLANEMO)/python deploy/shed_tests.py
 
 .PHONY: start
 start: envs ## a Galaxy in the background for `make tooltest`; `make stop` ends it

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import psutil
 from bioblend.galaxy import GalaxyInstance
+from galaxy_config import Toolbox, checkout
 from local_galaxy import INSTANCES, REPOSITORY, Galaxy, GalaxyError, end, running
 
 
-def run(galaxy: Galaxy, command: list[str], *, tools: Path) -> int:
+def run(galaxy: Galaxy, command: list[str], *, toolbox: Toolbox) -> int:
     """Run a command with a Galaxy beside it and return its exit status."""
-    with running(galaxy, tools=tools) as state:
+    with running(galaxy, toolbox=toolbox) as state:
         child = psutil.Popen(
             command,
             env=os.environ
@@ -38,11 +39,11 @@ def run(galaxy: Galaxy, command: list[str], *, tools: Path) -> int:
                 end([child, *child.children(recursive=True)])
 
 
-def serve(galaxy: Galaxy, *, port: int | None, tools: Path) -> None:
+def serve(galaxy: Galaxy, *, port: int | None, toolbox: Toolbox) -> None:
     """Keep a Galaxy open for the browser, with the workflows in place, until it is interrupted."""
     if galaxy.is_running():
         raise GalaxyError(f"it is open already at {galaxy.state['url']}; `make stop` stops it")
-    with running(galaxy, port=port, keep=True, tools=tools) as state:
+    with running(galaxy, port=port, keep=True, toolbox=toolbox) as state:
         workflows = GalaxyInstance(state["url"], key=state["key"]).workflows
         for path in sorted(REPOSITORY.glob("workflows/*/*/*.ga")):
             put_workflow(workflows, path)
@@ -72,15 +73,15 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for run: -- COMMAND")
     arguments = parser.parse_args()
     galaxy = Galaxy(arguments.name)
-    tools = arguments.tools.resolve()
+    toolbox = checkout(arguments.tools.resolve())
     if arguments.action == "run":
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-        return run(galaxy, command, tools=tools)
+        return run(galaxy, command, toolbox=toolbox)
     if arguments.action == "serve":
-        serve(galaxy, port=arguments.port, tools=tools)
+        serve(galaxy, port=arguments.port, toolbox=toolbox)
     elif arguments.action == "start":
         try:
-            state = galaxy.start(port=arguments.port, tools=tools)
+            state = galaxy.start(port=arguments.port, toolbox=toolbox)
         except BaseException:
             galaxy.stop()
             raise

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -21,6 +22,8 @@ USER = "biologist@example.org"
 # In the environment of the server and of its jobs, with the folder as value: how they are found when they are to stop.
 MARK = "SEQLM_GALAXY"
 MODELS_LOC = "models.loc"
+# In the configuration folder; relative, as each Galaxy has its own.
+MODELS_TABLE = Path("tool_data_table_conf.xml")
 # Variables for jobs that are set while Galaxy runs: the tests say there where their Hub is.
 JOB_VARIABLES = "job_variables.sh"
 
@@ -46,43 +49,65 @@ def data_manager_files() -> list[Path]:
     return [path for folder in sorted(DATA_MANAGERS.glob("*/data_manager")) for path in tool_files(folder)]
 
 
-def write_tool_list(folder: Path, tools: Path) -> None:
+@dataclass(frozen=True)
+class Toolbox:
+    """What a Galaxy offers.
+
+    Attributes:
+        tools: their XML.
+        data_managers: their ``data_manager_conf.xml``.
+        tables: configurations of data tables, those of the configuration folder relative to it; data managers add
+            their rows to what the first one names.
+        settings: more of ``galaxy.yml``.
+    """
+
+    tools: list[Path]
+    data_managers: list[Path]
+    tables: list[Path]
+    settings: dict = field(default_factory=dict)
+
+
+def checkout(tools: Path = REPOSITORY / "tools") -> Toolbox:
+    """The tools of a folder, with the data managers of this repository and the models of its tests."""
+    return Toolbox(
+        tool_files(tools),
+        sorted(DATA_MANAGERS.glob("*/data_manager_conf.xml")),
+        [MODELS_TABLE, REPOSITORY / "tool_data" / "tool_data_table_conf.xml.test"],
+    )
+
+
+def write_tool_list(folder: Path, toolbox: Toolbox) -> None:
     """Write ``tool_conf.xml``; written again before a running Galaxy reloads its toolbox."""
     lines = ["<toolbox>", '  <section id="seqlm" name="Biological language models">']
-    lines += [f'    <tool file="{path}"/>' for path in tool_files(tools)]
+    lines += [f'    <tool file="{path}"/>' for path in toolbox.tools]
     lines += ["  </section>", '  <section id="collections" name="Collection operations">']
     lines += [f'    <tool file="${{model_tools_path}}/{name}"/>' for name in COLLECTION_TOOLS]
     lines += ["  </section>", "</toolbox>"]
     (folder / "tool_conf.xml").write_text("\n".join(lines) + "\n")
 
 
-def write(folder: Path, *, tools: Path, bootstrap_key: str) -> Path:
+def write(folder: Path, *, toolbox: Toolbox, bootstrap_key: str) -> Path:
     """Write every file that Galaxy reads into ``folder/config`` and return the path of ``galaxy.yml``."""
     config = folder / "config"
     config.mkdir(parents=True, exist_ok=True)
-    write_tool_list(config, tools)
+    write_tool_list(config, toolbox)
     (config / "job_environment.sh").write_text(_job_environment(folder))
-    (config / "data_manager_conf.xml").write_text(_data_managers())
+    (config / "data_manager_conf.xml").write_text(_data_managers(toolbox.data_managers))
     if not (config / "vault_conf.yml").exists():  # it opens the secrets that are in the database
         (config / "vault_conf.yml").touch(mode=0o600)
         (config / "vault_conf.yml").write_text(_as_yaml(_vault()))
     (config / "job_conf.yml").write_text(_as_yaml(_job_conf(config)))
     (config / MODELS_LOC).touch()
-    (config / "tool_data_table_conf.xml").write_text(_model_table(config / MODELS_LOC))
+    (config / MODELS_TABLE).write_text(_model_table(config / MODELS_LOC))
     # JSON is YAML, so no YAML package is needed to write it.
     galaxy_yml = config / "galaxy.yml"
-    galaxy_yml.write_text(_as_yaml({"galaxy": _galaxy(folder, bootstrap_key)}))
+    galaxy_yml.write_text(_as_yaml({"galaxy": _galaxy(folder, toolbox, bootstrap_key)}))
     galaxy_yml.chmod(0o600)  # it holds the bootstrap key
     return galaxy_yml
 
 
-def _galaxy(folder: Path, bootstrap_key: str) -> dict:
+def _galaxy(folder: Path, toolbox: Toolbox, bootstrap_key: str) -> dict:
     config, data = folder / "config", folder / "data"
-    # Data managers add their rows to the first file.
-    tables = [
-        config / "tool_data_table_conf.xml",
-        REPOSITORY / "tool_data" / "tool_data_table_conf.xml.test",
-    ]
     return {
         "brand": "SeqLM",
         "config_dir": str(config),
@@ -90,7 +115,7 @@ def _galaxy(folder: Path, bootstrap_key: str) -> dict:
         "database_connection": f"sqlite:///{data}/universe.sqlite?{SQLITE}",
         "tool_config_file": str(config / "tool_conf.xml"),
         "job_config_file": str(config / "job_conf.yml"),
-        "tool_data_table_config_path": ",".join(str(path) for path in tables),
+        "tool_data_table_config_path": ",".join(str(config / path) for path in toolbox.tables),
         "data_manager_config_file": str(config / "data_manager_conf.xml"),
         "galaxy_data_manager_data_path": str(data / "models"),
         "vault_config_file": str(config / "vault_conf.yml"),
@@ -117,7 +142,7 @@ def _galaxy(folder: Path, bootstrap_key: str) -> dict:
         "job_runner_monitor_sleep": 0.5,
         "workflow_monitor_sleep": 0.5,
         "log_level": "INFO",
-    }
+    } | toolbox.settings
 
 
 def _job_conf(config: Path) -> dict:
@@ -154,10 +179,10 @@ unset TMPDIR TMP TEMP
 """
 
 
-def _data_managers() -> str:
-    """The data managers of this repository, each as its own ``data_manager_conf.xml`` has it."""
+def _data_managers(paths: list[Path]) -> str:
+    """All data managers in one file, each as its own ``data_manager_conf.xml`` has it."""
     root = ElementTree.Element("data_managers")
-    for path in sorted(DATA_MANAGERS.glob("*/data_manager_conf.xml")):
+    for path in paths:
         for manager in ElementTree.parse(path).getroot():
             manager.set("tool_file", str(path.parent / manager.get("tool_file")))
             root.append(manager)

@@ -69,7 +69,7 @@ def planemo_tests(name: str, paths: list[Path], folder: Path) -> tuple[Times, in
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     tests = json.loads(results.read_text())["tests"] if results.exists() else []
     for test in tests:
-        _print_test(test)
+        print_test(test)
     failed = sum(test["data"]["status"] != "success" for test in tests)
     if not tests or (status and not failed):
         print(f"{log.read_text()[-4000:]}\nplanemo ended with status {status}; see {log}")
@@ -94,7 +94,8 @@ def _seconds(data: dict) -> float:
     return data.get("time_seconds") or 0
 
 
-def _print_test(test: dict) -> None:
+def print_test(test: dict) -> None:
+    """Whether a test has passed, and if not, why not."""
     data = test["data"]
     print(f"{data['status']:8} {test['id']}  {_seconds(data):.0f} s", flush=True)
     if data["status"] == "success":

@@ -21,6 +21,7 @@ from pathlib import Path
 import galaxy_config
 import psutil
 import requests
+from galaxy_config import Toolbox
 
 REPOSITORY = galaxy_config.REPOSITORY
 INSTANCES = REPOSITORY / ".galaxy"
@@ -58,15 +59,16 @@ class Galaxy:
         state = self.state
         return "key" in state and bool(self.processes()) and _version(state["url"]) is not None
 
-    def start(self, *, port: int | None = None, keep: bool = False, tools: Path = REPOSITORY / "tools") -> dict:
+    def start(self, *, port: int | None = None, keep: bool = False, toolbox: Toolbox | None = None) -> dict:
         """Start the server unless it runs, and return its state once it answers and has a user with a key.
 
         Raises:
             GalaxyError: it ended or stayed silent; the message ends with the tail of its log.
         """
+        toolbox = toolbox or galaxy_config.checkout()
         if self.is_running():
             state = self.state
-            galaxy_config.write_tool_list(self.folder / "config", tools)
+            galaxy_config.write_tool_list(self.folder / "config", toolbox)
             _ask("PUT", state, "/api/configuration/toolbox")
             return state
         self.stop()
@@ -75,7 +77,7 @@ class Galaxy:
         for name in ("data", "home", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         bootstrap_key = secrets.token_hex(16)
-        galaxy_yml = galaxy_config.write(self.folder, tools=tools, bootstrap_key=bootstrap_key)
+        galaxy_yml = galaxy_config.write(self.folder, toolbox=toolbox, bootstrap_key=bootstrap_key)
         state = {"url": f"http://127.0.0.1:{_free_port(port)}", "name": self.name}
         server = self._launch(self.log, galaxy_yml, _server_command(state["url"]))
         state["pid"] = server.pid

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
-import tarfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PLANEMO = REPOSITORY / ".venvs" / "planemo" / "bin" / "planemo"
+from makers.archives import DATA_MANAGER, PLANEMO, REPOSITORY, built_archives
+
+pytestmark = pytest.mark.skipif(not PLANEMO.exists(), reason="planemo is not installed; `make envs` installs it")
 TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("seqlm_*.xml"))
 
 
@@ -23,27 +23,10 @@ def archives(tmp_path_factory) -> dict[str, Path]:
     return built_archives(REPOSITORY, tmp_path_factory.mktemp("built"))
 
 
-def built_archives(project: Path, built: Path) -> dict[str, Path]:
-    """The archives of a project, each unpacked in a folder below ``built``."""
-    if not PLANEMO.exists():
-        pytest.skip("planemo is not installed; `make envs` installs it")
-    command = [PLANEMO, "--directory", built, "shed_upload", "--tar_only", "--shed_target", "toolshed", project]
-    done = subprocess.run(command, cwd=built, env=os.environ | {"HOME": str(built)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    unpacked = {}
-    for path in built.glob("shed_upload*.tar.gz"):  # a project of one repository gets no name behind it
-        folder = unpacked[path.name.removeprefix("shed_upload").strip("_").removesuffix(".tar.gz")] = built / path.stem
-        with tarfile.open(path) as archive:
-            members = archive.getmembers()
-            assert all(member.isfile() for member in members), "a link or something else that is not a file"
-            archive.extractall(folder, filter="data")
-    return unpacked
-
-
-def test_there_is_one_repository_for_each_tool_and_a_suite_of_them_all(archives):
+def test_there_is_one_repository_for_each_tool_and_a_suite_of_them_all_and_the_data_manager(archives):
     assert sorted(archives) == sorted([*TOOLS, "suite_seqlm"])
     suite = ElementTree.parse(archives["suite_seqlm"] / "repository_dependencies.xml")
-    assert sorted(each.get("name") for each in suite.iter("repository")) == TOOLS
+    assert sorted(each.get("name") for each in suite.iter("repository")) == sorted([*TOOLS, DATA_MANAGER.name])
     assert {each.get("owner") for each in suite.iter("repository")} == {"seqlm"}
 
 
@@ -51,11 +34,14 @@ def test_there_is_one_repository_for_each_tool_and_a_suite_of_them_all(archives)
 def test_an_archive_holds_the_tool_its_macros_and_the_real_scripts(archives, tool):
     folder = archives[tool]
     assert sorted(path.name for path in folder.glob("*.xml")) == ["macros.xml", f"{tool}.xml"]
+    own, all_tools = tool.removeprefix("seqlm_"), {each.removeprefix("seqlm_") for each in TOOLS}
+    others = {name for each in all_tools - {own} for name in (f"scripts/{each}.py", f"scripts/seqlm/tools/{each}/")}
     wanted = {
         path.relative_to(REPOSITORY).as_posix()
         for path in (REPOSITORY / "scripts").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    wanted = {name for name in wanted if not name.startswith(tuple(others))}
     packed = {path.relative_to(folder).as_posix() for path in (folder / "scripts").rglob("*") if path.is_file()}
     assert packed == wanted
     for name in wanted:
@@ -72,6 +58,34 @@ def test_an_archive_holds_every_file_that_its_tests_name(archives, tool):
         names |= {each.get("file") for each in test.iter("output") if each.get("file")}
     missing = [name for name in names if not (folder / "test-data" / name).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_archive_holds_the_models_that_its_tests_choose_and_no_other_test_data(archives, tool):
+    folder = archives[tool]
+    form = (folder / f"{tool}.xml").read_text()
+    rows = [line.split("\t") for line in (REPOSITORY / "test-data" / "huggingface.loc").read_text().splitlines()]
+    models = {row[-1].rpartition("/")[2] for row in rows if f'value="{row[0]}"' in form}
+    test_data = {path.name: path for path in (folder / "test-data").glob("*")}
+    packed = test_data.pop("models", folder / "none")
+    assert {path.name for path in packed.glob("*")} == models
+    for model in models:
+        whole = REPOSITORY / "test-data" / "models" / model
+        assert {path.name for path in (packed / model).iterdir()} == {path.name for path in whole.iterdir()}
+    assert ("huggingface.loc" in test_data) == bool(models)
+    test_data.pop("huggingface.loc", None)
+    assert not [name for name in test_data if not re.search(rf'[",]{re.escape(name)}[",]', form)]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_archive_is_smaller_than_two_megabytes(archives, tool):
+    assert archives[tool].with_name(f"{tool}.tar.gz").stat().st_size < 2_000_000
+
+
+def test_the_lists_of_test_data_are_those_that_the_script_writes():
+    command = [sys.executable, REPOSITORY / "deploy" / "shed_files.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -106,9 +120,10 @@ def test_the_categories_are_ones_that_the_tool_shed_has():
 
 
 def test_the_archive_of_the_data_manager_holds_all_that_it_needs(tmp_path):
-    project = REPOSITORY / "data_managers" / "data_manager_huggingface"
-    ((_, folder),) = built_archives(project, tmp_path).items()
-    wanted = {path.relative_to(project) for path in project.rglob("*") if path.is_file()} - {Path(".shed.yml")}
+    folder = built_archives(DATA_MANAGER, tmp_path)[DATA_MANAGER.name]
+    wanted = {path.relative_to(DATA_MANAGER) for path in DATA_MANAGER.rglob("*") if path.is_file()} - {
+        Path(".shed.yml")
+    }
     wanted = {path for path in wanted if "__pycache__" not in path.parts}
     assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == wanted
     script = folder / "data_manager" / "fetch_model.py"

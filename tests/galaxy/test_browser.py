@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,13 @@ if "GALAXY_URL" not in os.environ:
     pytest.skip("needs a running Galaxy; `make test` starts one", allow_module_level=True)
 
 from bioblend.galaxy import GalaxyInstance
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-expect.set_options(timeout=60_000)  # milliseconds: a busy machine takes its time to load a page
+from makers.person import open_page
+
 URL = os.environ["GALAXY_URL"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(os.environ["GALAXY_FOLDER"]) / "screenshots"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECONDS = 1000
 TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("seqlm_*.xml"))
 RAW_MARKDOWN = re.compile(r"\*\*|\|\s*---|&\w+;")
 TOOLS_WITH_A_REPORT = [tool for tool in TOOLS if tool != "seqlm_predict"]
@@ -52,19 +51,10 @@ def reports(galaxy) -> dict[str, list[tuple[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Page:
-    """A page of the machine's Chromium, or of the one that playwright has fetched."""
+def page() -> Iterator[Page]:
     SCREENSHOTS.mkdir(exist_ok=True)
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox and small /dev/shm stop it from starting as root and in containers.
-        browser = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1500, "height": 1100})
-        page.set_default_timeout(60 * SECONDS)
+    with open_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.mark.parametrize("tool", [*TOOLS, "data_manager_huggingface"])

@@ -36,12 +36,14 @@ from seqlm.inference.adapters import (
 from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone, placed
 from seqlm.models.gated_esm import GatedEsmModel
+from seqlm.models.progen2 import ProGen2Model
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.finetune.costs import costs
 from seqlm.training.recomputing import compute_again
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "nucleotide-transformer-v2": DNA, "modernbert": DNA}
-DECODERS = ("gpt2", "llama")
+DECODERS = ("gpt2", "llama", "progen2")
+OWN = {"nucleotide-transformer-v2": GatedEsmModel, "progen2": ProGen2Model}  # that transformers has no class for
 T5 = ("prostt5", "ankh", "ankh3")
 ADDED = {
     "nucleotide-transformer": (1, 0),
@@ -49,6 +51,7 @@ ADDED = {
     "xlnet": (0, 2),
     "gpt2": (0, 0),
     "llama": (1, 0),
+    "progen2": (1, 0),
     "ankh": (0, 1),
 }  # special tokens
 
@@ -68,6 +71,7 @@ def loaded(folder, **options):
 def own_tokens(folder, name, sequence):
     """What the model's own tokenizer gives, with its special tokens."""
     text = " ".join(sequence) if name in SPACED else written(name, sequence)
+    text = "1" + text if name == "progen2" else text  # the N terminus
     ids = own_tokenizer(folder)(text)["input_ids"]
     # transformers adds an <eos> of its own to the Nucleotide Transformer, for which the model has no embedding
     return ids[:-1] if name.startswith("nucleotide-transformer") else ids
@@ -85,7 +89,7 @@ def test_tokens_are_those_of_the_model_s_own_tokenizer(folder, name):
 def test_pooled_vector_is_the_mean_of_a_plain_loop(folder, name):
     """One sequence at a time, no padding, special tokens cut away by slicing, and the published class."""
     model, encoder, _ = loaded(folder(name))
-    cls = T5EncoderModel if name in T5 else GatedEsmModel if name == "nucleotide-transformer-v2" else AutoModel
+    cls = T5EncoderModel if name in T5 else OWN.get(name, AutoModel)
     reference = cls.from_pretrained(folder(name), attn_implementation="eager").eval()
     texts = sequences(name)
     ours = pooled_vectors(model, [encoder.encode(text) for text in texts], encoder.padding, budget=150)

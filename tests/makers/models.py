@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM
+from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM
 
 from . import protein_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
@@ -161,6 +162,22 @@ def gpt2(folder):
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)
 
 
+def progen2(folder):
+    """As published: a tokenizer of letters and ends of the chain, two names for the size of the vocabulary."""
+    tokens = ["<|pad|>", "<|bos|>", "<|eos|>", "1", "2", *"ABCDEFGHIKLMNOPQRSTUVWXYZ"]
+    tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, []))
+    tokenizer.add_special_tokens(tokens[:3])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = ProGen2Config(embed_dim=48, n_layer=2, n_head=4, rotary_dim=8, n_positions=512, initializer_range=0.2)
+    ProGen2ForCausalLM(config).save_pretrained(folder)
+    said = json.loads((folder / "config.json").read_text())
+    said["auto_map"] = {
+        "AutoConfig": "configuration_progen.ProGenConfig",
+        "AutoModelForCausalLM": "modeling_progen.ProGenForCausalLM",
+    }
+    (folder / "config.json").write_text(json.dumps(said | {"architectures": ["ProGenForCausalLM"]}))
+
+
 def llama(folder):
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     pair_tokenizer(folder, AMINO_ACIDS, ["<unk>", "<s>", "</s>"], 200, "<s> $A", **names)
@@ -216,6 +233,7 @@ MAKERS = {
     "xlnet": xlnet,
     "gpt2": gpt2,
     "llama": llama,
+    "progen2": progen2,
     **protein_models.MAKERS,
 }
 

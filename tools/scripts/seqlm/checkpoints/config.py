@@ -21,20 +21,21 @@ def _names(text: str) -> tuple[str, ...]:
 # Sizes and their upper bounds, far above any published model that can be run here. Several names mean the same size,
 # and some classes take either: the largest of them counts.
 LAYERS = _names("num_hidden_layers num_layers n_layer n_layers")
-WIDTHS = _names("hidden_size d_model n_embd dim")
+WIDTHS = _names("hidden_size d_model n_embd embed_dim dim")
+VOCABULARIES = _names("vocab_size vocab_size_emb")
 INNER = _names("intermediate_size d_ff d_inner n_inner hidden_dim")
 HEADS = _names("num_attention_heads num_heads n_head n_heads")
 PER_HEAD = _names("head_dim d_kv d_head")
 POSITIONS = _names("max_position_embeddings n_positions n_ctx")
 SIZES = {
     **dict.fromkeys((*LAYERS, *_names("num_decoder_layers num_hidden_groups inner_group_num")), 1024),
-    **dict.fromkeys((*WIDTHS, *PER_HEAD, "embedding_size"), 1 << 16),
+    **dict.fromkeys((*WIDTHS, *PER_HEAD, "embedding_size", "rotary_dim"), 1 << 16),
     **dict.fromkeys(INNER, 1 << 20),
     **dict.fromkeys((*HEADS, "num_key_value_heads"), 1024),
     **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 18),
     **dict.fromkeys(_names("relative_attention_max_distance relative_attention_num_buckets type_vocab_size"), 4096),
     "num_labels": 10_000,
-    "vocab_size": 1 << 22,
+    **dict.fromkeys((*VOCABULARIES, "vocab_size_lm_head"), 1 << 22),
 }
 
 # What else tunes the architectures of the supported families, and changes no size.
@@ -176,7 +177,7 @@ def least_parameters(config: dict) -> int:
     # many configs say "absolute" and mean nothing by it; DNABERT-2 calls itself a BERT and has no positions at all
     learnt_positions = kind in LEARNT_POSITIONS and not config.get("alibi_starting_size")
     learnt_positions |= kind == "esm" and config.get("position_embedding_type") == "absolute"
-    rows = (config.get("vocab_size") or 0) + (_largest(config, POSITIONS) if learnt_positions else 0)
+    rows = _largest(config, VOCABULARIES) + (_largest(config, POSITIONS) if learnt_positions else 0)
     rows += (config.get("type_vocab_size") or 0) if kind in TYPED else 0
     return layers * layer + rows * (config.get("embedding_size") or width)
 
@@ -186,14 +187,14 @@ def _largest(config: dict, keys: tuple[str, ...]) -> int:
 
 
 def _check_extent(config: dict, parameters: int, name: str) -> None:
-    for keys in (WIDTHS, LAYERS, ("vocab_size",)):
+    for keys in (WIDTHS, LAYERS, VOCABULARIES):
         if not _largest(
             config, keys
         ):  # a class would fill in its own default, which may be far larger than the weights
             raise InputError(f"{name} does not give the size of the model: {keys[0]} is missing")
-    padding = config.get("pad_token_id")
-    if padding is not None and (type(padding) is not int or not -1 <= padding < config["vocab_size"]):
-        raise InputError(f"'pad_token_id' in {name} is outside the vocabulary of {config['vocab_size']:,} tokens")
+    padding, tokens = config.get("pad_token_id"), _largest(config, VOCABULARIES)
+    if padding is not None and (type(padding) is not int or not -1 <= padding < tokens):
+        raise InputError(f"'pad_token_id' in {name} is outside the vocabulary of {tokens:,} tokens")
     least = least_parameters(config)
     if least > 1.25 * parameters + SLACK:
         raise InputError(

@@ -25,6 +25,7 @@ CITATIONS = {
     "modernbert": ("ModernBERT: Warner et al. 2024.", DOI + "10.48550/arXiv.2412.13663"),
     "protgpt2": ("ProtGPT2: Ferruz et al. 2022, Nature Communications.", DOI + "10.1038/s41467-022-32007-7"),
     "protgpt2-short": ("ProtGPT2: Ferruz et al. 2022.", DOI + "10.1038/s41467-022-32007-7"),
+    "progen2": ("ProGen2: Nijkamp et al. 2023, Cell Systems.", DOI + "10.1016/j.cels.2023.10.002"),
     "llama": ("LLaMA: Touvron et al. 2023.", DOI + "10.48550/arXiv.2302.13971"),
     # tokenizers
     "bpe": ("Byte-pair encoding of words: Sennrich et al. 2016.", DOI + "10.18653/v1/P16-1162"),

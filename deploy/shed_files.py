@@ -1,4 +1,5 @@
-"""Which files of ``test-data/`` go into each archive of the Tool Shed: those that the tests of its tool name.
+"""Which files of ``test-data/`` go into each archive of the Tool Shed: those that the tests of its tool name,
+and the base models that these name.
 
     python deploy/shed_files.py           write them into .shed.yml
     python deploy/shed_files.py --check   only say what is out of date
@@ -9,9 +10,11 @@ A repository of the Tool Shed is small, and all test data together are several t
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,12 +30,24 @@ def model_folders() -> dict[str, str]:
     return {row[0]: row[-1].removeprefix("${__HERE__}/") for row in rows}
 
 
+def base_model(path: Path) -> str | None:
+    """The model that a bundle or a published adapter names as that it was trained on, and finds by itself."""
+    if (path / "adapter_config.json").is_file():
+        return json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as bundle:
+            if "seqlm.json" in bundle.namelist() and "model.safetensors" not in bundle.namelist():
+                return json.loads(bundle.read("seqlm.json")).get("base_model", {}).get("id")
+    return None
+
+
 def test_files(tool: Path) -> list[str]:
     """What the tests of a tool name, as patterns of ``.shed.yml``; with a model also the table that has its row."""
     elements = list(ElementTree.parse(tool).iter())  # not of <tests> alone, as a test may expand a macro of the file
     values = {each.get(name) for each in elements for name in ("value", "file") if each.get(name)}
     names = {name for value in values for name in (value, *value.split(","))}
     folders = model_folders()
+    names |= {base_model(TEST_DATA / folders.get(name, name)) for name in names} - {None}
     models = {f"{folders[name]}/**" for name in names if name in folders}
     files = {name for name in names if (TEST_DATA / name).is_file()}
     return [f"test-data/{name}" for name in sorted(files) + sorted(models) + [MODELS] * bool(models)]

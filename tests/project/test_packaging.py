@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from makers.archives import DATA_MANAGER, PLANEMO, REPOSITORY, built_archives
+from makers.scripts import manifest
 
 pytestmark = pytest.mark.skipif(not PLANEMO.exists(), reason="planemo is not installed; `make envs` installs it")
 TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("seqlm_*.xml"))
@@ -61,13 +62,17 @@ def test_an_archive_holds_every_file_that_its_tests_name(archives, tool):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_an_archive_holds_the_models_that_its_tests_choose_and_no_other_test_data(archives, tool):
+def test_an_archive_holds_the_models_that_its_tests_choose_or_bundles_name_and_no_other_test_data(archives, tool):
     folder = archives[tool]
     form = (folder / f"{tool}.xml").read_text()
     rows = [line.split("\t") for line in (REPOSITORY / "test-data" / "huggingface.loc").read_text().splitlines()]
     models = {row[-1].rpartition("/")[2] for row in rows if f'value="{row[0]}"' in form}
     test_data = {path.name: path for path in (folder / "test-data").glob("*")}
     packed = test_data.pop("models", folder / "none")
+    bundles = [manifest(path) for name, path in test_data.items() if name.startswith("bundle_")]
+    models |= {each["base_model"]["id"].rpartition("/")[2] for each in bundles if each["method"] != "full"}
+    if "published-adapter" in models:
+        models.add("tiny-esm")
     assert {path.name for path in packed.glob("*")} == models
     for model in models:
         whole = REPOSITORY / "test-data" / "models" / model

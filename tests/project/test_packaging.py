@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from makers.archives import DATA_MANAGER, PLANEMO, REPOSITORY, built_archives
 from makers.scripts import manifest
@@ -80,6 +81,13 @@ def test_an_archive_holds_the_models_that_its_tests_choose_or_bundles_name_and_n
     assert ("huggingface.loc" in test_data) == bool(models)
     test_data.pop("huggingface.loc", None)
     assert not [name for name in test_data if not re.search(rf'[",]{re.escape(name)}[",]', form)]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_archive_holds_the_icon_of_its_tool_as_galaxy_takes_it(archives, tool):
+    source = ElementTree.parse(archives[tool] / f"{tool}.xml").find("icon").get("src")
+    with Image.open(archives[tool] / source) as icon:
+        assert icon.format == "PNG" and icon.width == icon.height <= 512
 
 
 @pytest.mark.parametrize("tool", TOOLS)

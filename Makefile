@@ -31,7 +31,7 @@ NON_COMMERCIAL ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Environments -----------------------------------------------------------------------------------------------------
 
@@ -157,6 +157,10 @@ tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (q
 .PHONY: shed-test
 shed-test: envs ## one test of each tool from its Tool Shed archive, unpacked elsewhere, in a Galaxy of its own
 	@$(PLANEMO)/python deploy/shed_tests.py
+
+.PHONY: shed-install
+shed-install: envs ## the same tests of what a Galaxy installs from a Tool Shed server, both on this machine
+	@$(PLANEMO)/python deploy/shed_tests.py --tool-shed
 
 .PHONY: start
 start: envs ## a Galaxy in the background for `make tooltest`; `make stop` ends it

@@ -39,6 +39,8 @@ class GalaxyError(Exception):
 class Galaxy:
     """One local Galaxy, known by the folder that holds its log, configuration, data and state."""
 
+    kind = "Galaxy"
+
     def __init__(self, name: str):
         self.name = name
         self.folder = INSTANCES / name
@@ -57,7 +59,7 @@ class Galaxy:
     def is_running(self) -> bool:
         """Whether the server answers."""
         state = self.state
-        return "key" in state and bool(self.processes()) and _version(state["url"]) is not None
+        return "key" in state and bool(self.processes()) and version(state["url"]) is not None
 
     def start(self, *, port: int | None = None, keep: bool = False, toolbox: Toolbox | None = None) -> dict:
         """Start the server unless it runs, and return its state once it answers and has a user with a key.
@@ -78,26 +80,27 @@ class Galaxy:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         bootstrap_key = secrets.token_hex(16)
         galaxy_yml = galaxy_config.write(self.folder, toolbox=toolbox, bootstrap_key=bootstrap_key)
-        state = {"url": f"http://127.0.0.1:{_free_port(port)}", "name": self.name}
-        server = self._launch(self.log, galaxy_yml, _server_command(state["url"]))
+        state = {"url": f"http://127.0.0.1:{free_port(port)}", "name": self.name}
+        variables = {"GALAXY_CONFIG_FILE": str(galaxy_yml)}
+        server = self._launch(self.log, variables, _server_command(state["url"]))
         state["pid"] = server.pid
         self._write_state(state)
-        worker = self._launch(self.worker_log, galaxy_yml, _worker_command())
+        worker = self._launch(self.worker_log, variables, _worker_command())
         self._wait(server, worker, state["url"])
         state["key"] = _user_key(state["url"], bootstrap_key)
         self._write_state(state)
         return state
 
-    def _launch(self, log: Path, galaxy_yml: Path, command: list[str]) -> subprocess.Popen:
+    def _launch(self, log: Path, variables: dict[str, str], command: list[str]) -> subprocess.Popen:
         unwanted = ("PYTHONPATH", "PYTHONHOME", "GALAXY_", "XDG_", "HF_", "TRANSFORMERS_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         environment |= {
             "PATH": f"{GALAXY_ENVIRONMENT / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "VIRTUAL_ENV": str(GALAXY_ENVIRONMENT),
-            "GALAXY_CONFIG_FILE": str(galaxy_yml),
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),
             galaxy_config.MARK: str(self.folder),
+            **variables,
         }
         with log.open("wb") as output:
             # A session of its own: Ctrl-C in the terminal must reach this script, which then stops Galaxy in order.
@@ -113,12 +116,12 @@ class Galaxy:
 
     def _wait(self, server: subprocess.Popen, worker: subprocess.Popen, url: str) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while _version(url) is None or b" ready." not in self.worker_log.read_bytes():
+        while version(url) is None or b" ready." not in self.worker_log.read_bytes():
             for process, log in ((server, self.log), (worker, self.worker_log)):
                 if process.poll() is not None:
-                    raise GalaxyError(f"Galaxy ended with status {process.returncode} while starting.\n{_tail(log)}")
+                    raise GalaxyError(f"Galaxy ended with status {process.returncode} while starting.\n{tail(log)}")
             if time.monotonic() > deadline:
-                raise GalaxyError(f"Galaxy did not answer within {START_SECONDS} s.\n{_tail(self.log)}")
+                raise GalaxyError(f"Galaxy did not answer within {START_SECONDS} s.\n{tail(self.log)}")
             time.sleep(0.2)
 
     def _write_state(self, state: dict) -> None:
@@ -168,7 +171,8 @@ class Galaxy:
         return count
 
 
-def _version(url: str) -> str | None:
+def version(url: str) -> str | None:
+    """The release of the server that answers there, None where none does."""
     with contextlib.suppress(requests.RequestException, ValueError, KeyError):
         return requests.get(f"{url}/api/version", timeout=5).json()["version_major"]
     return None
@@ -192,7 +196,12 @@ def _user_key(url: str, bootstrap_key: str) -> str:
     return _ask("POST", state, f"/api/users/{users[0]['id']}/api_key")
 
 
-def _free_port(wanted: int | None) -> int:
+def free_port(wanted: int | None = None) -> int:
+    """The port that is wanted, or any free one.
+
+    Raises:
+        GalaxyError: it is taken.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -220,7 +229,7 @@ def running(galaxy: Galaxy, **start_options) -> Iterator[dict]:
     began = time.monotonic()
     try:
         state = galaxy.start(**start_options)
-        print(f"Galaxy {state['url']} ready after {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{galaxy.kind} {state['url']} ready after {time.monotonic() - began:.0f} s", flush=True)
         yield state
     finally:
         if mine:
@@ -228,7 +237,7 @@ def running(galaxy: Galaxy, **start_options) -> Iterator[dict]:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             if galaxy.stop():
-                print("Galaxy stopped", flush=True)
+                print(f"{galaxy.kind} stopped", flush=True)
 
 
 def _server_command(url: str) -> list[str]:
@@ -256,7 +265,8 @@ def _worker_command() -> list[str]:
     ]
 
 
-def _tail(log: Path, lines: int = 30) -> str:
+def tail(log: Path, lines: int = 30) -> str:
+    """The end of a log, for a message."""
     return "\n".join([f"The end of {log}:", *log.read_text(errors="replace").splitlines()[-lines:]])
 
 

@@ -5,10 +5,12 @@ sample of the data table, with the models of their test data as rows, as an admi
 test of each tool that is to succeed is run, with the test data that Galaxy finds beside the tool.
 
     python deploy/shed_tests.py
+    python deploy/shed_tests.py --tool-shed    the suite is installed from a Tool Shed on this machine in place of that
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -18,9 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-from galaxy_config import REPOSITORY, Toolbox, tool_files
+from bioblend.galaxy import GalaxyInstance
+from bioblend.toolshed import ToolShedInstance
+from galaxy_config import MODELS_LOC, MODELS_TABLE, REPOSITORY, Toolbox, tool_files
 from galaxy_tests import RUNS, hub_of_the_tests, print_test
 from local_galaxy import Galaxy, GalaxyError, running
+from tool_shed import OWNER, SUITE, ToolShed, publish
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
 from makers.archives import DATA_MANAGER, built_archives
@@ -72,7 +77,7 @@ def first_success(state: dict, tool: str) -> int:
 
 def passes(state: dict, tool: str, folder: Path) -> bool:
     """Run one test of a tool, as Galaxy knows the tool and its test data, and print how it went."""
-    results = folder / f"{tool.rpartition('/')[2]}.json"
+    results = folder / f"{tool.replace('/', '_')}.json"
     command = [
         str(Path(sys.executable).with_name("galaxy-tool-test")),
         *("--galaxy-url", state["url"], "--key", state["key"], "--admin-key", state["key"]),
@@ -92,20 +97,88 @@ def passes(state: dict, tool: str, folder: Path) -> bool:
     return tests[0]["data"]["status"] == "success" and not here
 
 
-def main() -> int:
-    began = time.monotonic()
+def all_pass(state: dict, galaxy: Galaxy, tools: list[str]) -> bool:
+    """Run one test of each tool, several beside each other."""
+    folder = galaxy.folder / "tests"
+    folder.mkdir(exist_ok=True)
+    with hub_of_the_tests(galaxy.folder), ThreadPoolExecutor(RUNS) as pool:
+        passed = list(pool.map(lambda tool: passes(state, tool, folder), tools))
+    print(f"{sum(passed)} of {len(tools)} tools work")
+    return all(passed)
+
+
+def try_unpacked(archives: dict[str, Path], folder: Path) -> bool:
+    """Whether every tool works from its unpacked archive."""
     galaxy = Galaxy("shed")
+    with running(galaxy, toolbox=toolbox(archives, folder / "tool-data")) as state:
+        return all_pass(state, galaxy, sorted(set(archives) - {SUITE}))  # each repository is called as its tool
+
+
+def try_installed(archives: dict[str, Path], folder: Path) -> bool:
+    """Whether every tool works that Galaxy installs with the suite from a Tool Shed."""
+    shed, galaxy = ToolShed("tool-shed"), Galaxy("shed")
+    with running(shed) as its:
+        publish(shed, archives)
+        sheds = folder / "tool_sheds_conf.xml"
+        sheds.write_text(f'<tool_sheds><tool_shed name="Local" url="{its["url"]}/"/></tool_sheds>\n')
+        settings = {"tool_sheds_config_file": str(sheds), "tool_data_path": str(folder / "tool-data")}
+        with running(galaxy, toolbox=Toolbox([], [], [MODELS_TABLE], settings)) as state:
+            tools = install_suite(GalaxyInstance(state["url"], key=state["key"]), its["url"], set(archives))
+            add_models(state, galaxy)
+            return all_pass(state, galaxy, tools)
+
+
+def install_suite(galaxy: GalaxyInstance, shed: str, names: set[str]) -> list[str]:
+    """Install the suite through Galaxy's API, and with it what it names.
+
+    Returns:
+        The ids of the tools, such as ``127.0.0.1:8000/repos/seqlm/seqlm_embed/seqlm_embed/0.1.0+galaxy0``.
+
+    Raises:
+        GalaxyError: a repository is not installed, or a tool of it is missing.
+    """
+    revision = ToolShedInstance(shed).repositories.get_ordered_installable_revisions(SUITE, OWNER)[-1]
+    galaxy.toolshed.install_repository_revision(
+        f"{shed}/",
+        SUITE,
+        OWNER,
+        revision,
+        install_tool_dependencies=False,
+        install_repository_dependencies=True,
+        install_resolver_dependencies=False,
+        new_tool_panel_section_label="Biological language models",
+    )
+    states = {
+        each["name"]: f"{each['status']} {each['error_message'] or ''}" for each in galaxy.toolshed.get_repositories()
+    }
+    if wrong := {name: states.get(name, "missing") for name in names if states.get(name, "").strip() != "Installed"}:
+        raise GalaxyError(f"not installed: {wrong}")
+    tools = sorted(tool["id"] for tool in galaxy.tools.get_tools() if f"/repos/{OWNER}/" in tool["id"])
+    if len(tools) != len(names) - 1:
+        raise GalaxyError(f"{len(names) - 1} tools were to be installed, and Galaxy has {tools}")
+    print(f"installed: {', '.join(sorted(states))}", flush=True)
+    return tools
+
+
+def add_models(state: dict, galaxy: Galaxy) -> None:
+    """Rows for the models of the installed repositories' test data, written while Galaxy runs."""
+    tables = (galaxy.folder / "data").rglob(f"test-data/{LOC}")
+    rows = model_rows({str(path): path.parents[1] for path in tables})
+    with (galaxy.folder / "config" / MODELS_LOC).open("a") as table:
+        table.writelines(f"{row}\n" for row in rows)
+    address = f"{state['url']}/api/tool_data/huggingface/reload"
+    requests.get(address, headers={"x-api-key": state["key"]}, timeout=60).raise_for_status()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool-shed", action="store_true", help="install the suite from a Tool Shed on this machine")
+    try_all = try_installed if parser.parse_args().tool_shed else try_unpacked
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shed-") as name:
-        folder = Path(name)
-        archives = unpacked(folder)
-        results = folder / "results"
-        results.mkdir()
-        with running(galaxy, toolbox=toolbox(archives, folder / "tool-data")) as state, hub_of_the_tests(galaxy.folder):
-            tools = sorted(set(archives) - {"suite_seqlm"})  # each repository is called as its tool
-            with ThreadPoolExecutor(RUNS) as pool:
-                passed = list(pool.map(lambda tool: passes(state, tool, results), tools))
-    print(f"From unpacked archives: {sum(passed)} of {len(tools)} tools work; {time.monotonic() - began:.0f} s")
-    return 0 if all(passed) else 1
+        passed = try_all(unpacked(Path(name)), Path(name))
+    print(f"Tool Shed: {'passed' if passed else 'failed'}; {time.monotonic() - began:.0f} s")
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure as Drawing
 
+from seqlm.cli.outputs import Outputs
 from seqlm.cli.text import shown
 from seqlm.report.citations import CITATIONS
-from seqlm.report.outputs import parameters, save_figures
+from seqlm.report.outputs import parameters, save_figures, write_report
 from seqlm.report.report import (
     GAP,
     MARKDOWN_BYTES,
@@ -235,6 +236,19 @@ def test_a_report_of_a_training_says_what_the_model_was_made_from():
     report.closing({}, {"seqlm": "1"}, {"lora"}, {"Base model": "org/model", "Revision": ""}, trained=True)
     assert Heading("Versions and model") in report.blocks
     assert Bullets(["Base model: org/model", "Software: seqlm 1"]) in report.blocks
+
+
+def test_the_verdict_is_printed_in_lines_that_fit_a_page(tmp_path, capsys):
+    report = Report("Title")
+    report.verdict("Fine-tuning helped.", "word " * 40, ["k-mer\n: better", "majority: better"], notes=["few\x1b[31m"])
+    report.section("Scores", Paragraph("not the verdict"))
+    nothing = Namespace(output_report=None, output_html=None, output_figures=None, figure_format="png")
+    with Outputs() as outputs:
+        write_report(nothing, report, outputs)
+    words = ("word " * 20).strip()
+    assert capsys.readouterr().out == (
+        f"Fine-tuning helped.\n\n{words}\n{words}\n\n- k-mer : better\n- majority: better\n\nNote: few [31m\n"
+    )
 
 
 def test_parameters_are_those_that_were_given_and_that_matter():

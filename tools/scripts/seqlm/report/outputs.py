@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqlm.cli.errors import Unfailing
 from seqlm.cli.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -20,9 +22,10 @@ def wants_report(arguments: Namespace) -> bool:
 
 
 def write_report(arguments: Namespace, report: Report, outputs: Outputs) -> None:
-    """A report in the forms that were asked for: tool markdown, figures, one HTML page.
+    """A report in the forms that were asked for: tool markdown, figures, one HTML page; its verdict is printed.
 
-    Every figure is drawn once, as PNG and in the other format that was asked for.
+    Every figure is drawn once, as PNG and in the other format that was asked for. Galaxy shows what is printed beside
+    the datasets, and the reports of workflows quote it.
     """
     formats = tuple(dict.fromkeys(("png", arguments.figure_format)))
     with tempfile.TemporaryDirectory(prefix="figures_") as scratch:
@@ -32,6 +35,7 @@ def write_report(arguments: Namespace, report: Report, outputs: Outputs) -> None
             outputs.file(arguments.output_report).write_text(report.galaxy_markdown(), encoding="utf-8")
         if arguments.output_html:
             outputs.file(arguments.output_html).write_text(report.html(folder), encoding="utf-8")
+    print(report.verdict_as_text(), file=sys.stdout and Unfailing(sys.stdout), flush=True)
 
 
 def save_figures(report: Report, folder: Path, formats: Sequence[str] = ("png",)) -> list[str]:

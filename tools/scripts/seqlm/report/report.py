@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import html
 import re
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,6 +169,19 @@ class Report:
         self.section("Versions and model" if trained else "Versions", Bullets(lines))
         self.section("How to cite", *please, *([References(references)] if references else []))
 
+    def verdict_as_text(self) -> str:
+        """What stands under the first heading, in lines of at most 100 letters."""
+        lines = []
+        for block in takewhile(lambda block: not isinstance(block, Heading), self.blocks[1:]):
+            match block:
+                case Paragraph(text):
+                    lines.append(_wrapped(text))
+                case Note(text):
+                    lines.append(_wrapped(f"Note: {text}"))
+                case Bullets(items):
+                    lines.append("\n".join(_wrapped(f"- {item}", "  ") for item in items))
+        return "\n\n".join(lines)
+
     def figures(self) -> list[str]:
         """Names of the figures shown, without their ending."""
         return [block.name for block in self.blocks if isinstance(block, Figure)]
@@ -194,6 +209,10 @@ class Report:
         return _PAGE.format(title=title, style=_STYLE, body=body)
 
 
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(_one_line(text), 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def _escape(text: str) -> str:
     """Plain text as markdown that shows exactly it.
 
@@ -205,7 +224,7 @@ def _escape(text: str) -> str:
 
 
 def _cell(text: str, longest: int) -> str:
-    """A cell of a markdown table. Galaxy justifies them, so numbers must not be broken at their spaces."""
+    """A cell of a markdown table. In a narrow one, numbers must not be broken at their spaces."""
     text = shown(text, longest)
     cell = _escape(text) or " "
     return cell.replace(" ", "\N{NO-BREAK SPACE}") if re.fullmatch(r"[-\d.,/()e+ ]+", text) else cell
@@ -225,7 +244,8 @@ def _markdown(block: Block, output: str, most_rows: int, longest_cell: int) -> s
             lines = [[_cell(cell, longest_cell) for cell in row] for row in [columns, *rows]]
             head, *body = ["| " + f"{GAP} | ".join(line) + " |" for line in lines]
             body = _cut(body, most_rows, "\n{} more rows are not shown here")
-            return "\n".join([head, "|" + " --- |" * len(columns), body])
+            # ranged left: Galaxy's page justifies what says nothing of its place, with gaps between words
+            return "\n".join([head, "|" + " :-- |" * len(columns), body])
         case Figure(name, caption):
             directive = f'history_dataset_as_image(output={output}, path="{_checked(name)}.png")'
             return f"{_directive(directive)}\n\n*{_escape(caption)}*"

@@ -122,9 +122,16 @@ def _invalid(plan: Plan, result: Result) -> int:
 
 def _best(plan: Plan, result: Result) -> Table:
     if plan.alphabet == PROTEIN:
-        chosen = ("length", "isoelectric_point", "gravy", "instability_index")
+        chosen = {
+            "length": "Length",
+            "isoelectric_point": "Isoelectric point",
+            "gravy": "GRAVY",
+            "instability_index": "Instability index",
+        }
+    elif plan.alphabet in LETTERS:
+        chosen = {"length": "Length", "gc": "GC"}
     else:
-        chosen = ("length", "gc") if plan.alphabet in LETTERS else ("valid", "molecular_weight", "logp")
+        chosen = {"valid": "Valid", "molecular_weight": "Molecular weight", "logp": "logP"}
     from .properties import columns
 
     places = [columns(plan.alphabet).index(name) for name in chosen]
@@ -139,9 +146,8 @@ def _best(plan: Plan, result: Result) -> Table:
         ]
         for one in result.kept[:BEST]
     ]
-    names = [name.replace("_", " ") for name in chosen]
-    nearest = ["Nearest in the reference"] if plan.reference else []
-    return Table(["Rank", "Name", "Perplexity", *names, *nearest, "Begins with"], rows)
+    nearest = ["Nearest reference"] if plan.reference else []
+    return Table(["Rank", "Name", "Perplexity", *chosen.values(), *nearest, "Begins with"], rows)
 
 
 def _nearest(alike: Duplicate) -> str:

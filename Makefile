@@ -154,6 +154,10 @@ tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (q
 	@[ -f 'tools/$(TOOL).xml' ] || { echo 'error: no tools/$(TOOL).xml; say TOOL=seqlm_predict'; exit 1; }
 	@$(GALAXY) run -- $(PLANEMO)/python deploy/galaxy_tests.py 'tools/$(TOOL).xml'
 
+.PHONY: tutorials
+tutorials: envs ## follow docs/tutorials in a real Galaxy, as they are written
+	@$(GALAXY) --name tutorials run -- $(PLANEMO)/python deploy/galaxy_tests.py tests/galaxy/test_tutorials.py
+
 .PHONY: shed-test
 shed-test: envs ## one test of each tool from its Tool Shed archive, unpacked elsewhere, in a Galaxy of its own
 	@$(PLANEMO)/python deploy/shed_tests.py

@@ -7,6 +7,7 @@ true of the outputs. Everything else is done as the tutorial says.
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import time
@@ -64,22 +65,23 @@ class Follower:
 
     def upload(self, step: Upload) -> None:
         if step.pasted:
-            with NamedTemporaryFile("w") as file:
-                file.write(step.pasted)
-                file.flush()
-                self.put(Path(file.name), "Pasted Entry")
+            self.put(step.pasted.encode(), "Pasted Entry")
         for address in step.files:
             stand_in = self.stand_in("data", address)
             if stand_in == address:
                 raise TutorialError(f"small.yml names no file for {address}")
             name = Path(urlsplit(address).path).name
-            dataset = self.put(REPOSITORY / stand_in, name)
+            content = (REPOSITORY / stand_in).read_bytes()
+            dataset = self.put(gzip.compress(content) if name.endswith(".gz") else content, name)
             if address != name:
                 self.fetched[dataset] = name
 
-    def put(self, path: Path, name: str) -> str:
+    def put(self, content: bytes, name: str) -> str:
         """Upload a file, of which Galaxy tells the format, and return its dataset."""
-        uploaded = self.galaxy.tools.upload_file(str(path), self.history, file_name=name, file_type="auto")
+        with NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            uploaded = self.galaxy.tools.upload_file(file.name, self.history, file_name=name, file_type="auto")
         dataset = uploaded["outputs"][0]["id"]
         self.datasets.append((name, "", dataset))
         return dataset
@@ -93,9 +95,11 @@ class Follower:
             self.datasets = [(new if each[2] == dataset else each[0], *each[1:]) for each in self.datasets]
 
     def dataset(self, name: str, tool: str = "") -> str:
-        """The dataset of that name; "on data 1 and data 2" at the end of a name need not be said."""
-        called = re.compile(rf"{re.escape(name)}( (on|of|from) data(, | and |\d|data| )+)?")
-        found = [each for each in self.datasets if called.fullmatch(each[0]) and tool in ("", each[1])]
+        """The dataset of that name; of an output of the tool named, or of the last one, its last part is enough."""
+        found = [each for each in self.datasets if each[0] == name]
+        if tool or not found:
+            tool = tool or self.datasets[-1][1]
+            found = [each for each in self.datasets if each[1] == tool and each[0].rpartition(": ")[2] == name]
         if len(found) != 1:
             known = ", ".join(f"`{each[0]}`" for each in self.datasets)
             raise TutorialError(f"{len(found)} datasets are called `{name}`; the history has {known}")
@@ -138,7 +142,7 @@ class Follower:
             if value in map(str, setting):
                 self.used.add(("settings", item.label))
                 values[number] = str(next(new for old, new in setting.items() if str(old) == value))
-        return Item(item.label, values, item.icon, item.tool, [self.small_item(each) for each in item.items])
+        return Item(item.label, values, item.icon, item.tools, [self.small_item(each) for each in item.items])
 
     def reference(self, name: str, tool: str) -> dict:
         return {"src": "hda", "id": self.ready(self.dataset(name, tool))}
@@ -161,7 +165,8 @@ class Follower:
             if found != self.formats.get(name):
                 raise TutorialError(f"data-library.yaml says {self.formats.get(name)!r} of {name}: it is {found!r}")
         for name, said in self.small.get("outputs", {}).items():
-            content = self.content(self.dataset(name))
+            tool, _, output = name.rpartition(": ")
+            content = self.content(self.dataset(output, tool))
             if "lines" in said and len(content.splitlines()) != said["lines"]:
                 raise TutorialError(f"`{name}` has {len(content.splitlines())} lines, not {said['lines']}")
             for pattern in said.get("has", []):

@@ -109,7 +109,7 @@ def _value(each: dict, item: Item, datasets: Datasets, final: bool) -> object:
     if not item.values or (len(item.values) > 1 and not several):
         raise TutorialError(f'"{item.label}" takes {"a value" if not item.values else "one value"}')
     if kind in ("data", "data_collection"):
-        found = [datasets(value, item.tool) for value in item.values]
+        found = [datasets(*each) for each in zip(item.values, item.tools, strict=True)]
         return {"values": found} if several else found[0]
     if kind == "boolean":
         if item.values[0] not in YES_NO:

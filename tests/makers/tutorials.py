@@ -18,6 +18,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
 TUTORIALS = sorted(path.parent.name for path in FOLDER.glob("*/tutorial.md"))
 
 CODE = re.compile(r"`([^`]+)`")
+VALUE = re.compile(r"`([^`]+)`(?: \(output of \*\*(.+?)\*\* \{% icon tool %\}\))?")
 QUOTED = re.compile(r'\*"(.+?)"\*')
 TOOL = re.compile(r"\{% tool \[(.+?)\]\((.+?)\) %\}")
 RENAMED = re.compile(r"`([^`]+)` to `([^`]+)`")
@@ -40,13 +41,13 @@ class Item:
         label: of the setting, the section or the repeat.
         values: what stands in ``code`` behind the label, as it is; none where the line only opens what is below it.
         icon: ``param-file`` and its kind, or an empty string.
-        tool: the tool whose output is meant, where ``(output of **Tool** {% icon tool %})`` says so.
+        tools: for each value the tool whose output is meant, where ``(output of **Tool** {% icon tool %})`` says so.
     """
 
     label: str
     values: list[str]
     icon: str
-    tool: str
+    tools: list[str]
     items: list[Item] = field(default_factory=list)
 
 
@@ -161,8 +162,8 @@ def _item(line: SyntaxTreeNode) -> Item:
     if not found:
         raise TutorialError(f"no setting that can be read: {text}")
     value = found["value"] or ""
-    source = re.search(r"\(output of \*\*(.+?)\*\*", value)
-    item = Item(found["label"], CODE.findall(value), found["icon"] or "", source[1] if source else "")
+    values = VALUE.findall(value)
+    item = Item(found["label"], [code for code, _ in values], found["icon"] or "", [tool for _, tool in values])
     item.items = [_item(each) for each in _lines(line)]
     if value.strip() and not item.values:
         raise TutorialError(f"a value stands in `code`: {text}")

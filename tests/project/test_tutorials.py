@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from makers.forms import form_of
 from makers.scripts import ROOT
@@ -22,11 +23,17 @@ REQUIRED = {
     "contributions",
 }
 BOXES = ("agenda", "hands_on", "question", "solution", "tip", "comment", "details")
-LINK = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)")
 
 
 def text_of(name: str) -> str:
     return (FOLDER / name / "tutorial.md").read_text()
+
+
+def links_of(text: str) -> list[str]:
+    """Links to other files of this repository."""
+    links = [token.attrs["href"] for line in MarkdownIt().parse(text) for token in line.children or [] if token.attrs]
+    files = [urlsplit(link).path for link in links if not urlsplit(link).scheme]
+    return [file for file in files if file and not file.startswith("seqlm_")]
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
@@ -60,9 +67,8 @@ def test_every_file_that_is_fetched_is_in_the_data_library(name):
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_links_citations_and_stand_ins_are_there(name):
     text = text_of(name)
-    for link in LINK.findall(text):
-        if not link.startswith("seqlm_"):
-            assert (FOLDER / name / link).exists(), link
+    for link in links_of(text):
+        assert (FOLDER / name / link).exists(), link
     bibliography = FOLDER / name / "tutorial.bib"
     cited = set(re.findall(r"\{% cite (\S+) %\}", text))
     assert cited == set(re.findall(r"@\w+\{(\w+),", bibliography.read_text()) if bibliography.exists() else [])

@@ -38,7 +38,7 @@ def write(result: Result, outputs: Outputs) -> None:
             ["split", "model", "metric", "value", "low", "high", f"{plan.level}s"],
             (
                 [split, name, metric, score.value, score.low, score.high, len(result.truth[split])]
-                for split in plan.splits
+                for split in reversed(plan.splits)  # a reader sees the set that decides first
                 for name in [FINE_TUNED, *(other for other in result.scores if other != FINE_TUNED)]
                 for metric, score in result.scores[name][split].items()
             ),

@@ -47,7 +47,7 @@ def write(result: Result, outputs: Outputs) -> None:
 
 def _scores(result: Result) -> Iterator[list]:
     """Rows of every score of every model, and of what the trained model has less each other."""
-    for split in (one for one in result.plan.splits if one != "train"):
+    for split in (one for one in reversed(result.plan.splits) if one != "train"):  # that which decides first
         n = result.rows[split]
         for name, by_split in result.scores.items():
             for metric, score in by_split.get(split, {}).items():

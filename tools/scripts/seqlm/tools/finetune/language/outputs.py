@@ -46,7 +46,7 @@ def write(result: Result, outputs: Outputs) -> None:
 
 def _scores(result: Result) -> Iterator[list]:
     """Rows of every score of every model, and of what the fine-tuned model has less each other."""
-    for split in result.plan.splits:
+    for split in reversed(result.plan.splits):  # a reader sees the set that decides first
         n = len(result.plan.texts[split])
         for name, by_split in result.scores.items():
             for metric, score in by_split[split].items():

@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLS_ENVIRONMENT = REPOSITORY / ".venvs" / "tools"
 DATA_MANAGERS = REPOSITORY / "data_managers"
+TOURS = REPOSITORY / "deploy" / "tours"
 USER = "biologist@example.org"
 
 # In the environment of the server and of its jobs, with the folder as value: how they are found when they are to stop.
@@ -119,6 +120,7 @@ def _galaxy(folder: Path, toolbox: Toolbox, bootstrap_key: str) -> dict:
         "data_manager_config_file": str(config / "data_manager_conf.xml"),
         "galaxy_data_manager_data_path": str(data / "models"),
         "vault_config_file": str(config / "vault_conf.yml"),
+        "tour_config_dir": str(TOURS),
         # One user, always logged in, who is the administrator too.
         "single_user": USER,
         "admin_users": USER,

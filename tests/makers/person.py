@@ -176,7 +176,8 @@ class Person:
         return [[" ".join(cell.split()) for cell in row] for row in texts]
 
     def see_all_images(self) -> int:
-        """Scroll to every image of the middle and return how many have loaded, which all must have."""
+        """Scroll to every image of the middle and return how many there are; all must have loaded."""
+        expect(self.center.locator(".alert-warning")).to_have_count(0)  # in their places, while they are looked for
         images = self.center.locator("img")
         for number in range(images.count()):
             images.nth(number).scroll_into_view_if_needed()

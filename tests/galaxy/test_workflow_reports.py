@@ -1,0 +1,103 @@
+"""The report that Galaxy shows of a run of each workflow: every figure, table and verdict in it is found.
+
+Runs with the environment of planemo beside a Galaxy in which the workflows have been run (`make test` does both).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+pytest.importorskip("playwright", reason="runs in the environment of planemo")
+if "GALAXY_URL" not in os.environ:
+    pytest.skip("needs a running Galaxy; `make test` starts one", allow_module_level=True)
+
+from bioblend.galaxy import GalaxyInstance
+from playwright.sync_api import expect
+
+from makers.person import Person, open_page
+
+URL = os.environ["GALAXY_URL"]
+WORKFLOWS = {path.stem: path for path in sorted(Path(__file__).resolve().parents[2].glob("workflows/*/*/*.ga"))}
+OPENED = ("dephosphorylation-sites", "ptm-sites-from-a-proteome", "variant-scan-of-a-protein", "hiv-chemberta-mlm-mtr")
+
+
+@pytest.fixture(scope="module")
+def galaxy() -> GalaxyInstance:
+    return GalaxyInstance(URL, key=os.environ["GALAXY_KEY"])
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    with open_page() as page:
+        yield Person(page, URL, Path(os.environ["GALAXY_FOLDER"]) / "screenshots" / "workflow-reports")
+
+
+def last_run(galaxy: GalaxyInstance, path: Path) -> dict:
+    """The newest run of a workflow in this Galaxy that gave all that it promises."""
+    name = json.loads(path.read_text())["name"]
+    for run in galaxy.invocations.get_invocations():
+        workflow = galaxy.workflows.show_workflow(run["workflow_id"], instance=True)
+        # a workflow that planemo has imported may have its note behind the name
+        if workflow["name"].startswith(name) and run["state"] in ("scheduled", "completed"):
+            return galaxy.invocations.show_invocation(run["id"])
+    raise AssertionError(f"the workflow {name!r} has not been run in this Galaxy")
+
+
+def directives(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """What the report of a workflow shows: the kind of each, and its arguments."""
+    markdown = json.loads(path.read_text())["report"]["markdown"]
+    calls = re.findall(r"^```galaxy\n(\w+)\((.*)\)\n```$", markdown, flags=re.MULTILINE)
+    return [(kind, dict(re.findall(r'(\w+)="([^"]+)"', arguments))) for kind, arguments in calls]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_everything_that_a_report_shows_is_there(galaxy, name):
+    shown = directives(WORKFLOWS[name])
+    assert sum(kind == "history_dataset_as_image" for kind, _ in shown) >= 2
+    assert sum(kind == "history_dataset_as_table" for kind, _ in shown) >= 1
+    run = last_run(galaxy, WORKFLOWS[name])
+    report = requests.get(f"{URL}/api/invocations/{run['id']}/report", headers={"x-api-key": galaxy.key}, timeout=60)
+    assert report.status_code == 200, report.text
+    assert report.json()["markdown"].count("```galaxy") == len(shown)
+    jobs = {step["workflow_step_label"]: step["job_id"] for step in run["steps"]}
+    for kind, arguments in shown:
+        if step := arguments.get("step"):
+            job = galaxy.jobs.show_job(jobs[step], full_details=True)
+            assert job["stdout"].strip() or kind != "tool_stdout", step
+            continue
+        dataset = run["outputs"][arguments["output"]]["id"]
+        assert galaxy.datasets.show_dataset(dataset)["state"] == "ok", arguments
+        if kind == "history_dataset_as_image":
+            wanted = {"filename": arguments["path"]} if "path" in arguments else {}
+            image = requests.get(
+                f"{URL}/api/datasets/{dataset}/display", wanted, headers={"x-api-key": galaxy.key}, timeout=60
+            )
+            assert image.content.startswith(b"\x89PNG"), arguments
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_report_opens_in_the_page_with_its_figures_tables_and_verdicts(galaxy, person, name):
+    shown = directives(WORKFLOWS[name])
+    run = last_run(galaxy, WORKFLOWS[name])
+    person.problems.clear()
+    person.page.goto(f"{URL}/workflows/invocations/{run['id']}/report")
+    title = re.match("# (.+)", json.loads(WORKFLOWS[name].read_text())["report"]["markdown"])[1]
+    expect(person.center.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    open_kinds = [kind for kind, arguments in shown if "collapse" not in arguments]
+    images = open_kinds.count("history_dataset_as_image")
+    expect(person.center.locator("img")).to_have_count(images)
+    assert person.see_all_images() == images
+    expect(person.center.locator("table")).to_have_count(open_kinds.count("history_dataset_as_table"))
+    expect(person.center.get_by_text("95 % interval").first).to_be_visible()
+    expect(person.page.locator(".alert-danger")).to_have_count(0)
+    person.page.set_viewport_size({"width": 1500, "height": 7000})
+    person.photograph(name)
+    person.page.set_viewport_size({"width": 1500, "height": 1100})
+    assert person.problems == []

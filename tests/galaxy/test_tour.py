@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ WHAT_THE_READER_DOES = {
     '[id="form-element-base|model"]': lambda person: person.choose("Base model", SMALL),
     '[id="form-element-train"]': lambda person: person.choose("Training data", "Training windows"),
     '[id="form-element-test"]': lambda person: person.choose("Test data", "Test windows"),
-    '#current-history-panel [data-hid="3"]': lambda person: person.wait_for("Fine-tuning report"),
+    '#current-history-panel [data-hid="3"]': lambda person: person.wait_for(re.compile("Fine-tune.*: report")),
     '[id="form-element-sequences"]': lambda person: person.choose("Sequences", "Test windows"),
-    '#current-history-panel [data-hid="8"]': lambda person: person.wait_for("Predictions on"),
+    '#current-history-panel [data-hid="8"]': lambda person: person.wait_for(re.compile("Predict.*: predictions")),
 }
 
 

@@ -19,7 +19,11 @@ from makers.person import Person, open_page
 
 DATA = Path(__file__).resolve().parents[2] / "test-data"
 SCORE = re.compile(r"^(\d\.\d+)\s\((-?\d\.\d+), (\d\.\d+)\)$")
-FINE_TUNED = "Fine-tuned model"
+
+
+def output(tool: str, what: str) -> re.Pattern:
+    """The name of an output, whatever its tool was run on."""
+    return re.compile(rf"^\s*{tool}.*: {what}\s*$")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,7 @@ def fine_tuned(history) -> Person:
     history.write("Learning rate", "0.003")
     history.write("Epochs", "3")
     history.run("finetune")
-    history.wait_for(FINE_TUNED)
+    history.wait_for(output("Fine-tune", "fine-tuned model"))
     return history
 
 
@@ -62,7 +66,7 @@ def test_uploaded_sequences_are_taken_for_fasta(person):
 
 
 def test_a_report_says_whether_fine_tuning_beat_its_baselines(fine_tuned, person):
-    report = person.look_at("Fine-tuning report")
+    report = person.look_at(output("Fine-tune", "report"))
     expect(report.get_by_role("heading", name="Verdict")).to_be_visible()
     expect(report).to_contain_text("Judged by MCC on the test set of 60 sequences")
     header, *scores = person.table(report.locator("table").first)
@@ -78,10 +82,10 @@ def test_a_report_says_whether_fine_tuning_beat_its_baselines(fine_tuned, person
 
 def test_the_model_that_was_fine_tuned_predicts(fine_tuned, person):
     person.open_form("Predict with a fine-tuned sequence model")
-    person.choose("Fine-tuned model", FINE_TUNED)
+    person.choose("Fine-tuned model", "Fine-tune a sequence language model on")
     person.choose("Sequences", "sites_test.fasta")
     person.run("predict")
-    header, *rows = person.table(person.look_at("Predictions on").locator("table").first)
+    header, *rows = person.table(person.look_at(output("Predict", "predictions")).locator("table").first)
     person.photograph("predict-table")
     assert header[:4] == ["id", "predicted", "probability_0", "probability_1"]
     assert len(rows) == 60
@@ -95,11 +99,11 @@ def test_sequences_become_vectors(person):
     person.choose("Model", "Small protein model")
     person.choose("Sequences", "sites_test.fasta")
     person.run("embed")
-    report = person.look_at("Embedding report")
+    report = person.look_at(output("Embed", "report"))
     expect(report).to_contain_text("60 sequences became vectors of 64 numbers each; every sequence was read whole.")
     person.photograph("embed-report")
     assert person.see_all_images() == 1
-    header, *rows = person.table(person.look_at("Embeddings of").locator("table").first)
+    header, *rows = person.table(person.look_at(output("Embed", "embeddings")).locator("table").first)
     person.photograph("embed-table")
     assert header == ["id", *(f"dim_{number}" for number in range(1, 65))]
     assert len({tuple(row[1:]) for row in rows}) == 60
@@ -112,7 +116,7 @@ def test_new_sequences_are_written_and_compared_with_a_family(person):
     person.write("Number of sequences", "6")
     person.write("Most tokens", "40")
     person.run("generate")
-    report = person.look_at("Generation report")
+    report = person.look_at(output("Generate", "report"))
     expect(report).to_contain_text("6 sequences were written and 6 kept")
     expect(report).to_contain_text("none of them is in the reference set as it is")
     header, *best = person.table(report.locator("table").first)
@@ -121,7 +125,7 @@ def test_new_sequences_are_written_and_compared_with_a_family(person):
     perplexities = [float(row[2]) for row in best]
     assert len(perplexities) == 6 and perplexities == sorted(perplexities)
     assert person.see_all_images() == 2
-    fasta = person.look_at(re.compile("Generated sequences$")).locator(".dataset-view iframe").content_frame
+    fasta = person.look_at(output("Generate", "sequences")).locator(".dataset-view iframe").content_frame
     expect(fasta.locator("body")).to_contain_text(re.compile(r">generated_\d.*\n[A-Z]+"))
     person.photograph("generate-fasta")
 
@@ -131,7 +135,7 @@ def test_a_perplexity_stands_beside_that_of_single_letters(person):
     person.choose("Model", "Small protein model")
     person.choose("Sequences", "protein_family.fasta")
     person.run("score")
-    report = person.look_at("Score report")
+    report = person.look_at(output("Score", "report"))
     expect(report).to_contain_text("Of 160 sequences the median pseudo-perplexity is")
     _, *measures = person.table(report.locator("table").first)
     person.photograph("score-report")
@@ -140,7 +144,7 @@ def test_a_perplexity_stands_beside_that_of_single_letters(person):
     assert bits["Bits a letter, the model"] > bits["Bits a letter, letters by their frequencies"]
     expect(report).to_contain_text("the model tells less of them than the frequencies of their letters do")
     assert person.see_all_images() == 1
-    header, *rows = person.table(person.look_at("Scores of protein_family").locator("table").first)
+    header, *rows = person.table(person.look_at(output("Score", "scores")).locator("table").first)
     person.photograph("score-table")
     assert header[:3] == ["id", "perplexity", "log_likelihood"]
     assert sorted(int(row[header.index("rank")]) for row in rows) == list(range(1, 161))

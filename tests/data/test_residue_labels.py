@@ -225,10 +225,13 @@ def test_numbers_stand_in_a_column_with_commas_or_blanks_and_nan_is_not_known(tm
     np.testing.assert_array_equal(examples[0].label, np.float32([0.5, np.nan, -2]))
     np.testing.assert_array_equal(examples[1].label, np.float32([0.001, np.nan]))
     assert source.rules.sequences["without a single known label, left out"] == 1
-    examples, _ = read(tmp_path, "id,position,label\np1,3,1.5\n", numeric=True, sequences=">p1\nMKT\n")
+    for name in ("label", "value"):
+        examples, _ = read(tmp_path, f"id,position,{name}\np1,3,1.5\n", numeric=True, sequences=">p1\nMKT\n")
     np.testing.assert_array_equal(examples[0].label, np.float32([np.nan, np.nan, 1.5]))
     examples, _ = read(tmp_path, ">p1\n1,2,\n3\n", numeric=True, sequences=">p1\nMKT\n", mask=">p1\n011\n")
     np.testing.assert_array_equal(examples[0].label, np.float32([np.nan, 2, 3]))
+    sites, ids = "site,protein,position\n1,p1,3\n", "id\tsequence\np1\tMKT\n"  # column 2 of the sites alone
+    assert [each.id for each in read(tmp_path, sites, id_column="2", sequences=ids)[0]] == ["p1"]
 
 
 def test_splits_stand_in_headers_or_in_a_column(tmp_path):

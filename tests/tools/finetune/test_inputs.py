@@ -4,6 +4,7 @@ import pytest
 
 from makers.forms import parser_of
 from makers.scripts import DATA
+from seqlm.cli.errors import InputError
 from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
 from seqlm.tools.finetune.inputs import check, comparing
 
@@ -30,3 +31,26 @@ def test_the_loss_chooses_the_epoch_and_a_score_compares_models_unless_one_is_as
         arguments = parser_of("finetune").parse_args(list(map(str, words)))
         plan = check(arguments, tmp_path / metric)
         assert (plan.metric, plan.score) == (chooses, compares)
+
+
+def numbered(tmp_path, test: str):
+    """A plan of a training with columns by number, and a test file that begins with the given row."""
+    rows = (DATA / "promoters.tsv").read_text().splitlines()[1:]
+    (tmp_path / "train.tsv").write_text("\n".join(["id\tsequence\tlabel", *rows[:40]]) + "\n")
+    (tmp_path / "test.tsv").write_text("\n".join([test, *rows[40:60]]) + "\n")
+    words = [
+        "--train",
+        tmp_path / "train.tsv",
+        "--test",
+        tmp_path / "test.tsv",
+        "--model",
+        DATA / "models/tiny-dnabert2",
+    ]
+    words += ["--sequence-column", 2, "--label-column", 3, "--output-model", "m.zip"]
+    return check(parser_of("finetune").parse_args(list(map(str, words))), tmp_path / "scratch")
+
+
+def test_a_column_by_number_is_the_same_in_all_files(tmp_path):
+    with pytest.raises(InputError, match=r"column 3 of train.tsv is 'label', which is column 2 of test.tsv; give"):
+        numbered(tmp_path, "id\tlabel\tsequence")
+    assert len(numbered(tmp_path, "id\tsequence\tclass").dataset["test"]) == 20

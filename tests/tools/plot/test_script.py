@@ -30,7 +30,7 @@ RUNS = {
     "none": ("--embeddings", BEFORE),
     "label": (*TWO, "--colour-by", "label", "--labels", LABELS),
     "label again": (*TWO, "--colour-by", "label", "--labels", LABELS),
-    "value": (*TWO, "--colour-by", "value", "--labels", LABELS, "--label-column", "stability", "--method", "tsne"),
+    "value": (*TWO, "--colour-by", "value", "--labels", LABELS, "--label-column", "4", "--method", "tsne"),
     "spread": (*TWO, "--centre", "spread"),
     "outcome": (
         *TWO, "--colour-by", "outcome", "--labels", LABELS, "--predictions", PREDICTIONS, "--positive-label", "binder",
@@ -128,6 +128,7 @@ def test_values_are_scored_by_the_neighbours_mean(runs):
     assert "how far groups lie from each other" in (folder / "report.md").read_text()
     known = {row["id"]: row["stability"] for row in table(LABELS)}
     assert all(row["value"] == known[row["id"]] for row in table(folder / "points.tsv"))
+    assert "stability" in (folder / "plot.svg").read_text()  # column 4
 
 
 def test_a_part_of_the_points_is_drawn_and_said(runs):

@@ -29,7 +29,7 @@ from .records import DNA, Record, Rules, quoted
 from .sequences import HEADED, KINDS, Strangers, clean, read_records, read_table, sequence_format
 from .site_features import bed_positions, is_bed
 from .site_tables import POSITION, PROTEIN_COLUMNS, SiteColumns, holds_sites, open_site_table, preamble, usual
-from .tables import label_place
+from .tables import LABELS, label_place
 from .unread_columns import count_unread
 
 NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
@@ -256,6 +256,8 @@ class ResidueReader:
         label_at = table.index(self.label_column, "label column") if self.label_column else None
         if label_at is None and "label" in table.columns:
             label_at = table.columns.index("label")
+        elif label_at is None and self.numeric and (label_at := table.find(LABELS)) is not None:
+            table.say(label_at, "label column", "label")
         if self.numeric and label_at is None:
             raise InputError(f"{path.name} has no column with the values; name the label column")
         rows = 0
@@ -319,7 +321,10 @@ class ResidueReader:
     def _records(self, path: Path, form: str) -> Iterator[Record]:
         if form == "fasta":
             return read_records(path, format="fasta")
-        return read_records(path, format=form, id_column=self.id_column, sequence_column=self.sequence_column)
+        ids = self.id_column
+        if path == self.sequences and (ids or "").isdecimal():
+            ids = None  # the number is that of a column of the table with the labels
+        return read_records(path, format=form, id_column=ids, sequence_column=self.sequence_column)
 
     def _named(self, sequences: dict[str, Record], name: str, where: str) -> Record:
         if name not in sequences:

@@ -28,8 +28,9 @@ from seqlm.data.molecules import one_way
 from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_members
 from seqlm.data.records import PROTEIN, TEXT, Rules, quoted
 from seqlm.data.residue_labels import ResidueReader, merging
-from seqlm.data.sequences import read_table
+from seqlm.data.sequences import read_table, sequence_format
 from seqlm.data.sites import few_residues, windows_of
+from seqlm.data.tables import TABLES
 from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
@@ -58,6 +59,10 @@ SETTINGS = (
     "fold_repeats", "fold_groups", "group_column", "coverage",
 )  # fmt: skip
 OF_FOLDS = ("folds", "fold_repeats", "fold_groups", "group_column", "coverage")  # of these
+# columns of the training, the validation and the test file
+IN_EVERY_FILE = (
+    "label_column", "sequence_column", "id_column", "position_column", "first_column", "second_column",
+)  # fmt: skip
 # what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
 OPTIONS_OF_LEVELS = {
     "sequences": (None, "residue", "pair"),
@@ -302,10 +307,30 @@ def comparing(alphabet: str) -> Callable[[str], str]:
 def read_three(arguments: Namespace, read: Callable[[str, GivenSplit], list]) -> list[list | None]:
     """Training, validation and test examples; only the training file says splits."""
     files = (arguments.train, arguments.validation, arguments.test)
+    _check_numbers(arguments, [Path(path) for path in files if path])
     return [
         read(path, given_split_of(arguments) if number == 0 else GivenSplit()) if path else None
         for number, path in enumerate(files)
     ]
+
+
+def _check_numbers(arguments: Namespace, paths: list[Path]) -> None:
+    """A column that was asked for by its number in the training file is not another one in the other files.
+
+    Raises:
+        InputError: the column of that name has another number there.
+    """
+    asked = [getattr(arguments, option) or "" for option in IN_EVERY_FILE]
+    places = [int(number) - 1 for number in asked if number.isdecimal() and len(number) < 10]
+    formats = [sequence_format(path) if arguments.format == "auto" else arguments.format for path in paths]
+    tables = [read_table(path, format) for path, format in zip(paths, formats, strict=True) if format in TABLES]
+    for table, at in ((table, at) for table in tables[1:] for at in places):
+        name = tables[0].first[at] if 0 <= at < len(tables[0].first) else None
+        if tables[0].header and table.header and name in table.first and table.first.index(name) != at:
+            raise InputError(
+                f"column {at + 1} of {tables[0].path.name} is '{quoted(name)}', which is column "
+                f"{table.first.index(name) + 1} of {table.path.name}; give columns by name, or in the same order"
+            )
 
 
 def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second: None) -> Plan:

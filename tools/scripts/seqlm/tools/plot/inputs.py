@@ -13,6 +13,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.data.class_names import positive_last, why_positive
 from seqlm.data.records import quoted
+from seqlm.data.sequences import read_table
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
 from seqlm.embeddings.tables import Embeddings, read_embeddings
 
@@ -185,7 +186,7 @@ def _coloured(points: Points, embeddings: Embeddings, arguments: Namespace) -> P
     known = _of_split(known, arguments.split, points)
     points = points.chosen(known.rows)
     points.split, points.source, points.total = arguments.split or "", known.source, len(points)
-    points.column = label_column if label_column and not label_column.isdecimal() else what
+    points.column = _called(label_column, source, embeddings) or what
     if points.colour != "value":
         points.classes, points.codes = known.classes()
     points.notes += known.notes
@@ -210,6 +211,17 @@ def _coloured(points: Points, embeddings: Embeddings, arguments: Namespace) -> P
     if points.colour == "outcome":
         points = _with_outcomes(points, embeddings, known, arguments)
     return points
+
+
+def _called(column: str | None, source: str | None, embeddings: Embeddings) -> str | None:
+    """What a column is called that was asked for by name or number; None where nothing says it."""
+    if not column or not column.isdecimal():
+        return column
+    names = embeddings.header
+    if source:
+        table = read_table(source)
+        names = table.columns if table.header is not False else []
+    return names[int(column) - 1] if 0 < int(column) <= len(names) else None
 
 
 def _of_split(known: Labels, split: str | None, points: Points) -> Labels:

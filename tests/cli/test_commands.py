@@ -18,7 +18,7 @@ from seqlm.checkpoints.installed import read_installed
 
 RENDERING = [ROOT / ".venvs" / "planemo" / "bin" / "python", ROOT / "tests" / "makers" / "rendering.py"]
 LISTS = {"--names", "--unknown-label"}  # a form cuts these at commas, and each part is one value
-TIMES = 80  # that each form is filled in, every time with other choices
+TIMES = 240  # that each form is filled in, every time with other choices
 HOSTILE = (
     "-2,-1",
     "--output-html=elsewhere", "--output-table", "-old", "-2", r"-(\w+)$", "a b", "it's", "--", "-h", "=", "$(touch x)",

@@ -55,7 +55,6 @@ OWN = {
     },
     "finetune": {
         "--metric": Own("the form says so of auto, which is the same", fewer=("loss",)),
-        "--label-column": Own("what such a table mostly calls it", ("labels", "value")),
         **PROCESSES,
     },
     "generate": {
@@ -64,7 +63,6 @@ OWN = {
     "plot": {
         "--names": Own("of two tables, which are mostly these", ("before", "after")),
         "--colour-by": Own("the form asks for labels; a shell that gives none gets one colour", ("label",)),
-        "--split-column": Own(NAMED, ("split",)),
         "--split-pattern": Own(NAMED, (r"SET=(\S+)",)),
     },
     "predict": {
@@ -81,9 +79,6 @@ OWN = {
         "--context": Own("shorter ones are refused; empty is the script's 0", low=8),
         "--checkpoint-minutes": Own("asked for only where a checkpoint is kept", ("10",)),
         **PROCESSES,
-    },
-    "score": {
-        "--variant-sequence-column": Own(NAMED, ("sequence",)),
     },
     "tokenizer": {
         "--kmer": Own("of DNA; the script says which k is too large for proteins", high=9),

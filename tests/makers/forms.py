@@ -24,6 +24,7 @@ def form_of(tool: str) -> Element:
     tokens: dict[str, str] = {}
     _gather(FORMS / f"seqlm_{tool}.xml", macros, tokens)
     form = ElementTree.parse(FORMS / f"seqlm_{tool}.xml").getroot()
+    form.remove(form.find("macros"))
     _expand(form, macros)
     return _filled(form, tokens)
 
@@ -84,6 +85,6 @@ def _yield(parent: Element, children: list[Element]) -> None:
 
 def _filled(element: Element, tokens: dict[str, str]) -> Element:
     text = ElementTree.tostring(element, encoding="unicode")
-    for name, value in tokens.items():
+    for name, value in reversed(tokens.items()):  # those of a form, in which there are those of all
         text = text.replace(name, escape(value, {'"': "&quot;"}))
     return ElementTree.fromstring(text)

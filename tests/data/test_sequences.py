@@ -198,6 +198,7 @@ A, B, C = "MKTAYIAKQRQISFVKSHFSRQ", "MSLLTEVETYVLSIVPSGPLKA", "MADEEKLPPGWEKRMSR
         ([["a", A, "NA"], ["b", B, "0.5"]], {}),
         ([["a", "MKV", "x"], ["b", "GG", "y"]], {"id_column": "1", "sequence_column": "2"}),  # the rows do not tell
         ([["a", A]], {"id_column": "1", "sequence_column": "2"}),
+        ([["a", "CC(=O)O"], ["b", "CCO"], ["c", "C=C"]], {}),
     ],
 )
 def test_a_table_without_a_header_keeps_its_first_row_and_says_so(tmp_path, capsys, rows, options):
@@ -225,6 +226,11 @@ def test_a_header_is_no_row(tmp_path, text, options):
             list(read_records(path, **options))
     else:
         assert ids_and_sequences(path, **options) == [("a", A), ("b", B)]
+
+
+def test_a_word_above_molecules_is_a_header_though_columns_are_numbers(tmp_path):
+    path = write(tmp_path, "compound\tstructure\na\tCC(=O)O\nb\tCCO\n", "table.tsv")
+    assert ids_and_sequences(path, id_column="1", sequence_column="2") == [("a", "CC(=O)O"), ("b", "CCO")]
 
 
 def test_a_first_row_that_could_be_either_is_said_to_be_the_header(tmp_path, capsys):

@@ -48,6 +48,7 @@ _PROBED = 50  # rows that tell whether the first one is a header
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _LETTERS = re.compile(r"[A-Z*-]{8,}")  # a sequence in one cell; names are not in capitals, or shorter
 SMILES = re.compile(r"(?:\[[^\]\s]+\]|Br|Cl|[BCNOPSFIbcnops]|%?\d+|[-=#$:/\\().+@*~])+")
+_BRANCHED = re.compile(rf"(?=.*[=#(\[]){SMILES.pattern}")  # SMILES that is no name, as C1 could be
 
 
 class Table:
@@ -231,8 +232,8 @@ def rows(path: Path, format: str, skip: int = 0) -> Iterator[tuple[int, list[str
 def _has_header(first: list[str], others: list[list[str]]) -> bool | None:
     """Whether the first row names columns; None where the rows do not tell.
 
-    A number above numbers or a sequence above sequences makes data, but for the numbers 0, 1, 2 … as which unnamed
-    columns are written; a name of this field, or text above numbers or sequences, makes a header.
+    A number above numbers, a sequence above sequences or a molecule above molecules makes data, but for the numbers
+    0, 1, 2 … as which unnamed columns are written; a name of this field, or text above one of these, makes a header.
     """
     names = sum(_plain(cell) in _NAMES for cell in first)
     numbers = [int(cell) for cell in first if re.fullmatch(r"[0-9]{1,9}", cell)]
@@ -245,6 +246,10 @@ def _has_header(first: list[str], others: list[list[str]]) -> bool | None:
         for at, cell in enumerate(first)
         if cell and others and all(kind.fullmatch(row[at]) for row in others)
     ]
+    for at, cell in enumerate(first):
+        below = [row[at] for row in others]
+        if cell and any(map(_BRANCHED.fullmatch, below)) and all(map(SMILES.fullmatch, below)):
+            votes += [True] if _BRANCHED.fullmatch(cell) else [] if SMILES.fullmatch(cell) else [False]
     return True if not any(votes) and (votes or names) else False if votes else None
 
 

@@ -24,8 +24,9 @@ MAIN = {
     "score": {"sequences"},
     "tokenizer": {"what|sequences", "what|corpus"},
 }
+# what was chosen in a form is not known where Galaxy gives a collection of outputs its name
 LABEL = re.compile(
-    r"\$\{tool\.name\}(?: on \$\{on_string\}|\$\{' on ' \+ \$on_string if \$on_string else ''\}): (\S.*)"
+    r"\$\{tool\.name\}(?: on \$\{on_string\}|\$\{' on ' \+ \$on_string if \$on_string else ''\}): (\w[^$]*)"
 )
 
 

@@ -10,6 +10,7 @@ A repository of the Tool Shed is small, and all test data together are several t
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import re
 import sys
@@ -76,8 +77,8 @@ def main() -> int:
     after = up_to_date(before)
     if after == before:
         return 0
-    changed = set(before.splitlines()) ^ set(after.splitlines())
-    print(".shed.yml:", *sorted(line.strip(" -") for line in changed), sep="\n  ")
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), ".shed.yml", ".shed.yml", n=1, lineterm="")
+    print(*lines, sep="\n")
     if arguments.check:
         print("error: .shed.yml does not list the test data that the tools' tests name; run deploy/shed_files.py")
         return 1

@@ -48,6 +48,8 @@ class Follower:
         self.used: set[tuple[str, str]] = set()
         # name now, tool, id
         self.datasets: list[tuple[str, str, str]] = []
+        # ids of what the last tool gave
+        self.last: set[str] = set()
         # id and the name at the beginning of what was fetched from an address
         self.fetched: dict[str, str] = {}
         library = yaml.safe_load((FOLDER / name / "data-library.yaml").read_text())
@@ -95,11 +97,11 @@ class Follower:
             self.datasets = [(new if each[2] == dataset else each[0], *each[1:]) for each in self.datasets]
 
     def dataset(self, name: str, tool: str = "") -> str:
-        """The dataset of that name; of an output of the tool named, or of the last one, its last part is enough."""
+        """The dataset of that name; of an output of the tool named, or of the last run, its last part is enough."""
         found = [each for each in self.datasets if each[0] == name]
         if tool or not found:
-            tool = tool or self.datasets[-1][1]
-            found = [each for each in self.datasets if each[1] == tool and each[0].rpartition(": ")[2] == name]
+            called = [each for each in self.datasets if each[0].rpartition(": ")[2] == name]
+            found = [each for each in called if (each[1] == tool if tool else each[2] in self.last)]
         if len(found) != 1:
             known = ", ".join(f"`{each[0]}`" for each in self.datasets)
             raise TutorialError(f"{len(found)} datasets are called `{name}`; the history has {known}")
@@ -133,6 +135,7 @@ class Follower:
         if not answer["jobs"]:
             raise TutorialError(where + str(answer["errors"]))
         self.datasets += [(each["name"], step.name, each["id"]) for each in answer["outputs"]]
+        self.last = {each["id"] for each in answer["outputs"]}
 
     def small_item(self, item: Item) -> Item:
         """A setting with what stands in for its values."""
@@ -148,7 +151,10 @@ class Follower:
         return {"src": "hda", "id": self.ready(self.dataset(name, tool))}
 
     def content(self, dataset: str) -> str:
-        return self.galaxy.datasets.download_dataset(self.ready(dataset)).decode(errors="replace")
+        if self.galaxy.datasets.show_dataset(self.ready(dataset))["extension"] == "tool_markdown":
+            url = f"{self.galaxy.base_url}/api/datasets/{dataset}/report"
+            return self.galaxy.make_get_request(url).json()["content"]
+        return self.galaxy.datasets.download_dataset(dataset).decode(errors="replace")
 
     def inspect(self, step: Inspect) -> None:
         content = self.content(self.dataset(step.dataset))

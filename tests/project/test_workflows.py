@@ -1,10 +1,11 @@
-"""Each workflow is shown as it is."""
+"""Each workflow is shown as it is, and its test looks into each of its outputs."""
 
 import json
 import runpy
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+import yaml
 
 from makers.scripts import ROOT
 
@@ -25,6 +26,20 @@ def test_the_picture_in_the_readme_is_that_of_the_workflow(path):
     assert "](graph.svg)" in path.with_name("README.md").read_text(encoding="utf-8")
     shown = path.with_name("graph.svg").read_text(encoding="utf-8")
     assert shown == picture(read(path)), "python deploy/workflow_graphs.py draws it anew"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=names(WORKFLOWS))
+def test_the_content_of_every_output_is_tested(path):
+    outputs = [each["label"] for step in read(path)["steps"].values() for each in step.get("workflow_outputs", [])]
+    tests = yaml.safe_load(path.with_name(f"{path.stem}-tests.yml").read_text(encoding="utf-8"))
+    tested = {label: kinds(test["asserts"]) for case in tests for label, test in case["outputs"].items()}
+    assert sorted(tested) == sorted(outputs)
+    assert not [label for label, found in tested.items() if found <= {"has_size"}]
+
+
+def kinds(asserts):
+    """The kinds of a test's assertions, which are a list or, where each is of another kind, a mapping."""
+    return {each["that"] for each in asserts} if isinstance(asserts, list) else set(asserts)
 
 
 def test_a_picture_names_data_steps_settings_and_outputs_and_joins_what_is_connected():

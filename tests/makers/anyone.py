@@ -1,8 +1,9 @@
-"""A command run as a server's container runs it: by a user whom the machine does not know, without variables, who may
+"""Python run as a server's container runs it: by a user whom the machine does not know, without variables, who may
 write into one folder alone, on a machine that is otherwise read-only and has no network.
 
-Root can make such a place (with namespaces of the kernel). Anyone else runs the command as themselves, with the same
-variables, and whether something was written elsewhere is told from the times of files.
+Docker makes such a place of the image that SEQLM_IMAGE names. Without one, root can (with namespaces of the kernel), of
+the Python that runs the tests. Anyone else runs it as themselves, with the same variables, and whether something was
+written elsewhere is told from the times of files.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+IMAGE = os.environ.get("SEQLM_IMAGE", "")
+ROOT = Path(__file__).resolve().parents[2]
 KERNEL = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue"}  # no place for files
 WALLS = """
 import fcntl, os, socket, struct, subprocess, sys
@@ -39,6 +42,8 @@ os.execvp(words[0], words)
 @cache
 def stranger() -> int:
     """A uid that has no entry among the users: that of the containers of some servers, if it is none here."""
+    if IMAGE:
+        return 999
     known = {user.pw_uid for user in pwd.getpwall()}
     return next(uid for uid in (999, *range(60_999, 61_999)) if uid not in known)
 
@@ -46,6 +51,8 @@ def stranger() -> int:
 @cache
 def walled() -> bool:
     """Whether such a place can be made here."""
+    if IMAGE:
+        return True
     tried = ["unshare", "--mount", "--net", "mount", "--bind", *2 * [tempfile.gettempdir()]]
     able = os.geteuid() == 0 and all(map(shutil.which, ("unshare", "setpriv")))
     return able and subprocess.run(tried, capture_output=True).returncode == 0
@@ -54,17 +61,24 @@ def walled() -> bool:
 @contextmanager
 def job_folder() -> Iterator[Path]:
     """An empty folder of the stranger's, where anyone can find it."""
-    with tempfile.TemporaryDirectory(prefix="seqlm_job_") as folder:
-        if walled():
+    with tempfile.TemporaryDirectory(prefix="seqlm_job_", ignore_cleanup_errors=True) as folder:
+        if IMAGE:
+            os.chmod(folder, 0o777)
+        elif walled():
             os.chown(folder, stranger(), stranger())
         yield Path(folder)
 
 
-def run_as_anyone(job: Path, *command, **variables: str) -> subprocess.CompletedProcess:
-    """Run a command in the folder of a job, with no variables but PATH and those that are given."""
-    words = list(map(str, command))
+def run_as_anyone(job: Path, *arguments, **variables: str) -> subprocess.CompletedProcess:
+    """Run Python in the folder of a job, with no variables but PATH and those that are given."""
+    words = [sys.executable, *map(str, arguments)]
     environment = {"PATH": os.environ["PATH"], **variables}
-    if walled():
+    if IMAGE:
+        given = [f"--env={name}={value}" for name, value in variables.items()]
+        given += [f"--volume={ROOT}:{ROOT}:ro", f"--volume={job}:{job}", f"--workdir={job}"]
+        user = f"--user={stranger()}:{stranger()}"
+        words = ["docker", "run", "--rm", user, "--read-only", "--network=none", *given, IMAGE, "python", *words[1:]]
+    elif walled():
         user = ["setpriv", f"--reuid={stranger()}", f"--regid={stranger()}", "--clear-groups", "--no-new-privs"]
         if not all(map(_open_to_all, (sys.executable, sys.base_prefix, job, *words))):  # in the home of root, say
             user += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]

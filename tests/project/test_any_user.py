@@ -1,7 +1,6 @@
 """Every tool works for any user, without a home or variables, and writes into the folder of its job alone: so it runs
 in a container that is read-only, under whatever number a server gives its jobs."""
 
-import sys
 import tempfile
 import time
 
@@ -69,7 +68,7 @@ def test_a_tool_works_for_any_user_and_writes_into_the_folder_of_its_job_alone(n
     start = time.time()
     script = SCRIPTS.resolve() / f"{name.split()[0]}.py"
     with job_folder() as job:
-        done = run_as_anyone(job, sys.executable, script, *CALLS[name], OMP_NUM_THREADS="1")
+        done = run_as_anyone(job, script, *CALLS[name], OMP_NUM_THREADS="1")
         assert done.returncode == 0, done.stderr[-3000:]
         asked = {word.split("=")[1].split("/")[0] for word in CALLS[name] if word.startswith("--output-")}
         assert {path.name for path in job.iterdir()} == asked  # and no cache, nor anything temporary, is left
@@ -83,7 +82,7 @@ def test_there_is_a_home_and_a_name_for_libraries_that_ask_for_them():
         "isolate(Path.cwd()); print(Path.home() == Path.cwd(), getpass.getuser())"
     )
     with job_folder() as job:
-        done = run_as_anyone(job, sys.executable, "-B", "-c", asks, PYTHONPATH=str(SCRIPTS.resolve()))
+        done = run_as_anyone(job, "-B", "-c", asks, PYTHONPATH=str(SCRIPTS.resolve()))
     assert done.stdout.split() == ["True", "seqlm"], done.stderr
 
 
@@ -94,6 +93,6 @@ def test_the_place_is_read_only_without_network_and_for_a_stranger():
         "socket.create_connection(('192.0.2.1', 80), 5)"
     )
     with job_folder() as job:
-        done = run_as_anyone(job, sys.executable, "-c", looks, tempfile.gettempdir())
+        done = run_as_anyone(job, "-c", looks, tempfile.gettempdir())
     assert done.stdout.split() == [str(stranger()), "None", "False"]
     assert "Network is unreachable" in done.stderr

@@ -1,6 +1,7 @@
 """What can be said of the tutorials without a Galaxy, and that their reader and their forms refuse what is wrong."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,7 +11,7 @@ from markdown_it import MarkdownIt
 from makers.forms import form_of
 from makers.scripts import ROOT
 from makers.tutorial_forms import inputs_of
-from makers.tutorials import FOLDER, TUTORIALS, Run, TutorialError, Upload, read_tutorial
+from makers.tutorials import FOLDER, TUTORIALS, Rename, Run, TutorialError, Upload, read_tutorial
 
 REQUIRED = {
     "layout",
@@ -82,6 +83,26 @@ def test_tools_are_called_as_they_are(name):
     for step in steps:
         if isinstance(step, Run):
             assert form_of(step.tool.removeprefix("seqlm_")).get("name") == step.name
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_outputs_are_called_as_the_tool_calls_them(name):
+    _, steps = read_tutorial(text_of(name))
+    known, outputs = set(), set()
+    for step in steps:
+        if isinstance(step, Upload):
+            outputs = {Path(urlsplit(file).path).name for file in step.files} | (
+                {"Pasted Entry"} if step.pasted else set()
+            )
+            known |= outputs
+        elif isinstance(step, Run):
+            labels = [each.get("label") for each in form_of(step.tool.removeprefix("seqlm_")).find("outputs")]
+            outputs = {label.rpartition(": ")[2] for label in labels}
+        elif isinstance(step, Rename):
+            assert {old for old, _ in step.names} <= known | outputs
+            known |= {new for _, new in step.names}
+        else:
+            assert step.dataset in known | outputs
 
 
 def tutorial(*lines: str) -> str:

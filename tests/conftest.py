@@ -19,6 +19,7 @@ LONG = (
     "classify/test_run.py", "pretrain/test_script.py", "plot/test_script.py", "finetune/test_script.py",
     "training/test_processes.py", "plot/test_run.py", "dataset/test_script.py", "finetune/test_residue_script.py",
     "families/test_families.py", "generate/test_script.py", "score/test_script.py", "project/test_attacks.py",
+    "project/test_any_user.py",
 )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ def _expand(parent: Element, macros: dict[str, Element]) -> None:
         if child.tag == "expand":
             macro = macros[child.get("macro")]
             names = [name for name in macro.get("tokens", "").split(",") if name]
+            names += [name.removeprefix("token_") for name in macro.attrib if name.startswith("token_")]
             given = {name: child.get(name, macro.get(f"token_{name}", "")) for name in names}
             macro = _filled(macro, {f"@{name.upper()}@": text for name, text in given.items()})
             _yield(macro, list(child))
@@ -76,7 +77,9 @@ def _yield(parent: Element, children: list[Element]) -> None:
     filled = []
     for child in parent:
         if child.tag == "yield":
-            filled += copy.deepcopy(children)
+            name = child.get("name")
+            named = [one for one in children if one.tag == "token" and one.get("name") == name]
+            filled += copy.deepcopy([*named[0]] if named else [] if name else [c for c in children if c.tag != "token"])
         else:
             _yield(child, children)
             filled.append(child)

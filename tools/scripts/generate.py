@@ -34,11 +34,7 @@ def options() -> Parser:
         help="tokens, with those of the prompt and the one that begins a sequence",
     )
     amount.add_argument(
-        "--max-letters",
-        default=0,
-        type=Number(int, 0, 10_000_000),
-        metavar="N",
-        help="residues, bases or characters; 0: any",
+        "--max-letters", type=Number(int, 1, 10_000_000), metavar="N", help="residues, bases or characters"
     )
     amount.add_argument(
         "--cut", default="keep", choices=["keep", "drop"], help="what to do with sequences that ran into a limit"
@@ -92,12 +88,10 @@ def options() -> Parser:
 
     choose = parser.add_argument_group("which are kept")
     choose.add_argument(
-        "--keep-best", default=0, type=Number(int, 0, 1_000_000), metavar="N", help="by perplexity; 0: all"
+        "--keep-best", type=Number(int, 1, 1_000_000), metavar="N", help="the N of the lowest perplexity"
     )
-    choose.add_argument(
-        "--min-letters", default=0, type=Number(int, 0, 10_000_000), metavar="N", help="shorter ones are left out"
-    )
-    choose.add_argument("--max-perplexity", default=0.0, type=Number(float, 0), metavar="X", help="0: any")
+    choose.add_argument("--min-letters", type=Number(int, 1, 10_000_000), metavar="N", help="shorter ones are left out")
+    choose.add_argument("--max-perplexity", type=Number(float, 1), metavar="X", help="those of at most this perplexity")
     choose.add_argument(
         "--duplicates",
         default="report",

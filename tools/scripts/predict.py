@@ -31,8 +31,7 @@ def options() -> Parser:
     add(
         parser,
         "--coverage",
-        default=0.0,
-        help="add sets of classes, or intervals, that hold the truth for this share of new sequences; 0: none",
+        help="add sets of classes, or intervals, that hold the truth for this share of new sequences",
     )
     parser.add_argument(
         "--sites",

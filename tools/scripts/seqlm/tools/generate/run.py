@@ -144,7 +144,7 @@ def _choose(plan: Plan, found: list[Generated]) -> None:
         group = {"report": None, "drop-equal": equal, "drop-near": one.duplicate.cluster}[arguments.duplicates]
         if not one.complete and arguments.cut == "drop":
             one.dropped = "ran into the limit of its length"
-        elif len(one.letters) < arguments.min_letters:
+        elif arguments.min_letters and len(one.letters) < arguments.min_letters:
             one.dropped = "too short"
         elif arguments.max_perplexity and not one.perplexity <= arguments.max_perplexity:
             one.dropped = "perplexity too high"

@@ -83,7 +83,7 @@ def scores_of(plan) -> Conformity | None:
     if "conformal" not in manifest:
         raise InputError(
             f"{name} cannot give sets of a coverage: it holds no scores of sequences that its training left out, as "
-            "bundles have that were fine-tuned with a validation set or folds; leave the coverage at 0"
+            "bundles have that were fine-tuned with a validation set or folds; leave the coverage empty"
         )
     conformity = read_conformity(plan.bundle.folder, manifest)
     if not conformity.enough(coverage):

@@ -203,10 +203,11 @@ def follow(name: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def followed() -> dict[str, Future]:
-    """All tutorials, some at once."""
+def followed(request) -> dict[str, Future]:
+    """The tutorials that were chosen, some at once."""
+    chosen = [item.callspec.params["name"] for item in request.session.items if "followed" in item.fixturenames]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(follow, name) for name in TUTORIALS}
+        yield {name: pool.submit(follow, name) for name in chosen}
 
 
 @pytest.mark.parametrize("name", TUTORIALS)

@@ -33,6 +33,8 @@ SQLITE = "isolation_level=IMMEDIATE&timeout=120"
 
 # Collection operations that a workflow may need; they ship with Galaxy.
 COLLECTION_TOOLS = ("build_list.xml", "flatten_collection.xml", "merge_collection.xml", "extract_dataset.xml")
+# Stand-ins for tools of the Tool Shed that workflows need, laid out as Galaxy does: SHED/repos/OWNER/NAME/REVISION.
+SHED_TOOLS = REPOSITORY / "deploy" / "shed_tools"
 
 
 def is_tool(path: Path) -> bool:
@@ -83,8 +85,24 @@ def write_tool_list(folder: Path, toolbox: Toolbox) -> None:
     lines += [f'    <tool file="{path}"/>' for path in toolbox.tools]
     lines += ["  </section>", '  <section id="collections" name="Collection operations">']
     lines += [f'    <tool file="${{model_tools_path}}/{name}"/>' for name in COLLECTION_TOOLS]
+    lines += [_shed_tool(path) for path in sorted(SHED_TOOLS.glob("*/repos/*/*/*/*.xml"))]
     lines += ["  </section>", "</toolbox>"]
     (folder / "tool_conf.xml").write_text("\n".join(lines) + "\n")
+
+
+def _shed_tool(path: Path) -> str:
+    """A tool as Galaxy notes one that it has installed from the Tool Shed."""
+    tool = ElementTree.parse(path).getroot()
+    shed, _, owner, repository, revision, _ = path.relative_to(SHED_TOOLS).parts
+    guid = f"{shed}/repos/{owner}/{repository}/{tool.get('id')}/{tool.get('version')}"
+    return f"""    <tool file="{path}" guid="{guid}">
+      <tool_shed>{shed}</tool_shed>
+      <repository_name>{repository}</repository_name>
+      <repository_owner>{owner}</repository_owner>
+      <installed_changeset_revision>{revision}</installed_changeset_revision>
+      <id>{guid}</id>
+      <version>{tool.get("version")}</version>
+    </tool>"""
 
 
 def write(folder: Path, *, toolbox: Toolbox, bootstrap_key: str) -> Path:

@@ -187,6 +187,11 @@ workflows: envs ## write every setting of the tools into the workflow files, aft
 browser: .venvs/planemo/.stamp ## find or install a Chromium for the browser test
 	@PLAYWRIGHT=$(PLANEMO)/playwright deploy/browser.sh
 
+.PHONY: cluster-test
+cluster-test: envs ## 20,000 proteins in parts on a real Slurm of two nodes, one of which dies; installs Slurm if need be
+	@deploy/slurm.sh
+	@$(GALAXY) --name cluster --cluster run -- $(PLANEMO)/python deploy/cluster_test.py
+
 .PHONY: clean
 clean: stop ## remove what was made here: environments, Galaxies, results
 	rm -rf .venvs .galaxy demo-out .pytest_cache .ruff_cache tool_test_output* benchmarks/.work

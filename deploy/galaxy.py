@@ -69,11 +69,12 @@ def main() -> int:
     parser.add_argument("--name", default="dev", help="which Galaxy, default: dev")
     parser.add_argument("--port", type=int, help="default: any free one")
     parser.add_argument("--tools", type=Path, default=REPOSITORY / "tools", help="folder of the tools' XML")
+    parser.add_argument("--cluster", action="store_true", help="jobs of the tools go to deploy/slurm_cluster.py")
     parser.add_argument("action", choices=["start", "stop", "stop-all", "status", "run", "serve"])
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for run: -- COMMAND")
     arguments = parser.parse_args()
     galaxy = Galaxy(arguments.name)
-    toolbox = checkout(arguments.tools.resolve())
+    toolbox = checkout(arguments.tools.resolve(), cluster=arguments.cluster)
     if arguments.action == "run":
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
         return run(galaxy, command, toolbox=toolbox)

@@ -62,20 +62,23 @@ class Toolbox:
         tables: configurations of data tables, those of the configuration folder relative to it; data managers add
             their rows to what the first one names.
         settings: more of ``galaxy.yml``.
+        cluster: TPV sends the jobs of ``tools``, and no others, to the Slurm of ``slurm_cluster``.
     """
 
     tools: list[Path]
     data_managers: list[Path]
     tables: list[Path]
     settings: dict = field(default_factory=dict)
+    cluster: bool = False
 
 
-def checkout(tools: Path = REPOSITORY / "tools") -> Toolbox:
+def checkout(tools: Path = REPOSITORY / "tools", *, cluster: bool = False) -> Toolbox:
     """The tools of a folder, with the data managers of this repository and the models of its tests."""
     return Toolbox(
         tool_files(tools),
         sorted(DATA_MANAGERS.glob("*/data_manager_conf.xml")),
         [MODELS_TABLE, REPOSITORY / "tool_data" / "tool_data_table_conf.xml.test"],
+        cluster=cluster,
     )
 
 
@@ -115,7 +118,11 @@ def write(folder: Path, *, toolbox: Toolbox, bootstrap_key: str) -> Path:
     if not (config / "vault_conf.yml").exists():  # it opens the secrets that are in the database
         (config / "vault_conf.yml").touch(mode=0o600)
         (config / "vault_conf.yml").write_text(_as_yaml(_vault()))
-    (config / "job_conf.yml").write_text(_as_yaml(_job_conf(config)))
+    jobs = _job_conf(config)
+    if toolbox.cluster:
+        (config / "tpv_cluster.yml").write_text(_as_yaml(_cluster_destination(config)))
+        _send_to_cluster(jobs, config, [ElementTree.parse(path).getroot().get("id") for path in toolbox.tools])
+    (config / "job_conf.yml").write_text(_as_yaml(jobs))
     (config / MODELS_LOC).touch()
     (config / MODELS_TABLE).write_text(_model_table(config / MODELS_LOC))
     # JSON is YAML, so no YAML package is needed to write it.
@@ -178,6 +185,38 @@ def _job_conf(config: Path) -> dict:
                     "env": [{"file": str(config / "job_environment.sh")}],
                 }
             },
+        },
+    }
+
+
+def _send_to_cluster(jobs: dict, config: Path, tools: list[str]) -> None:
+    jobs["runners"]["slurm"] = {"load": "galaxy.jobs.runners.cli:ShellJobRunner", "workers": 2}
+    jobs["execution"]["environments"]["tpv_dispatcher"] = {
+        "runner": "dynamic",
+        "type": "python",
+        "function": "map_tool_to_destination",
+        "rules_module": "tpv.rules",
+        "tpv_config_files": [
+            *(str(REPOSITORY / "deploy" / "tpv" / name) for name in ("shared.yml", "local.yml")),
+            str(config / "tpv_cluster.yml"),
+        ],
+    }
+    jobs["tools"] = [{"id": tool, "environment": "tpv_dispatcher"} for tool in tools]
+
+
+def _cluster_destination(config: Path) -> dict:
+    """What is added to ``deploy/tpv``: a destination for nodes of one core, and that jobs go there."""
+    return {
+        "tools": {".*seqlm_.*": {"scheduling": {"require": ["two-nodes"]}}},
+        "destinations": {
+            "two_nodes": {
+                "runner": "slurm",
+                "max_cores": 1,
+                "max_mem": 4,
+                "env": [{"file": str(config / "job_environment.sh")}],
+                "params": {"shell_plugin": "LocalShell", "job_plugin": "Slurm", "job_ncpus": "{cores}"},
+                "scheduling": {"require": ["two-nodes"]},
+            }
         },
     }
 

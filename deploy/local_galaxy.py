@@ -81,7 +81,8 @@ class Galaxy:
         bootstrap_key = secrets.token_hex(16)
         galaxy_yml = galaxy_config.write(self.folder, toolbox=toolbox, bootstrap_key=bootstrap_key)
         state = {"url": f"http://127.0.0.1:{free_port(port)}", "name": self.name}
-        variables = {"GALAXY_CONFIG_FILE": str(galaxy_yml)}
+        # Slurm's commands read the second, where jobs go to a cluster, which is started after Galaxy.
+        variables = {"GALAXY_CONFIG_FILE": str(galaxy_yml), "SLURM_CONF": str(self.folder / "slurm" / "slurm.conf")}
         server = self._launch(self.log, variables, _server_command(state["url"]))
         state["pid"] = server.pid
         self._write_state(state)

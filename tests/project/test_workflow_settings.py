@@ -16,10 +16,10 @@ OWN = {"__page__", "__current_case__", "__index__", "__rerun_remap_job_id__"}  #
 
 
 def steps(path) -> Iterator[tuple[str, str, dict, set[str]]]:
-    """Label, tool, settings and connected inputs of each step."""
+    """Label, tool, settings and connected inputs of each step with a tool of ours."""
     for step in json.loads(path.read_text())["steps"].values():
-        if step["type"] == "tool":
-            tool = step["tool_id"].rpartition("seqlm_")[2].partition("/")[0]
+        if step["type"] == "tool" and step["tool_id"].startswith("seqlm_"):
+            tool = step["tool_id"].removeprefix("seqlm_")
             yield step["label"], tool, json.loads(step["tool_state"]), set(step["input_connections"]) - {"when"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from xml.etree.ElementTree import Element
 
 from .tutorials import Item, TutorialError
 
@@ -89,6 +90,8 @@ def _choice(each: dict, item: Item) -> str:
 
 
 def _choices(each: dict, item: Item) -> list[str]:
+    if each["options"] is None:
+        return item.values
     known = {option[0]: option[1] for option in each["options"]}
     for value in item.values:
         if value not in known:
@@ -120,3 +123,25 @@ def _value(each: dict, item: Item, datasets: Datasets, final: bool) -> object:
     if kind in ("select", "data_column"):
         return _choices(each, item) if several else _choice(each, item)
     return item.values[0]
+
+
+def form_of_inputs(parent: Element) -> list[dict]:
+    """The inputs of a tool's XML in the shape of the API, for which no Galaxy is needed.
+
+    Choices that come from a table of the server or from the data are None.
+    """
+    return [_setting(each) for each in parent if each.tag in ("param", "conditional", "section", "repeat")]
+
+
+def _setting(each: Element) -> dict:
+    name = each.get("name") or each.get("argument", "").lstrip("-").replace("-", "_")
+    setting = {"name": name, "label": each.get("label"), "title": each.get("title"), "type": each.get("type", each.tag)}
+    if each.tag == "conditional":
+        test, *_ = form_of_inputs(each)
+        cases = [{"value": case.get("value"), "inputs": form_of_inputs(case)} for case in each.findall("when")]
+        return setting | {"test_param": test, "cases": cases}
+    if each.tag in ("section", "repeat"):
+        return setting | {"inputs": form_of_inputs(each)}
+    options = [[option.text, option.get("value")] for option in each.findall("option")]
+    fixed = each.find("options") is None and setting["type"] == "select"
+    return setting | {"multiple": each.get("multiple") == "true", "options": options if fixed else None}

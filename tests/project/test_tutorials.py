@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from makers.forms import form_of
 from makers.scripts import ROOT
-from makers.tutorial_forms import inputs_of
+from makers.tutorial_forms import form_of_inputs, inputs_of
 from makers.tutorials import FOLDER, TUTORIALS, Rename, Run, TutorialError, Upload, read_tutorial
 
 REQUIRED = {
@@ -75,6 +75,15 @@ def test_links_citations_and_stand_ins_are_there(name):
     assert cited == set(re.findall(r"@\w+\{(\w+),", bibliography.read_text()) if bibliography.exists() else [])
     for file in yaml.safe_load((FOLDER / name / "small.yml").read_text())["data"].values():
         assert (ROOT / file).is_file()
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_every_setting_and_choice_is_in_the_form(name):
+    _, steps = read_tutorial(text_of(name))
+    for step in steps:
+        if isinstance(step, Run):
+            form = form_of_inputs(form_of(step.tool.removeprefix("seqlm_")).find("inputs"))
+            assert inputs_of(form, step.items, lambda name, tool: {"name": name})
 
 
 @pytest.mark.parametrize("name", TUTORIALS)

@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
-from makers.models import MAKERS, SPACED, make, sequences
+from makers.models import MAKERS, OWN, SPACED, make, sequences
 from makers.pieces import own_tokenizer
 from makers.protein_models import written
 from makers.scripts import run_batch
@@ -35,15 +35,12 @@ from seqlm.inference.adapters import (
 )
 from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone, placed
-from seqlm.models.gated_esm import GatedEsmModel
-from seqlm.models.progen2 import ProGen2Model
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.finetune.costs import costs
 from seqlm.training.recomputing import compute_again
 
 ALPHABETS = {"grover": DNA, "nucleotide-transformer": DNA, "nucleotide-transformer-v2": DNA, "modernbert": DNA}
 DECODERS = ("gpt2", "llama", "progen2")
-OWN = {"nucleotide-transformer-v2": GatedEsmModel, "progen2": ProGen2Model}  # that transformers has no class for
 T5 = ("prostt5", "ankh", "ankh3")
 ADDED = {
     "nucleotide-transformer": (1, 0),

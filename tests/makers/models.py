@@ -11,14 +11,15 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM
-from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM
+from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM, GatedEsmModel
+from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM, ProGen2Model
 
 from . import protein_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 from .protein_models import AMINO_ACIDS, SIZES
 
 SPACED = ("albert", "xlnet")
+OWN = {"nucleotide-transformer-v2": GatedEsmModel, "progen2": ProGen2Model}  # that transformers has no class for
 DNA_FAMILIES = ("grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2")
 
 

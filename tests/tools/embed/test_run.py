@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from makers.models import MAKERS, make, sequences
+from makers.models import MAKERS, OWN, make, sequences
 from makers.protein_models import ALIKE
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
@@ -43,8 +43,8 @@ def vectors(model, encoder, texts, budget=200, **options):
 
 
 def plain(folder, rows, reference=None):
-    """Hidden states (layers + 1, tokens, hidden) of each row of token ids, by transformers' own class."""
-    reference = reference or AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    """Hidden states (layers + 1, tokens, hidden) of each row of token ids, by transformers' own class, or ours."""
+    reference = reference or OWN.get(folder.name, AutoModel).from_pretrained(folder, attn_implementation="eager").eval()
     states = []
     for row in rows:
         ids = torch.tensor([row.tolist()])

@@ -13,7 +13,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
-from makers.scripts import run_batch
+from makers.models import make
+from makers.scripts import run_batch, run_script
 
 # As DNABERT-2's own tokenizer reads this sequence: the split, and the ids of these tokens
 PUBLISHED = "ACGTAGCATCGGATCTATCTATCGACACTTGGTTATCGATCTACGAGCATCTCGTTAGC"
@@ -303,3 +304,13 @@ def test_tokenizer_files_alone_are_enough_and_give_the_model_s_reading(tmp_path,
         )  # fmt: skip
         texts.append(target.read_text())
     assert texts[0] == texts[1] == texts[2]
+
+
+def test_a_model_whose_config_says_no_type_is_read(tmp_path):
+    """As the second Nucleotide Transformers are published."""
+    model = make("nucleotide-transformer-v2", tmp_path)
+    (tmp_path / "dna.fasta").write_text(">one\nACGTACGTACGTGG\n")
+    run = ("--inspect", "--model", model, "--sequences", "dna.fasta", "--output-table", "t.tsv")
+    done = run_script(tmp_path, "tokenizer", *run)
+    assert done.returncode == 0, done.stderr
+    assert table(tmp_path / "t.tsv")[0]["tokens"] == "ACGTAC GTACGT G G"

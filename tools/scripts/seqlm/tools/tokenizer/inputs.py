@@ -10,7 +10,7 @@ from seqlm.checkpoints.manifest import reading_in
 from seqlm.checkpoints.tokenizer_bundle import open_tokenizer, read_description
 from seqlm.cli.errors import InputError
 from seqlm.families.family import Family
-from seqlm.families.recognition import recognise
+from seqlm.families.recognition import recognise, with_type
 from seqlm.families.vocabulary import read_vocabulary
 from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
@@ -91,7 +91,7 @@ def family_of(folder: Path, config: dict | None, alphabet: str, prefix: str = "a
         prefix: what tells a model what follows, see :meth:`seqlm.families.family.Family.tell`.
     """
     if config:
-        return recognise(folder, config, **reading_in(folder, alphabet, prefix))
+        return recognise(folder, with_type(config), **reading_in(folder, alphabet, prefix))
     if prefix not in ("auto", "none"):
         raise InputError("a tokenizer without a model puts its own tokens before a sequence; leave out --prefix")
     if alphabet == "auto":

@@ -22,7 +22,8 @@ from transformers import (  # fmt: skip
     LlamaForCausalLM,
 )
 
-from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, table
+from makers.models import make
+from makers.scripts import DATA, manifest, one_line, run_batch, run_mistakes, run_script, table
 from seqlm.checkpoints.bundle import open_bundle
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
@@ -99,9 +100,9 @@ def made(tmp_path_factory):
     dna = folder / "dna.fasta"
     dna.write_text("".join(f">{number}\n{''.join(rng.choices(words, k=40))}\n" for number in range(60)))
     corpora = {"dna": dna, "protein": DATA / "protein_family.fasta"}
-    for name, make in (("text-gpt2", text_gpt2), ("text-llama", text_llama)):
+    for name, write in (("text-gpt2", text_gpt2), ("text-llama", text_llama)):
         (folder / name).mkdir()
-        make(folder / name)
+        write(folder / name)
     calls, found = [], {}
     for name, (corpus, number, _, _) in [*MODELS.items(), ("again", MODELS["text-gpt2"])]:
         model = folder / name if name.startswith("text") else DATA / "models" / name
@@ -344,3 +345,19 @@ def test_new_tokens_that_make_sequences_longer_are_called_so(tmp_path):
     for text in (done.stderr, report):
         assert "30 tokens that were added make sequences longer" in text and "change little" not in text
         assert re.search(r"With the new tokens, sequences have \d+ % more tokens than before, not fewer", text)
+
+
+def test_all_names_that_a_config_has_for_the_vocabulary_grow(tmp_path):
+    """ProGen2 names what it reads and what its head gives apart."""
+    model = make("progen2", tmp_path)
+    run = ("--model", model, "--corpus", DATA / "protein_family.fasta", "--vocab-size", 10, "--output-model", "m.zip")
+    done = run_script(tmp_path, "tokenizer", "--extend", *run)
+    assert done.returncode == 0, done.stderr
+    config = json.loads(zipfile.ZipFile(tmp_path / "m.zip").read("config.json"))
+    assert {name: config[name] for name in config if "vocab" in name} == {
+        "vocab_size_emb": 40,
+        "vocab_size_lm_head": 40,
+    }
+    (tmp_path / "new.fasta").write_text(">one\nMKTAYIAKQR\n")
+    done = run_script(tmp_path, "score", "--model", "m.zip", "--sequences", "new.fasta", "--output-table", "t.tsv")
+    assert done.returncode == 0, done.stderr

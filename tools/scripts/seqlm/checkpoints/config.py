@@ -23,6 +23,7 @@ def _names(text: str) -> tuple[str, ...]:
 LAYERS = _names("num_hidden_layers num_layers n_layer n_layers")
 WIDTHS = _names("hidden_size d_model n_embd embed_dim dim")
 VOCABULARIES = _names("vocab_size vocab_size_emb")
+HEAD_VOCABULARY = "vocab_size_lm_head"
 INNER = _names("intermediate_size d_ff d_inner n_inner hidden_dim")
 HEADS = _names("num_attention_heads num_heads n_head n_heads")
 PER_HEAD = _names("head_dim d_kv d_head")
@@ -35,7 +36,7 @@ SIZES = {
     **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 18),
     **dict.fromkeys(_names("relative_attention_max_distance relative_attention_num_buckets type_vocab_size"), 4096),
     "num_labels": 10_000,
-    **dict.fromkeys((*VOCABULARIES, "vocab_size_lm_head"), 1 << 22),
+    **dict.fromkeys((*VOCABULARIES, HEAD_VOCABULARY), 1 << 22),
 }
 
 # What else tunes the architectures of the supported families, and changes no size.

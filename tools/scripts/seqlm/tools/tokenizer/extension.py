@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seqlm.archives.strict_json import text_of
 from seqlm.checkpoints.bundle import open_bundle, write_bundle
-from seqlm.checkpoints.config import REASONS, check_config
+from seqlm.checkpoints.config import HEAD_VOCABULARY, REASONS, VOCABULARIES, check_config
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
 from seqlm.cli.versions import versions
@@ -86,7 +86,9 @@ def extend(plan: ExtensionPlan) -> Extended:
     size = extension.size(before)
     rows = [(token.id, token.pieces) for token in extension.tokens]
     tensors = extend_weights(plan.base, before, size, rows, folder)
-    config = {key: value for key, value in plan.base.config.items() if key not in REASONS} | {"vocab_size": size}
+    config = {key: value for key, value in plan.base.config.items() if key not in REASONS}
+    named = [name for name in (*VOCABULARIES, HEAD_VOCABULARY) if name in config]
+    config |= dict.fromkeys(named or ["vocab_size"], size)
     (folder / "config.json").write_bytes(text_of(check_config(config)))
     copy_beside(plan.base.path, folder, ["generation_config.json"])
     manifest = _manifest(plan)

@@ -1,6 +1,7 @@
 """The second Nucleotide Transformers, written here: their mathematics by hand, their published sizes and files."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.nn.functional import gelu, layer_norm, linear
 
 from makers.models import make, sequences
 from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families.recognition import recognise
 from seqlm.inference.loading import load_backbone
 from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM, GatedEsmModel
@@ -125,3 +127,18 @@ def test_what_its_config_does_not_say_is_told_from_what_it_does(folder):
     family = family_of(folder)
     assert (family.name, family.prefix, family.suffix) == ("Nucleotide Transformer v2", ("<cls>",), ())
     assert family.window == 2047
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is relative_key"),
+        ({"pad_token_id": None}, "does not say its pad_token_id"),
+    ],
+)
+def test_a_config_that_fits_no_model_is_refused_in_words(folder, tmp_path, changed, message):
+    wrong = shutil.copytree(folder, tmp_path / "wrong")
+    said = json.loads((folder / "config.json").read_text()) | changed
+    (wrong / "config.json").write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
+    with pytest.raises(InputError, match=message):
+        load_backbone(wrong, family_of(wrong), torch.float32, CPU)

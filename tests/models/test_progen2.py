@@ -2,6 +2,7 @@
 mathematics with another implementation."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,8 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from makers.models import make
 from seqlm.checkpoints.folder import read_model_folder
+from seqlm.cli.errors import InputError
 from seqlm.families.recognition import recognise
+from seqlm.inference.loading import load_backbone
 from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM
+from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText
 
 
@@ -93,3 +97,46 @@ def test_what_its_config_and_vocabulary_say(folder):
     family = family_of(folder)
     assert (family.name, family.window, family.hidden_size, family.vocabulary_size) == ("ProGen2", 511, 48, 32)
     assert family.one_letter_tokens and family.replacements == {"J": "X"}
+
+
+def copied(folder, target, **changed):
+    """The model with other entries in its config.json; None takes one away."""
+    shutil.copytree(folder, target)
+    said = json.loads((folder / "config.json").read_text()) | changed
+    (target / "config.json").write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"rotary_dim": 7}, "rotary_dim is 7, and must be even, above 0 and at most 12"),
+        ({"rotary_dim": 24}, "rotary_dim is 24"),
+        ({"rotary_dim": 0}, "rotary_dim is 0"),
+        ({"rotary_dim": None}, "does not say its rotary_dim"),
+        ({"n_head": None}, "does not say its n_head"),
+        ({"n_head": 0}, "the width, 48, cannot be shared by 0 heads"),
+        ({"n_head": 5}, "the width, 48, cannot be shared by 5 heads"),
+        ({"activation_function": "relu"}, "cannot be loaded: the feed-forward part of ProGen2 is gelu_new, not relu"),
+    ],
+)
+def test_a_config_that_fits_no_model_is_refused_in_words(folder, tmp_path, changed, message):
+    wrong = copied(folder, tmp_path / "wrong", **changed)
+    with pytest.raises(InputError, match=message):
+        load_backbone(wrong, family_of(wrong), torch.float32, torch.device("cpu"))
+
+
+def test_a_head_for_other_tokens_than_are_read_is_refused(folder, tmp_path):
+    wrong = copied(folder, tmp_path / "wrong", vocab_size_lm_head=20)
+    weights = load_file(folder / "model.safetensors")
+    weights |= {name: weights[name][:20].clone() for name in ("lm_head.weight", "lm_head.bias")}
+    save_file(weights, wrong / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"reads 32 tokens .* gives a number for 20"):
+        family_of(wrong).load_language_model(wrong)
+
+
+@pytest.mark.parametrize("places", [0, 1])
+def test_a_model_with_no_place_for_a_residue_is_refused(folder, tmp_path, places):
+    wrong = copied(folder, tmp_path / "wrong", n_positions=places)
+    with pytest.raises(InputError, match="no place for a token of a sequence"):
+        Encoder(family_of(wrong), wrong)

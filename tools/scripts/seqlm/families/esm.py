@@ -69,6 +69,11 @@ class Esm(Family):
         return super().window - 2
 
     def load(self, folder, **options):
+        self.size("pad_token_id")  # which the class looks for among the tokens
         from transformers import EsmModel
 
         return EsmModel.from_pretrained(folder, add_pooling_layer=False, **options)
+
+    def load_language_model(self, folder, **options):
+        self.size("pad_token_id")
+        return super().load_language_model(folder, **options)

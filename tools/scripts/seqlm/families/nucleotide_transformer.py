@@ -29,11 +29,13 @@ class NucleotideTransformer(Esm):
         return super(Esm, cls).fits(config) and BIASES in config
 
     def load(self, folder, **options):
+        self.size("pad_token_id")
         from seqlm.models.gated_esm import GatedEsmModel
 
         return GatedEsmModel.from_pretrained(folder, **options)
 
     def load_language_model(self, folder, **options):
+        self.size("pad_token_id")
         from seqlm.models.gated_esm import GatedEsmForMaskedLM
 
         return GatedEsmForMaskedLM.from_pretrained(folder, **options)

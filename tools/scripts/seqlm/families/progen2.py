@@ -55,12 +55,23 @@ class ProGen2(Family):
         ends = (self.vocabulary.get(C_TERMINUS), *super().end_tokens)
         return tuple(end for end in ends if end is not None)
 
+    def _check_named(self) -> None:
+        """Refuse a config.json for which the class would guess: other heads or turns fit the same weights.
+
+        Raises:
+            InputError: it does not say how many heads there are, or how much of each is turned.
+        """
+        for entry in ("n_head", "rotary_dim"):
+            self.size(entry)
+
     def load(self, folder, **options):
+        self._check_named()
         from seqlm.models.progen2 import ProGen2Model
 
         return ProGen2Model.from_pretrained(folder, **options)
 
     def load_language_model(self, folder, **options):
+        self._check_named()
         from seqlm.models.progen2 import ProGen2ForCausalLM
 
         return ProGen2ForCausalLM.from_pretrained(folder, **options)

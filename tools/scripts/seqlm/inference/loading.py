@@ -296,7 +296,8 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     except torch.OutOfMemoryError:
         raise InputError("the model does not fit into the memory of the GPU; choose a smaller model") from None
     except Exception as problem:  # a config that makes no sense fails in transformers in a dozen ways
-        raise InputError(f"the model in {folder.name} cannot be loaded: {str(problem).splitlines()[:1]}") from None
+        reason = next(iter(str(problem).splitlines()), type(problem).__name__)
+        raise InputError(f"the model in {folder.name} cannot be loaded: {reason}") from None
     prefix = f"{backbone.base_model_prefix}."
     _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
     backbone.requires_grad_(False)

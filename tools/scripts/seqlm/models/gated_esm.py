@@ -51,6 +51,8 @@ _UNREAD = [r"position_embeddings\.weight", r"rotary_embeddings\.inv_freq"]
 
 def _gate(model: EsmModel) -> None:
     config = model.config
+    if model.position_embedding_type not in ("rotary", "absolute"):
+        raise ValueError(f"position_embedding_type is {model.position_embedding_type}, and must be rotary or absolute")
     for layer in model.encoder.layer:
         layer.intermediate = Gated(config)
         layer.output.dense = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.add_bias_fnn)

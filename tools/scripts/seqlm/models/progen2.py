@@ -147,6 +147,13 @@ class ProGen2Model(PreTrainedModel):
             raise ValueError(f"the feed-forward part of ProGen2 is gelu_new, not {config.activation_function}")
         if config.embed_dim % BLOCKS:
             raise ValueError(f"the width of ProGen2, {config.embed_dim}, is no multiple of {BLOCKS}")
+        if not config.n_head or config.embed_dim % config.n_head:
+            raise ValueError(f"the width, {config.embed_dim}, cannot be shared by {config.n_head} heads")
+        across, rotary = config.embed_dim // config.n_head, config.rotary_dim
+        if type(rotary) is not int or rotary % 2 or not 0 < rotary <= across:
+            raise ValueError(
+                f"rotary_dim is {rotary}, and must be even, above 0 and at most {across}, as a head is wide"
+            )
         self.wte = nn.Embedding(config.vocab_size_emb, config.embed_dim)
         self.drop = nn.Dropout(config.embd_pdrop)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
@@ -217,6 +224,11 @@ class ProGen2ForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: ProGen2Config):
         super().__init__(config)
+        if config.vocab_size_lm_head != config.vocab_size_emb:
+            raise ValueError(
+                f"it reads {config.vocab_size_emb} tokens (vocab_size_emb) and gives a number for "
+                f"{config.vocab_size_lm_head} (vocab_size_lm_head), which must be as many"
+            )
         self.transformer = ProGen2Model(config)
         self.lm_head = nn.Linear(config.embed_dim, config.vocab_size_lm_head)
         self.post_init()

@@ -134,6 +134,11 @@ class Encoder:
     ):
         vocabulary, self._family = family.vocabulary, family
         limit = family.window
+        if limit < 1:
+            raise InputError(
+                "the config.json of the model leaves no place for a token of a sequence beside the special ones; fetch "
+                "the model again"
+            )
         self.max_length = min(max_length, limit) if max_length and family.hard_limit else max_length or limit
         if max_length and family.hard_limit and max_length > limit:
             raise InputError(f"this model reads at most {limit} tokens at once; set the maximal length to that or less")

@@ -25,6 +25,7 @@ from seqlm.families.recognition import families, recognise
 from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened
 from seqlm.inference.language_rows import SHORTEST, Text, read_texts
+from seqlm.report.words import listed
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, comparing, given_split_of, read_three
@@ -145,7 +146,7 @@ def _check_options(arguments: Namespace) -> None:
 
 def _check_model(base: ModelFolder, family: Family) -> None:
     if not family.causal:
-        can = " and ".join(sorted(one.name for one in families() if one.causal))
+        can = listed(sorted(one.name for one in families() if one.causal))
         raise InputError(
             f"models of the family {family.name} cannot write sequences from left to right; choose a causal one, of "
             f"the families {can} (ProtGPT2, for one)"

@@ -306,10 +306,19 @@ def test_tokenizer_files_alone_are_enough_and_give_the_model_s_reading(tmp_path,
     assert texts[0] == texts[1] == texts[2]
 
 
-def test_a_model_whose_config_says_no_type_is_read(tmp_path):
+@pytest.mark.parametrize("uploaded", [False, True])
+def test_a_model_whose_config_says_no_type_is_read(tmp_path, uploaded):
     """As the second Nucleotide Transformers are published."""
     model = make("nucleotide-transformer-v2", tmp_path)
     (tmp_path / "dna.fasta").write_text(">one\nACGTACGTACGTGG\n")
+    if uploaded:
+        config = json.loads((model / "config.json").read_text())
+        del config["auto_map"]
+        (model / "config.json").write_text(json.dumps(config))
+        with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+            for file in model.iterdir():
+                archive.write(file, file.name)
+        model = tmp_path / "model.zip"
     run = ("--inspect", "--model", model, "--sequences", "dna.fasta", "--output-table", "t.tsv")
     done = run_script(tmp_path, "tokenizer", *run)
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ from seqlm.archives import strict_json
 from seqlm.archives.entries import MIB, Limits
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
+from seqlm.families.recognition import with_type
 from seqlm.families.vocabulary import read_vocabulary
 from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tokenization.special_tokens import STYLES
@@ -169,7 +170,7 @@ def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
         return folder, None
     config = strict_json.read_object(folder / "config.json", f"config.json in {name}")
     if folder is scratch:
-        config = check_config(config, None, f"config.json in {name}")
+        config = check_config(with_type(config), None, f"config.json in {name}")
         rewrite(folder / "config.json", config)
     return folder, config
 

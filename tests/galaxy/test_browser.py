@@ -44,6 +44,8 @@ def reports(galaxy) -> dict[str, list[tuple[str, str]]]:
         if history["name"].startswith("Tool Test History"):
             continue
         for dataset in galaxy.datasets.get_datasets(history_id=history["id"], extension="tool_markdown", state="ok"):
+            if dataset["history_content_type"] != "dataset":  # a collection of reports, whose id is none of a dataset
+                continue
             job = galaxy.datasets.show_dataset(dataset["id"])["creating_job"]
             source = galaxy.make_get_request(f"{URL}/api/datasets/{dataset['id']}/report").json()["content"]
             found[galaxy.jobs.show_job(job)["tool_id"]].append((dataset["id"], source))

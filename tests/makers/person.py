@@ -176,12 +176,12 @@ class Person:
         return [[" ".join(cell.split()) for cell in row] for row in texts]
 
     def see_all_images(self) -> int:
-        """Scroll to every image of the middle and return how many there are; all must have loaded."""
+        """Scroll to every image of the middle that is not folded away and return how many these are; all must load."""
         expect(self.center.locator(".alert-warning")).to_have_count(0)  # in their places, while they are looked for
-        images = self.center.locator("img")
+        images = self.center.locator("img").filter(visible=True)
         for number in range(images.count()):
             images.nth(number).scroll_into_view_if_needed()
         self.page.wait_for_function(
-            "[...document.querySelectorAll('#center img')].every(image => image.naturalWidth > 0)"
+            "[...document.querySelectorAll('#center img')].every(image => image.naturalWidth > 0 || !image.offsetParent)"
         )
         return images.count()

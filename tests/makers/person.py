@@ -182,6 +182,6 @@ class Person:
         for number in range(images.count()):
             images.nth(number).scroll_into_view_if_needed()
         self.page.wait_for_function(
-            "[...document.querySelectorAll('#center img')].every(image => image.naturalWidth > 0 || !image.offsetParent)"
+            "[...document.querySelectorAll('#center img')].every(each => each.naturalWidth > 0 || !each.offsetParent)"
         )
         return images.count()

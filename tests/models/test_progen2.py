@@ -78,11 +78,7 @@ def test_the_published_sizes_give_the_published_number_of_parameters():
 
 def test_masks_in_published_files_are_computed_and_not_read(folder, tmp_path):
     weights = load_file(folder / "model.safetensors")
-    published = tmp_path / "published"
-    published.mkdir()
-    for file in folder.iterdir():
-        if file.name != "model.safetensors":
-            (published / file.name).write_bytes(file.read_bytes())
+    published = shutil.copytree(folder, tmp_path / "published")
     masks = {f"transformer.h.{layer}.attn.bias": torch.ones(1, 1, 512, 512, dtype=torch.bool) for layer in range(2)}
     masks |= {f"transformer.h.{layer}.attn.masked_bias": torch.tensor(-1e9) for layer in range(2)}
     save_file(weights | masks, published / "model.safetensors", metadata={"format": "pt"})

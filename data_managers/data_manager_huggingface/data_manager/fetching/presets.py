@@ -71,7 +71,6 @@ PRESETS = {
     "hugohrban/progen2-small": Preset("ProGen2, 151 million parameters", WRITES, "protein"),
     "hugohrban/progen2-medium": Preset("ProGen2, 765 million parameters", WRITES, "protein"),
     "hugohrban/progen2-base": Preset("ProGen2, 765 million parameters, UniRef90 and BFD30", WRITES, "protein"),
-    "hugohrban/progen2-large": Preset("ProGen2, 2.7 billion parameters", WRITES, "protein"),
     "hugohrban/progen2-BFD90": Preset("ProGen2, 2.7 billion parameters, UniRef90 and BFD90", WRITES, "protein"),
     "hugohrban/progen2-xlarge": Preset("ProGen2, 6.4 billion parameters", WRITES, "protein"),
     "AI4PD/ZymCTRL": Preset("ZymCTRL (enzymes by EC number)", WRITES, "protein"),

@@ -28,6 +28,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get("/".join(item.path.parts[-2:]), len(LONG)))
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Packed bytes are not the name of a test: gzip and zip hold the time, and two processes would disagree on it."""
+    if isinstance(val, bytes) and not val.decode("latin-1").replace("\n", "").replace("\t", "").isprintable():
+        return argname
+    return None
+
+
 @pytest.fixture(autouse=True)
 def _nothing_noticed():
     """What was noticed about the files of another test is not known."""

@@ -14,13 +14,15 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM, GatedEsmModel
 from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM, ProGen2Model
 
-from . import protein_models
+from . import protein_models, six_mer_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 from .protein_models import AMINO_ACIDS, SIZES
 
 SPACED = ("albert", "xlnet")
 OWN = {"nucleotide-transformer-v2": GatedEsmModel, "progen2": ProGen2Model}  # that transformers has no class for
-DNA_FAMILIES = ("grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2")
+DNA_FAMILIES = (
+    "grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2", "generator", "carbon",
+)  # fmt: skip
 
 
 def sequences(name, count=8, shortest=1, longest=60, seed=3):
@@ -235,6 +237,7 @@ MAKERS = {
     "gpt2": gpt2,
     "llama": llama,
     "progen2": progen2,
+    **six_mer_models.MAKERS,
     **protein_models.MAKERS,
 }
 

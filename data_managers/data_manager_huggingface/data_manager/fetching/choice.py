@@ -24,6 +24,7 @@ CONFIGURATION = {
     "vocab.json": 64 * MB,
     "vocab.txt": 64 * MB,
     "merges.txt": 64 * MB,
+    "dna_config.json": MB,
     "spiece.model": 16 * MB,
     "tokenizer.model": 16 * MB,
     "sentencepiece.bpe.model": 16 * MB,

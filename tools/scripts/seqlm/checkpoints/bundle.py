@@ -22,6 +22,7 @@ from seqlm.archives.entries import GIB, MIB, Limits
 from seqlm.archives.piece_model import FILES as PIECE_FILES
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
+from seqlm.families.vocabulary import DNA_CONFIG
 
 from . import config as model_config
 from . import manifest as manifests
@@ -60,6 +61,7 @@ LARGEST = {
     "vocab.json": 64 * MIB,
     "vocab.txt": 64 * MIB,
     "merges.txt": 64 * MIB,
+    DNA_CONFIG: MIB,
     "README.md": 4 * MIB,
     "spiece.model": 16 * MIB,
     "tokenizer.model": 16 * MIB,
@@ -319,12 +321,22 @@ def _inspect_manifest(manifest: dict, kind: str, held: set[str], folder: Path, a
             )
 
 
-def check_tokenizer_files(folder: Path, held: set[str], archive: str, rewrite) -> None:
+def check_tokenizer_files(folder: Path, held: set[str], archive: str, rewrite, installed: bool = False) -> None:
+    """Check the tokenizer files of a folder.
+
+    Args:
+        installed: the folder is that of a model from which ``copy_tokenizer`` will take them, without the name of code.
+    """
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         if name in held:
             where = f"{name} in {archive}"
             content = strict_json.read_object(folder / name, where)
+            if installed:
+                content.pop("auto_map", None)
             rewrite(folder / name, tokenizer_files.check_tokenizer_config(content, where))
+    if DNA_CONFIG in held:
+        content = strict_json.read_object(folder / DNA_CONFIG, f"{DNA_CONFIG} in {archive}")
+        rewrite(folder / DNA_CONFIG, tokenizer_files.check_dna_config(content))
     if "tokenizer.json" in held:
         content = tokenizer_files.check_tokenizer(folder / "tokenizer.json", f"tokenizer.json in {archive}")
         if content:

@@ -23,6 +23,20 @@ ATOMS = (  # see seqlm.tokenization.readers.AtomReader
     '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}',
     "        letters = torch.tensor([False] + [True] * len(atoms) + [False])",
 )
+SIX_MERS = (  # see seqlm.tokenization.six_mers.SixMerReader
+    '    if not hasattr(tokenizer, "start"):  # a second model, whose tokens are others',
+    *(f"    {line}" for line in WITH_MASK),
+    "    else:",
+    "        ids = [tokenizer.start, *tokenizer.read([text])[0].ids.tolist()]",
+    '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
+    "        letters = torch.arange(len(ids)) > 0",
+)
+OF_SIX_MERS = "generator"  # the family; its published tokenizers are code
+READER = (
+    "from seqlm.families.vocabulary import read_vocabulary  # in tools/scripts of SeqLM for Galaxy",
+    "from seqlm.tokenization.six_mers import SixMerReader",
+)
+OPENED = "tokenizer = SixMerReader.of(read_vocabulary(Path(folder)))"
 EXAMPLES = {
     PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
     DNA: ("ACGTACGTAC", "TTGACAGCTA"),
@@ -38,6 +52,8 @@ def reading_code(manifest: dict) -> tuple[str, ...]:
         return ATOMS
     if without_end(manifest):
         return NO_END
+    if manifest["family"] == OF_SIX_MERS:
+        return SIX_MERS
     return _told(told) if told else WITH_MASK
 
 

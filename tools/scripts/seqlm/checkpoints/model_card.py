@@ -13,7 +13,16 @@ from collections.abc import Iterable
 from seqlm.data.records import CANONICAL, PROTEIN, STATES, TEXT
 from seqlm.data.tasks import level_of
 
-from .card_reading import EXAMPLES, MOLECULES, example_texts, reading_code, without_end
+from .card_reading import (
+    EXAMPLES,
+    MOLECULES,
+    OF_SIX_MERS,
+    OPENED,
+    READER,
+    example_texts,
+    reading_code,
+    without_end,
+)
 from .installed import HUB_ID
 from .manifest import ADAPTERS
 
@@ -144,14 +153,16 @@ def _snippet(manifest: dict) -> list[str]:
     """Python that gives what ``predict`` gives, with nothing but the public libraries."""
     head, base, second = manifest["head"], manifest.get("base_model"), manifest.get("second_model")
     encoder, own = ENCODERS.get(manifest["family"], "AutoModel"), OWN_ARCHITECTURES.get(manifest["family"])
-    public = {*([] if own else [encoder]), "AutoTokenizer", *(["AutoModel"] if second else [])}
+    six_mers = manifest["family"] == OF_SIX_MERS
+    public = {*([] if own else [encoder]), *(["AutoModel"] if second else [])}
+    public |= {"AutoTokenizer"} if second or not six_mers else set()
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
     no_end = without_end(manifest)
     repaired, pieces = manifest.get("tokenizer") == "repaired", manifest["family"] in ("t5", "albert", "xlnet")
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ADAPTERS
     lines = [
-        *(["import re", ""] if repaired else []),
+        *(["import re", ""] if repaired else ["from pathlib import Path", ""] if six_mers else []),
         "import torch",
         *(["from peft import PeftModel"] if adapter else []),
         "from safetensors.torch import load_file",
@@ -162,6 +173,7 @@ def _snippet(manifest: dict) -> list[str]:
             if own
             else []
         ),
+        *(READER if six_mers else ()),
         "",
         "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
         *reading_code(manifest),
@@ -171,7 +183,9 @@ def _snippet(manifest: dict) -> list[str]:
         'folder = "."',
         'head = load_file(f"{folder}/head.safetensors")',
         *(["# of a SentencePiece model; the packages sentencepiece and protobuf read it"] if pieces else []),
-        f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
+        OPENED
+        if six_mers
+        else f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
     ]
@@ -256,6 +270,8 @@ def _writing(manifest: dict) -> list[str]:
             r'atoms = re.findall(r"\[.*?\]|%\d\d|>>|Br|Cl|.", text)  # by itself this tokenizer loses atoms',
             "letters = tokenizer.convert_tokens_to_ids(atoms)",
         ]
+    if manifest["family"] == OF_SIX_MERS:
+        return _writing_six_mers(source, adapter, whole)
     return [
         *(["import re", ""] if repaired else []),
         "import torch",
@@ -279,6 +295,38 @@ def _writing(manifest: dict) -> list[str]:
         "    written = model.generate(torch.tensor([[start]]), do_sample=True, top_k=0, max_new_tokens=100)",
         "print(perplexity)",
         "print(tokenizer.decode(written[0], skip_special_tokens=True))",
+    ]
+
+
+def _writing_six_mers(source: str, adapter: bool, whole: str) -> list[str]:
+    """The same for models of 6-mers, whose perplexity is that of a base."""
+    return [
+        "from pathlib import Path",
+        "",
+        "import torch",
+        *(["from peft import PeftModel"] if adapter else []),
+        "from transformers import AutoModelForCausalLM",
+        *READER,
+        "",
+        'folder = "."',
+        "words = read_vocabulary(Path(folder))",
+        "tokenizer = SixMerReader.of(words)",
+        f"model = AutoModelForCausalLM.from_pretrained({source})",
+        *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
+        "model.eval()",
+        'text = "ACGTACGTACGTTGACAGCTATTG"  # whole 6-mers',
+        "letters = tokenizer.read([text])[0].ids.tolist()",
+        "start = tokenizer.start",
+        "tokens = torch.tensor([[start, *letters]])",
+        "with torch.inference_mode():",
+        f"    loss = {whole}(tokens, labels=tokens).loss",
+        "    written = model.generate(",
+        "        torch.tensor([[start]]), do_sample=True, top_k=0, max_new_tokens=20, eos_token_id=tokenizer.end",
+        "    )",
+        "perplexity = (loss * len(letters) / len(text)).exp().item()  # of a base",
+        "print(perplexity)",
+        "names = {number: token for token, number in words.items()}",
+        'print("".join(names.get(number, "") for number in written[0].tolist() if names.get(number, "<")[0] != "<"))',
     ]
 
 

@@ -9,10 +9,12 @@ else refused.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tokenization.panics import panics_named
 from seqlm.tokenization.pieces import piece_tokenizer
 
@@ -27,17 +29,21 @@ CLASSES = frozenset(
     )
     for fast in ("", "Fast")
 )  # fmt: skip
+# code of GENERator's and Carbon's authors; seqlm.tokenization.six_mers stands in its place, and is found by itself
+SIX_MERS = frozenset(("DNAKmerTokenizer", "HybridDNATokenizer"))
 SWITCHES = frozenset((
     "add_bos_token", "add_eos_token", "add_prefix_space", "clean_up_tokenization_spaces", "do_basic_tokenize",
     "do_lower_case", "keep_accents", "legacy", "remove_space", "split_special_tokens", "strip_accents",
     "tokenize_chinese_chars", "trim_offsets", "wordpieces_prefix", "do_word_tokenize",
 ))  # fmt: skip
 DROPPED = frozenset((
-    "_commit_hash", "_from_auto", "backend", "chat_template", "device_map", "full_tokenizer_file", "is_local",
+    "_commit_hash", "_from_auto", "auto_dna_tags", "backend", "chat_template", "device_map", "full_tokenizer_file",
+    "is_local", "k", "kmer",
     "local_files_only", "max_length", "name_or_path", "pad_to_multiple_of", "pad_token_type_id", "padding",
     "processor_class", "special_tokens_map_file", "stride", "tokenizer_file", "transformers_version", "truncation",
     "truncation_strategy", "use_default_system_prompt", "use_fast", "vocab_file", "merges_file", "verbose",
 ))  # fmt: skip
+DNA_ENTRIES = ("k", "dna_start_id", "dna_vocab_size", "dna_special_tokens")
 MOST_TOKENS = 1 << 22
 MOST_ADDED = 100_000
 _TOKEN_FIELDS = {"__type", "content", "lstrip", "normalized", "rstrip", "single_word", "special", "id"}
@@ -55,6 +61,8 @@ def check_tokenizer_config(config: dict, name: str = "tokenizer_config.json") ->
         where = f"{key[:60]!r} in {name}"
         if key == "auto_map" and value:
             raise InputError(f"{where} names Python code to run, which is never done for an uploaded model; remove it")
+        if key == "tokenizer_class" and value in SIX_MERS:
+            continue
         if key == "tokenizer_class":
             if value is not None and (not isinstance(value, str) or value not in CLASSES):
                 raise InputError(f"{where} is {str(value)[:60]!r}; supported are {', '.join(sorted(CLASSES))}")
@@ -70,6 +78,22 @@ def check_tokenizer_config(config: dict, name: str = "tokenizer_config.json") ->
         elif key not in DROPPED and value not in (None, False, 0, "", [], {}):
             raise InputError(f"{where} is not known for any supported tokenizer; remove it if it works without")
     return clean
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """The tokenizer files of a model into another folder, without the name of code that is never run."""
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    if (path := folder / "tokenizer_config.json").is_file():
+        settings = strict_json.read_object(path)
+        if settings.pop("auto_map", None):
+            path.write_bytes(strict_json.text_of(settings))
+
+
+def check_dna_config(content: dict) -> dict:
+    """The entries of dna_config.json that are read; what they say is checked where a vocabulary is made of them."""
+    return {entry: content[entry] for entry in DNA_ENTRIES if entry in content}
 
 
 def check_tokenizer(path: Path, name: str) -> dict | None:

@@ -35,6 +35,7 @@ class Family:
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
     structured: ClassVar[bool] = False  # whether a token is a residue and a 3Di state
+    blocks: ClassVar[bool] = False  # whether tokens are 6-mers of DNA side by side
     causal: ClassVar[bool] = False  # a decoder: each token sees only those before it
     # a tensor that every checkpoint with the head for tokens has; empty where the embedding serves as one, None where
     # the architecture has no such head

@@ -10,6 +10,7 @@ A token sees only those before it, so its vector says nothing of what follows: t
 from __future__ import annotations
 
 from .family import Family
+from .vocabulary import reads_six_mers
 
 
 class Llama(Family):
@@ -27,6 +28,10 @@ class Llama(Family):
     layer_norms = ["input_layernorm", "post_attention_layernorm", "norm"]  # noqa: RUF012
     layers = "layers"
     kept, score_dropout = (8, 16, 12), ("attention_dropout", 0.0)
+
+    @classmethod
+    def reads(cls, vocabulary: dict[str, int]) -> bool:
+        return not reads_six_mers(vocabulary)
 
     @property
     def prefix(self) -> tuple[str, ...]:

@@ -41,15 +41,16 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = 
     """
     model_type = config.get("model_type")
     known = families()
-    for family in known:
-        if family.fits(config):
-            if not family.own_architecture:
-                _refuse_code(family, folder, config)
-            vocabulary = read_vocabulary(folder)
-            family = next(one for one in known if one.fits(config) and one.reads(vocabulary))
-            found = family(config, vocabulary, alphabet)
-            found.tell(prefix)
-            return found
+    if fitting := [family for family in known if family.fits(config)]:
+        if not any(family.own_architecture or family.of_its_authors for family in fitting):
+            _refuse_code(fitting[0], folder, config)
+        vocabulary = read_vocabulary(folder)
+        family = next(one for one in fitting if one.reads(vocabulary))
+        if not family.own_architecture:
+            _refuse_code(family, folder, config)
+        found = family(config, vocabulary, alphabet)
+        found.tell(prefix)
+        return found
     raise InputError(
         f"models of type '{model_type}' are not supported; "
         f"supported are {', '.join(sorted({name for family in known for name in family.model_types}))}"

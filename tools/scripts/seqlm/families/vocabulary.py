@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,12 @@ SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
 
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 
+BASES = "ATCG"  # in the order in which GENERator and Carbon number their 6-mers
+SIX_MERS = tuple(map("".join, itertools.product(BASES, repeat=6)))
+OOV = "<oov>"  # what they read a 6-mer as that is not of these four bases alone
+DNA_CONFIG = "dna_config.json"  # where Carbon's 6-mers stand; its other tokenizer files are for English
+DNA_BEGINS, DNA_ENDS = "<dna>", "</dna>"
+
 UNSTRUCTURED = "#"  # where a structure, or a residue of one, is not known, in SaProt's vocabulary
 
 
@@ -25,8 +32,16 @@ def reads_structures(vocabulary: dict[str, int]) -> bool:
     return all(letter + state in vocabulary for letter in AMINO_ACIDS for state in ("d", UNSTRUCTURED))
 
 
+def reads_six_mers(vocabulary: dict[str, int]) -> bool:
+    """Whether tokens are the 6-mers of DNA and nothing else, as GENERator's and Carbon's are."""
+    plain = {token for token in vocabulary if not SPECIAL.fullmatch(token)}
+    return OOV in vocabulary and len(plain) == len(SIX_MERS) and plain.issuperset(SIX_MERS)
+
+
 def refuse_code(folder: Path, name: str) -> None:
     """Refuse a tokenizer that is Python code: without a tokenizer.json, nothing else says how it splits a sequence.
+
+    That of GENERator and Carbon is written here, and known by the vocabulary.
 
     Args:
         name: what messages call the model.
@@ -36,6 +51,8 @@ def refuse_code(folder: Path, name: str) -> None:
         return
     named = strict_json.read_object(path, f"tokenizer_config.json of {name}").get("auto_map")
     code = named.get("AutoTokenizer") if isinstance(named, dict) else named
+    if code and _of_six_mers(folder):
+        return
     if code := next((one for one in (code if isinstance(code, list) else [code]) if one), None):
         raise InputError(
             f"the tokenizer of {name} is code of its authors ({str(code)[:60]}), which is never run, and no "
@@ -51,6 +68,9 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
     """
     refuse_code(folder, f"the model in {folder.name}")
     try:
+        if (folder / DNA_CONFIG).is_file():
+            added = {token: number for token, number in _added(folder).items() if SPECIAL.fullmatch(token)}
+            return {**added, **_six_mers_of(folder)}
         if (folder / "tokenizer.json").is_file():
             content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
             vocabulary = content["model"]["vocab"]
@@ -61,8 +81,7 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
         if (folder / "vocab.json").is_file():
             return dict(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
         if (folder / "vocab.txt").is_file():
-            lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-            return {token: number for number, token in enumerate(lines) if token}
+            return _lines(folder / "vocab.txt")
         for name in PIECE_FILES:
             if (folder / name).is_file():
                 return {**read_pieces(folder / name, f"{name} in {folder.name}").vocabulary, **_added(folder)}
@@ -71,6 +90,44 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
     raise InputError(
         f"the model folder {folder.name} has no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model)"
     )
+
+
+def _of_six_mers(folder: Path) -> bool:
+    """Whether the vocab.txt of a folder, if there is one, holds 6-mers alone."""
+    try:
+        return reads_six_mers(_lines(folder / "vocab.txt"))
+    except (ValueError, OSError):
+        return False
+
+
+def _lines(path: Path) -> dict[str, int]:
+    """Token -> id of a vocab.txt: a token a line, or, as GENERator's is now, each with its id behind a blank."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    numbered = [line.rpartition(" ") for line in lines if line]
+    if numbered and all(token and number == str(place) for place, (token, _, number) in enumerate(numbered)):
+        return {token: int(number) for token, _, number in numbered}
+    return {token: number for number, token in enumerate(lines) if token}
+
+
+def _six_mers_of(folder: Path) -> dict[str, int]:
+    """The tokens for DNA that Carbon has above those for English: marks, 6-mers in the order of ``BASES``, filling.
+
+    Raises:
+        InputError: a file that says something else.
+    """
+    name = f"{DNA_CONFIG} of the model in {folder.name}"
+    content = strict_json.read_object(folder / DNA_CONFIG, name)
+    first, size, marks = (content.get(entry) for entry in ("dna_start_id", "dna_vocab_size", "dna_special_tokens"))
+    if content.get("k") != 6:
+        raise InputError(f"{name} is of words of {str(content.get('k'))[:20]} bases; those of 6 are known")
+    marks = list(map(str, marks)) if isinstance(marks, list) and len(marks) <= 100 else []
+    if not {DNA_BEGINS, DNA_ENDS, OOV} <= set(marks) or not all(map(SPECIAL.fullmatch, marks)):
+        raise InputError(f"{name} does not name its special tokens, {DNA_BEGINS}, {DNA_ENDS} and {OOV} among them")
+    least = len(marks) + len(SIX_MERS)
+    if type(first) is not int or type(size) is not int or not 0 <= first < 1 << 22 or not least <= size < 1 << 20:
+        raise InputError(f"{name} gives its tokens numbers that cannot be (dna_start_id, dna_vocab_size)")
+    filling = [f"<unused_{number}>" for number in range(size - least)]
+    return {token: first + place for place, token in enumerate([*marks, *SIX_MERS, *filling])}
 
 
 def _added(folder: Path) -> dict[str, int]:

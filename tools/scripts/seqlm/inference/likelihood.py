@@ -2,6 +2,11 @@
 
 The perplexity of a sequence is exp(-1/n Σ log p(token | those before it)) over its n tokens and the one that ends it;
 it is what transformers' own loss gives, as its exponential.
+
+Of tokens that are 6-mers each base has a probability of its own, p(base | those before it) = Σ p(6-mers that agree with
+it and the bases before it) / Σ p(6-mers that agree with these); the first of a 6-mer is divided by nothing, so that the
+product over all bases is that over all tokens. One to five bases at the end are as probable as all 6-mers that begin
+so.
 """
 
 from __future__ import annotations
@@ -14,18 +19,26 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from seqlm.tokenization.six_mers import SixMers
+
 from .batching import Batch
 from .inference import passes
 from .language_rows import windows
 from .loading import copied_on_cpu
 
+IGNORED = -100  # a target that counts nowhere, as torch has it
+
 
 class TokenModel(nn.Module):
-    """A model with its head, as :func:`seqlm.inference.inference.passes` runs it."""
+    """A model with its head, as :func:`seqlm.inference.inference.passes` runs it.
 
-    def __init__(self, model: nn.Module):
+    Args:
+        six_mers: of a model whose tokens are 6-mers; rows may then hold beginnings of them.
+    """
+
+    def __init__(self, model: nn.Module, six_mers: SixMers | None = None):
         super().__init__()
-        self.model = model
+        self.model, self.six_mers = model, six_mers
 
     @property
     def device(self) -> torch.device:
@@ -41,20 +54,42 @@ class TokenModel(nn.Module):
         return copied_on_cpu(self)
 
     def logits(self, batch: Batch) -> torch.Tensor:
-        """(rows, tokens, vocabulary) as the model computes them."""
-        return self.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
+        """(rows, tokens, vocabulary) as the model computes them, which reads a beginning as completed with A."""
+        ids = self._completed(batch.ids)
+        return self.model(input_ids=ids, attention_mask=batch.mask, use_cache=False).logits
+
+    def _completed(self, ids: torch.Tensor) -> torch.Tensor:
+        if self.six_mers is None or not bool((begun := ids >= self.six_mers.size).any()):
+            return ids
+        tokens = [int(self.six_mers.ids[self.six_mers.members(number).start]) for number in ids[begun].tolist()]
+        return ids.masked_scatter(begun, torch.tensor(tokens, device=ids.device))
+
+    def lost(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Minus the logarithm of the probability of each target, (tokens,) fp32; 0 where it is negative.
+
+        Args:
+            logits: (tokens, vocabulary); targets: (tokens,) tokens or beginnings.
+        """
+        logits = logits.float()
+        if self.six_mers is None or not bool((begun := targets >= self.six_mers.size).any()):
+            return functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+        found = functional.cross_entropy(
+            logits, torch.where(begun, IGNORED, targets), ignore_index=IGNORED, reduction="none"
+        )
+        places = begun.nonzero()[:, 0]
+        words = torch.from_numpy(self.six_mers.ids).to(logits.device)
+        both = [
+            logits[place].logsumexp(0) - logits[place, words[self.six_mers.members(number)]].logsumexp(0)
+            for place, number in zip(places.tolist(), targets[places].tolist(), strict=True)
+        ]
+        return found.index_put((places,), torch.stack(both))
 
     def next_log_probabilities(self, batch: Batch) -> torch.Tensor:
         """Logarithm of the probability of each token but the first, (rows, tokens - 1), fp32; of padding without
         meaning."""
         logits = self.logits(batch)[:, :-1]
         # row by row, since a copy of all logits in single precision can be gigabytes
-        return -torch.stack(
-            [
-                functional.cross_entropy(row.float(), ids, reduction="none")
-                for row, ids in zip(logits, batch.ids[:, 1:], strict=True)
-            ]
-        )
+        return -torch.stack([self.lost(row, ids) for row, ids in zip(logits, batch.ids[:, 1:], strict=True)])
 
 
 @dataclass(frozen=True)
@@ -63,7 +98,7 @@ class Likelihood:
 
     Attributes:
         log_probability: natural logarithm, of all tokens after the start together.
-        tokens: how many those are; the token that ends the sequence is one of them.
+        tokens: how many those are; the token that ends the sequence is one of them. Of 6-mers how many bases.
     """
 
     log_probability: float
@@ -82,6 +117,7 @@ def likelihoods(
     progress: Callable[[float], None] = lambda share: None,
     limit: int = 0,
     given: int = 1,
+    units: Sequence[int] | None = None,
 ) -> list[Likelihood]:
     """What the model says of each sequence, in the order given.
 
@@ -93,6 +129,7 @@ def likelihoods(
         limit: tokens that the model reads at once; what is longer is read in windows, each token in the one that shows
             most of what is before it. 0: no limit.
         given: tokens at the start of each that do not count: the one that begins it, or a control tag.
+        units: how many probabilities each is made of; one a token if not given.
     """
     rows = [row for owner, one in enumerate(ids) for row in windows(one, limit or len(one), owner, given)]
     sums = np.zeros(len(ids))
@@ -103,7 +140,8 @@ def likelihoods(
             sums[row.owner] += values[: len(counted)] @ counted
         done += len(part)
         progress(done / len(rows))
-    return [Likelihood(float(total), len(one) - given) for total, one in zip(sums, ids, strict=True)]
+    counts = units or [len(one) - given for one in ids]
+    return [Likelihood(float(total), count) for total, count in zip(sums, counts, strict=True)]
 
 
 def _next(model: TokenModel, batch: Batch) -> tuple[torch.Tensor, ...]:

@@ -57,13 +57,15 @@ class Limits:
     Attributes:
         ends: ids of the tokens that end it.
         max_tokens: with the prompt.
-        stop: told the ids so far, the new one last, and how many of them are the prompt's; answers None to go on, or
-            whether the sequence is complete.
+        stop: told the ids so far, the new one last, and the number of the prompt; answers None to go on, or whether the
+            sequence is complete.
+        first: of each prompt the ids that the first new token is one of, or None where it may be any; empty for all.
     """
 
     ends: tuple[int, ...]
     max_tokens: int
     stop: Callable[[list[int], int], bool | None] | None = None
+    first: Sequence[np.ndarray | None] = ()
 
 
 def sample(
@@ -173,6 +175,7 @@ class _Run:
         self.history = torch.zeros(self.slots, self.longest + 1, dtype=torch.long, device=self.device)
         self.cache = Cache(layers=[_Layer(self) for _ in range(self.model.config.num_hidden_layers)])
         self.reach = self.longest
+        self.first: dict[int, np.ndarray] = {}
         queue, drawn = iter(waiting), 0
         owners: list[int | None] = [None] * self.slots  # the job of each slot
         ids: list[list[int]] = [[] for _ in owners]
@@ -201,7 +204,7 @@ class _Run:
         if token in self.limits.ends:
             return Written(np.asarray(ids, dtype=np.int64), complete=True)
         ids.append(token)
-        complete = self.limits.stop(ids, len(self.prompts[prompt])) if self.limits.stop else None
+        complete = self.limits.stop(ids, prompt) if self.limits.stop else None
         if complete is None and len(ids) >= self.limits.max_tokens:
             complete = False
         return None if complete is None else Written(np.asarray(ids, dtype=np.int64), complete)
@@ -229,6 +232,11 @@ class _Run:
         )
         logits = output.logits[:, -1].float()
         check_results([logits])
+        for slot, few in self.first.items():
+            other = torch.ones_like(logits[slot], dtype=torch.bool)
+            other[torch.from_numpy(few).to(self.device)] = False
+            logits[slot].masked_fill_(other, -torch.inf)
+        self.first = {}
         tokens = self.drawing.choose(logits, history, self.seeds, self.places + 1)
         self.history[self.rows, self.places + 1] = tokens
         return tokens.tolist()
@@ -244,6 +252,8 @@ class _Run:
             job = self.jobs[number]
             prompt = self.prompts[job.prompt]
             owners[slot], ids[slot] = number, prompt.tolist()
+            if self.limits.first and (few := self.limits.first[job.prompt]) is not None:
+                self.first[slot] = few
             self.seeds[slot] = job.seed
             self.history[slot, : len(prompt)] = torch.from_numpy(prompt).to(self.device)
             for layer, (keys, values) in zip(self.cache.layers, self._prefix(job.prompt), strict=False):
@@ -270,6 +280,7 @@ class _Run:
         if not busy or len(busy) > SHRINK * self.slots:
             return owners, ids
         kept = torch.tensor(busy, device=self.device)
+        self.first = {place: self.first[slot] for place, slot in enumerate(busy) if slot in self.first}
         self.slots = len(busy)
         self.rows = torch.arange(self.slots, device=self.device)
         self.seeds, self.history = self.seeds[kept], self.history[kept]

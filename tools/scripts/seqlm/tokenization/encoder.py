@@ -34,6 +34,7 @@ TOKENIZER_FILES = (
     "vocab.json",
     "vocab.txt",
     "merges.txt",
+    "dna_config.json",
     "spiece.model",
     "tokenizer.model",
 )

@@ -10,6 +10,9 @@ either.
 
 ProtGPT2 was trained on FASTA without headers (Ferruz et al. 2022, https://doi.org/10.1038/s41467-022-32007-7), so a
 line break stands before the sequence, after every 60 residues and at the end; they are no part of the sequence.
+
+Of models of 6-mers the one to five bases that are left over at the end are the last token, a *beginning*, see
+:mod:`seqlm.tokenization.six_mers`. Their sequences are pieces of genomes, so that one ends where it does says nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ from seqlm.families.family import Family
 
 from .encoder import reader_of
 from .readers import UNKNOWN_TOKENS, AtomReader
+from .six_mers import LETTERS, K, SixMers
 
 NEWLINE = "Ċ"  # how a byte-level vocabulary writes a line break
 BREAKS = 60  # residues a line of FASTA
+_NO_BASES = str.maketrans("", "", LETTERS)
 
 
 class LanguageText:
@@ -43,6 +48,7 @@ class LanguageText:
         start: id of the token that begins a sequence.
         opening: ids of what stands before each sequence: the control tag, or the start if there is one.
         ends: ids of the tokens that end one, the first of them is the one to put there; empty if the model has none.
+        six_mers: of a model whose tokens are 6-mers; None of any other.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class LanguageText:
         if not control and self.start is not None:
             self.opening = [self.start]
         self._reader = reader_of(family, folder, tokenizer)
+        self.six_mers = SixMers(family.vocabulary, family.vocabulary_size) if family.blocks else None
         special = {self.start, *self.ends, family.config.get("pad_token_id")}
         self.texts = [""] * family.vocabulary_size  # what each token writes
         for token, number in family.vocabulary.items():
@@ -77,6 +84,18 @@ class LanguageText:
         return max(len(self.opening), 1)
 
     @property
+    def closes(self) -> bool:
+        """Whether the end of a sequence is part of how probable it is; where models are trained, it always is."""
+        return self.six_mers is None
+
+    def units(self, sequences: Sequence[str]) -> list[int] | None:
+        """How many probabilities the likelihood of each sequence is made of; None where it is one a token.
+
+        Of 6-mers each base has one, that of all 6-mers that agree with it and with the bases before it.
+        """
+        return None if self.six_mers is None else [len(sequence) for sequence in sequences]
+
+    @property
     def repairs(self) -> bool:
         """Whether the published tokenizer of this model loses atoms and is mended here."""
         return isinstance(self._reader, AtomReader)
@@ -88,16 +107,34 @@ class LanguageText:
             InputError: a letter for which the model has no token.
         """
         texts = [self.lined(sequence, complete) for sequence in sequences]
+        left = [""] * len(texts)
+        if self.six_mers:
+            left = [text[len(text) - len(text) % K :] for text in texts]
+            texts = [text[: len(text) - len(text) % K] for text in texts]
         found = []
-        for sequence, reading in zip(sequences, self._reader.read(texts), strict=True):
-            if wrong := reading.unknown.strip() or reading.unread.strip():
+        for sequence, reading, rest in zip(sequences, self._reader.read(texts), left, strict=True):
+            if wrong := self._strange(reading.unknown + rest) or reading.unknown.strip() or reading.unread.strip():
                 raise InputError(
                     f"the model has no token for '{wrong[0]}', position {sequence.find(wrong[0]) + 1} of "
                     f"'{sequence[:30]}{'…' if len(sequence) > 30 else ''}'; it cannot read such a sequence"
                 )
             last = [self.ends[0]] if complete and self.ends else []
-            found.append(np.concatenate([self.opening, reading.ids, last]).astype(np.int64))
+            beginning = [self.six_mers.beginning(rest)] if rest else []
+            found.append(np.concatenate([self.opening, reading.ids, beginning, last]).astype(np.int64))
         return found
+
+    def _strange(self, letters: str) -> str:
+        """Those of the letters of 6-mers that are no bases; a 6-mer with one of them is unknown as a whole."""
+        return letters.translate(_NO_BASES) if self.six_mers else ""
+
+    def prompt(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Tokens to go on from, and which may come next; None where any may.
+
+        What a prompt of 6-mers has over is the beginning of the next one.
+        """
+        if self.six_mers and ids[-1] >= self.six_mers.size:
+            return ids[:-1], self.six_mers.ids[self.six_mers.members(int(ids[-1]))]
+        return ids, None
 
     def lined(self, sequence: str, complete: bool = True) -> str:
         """The sequence with the line breaks of the training; where it is not complete, none at its end."""
@@ -112,7 +149,10 @@ class LanguageText:
 
     def write(self, ids: Sequence[int]) -> str:
         """The letters that tokens stand for, without line breaks and special tokens."""
-        return "".join("".join(self.texts[number] for number in ids).split())
+        return "".join("".join(map(self._text, ids)).split())
+
+    def _text(self, number: int) -> str:
+        return self.texts[number] if number < len(self.texts) else self.six_mers.letters(int(number))
 
 
 def control_tokens(folder: Path, family: Family, control: str) -> list[int]:
@@ -123,6 +163,8 @@ def control_tokens(folder: Path, family: Family, control: str) -> list[int]:
     """
     if not family.causal:
         raise InputError(f"a control tag is for models that write sequences; this one is of the family {family.name}")
+    if family.blocks:
+        raise InputError(f"models of the family {family.name} are given no control tag; leave it out (--control)")
     if not (folder / "tokenizer.json").is_file():
         raise InputError("the model has no tokenizer.json, which a control tag needs; leave it out")
     from tokenizers import Tokenizer

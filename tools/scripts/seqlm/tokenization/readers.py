@@ -16,11 +16,12 @@ import numpy as np
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
-from seqlm.families.vocabulary import SPECIAL, UNSTRUCTURED
+from seqlm.families.vocabulary import DNA_BEGINS, SPECIAL, UNSTRUCTURED, reads_six_mers
 
 from .panics import panics_named
 from .pieces import piece_file, piece_tokenizer
 from .reading import Reading
+from .six_mers import SixMerReader
 
 TOKENIZERS = ("repaired", "as-published")
 UNKNOWN_TOKENS = ("[UNK]", "<unk>")
@@ -179,11 +180,13 @@ def open_reader(folder: Path, vocabulary: dict[str, int], tokenizer: str = TOKEN
     """The reader of a folder with tokenizer files.
 
     Where there is a tokenizer.json, vocab.json with merges.txt, or a SentencePiece model, the tokenizers library alone
-    reads it, as it stands; transformers is needed, and imported, for other files.
+    reads it, as it stands; transformers is needed, and imported, for other files. 6-mers side by side are read here.
 
     Args:
         tokenizer: ``repaired``, a tokenizer that is known to lose atoms is mended, or ``as-published``.
     """
+    if reads_six_mers(vocabulary) and (DNA_BEGINS in vocabulary or not (folder / "tokenizer.json").is_file()):
+        return SixMerReader.of(vocabulary)
     if tokenizer == "repaired" and loses_atoms(folder, vocabulary):
         return AtomReader(vocabulary)
     with panics_named(f"the tokenizer of the model in {folder.name} cannot be read"):

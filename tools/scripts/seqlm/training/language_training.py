@@ -18,14 +18,13 @@ from torch.nn import functional
 
 from seqlm.inference.batching import Batch, Row, collate, group_by_length
 from seqlm.inference.inference import passes
-from seqlm.inference.likelihood import TokenModel
+from seqlm.inference.likelihood import IGNORED, TokenModel
 
 from .loop import Loop, Validate
 from .processes import ALONE, Group
 from .recomputing import compute_again
 from .state import History, Settings
 
-IGNORED = -100  # a place that counts nowhere, as torch has it
 PADDING = 0  # never looked at: masked, and behind every token that counts
 
 Objective = Callable[[Sequence[Row], int], Batch]
@@ -103,6 +102,8 @@ class TokenLesson:
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         logits = logits_of(model, batch).flatten(0, 1).float()
+        if isinstance(model, TokenModel) and model.six_mers:
+            return model.lost(logits, batch.targets.flatten()).sum()
         return functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
 

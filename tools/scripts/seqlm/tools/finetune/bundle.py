@@ -11,12 +11,12 @@ import torch
 from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import ADAPTERS, FORMAT, write_manifest
 from seqlm.checkpoints.members import ADAPTER_WEIGHTS, HEAD, member_file
+from seqlm.checkpoints.tokenizer import copy_tokenizer
 from seqlm.cli.versions import versions
 from seqlm.data.records import CANONICAL
 from seqlm.inference import loading
 from seqlm.inference.adapters import save_adapter
 from seqlm.inference.tasks import Head
-from seqlm.tokenization.encoder import TOKENIZER_FILES
 
 from .inputs import OF_FOLDS, SETTINGS, Plan, Reader
 
@@ -27,9 +27,7 @@ def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: P
     if plan.arguments.method == "full":
         model.backbone.save_pretrained(folder)
     save_member(plan, model, start, folder)
-    for name in TOKENIZER_FILES:
-        if (plan.base.path / name).is_file():
-            shutil.copyfile(plan.base.path / name, folder / name)
+    copy_tokenizer(plan.base.path, folder)
     manifest = _manifest(plan, model.head)
     write_manifest(manifest, folder)
     return manifest

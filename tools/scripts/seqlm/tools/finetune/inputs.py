@@ -276,7 +276,7 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
 def check_bundled(base: ModelFolder, method: str) -> None:
     """Refuse at once, not after hours of training, a model of which no bundle could be made."""
     held = {file.name for file in base.path.iterdir()}
-    check_tokenizer_files(base.path, held, "the base model", lambda *_: None)
+    check_tokenizer_files(base.path, held, "the base model", lambda *_: None, installed=True)
     if method == "full":
         config = {key: value for key, value in base.config.items() if key != "auto_map"}  # which is not saved
         check_config(config, base.parameters, "config.json of the base model")

@@ -33,11 +33,15 @@ TOP_K, PENALTY = 950, 1.2
 
 @dataclass(frozen=True)
 class Prompt:
-    """A beginning: its name, its letters, its tokens (tokens,) with the one that begins a sequence."""
+    """A beginning: its name, its letters, its tokens (tokens,) with the one that begins a sequence.
+
+    Of 6-mers the letters that are left over are no token: ``first`` are those of which the next one is then.
+    """
 
     name: str
     letters: str
     ids: np.ndarray
+    first: np.ndarray | None = None
 
 
 @dataclass
@@ -233,7 +237,7 @@ def _prompts(arguments: Namespace, family: Family, text: LanguageText, rules: Ru
     if arguments.prompts:
         count_unread_of(source, arguments.format, rules, len(records))
     return [
-        Prompt(record.id, letters, ids)
+        Prompt(record.id, letters, *text.prompt(ids))
         for record, letters, ids in zip(records, cleaned, text.encode(cleaned, complete=False), strict=True)
     ]
 

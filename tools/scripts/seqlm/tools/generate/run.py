@@ -74,7 +74,7 @@ def generate(plan: Plan) -> Result:
             "prompt, or another token that ends a sequence"
         )
     budget = memory.tokens()
-    scorer = TokenModel(model)
+    scorer = TokenModel(model, plan.text.six_mers)
     _score(plan, scorer, found, budget, rules)
     for one in found:
         one.properties = describe(one.letters, plan.alphabet)
@@ -115,7 +115,14 @@ def _score(plan: Plan, model: TokenModel, found: list[Generated], budget: int, r
         ids.append(row)
     progress = Progress("scoring", len(ids), "sequences", lines=5)
     given = likelihoods(
-        model, ids, budget, names, lambda share: progress(round(share * len(ids))), _limit(plan), plan.text.given
+        model,
+        ids,
+        budget,
+        names,
+        lambda share: progress(round(share * len(ids))),
+        _limit(plan),
+        plan.text.given,
+        plan.text.units([letters for letters, _ in wanted]),
     )
     wanted |= dict(zip(wanted, given, strict=True))
     for one in found:
@@ -125,7 +132,7 @@ def _score(plan: Plan, model: TokenModel, found: list[Generated], budget: int, r
 def readable(text: LanguageText, letters: str, complete: bool) -> np.ndarray | None:
     """Token ids of a sequence; None if the model has no tokens for it."""
     try:
-        return text.encode([letters], complete)[0]
+        return text.encode([letters], complete and text.closes)[0]
     except InputError:
         return None
 

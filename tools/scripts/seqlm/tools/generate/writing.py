@@ -112,7 +112,7 @@ def _sampled(plan: Plan, model) -> Iterator[tuple[int, Written]]:
         for place, prompt in enumerate(plan.prompts)
         for number in range(plan.each)
     ]
-    limits = Limits(plan.ends, plan.arguments.max_length, _stop(plan))
+    limits = Limits(plan.ends, plan.arguments.max_length, _stop(plan), tuple(prompt.first for prompt in plan.prompts))
     return sample(
         model,
         [prompt.ids for prompt in plan.prompts],
@@ -128,12 +128,15 @@ def _stop(plan: Plan):
     stop, most = plan.arguments.stop_at, plan.arguments.max_letters
     if not stop and not most:
         return None
-    opening = len(plan.text.opening)
+    opening, write = len(plan.text.opening), plan.text.write
+    given = [len(prompt.ids) for prompt in plan.prompts]
+    over = [len(prompt.letters) - len(write(prompt.ids)) for prompt in plan.prompts]  # of the first new token
     lengths = [len(text.strip()) for text in plan.text.texts]
 
     def reached(ids: list[int], prompt: int) -> bool | None:
         # each token has a letter or is a line break, so so many of the last hold the whole text
-        if stop and stop in plan.text.write(ids[max(prompt, len(ids) - 2 * len(stop) - 2) :]):
+        start = max(given[prompt], len(ids) - 2 * len(stop) - 2)
+        if stop and stop in write(ids[start:])[over[prompt] if start == given[prompt] else 0 :]:
             return True
         return False if most and sum(map(lengths.__getitem__, ids[opening:])) >= most else None
 
@@ -144,6 +147,18 @@ def _finite(_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     """The same scores (rows, vocabulary), looked at: what is not to be taken has minus infinity, and nothing NaN."""
     check_results([scores.amax(1)])
     return scores
+
+
+def _first(prompt: Prompt):
+    """Leaves of the scores (rows, vocabulary) those of tokens that a prompt may go on with, where these are some."""
+
+    def left(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if prompt.first is None or ids.shape[1] > len(prompt.ids):
+            return scores
+        few = torch.from_numpy(prompt.first).to(scores.device)
+        return torch.full_like(scores, -torch.inf).index_copy(1, few, scores[:, few])
+
+    return left
 
 
 def _beams(plan: Plan, model) -> Iterator[tuple[int, Written]]:
@@ -167,7 +182,7 @@ def _beams(plan: Plan, model) -> Iterator[tuple[int, Written]]:
                     eos_token_id=ends,
                     pad_token_id=ends[0] if ends else plan.text.opening[-1],
                     early_stopping=True,
-                    logits_processor=[_finite],
+                    logits_processor=[_finite, _first(prompt)],
                 )
         except (torch.OutOfMemoryError, RuntimeError) as problem:
             if not out_of_memory(problem):

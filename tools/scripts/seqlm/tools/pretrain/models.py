@@ -5,15 +5,14 @@ Needs no torch.
 
 from __future__ import annotations
 
-import shutil
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
 from seqlm.archives import strict_json
+from seqlm.checkpoints.tokenizer import copy_tokenizer
 from seqlm.checkpoints.tokenizer_bundle import TrainedTokenizer
 from seqlm.cli.errors import InputError
-from seqlm.tokenization.encoder import TOKENIZER_FILES
 
 from .architectures import ARCHITECTURES, SIZES, Architecture
 
@@ -156,6 +155,4 @@ def write_model_folder(config: dict, tokenizer: TrainedTokenizer, folder: Path) 
     """config.json and the files of the tokenizer, in a new folder."""
     folder.mkdir()
     (folder / "config.json").write_bytes(strict_json.text_of(config))
-    for name in TOKENIZER_FILES:
-        if (tokenizer.folder / name).is_file():
-            shutil.copyfile(tokenizer.folder / name, folder / name)
+    copy_tokenizer(tokenizer.folder, folder)

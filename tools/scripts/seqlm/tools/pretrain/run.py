@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-import shutil
 import sys
 import time
 from argparse import Namespace
@@ -22,6 +21,7 @@ from torch import nn
 
 from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.tokenizer import copy_tokenizer
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.cli.versions import versions
@@ -30,7 +30,6 @@ from seqlm.inference.adapters import save_adapter
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.metrics import language_scores
 from seqlm.metrics.resampling import Sample, Score
-from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.training.language_training import TokenLesson
 from seqlm.training.loop import Loop
 from seqlm.training.processes import Group, taking_part
@@ -315,9 +314,7 @@ def save_bundle(plan: Plan, model: nn.Module, folder: Path) -> dict:
         save_adapter(model, folder)
     else:
         (merged(plan, model) if plan.adapted else model).save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        if (plan.folder / name).is_file():
-            shutil.copyfile(plan.folder / name, folder / name)
+    copy_tokenizer(plan.folder, folder)
     arguments: Namespace = plan.arguments
     settings = {name: getattr(arguments, name) for name in sorted(used_settings(plan))}
     base = None

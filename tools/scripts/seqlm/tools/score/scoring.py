@@ -47,7 +47,7 @@ class Engine:
         self.counted: Rules | None = None
         self.budget = memory.tokens()
         if plan.text:
-            self.model, self.reader = TokenModel(model), None
+            self.model, self.reader = TokenModel(model, plan.text.six_mers), None
             self.padding = int(plan.family.config.get("pad_token_id") or 0)
         else:
             self.model, self.reader = (
@@ -95,7 +95,8 @@ class Engine:
 
     def _causal(self, items: Sequence[tuple[str, str]], told: Told) -> list[Likelihood]:
         names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
-        encoded = self.plan.text.encode([sequence for _, sequence in items])
+        sequences = [sequence for _, sequence in items]
+        encoded = self.plan.text.encode(sequences, self.plan.text.closes)
         for ids, size in zip(encoded, letters, strict=True):
             if len(ids) > self.plan.limit:
                 self.rules.count(f"read in overlapping windows of {self.plan.limit:,} tokens", size)
@@ -109,6 +110,7 @@ class Engine:
             lambda share: told(share * sum(letters)),
             self.plan.limit,
             given,
+            self.plan.text.units(sequences),
         )
         return found
 

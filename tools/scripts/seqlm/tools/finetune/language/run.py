@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import math
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from seqlm.baselines.language_baselines import Letters
 from seqlm.checkpoints.bundle import reopened
 from seqlm.checkpoints.manifest import write_manifest
+from seqlm.checkpoints.tokenizer import copy_tokenizer
 from seqlm.cli.errors import InputError
 from seqlm.cli.progress import Progress
 from seqlm.cli.versions import versions
@@ -28,7 +28,6 @@ from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.inference.likelihood import TokenModel
 from seqlm.metrics import language_scores
 from seqlm.metrics.resampling import Score
-from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tools.finetune.learning import lora_settings, settings_of
 from seqlm.training.language_training import losses, train_language_model
 from seqlm.training.processes import Group, taking_part
@@ -72,7 +71,7 @@ def finetune(plan: Plan) -> Result | None:
     lost = {AFTER: {}}
     with taking_part(plan, device, learn) as group:
         if group.rank == 0:
-            model = TokenModel(load_language_model(plan.opened, device, arguments.precision))
+            model = TokenModel(load_language_model(plan.opened, device, arguments.precision), plan.text.six_mers)
             lost[BEFORE] = _losses(plan, model, budget, "reading with the base model")
             del model
         learnt = learn(plan, group)
@@ -89,7 +88,9 @@ def finetune(plan: Plan) -> Result | None:
     manifest = save(plan, learnt.model.model, learnt.start, folder)
     del learnt.model
     gc.collect()  # references go round in circles, and the base model is loaded once more
-    lost[AFTER] = _losses(plan, TokenModel(_read_back(plan, folder, device)), budget, "reading with the new model")
+    lost[AFTER] = _losses(
+        plan, TokenModel(_read_back(plan, folder, device), plan.text.six_mers), budget, "reading with the new model"
+    )
     lost |= baselines
     scores, differences = _scores(plan, lost)
     return Result(
@@ -141,9 +142,9 @@ def _to_be_trained(plan: Plan, device: torch.device) -> tuple[TokenModel, dict |
         model = in_four_bits(model, plan.family, dtype, device)
     torch.manual_seed(plan.arguments.seed)
     if not plan.adapted:
-        return TokenModel(model.requires_grad_(True)), None
+        return TokenModel(model.requires_grad_(True), plan.text.six_mers), None
     model = add_adapter(model, plan.family, lora_settings(plan), plan.name, writes=True)
-    return TokenModel(model), pissa_start(model)
+    return TokenModel(model, plan.text.six_mers), pissa_start(model)
 
 
 def _validation(plan: Plan):
@@ -181,9 +182,7 @@ def save(plan: Plan, model, start: dict | None, folder: Path) -> dict:
         save_adapter(model, folder, start)
     else:
         model.save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        if (plan.base.path / name).is_file():
-            shutil.copyfile(plan.base.path / name, folder / name)
+    copy_tokenizer(plan.base.path, folder)
     arguments = plan.arguments
     settings = {name: getattr(arguments, name) for name in sorted(SETTINGS) if getattr(arguments, name) is not None}
     manifest = {

@@ -81,9 +81,9 @@ def main() -> None:
     from seqlm.checkpoints.folder import read_model_folder
     from seqlm.families.recognition import recognise
     from seqlm.inference.language_models import Opened, load_language_model
+    from seqlm.inference.masked_likelihood import MaskedModel, MaskedReader, log_probabilities
     from seqlm.inference.memory import usual_tokens
     from seqlm.tokenization.encoder import Encoder
-    from seqlm.tools.score.masked_scoring import MaskedModel, MaskedReader, log_probabilities
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

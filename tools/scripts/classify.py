@@ -18,6 +18,13 @@ def options() -> Parser:
     parser.add_argument(
         "--embeddings", required=True, metavar="FILE", help="a vector for each sequence: table, npz or parquet"
     )
+    parser.add_argument(
+        "--feature-column",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column of numbers beside the vectors that is a feature too, such as pseudo_perplexity; may be repeated",
+    )
     parser.add_argument("--model", metavar="ZIP", help="apply this classifier; without it one is trained")
 
     labels = parser.add_argument_group("labels")

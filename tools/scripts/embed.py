@@ -8,6 +8,7 @@ from seqlm.cli.errors import Parser
 from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, SHARED, add, add_group
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.running import run
+from seqlm.inference.score_methods import BESIDE_VECTORS
 
 
 def options() -> Parser:
@@ -46,6 +47,13 @@ def options() -> Parser:
     )
     vectors.add_argument(
         "--precision-of-output", default="fp32", choices=["fp32", "fp16"], help="of the numbers in npz and h5"
+    )
+    vectors.add_argument(
+        "--append-scores",
+        default="none",
+        choices=BESIDE_VECTORS,
+        help="columns beside the vectors, of a model with a head for tokens: perplexity and log-likelihood, or of a "
+        "masked model pseudo-perplexity and its logarithm, exact (a pass for each token) or from one pass",
     )
     molecules = parser.add_argument_group("molecules")
     for name, usual in (("--smiles", "as given"), ("--tokenizer", "repaired")):

@@ -9,7 +9,7 @@ from seqlm.cli.errors import Parser
 from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, add, add_group
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.running import run
-from seqlm.tools.score.methods import METHODS
+from seqlm.inference.score_methods import METHODS
 
 
 def options() -> Parser:
@@ -18,8 +18,7 @@ def options() -> Parser:
         parser,
         "--model",
         action="append",
-        help="Hugging Face folder or an archive of one, or a fine-tuned language model (bundle); of substitutions "
-        "several, whose scores are averaged",
+        help="Hugging Face folder or an archive of one, or a fine-tuned language model (bundle); several are averaged",
     )
     add(
         parser, "--model-id", action="append", default=[], help="its name, as noted in the outputs; once for each model"

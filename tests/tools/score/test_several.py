@@ -1,8 +1,11 @@
 """Several models that score together, and models whose letters have several tokens."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.stats import spearmanr
 from transformers import AutoTokenizer, EsmForMaskedLM
 
@@ -13,6 +16,8 @@ from seqlm.tools.score.agreement import Agreement, in_words
 
 AMINO = "ACDEFGHIKLMNPQRSTVWY"
 STATES = "pynwrqhgdlvtmfsaeikc#"
+DECODER = DATA / "models" / "tiny-protgpt2"
+ONE_PASS = ["--method", "pseudo-perplexity-one-pass"]
 REPORT = ["--output-report", "report.md", "--output-html", "report.html"]
 
 
@@ -20,7 +25,15 @@ REPORT = ["--output-report", "report.md", "--output-html", "report.html"]
 def folders(tmp_path_factory):
     parent = tmp_path_factory.mktemp("models")
     return {"first": DATA / "models" / "tiny-esm-mlm", "second": DATA / "models" / "protein-esm-0.2m",
-            "third": make("esm1b", parent), "saprot": make("saprot", parent)}  # fmt: skip
+            "third": make("esm1b", parent), "saprot": make("saprot", parent), **decoders(parent)}  # fmt: skip
+
+
+def decoders(parent):
+    """A model that writes, and the same after something like training: other weights, the same tokens."""
+    tuned = shutil.copytree(DECODER, parent / "tuned")
+    weights = {name: tensor * 1.1 for name, tensor in load_file(tuned / "model.safetensors").items()}
+    save_file(weights, tuned / "model.safetensors", metadata={"format": "pt"})
+    return {"decoder": DECODER, "tuned": tuned}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +63,13 @@ def done(folders, wild, tmp_path_factory):
         "saprot without": [*models["saprot"], *of, *measured],
         "saprot whole": [*models["saprot"], "--sequences", folder / "x.fasta", "--output-table", "t.tsv"],
         "saprot and another": [*models["first"], *models["saprot"], *of, *measured, *given],
+    }
+    whole = ["--sequences", DATA / "sites_test.fasta", "--output-table", "t.tsv"]
+    calls |= {
+        "whole": [*models["first"], *models["second"], *whole, *ONE_PASS, "--keep-best", "5", *REPORT],
+        **{f"whole {name}": [*models[name], *whole, *ONE_PASS] for name in ("first", "second")},
+        "decoders": [*models["decoder"], *models["tuned"], *whole],
+        **{f"whole {name}": [*models[name], *whole] for name in ("decoder", "tuned")},
     }
     found = {}
     for number, name in enumerate(calls):
@@ -81,6 +101,35 @@ def test_a_scan_is_averaged_substitution_by_substitution(done):
     matrix = table(done["scan"][1] / "m.tsv")
     first = table(done["scan"][1] / "t.tsv")[0]
     assert float(matrix[0][first["new"]]) == pytest.approx(float(first["score"]), abs=1e-5)
+
+
+@pytest.mark.parametrize(("together", "names"), [("whole", ("first", "second")), ("decoders", ("decoder", "tuned"))])
+def test_perplexities_of_whole_sequences_are_the_geometric_means(done, together, names):
+    each = np.stack([column(done, f"whole {name}", "perplexity") for name in names])
+    for number, name in enumerate(names):
+        np.testing.assert_allclose(column(done, together, f"perplexity_{name}"), each[number], rtol=1e-4)
+    np.testing.assert_allclose(column(done, together, "perplexity"), np.exp(np.log(each).mean(0)), rtol=1e-4)
+    logs = np.stack([column(done, f"whole {name}", "log_likelihood") for name in names])
+    np.testing.assert_allclose(column(done, together, "log_likelihood"), logs.mean(0), rtol=1e-4)
+    bits = np.stack([column(done, f"whole {name}", "bits_per_letter") for name in names])
+    np.testing.assert_allclose(column(done, together, "spread"), bits.std(0, ddof=1), atol=1e-4)
+    order = np.argsort(column(done, together, "perplexity"), kind="stable")
+    assert column(done, together, "rank")[order].tolist() == list(range(1, 61))
+
+
+def test_filters_of_several_models_go_by_their_mean(done):
+    rows = table(done["whole"][1] / "t.tsv")
+    assert {row["rank"] for row in rows if row["kept"] == "yes"} == set("12345")
+
+
+def test_the_report_on_whole_sequences_shows_each_model_their_mean_and_spread(done):
+    bits = [column(done, f"whole {name}", "bits_per_letter") for name in ("first", "second")]
+    report = (done["whole"][1] / "report.html").read_text()
+    assert f"Spearman {spearmanr(*bits).statistic:.2f} between them" in report
+    assert "the mean of those of 2 models, first and second, so that the perplexity is the geometric mean" in report
+    assert "Sequences that were compared: 60" in report and "Deviation of the bits a letter over the models" in report
+    for values in (*bits, column(done, "whole", "bits_per_letter")):
+        assert f"{values.mean():.2f} (" in report
 
 
 def test_reports_say_how_the_models_agree(done):
@@ -167,7 +216,9 @@ def test_models_that_have_no_mean_are_refused_before_torch(folders, model_path, 
     longer += ["--model", folders["saprot"], "--method", "log-likelihood-ratio", "--output-table", "t.tsv"]
     cases = [
         ([*longer, "--structures", tmp_path / "x"], "another length than their wild type, whose structure does not"),
-        ([*first, *second, *wild], "several models are averaged on variants or scans by masked-marginals"),
+        ([*first, "--model", DECODER, *wild], "has no probability of single letters"),
+        (["--model", DECODER, *first, *wild], "reads from left to right and tiny-esm-mlm from both sides"),
+        (["--model", DECODER, "--model", DATA / "models" / "tiny-llama", *wild], "have the same tokens"),
         ([*first, *first, *scan], "was given twice"),
         ([*first, *second, *scan, "--method", "log-likelihood-ratio"], "give one model for log-likelihood-ratio"),
         ([*first, "--model", DATA / "models" / "tiny-protgpt2", *scan], "has no probability of single letters"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from seqlm.cli.errors import InputError
+from seqlm.data.numbers import is_decimal
 from seqlm.data.parquet import check_expansion
 from seqlm.data.records import quoted
 from seqlm.data.tables import Table, id_column
@@ -53,6 +54,35 @@ class Embeddings:
                 f"{self.name}: the column '{quoted(name)}' cannot be the {purpose}; it holds the embeddings"
             )
         return self.others[name]
+
+    def with_features(self, wanted: Sequence[str]) -> Embeddings:
+        """The same with further columns of numbers, by name or 1-based number, behind the vectors as features.
+
+        Scores that stand beside vectors are no features unless they are asked for.
+
+        Raises:
+            InputError: a column that is no number somewhere, or that is none.
+        """
+        moved: dict[str, np.ndarray] = {}
+        for one in wanted:
+            name = _column(self.header, one, "feature column", self.name)
+            if name in self.columns or name in moved:
+                continue  # a feature already
+            if name not in self.others:
+                raise InputError(f"{self.name}: the column '{quoted(name)}' holds the ids, which are no features")
+            for row, text in enumerate(self.others[name]):
+                if not is_decimal(text):
+                    raise InputError(
+                        f"{self.name}: '{quoted(self.ids[row])}' has '{quoted(text)}' in column {quoted(name)}, "
+                        "where a number is needed"
+                    )
+            moved[name] = np.array(self.others[name], np.float32)
+        if not moved:
+            return self
+        check_room(len(self), len(self.columns) + len(moved), self.name)
+        vectors = np.column_stack([self.vectors, *moved.values()])
+        others = {name: texts for name, texts in self.others.items() if name not in moved}
+        return replace(self, vectors=vectors, columns=[*self.columns, *moved], others=others)
 
 
 def _column(header: Sequence[str], wanted: str, purpose: str, name: str) -> str:

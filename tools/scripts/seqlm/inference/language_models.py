@@ -51,7 +51,11 @@ def open_language_model(arguments: Namespace, scratch: Path) -> Opened:
     Raises:
         InputError: a bundle whose model has another head than that for tokens, besides what makes any model unfit.
     """
-    bundle, base = open_model(arguments, scratch)
+    return as_language_model(*open_model(arguments, scratch), arguments)
+
+
+def as_language_model(bundle: Bundle | None, base: ModelFolder, arguments: Namespace) -> Opened:
+    """A model that is open, as :func:`open_language_model` gives it."""
     manifest = bundle.manifest if bundle and bundle.manifest else {}
     name = arguments.model_id or Path(arguments.model).name
     task = manifest.get("task")

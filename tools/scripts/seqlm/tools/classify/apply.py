@@ -12,7 +12,7 @@ from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs, write_table
 from seqlm.data.class_files import class_files
 from seqlm.data.records import quoted
-from seqlm.embeddings.columns import Embeddings
+from seqlm.embeddings.columns import OWN_COLUMN, Embeddings
 from seqlm.embeddings.labels import Labels, named_columns, read_labels
 from seqlm.embeddings.tables import read_embeddings
 from seqlm.report.outputs import wants_report, write_report
@@ -26,7 +26,7 @@ FAR = 3.0
 FAR_SHARE = 0.2  # of the dimensions
 OF_TRAINING = (  # options that only training knows, and their defaults
     ("cross_validation", 0), ("split_column", None), ("split_pattern", None), ("positive_label", None),
-    ("output_model", None),
+    ("output_model", None), ("feature_column", []),
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     embeddings = read_embeddings(
         arguments.embeddings, named_columns(arguments.labels or arguments.class_fasta, arguments.label_column)
     )
+    embeddings = _with_scores(embeddings, manifest["columns"], path.name)
     _check_columns(embeddings, manifest, path.name)
     labels, truth, notes = None, None, []
     if has_labels:
@@ -76,6 +77,19 @@ def apply(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
     if labels:
         _score(applied, arguments.seed)
     _write(applied, arguments, outputs)
+
+
+def _with_scores(embeddings: Embeddings, wanted: list[str], model: str) -> Embeddings:
+    """With the columns beside the dimensions that the classifier was trained on too, such as perplexities."""
+    if not any(map(OWN_COLUMN.fullmatch, wanted)):
+        return embeddings  # a table of another origin, all whose numbers are features
+    more = [name for name in wanted if not OWN_COLUMN.fullmatch(name)]
+    if lacking := next((name for name in more if name not in embeddings.header), None):
+        raise InputError(
+            f"{embeddings.name} has no column '{quoted(lacking)}', which {model} was trained on too; embed with the "
+            "same scores beside the vectors as for training"
+        )
+    return embeddings.with_features(more)
 
 
 def _check_columns(embeddings: Embeddings, manifest: dict, model: str) -> None:

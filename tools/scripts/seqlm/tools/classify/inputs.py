@@ -26,7 +26,7 @@ MOST_FOR_KERNEL = 50_000  # training examples of an RBF machine: its time grows 
 MOST_CLASSES = 1000
 SETTINGS = (
     "classifier", "grid_search", "class_weights", "metric", "positive_label", "test_fraction", "cross_validation",
-    "split_column", "split_pattern", "identical", "label_column", "seed",
+    "split_column", "split_pattern", "identical", "label_column", "feature_column", "seed",
 )  # fmt: skip
 CROSS_VALIDATION = "cross-validation"
 
@@ -105,7 +105,7 @@ def check(arguments: Namespace) -> Plan:
     """Read all inputs; raises InputError for whatever is wrong with them."""
     _check_options(arguments)
     own = named_columns(arguments.labels or arguments.class_fasta, arguments.label_column, arguments.split_column)
-    embeddings = read_embeddings(arguments.embeddings, own)
+    embeddings = read_embeddings(arguments.embeddings, own).with_features(arguments.feature_column)
     labels = read_labels(
         embeddings,
         arguments.labels,

@@ -17,11 +17,13 @@ from seqlm.data.records import CANONICAL, TEXT
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
+from seqlm.inference.scored_model import ScoredModel, check_tokens
 from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.structures import open_structures
 from seqlm.tokenization.survey import Survey, records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
+from .appended import open_scored
 from .memory import memory_of
 
 AUTO = "auto"
@@ -40,6 +42,7 @@ class Plan:
         pooling: ``mean``, ``cls``, ``max``, ``last`` or ``none``.
         layers: numbers of the layers whose mean is taken, 0 the embedding of the tokens, ``family.depth`` the last.
         survey: what the file of sequences holds.
+        scored: what gives the scores that stand beside the vectors; None without.
         notes: sentences for the user.
     """
 
@@ -51,6 +54,7 @@ class Plan:
     pooling: str
     layers: tuple[int, ...]
     survey: Survey
+    scored: ScoredModel | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -105,12 +109,15 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             "a vector for each position needs every position read; take --long-sequences window, or refuse"
         )
     options["structures"] = structures = open_structures(arguments, family, scratch)
+    scoring = open_scored(arguments, bundle, base, options["tokenizer"])
     # a tokenizer of pieces takes seconds to load, so sequences are looked at first
     encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None
 
     def visit(record, sequence: str) -> None:
         if structures:
             structures.of(record.id, sequence)
+        if scoring and scoring[2]:
+            check_tokens(scoring[2], record, sequence, arguments)
         if encoder and encoder.long_sequences == "refuse" and len(sequence) > encoder.max_length:
             encoder.encode(sequence, record.id)
 
@@ -124,7 +131,15 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         )
     encoder = encoder or Encoder(family, base.path, **options)
     refuse_unknown(encoder, found.sample, Path(arguments.sequences).name)
-    plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, _notes(bundle, base, encoder))
+    scored = None
+    if scoring:
+        opened, method, text = scoring
+        reading = {"tokenizer": options["tokenizer"], "structures": structures}
+        own = None if text else Encoder(opened.family, base.path, **reading)
+        scored = ScoredModel(arguments=arguments, opened=opened, method=method, survey=found, text=text, encoder=own)
+        scored.memory.foresee()
+    notes = _notes(bundle, base, encoder)
+    plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, scored, notes)
     plan.memory.foresee()
     return plan
 

@@ -9,6 +9,9 @@
     h5               a group a sequence with the dataset ``embedding``, (D,) or (positions, D); the attribute ``id`` of
                      the group is the id as given, its name the id without '/'
 
+Scores of the sequences stand beside the vectors under their names: as columns behind the dimensions, as further arrays
+(n,) of an npz, as attributes of the groups of an h5. They are float64 and never scaled.
+
 No writer holds more than some megabytes, whatever the number of sequences.
 """
 
@@ -46,6 +49,7 @@ class Piece:
         letters: of positions, what stands there; None where a vector is that of a whole sequence.
         start: of positions, the number of the first, from 0.
         length: of positions, how many the whole sequence has.
+        scores: (vectors, scores) float64 of whole sequences; None without.
     """
 
     ids: list[str]
@@ -53,6 +57,7 @@ class Piece:
     letters: str | None = None
     start: int = 0
     length: int = 0
+    scores: np.ndarray | None = None
 
 
 Write = Callable[[Piece], None]
@@ -68,12 +73,13 @@ class Shape:
     positions: bool
     longest_id: int
     half: bool = False  # fp16 in npz and h5
+    scores: tuple[str, ...] = ()  # names of what stands beside the vectors
 
     @property
     def columns(self) -> list[str]:
         """Header of a table."""
         names = ["id", "position", "letter"] if self.positions else ["id"]
-        return names + [f"dim_{number}" for number in range(1, self.width + 1)]
+        return names + [f"dim_{number}" for number in range(1, self.width + 1)] + list(self.scores)
 
     @property
     def numbers(self) -> np.dtype:
@@ -132,6 +138,9 @@ class _Rows:
             columns.append(arrow.array(np.concatenate(numbers), arrow.int32()))
             columns.append(arrow.array([letter for piece in pieces for letter in piece.letters], arrow.string()))
         columns += [arrow.array(column) for column in np.ascontiguousarray(vectors.T)]
+        if self.shape.scores:
+            scores = np.concatenate([piece.scores for piece in pieces])
+            columns += [arrow.array(column) for column in np.ascontiguousarray(scores.T)]
         self.write(arrow.table(columns, names=self.shape.columns))
 
 
@@ -177,7 +186,9 @@ def _npz(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]:
         zipfile.ZipFile(path, "w") as archive,
         tempfile.TemporaryFile(dir=path.parent) as ids,
         tempfile.TemporaryFile(dir=path.parent) as lengths,
+        ExitStack() as more,
     ):
+        scores = [more.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in shape.scores]
         with member(archive, "embeddings", shape.numbers, (shape.vectors, shape.width)) as vectors:
 
             def write(piece: Piece) -> None:
@@ -185,9 +196,13 @@ def _npz(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]:
                 if not piece.start:
                     ids.write(np.asarray(piece.ids, text).tobytes())
                     lengths.write(np.asarray([piece.length], whole).tobytes())
+                for file, values in zip(scores, () if piece.scores is None else piece.scores.T, strict=True):
+                    file.write(values.astype("<f8").tobytes())
 
             yield write
-        for name, dtype, kept in (("ids", text, ids), ("lengths", whole, lengths))[: 1 + shape.positions]:
+        members = [("ids", text, ids), ("lengths", whole, lengths)][: 1 + shape.positions]
+        members += [(name, np.dtype("<f8"), kept) for name, kept in zip(shape.scores, scores, strict=True)]
+        for name, dtype, kept in members:
             kept.seek(0)
             with member(archive, name, dtype, (shape.sequences,)) as target:
                 shutil.copyfileobj(kept, target, 1 << 20)
@@ -222,8 +237,11 @@ def _h5(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]:
             nonlocal dataset
             vectors = piece.vectors.astype(shape.numbers, copy=False)
             if not shape.positions:
-                for name, vector in zip(piece.ids, vectors, strict=True):
-                    group(name).create_dataset("embedding", data=vector, track_times=False)
+                for number, (name, vector) in enumerate(zip(piece.ids, vectors, strict=True)):
+                    made = group(name)
+                    made.create_dataset("embedding", data=vector, track_times=False)
+                    for column, score in zip(shape.scores, piece.scores[number] if shape.scores else (), strict=True):
+                        made.attrs[column] = float(score)
             else:
                 if not piece.start:
                     size = (piece.length, shape.width)
@@ -267,7 +285,9 @@ def _parquet(path: Path, shape: Shape, about: dict[str, str]) -> Iterator[Write]
     fields = [("id", arrow.string())]
     if shape.positions:
         fields += [("position", arrow.int32()), ("letter", arrow.string())]
-    fields += [(name, arrow.float32()) for name in shape.columns[len(fields) :]]
+    fields += [
+        (name, arrow.float64() if name in shape.scores else arrow.float32()) for name in shape.columns[len(fields) :]
+    ]
     schema = arrow.schema(fields, metadata={"seqlm": json.dumps(about, sort_keys=True)})
     with parquet.ParquetWriter(path, schema, use_dictionary=["letter"], write_statistics=False) as writer:
         rows = _Rows(

@@ -7,21 +7,31 @@ import numpy as np
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
+from seqlm.inference.score_methods import ONE_PASS, PERPLEXITY, PSEUDO
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.report.words import sentence
 from seqlm.tokenization.unknown import unknown_letters
 
+from .appended import COLUMNS
 from .inputs import Plan
 from .run import about
 from .summary import Spread, Summary
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = (
-    "pooling", "layer", "normalize", "prefix", "max_length", "long_sequences", "smiles", "tokenizer", "precision",
-    "seed",
+    "pooling", "layer", "append_scores", "normalize", "prefix", "max_length", "long_sequences", "smiles", "tokenizer",
+    "precision", "seed",
 )  # fmt: skip
 NARROW = 0.9  # mean cosine from which vectors are said to point the same way
+SCORED = {
+    PERPLEXITY: "The perplexity is exp(-1/n Σ log p(token | those before it)), over the n tokens of a sequence and the "
+    "one that ends it.",
+    PSEUDO: "The pseudo-perplexity is exp(-1/n Σ log p(token | all others)), each of the n tokens masked in its turn "
+    "(Salazar et al. 2020).",
+    ONE_PASS: "The pseudo-perplexity was approximated in one pass in which nothing is masked: the model sees each "
+    "token that it is asked about.",
+}
 POOLING = {
     "mean": "The vector of a sequence is the mean over its {token}s",
     "max": "The vector of a sequence has the largest value of each dimension over its {token}s",
@@ -56,6 +66,8 @@ def embedding_report(plan: Plan, summary: Summary) -> Report:
     report = Report("Embedding report", drawn=figures_of(summary, spread))
     report.verdict(headline(plan, summary, spread), explanation(plan), notes=warnings(plan, summary, spread))
     report.section("How the vectors differ", *_spread(summary, spread), *report.pictures("alikeness"))
+    if summary.scores is not None:
+        report.section("Scores beside the vectors", *_scores(plan, summary.scores))
     report.section("How to go on", Bullets(_next(plan)))
     report.section("Sequences", Bullets(_read(plan, summary)))
     described = about(plan)
@@ -63,7 +75,8 @@ def embedding_report(plan: Plan, summary: Summary) -> Report:
     report.section(
         "Model", Table(["Property", "Value"], [[name.replace("_", " "), value] for name, value in described.items()])
     )
-    cited = [*(CITED.get(key, "") for key in plan.family.citations), "transformers"]
+    pseudo = ["pseudo-likelihood"] if plan.scored and plan.scored.method != PERPLEXITY else []
+    cited = [*(CITED.get(key, "") for key in plan.family.citations), *pseudo, "transformers"]
     report.closing(parameters(plan.arguments, SETTINGS, unset=True), versions(PACKAGES), cited)
     return report
 
@@ -157,6 +170,25 @@ def _spread(summary: Summary, spread: Spread | None) -> list[Block]:
         "above it for sequences that the model takes for relatives. Lengths are of all vectors, before any scaling."
     )
     return [Table(["Measure", "Value"], rows), Paragraph(text)]
+
+
+def _scores(plan: Plan, scores: np.ndarray) -> list[Block]:
+    """What the model says of whole sequences (sequences, 2)."""
+    rows = []
+    for name, values in zip(COLUMNS[plan.scored.method], scores.T, strict=True):
+        known = values[np.isfinite(values)]
+        middle = f"{np.median(known):.4g} ({known.min():.4g} to {known.max():.4g})" if len(known) else "undefined"
+        rows.append([name, middle])
+    undefined = int(np.isnan(scores[:, 0]).sum())
+    text = (
+        f"{SCORED[plan.scored.method]} The second column is the sum of the logarithms. 'Score sequences and variants' "
+        "gives the same numbers, with what the frequencies of the letters alone would say. A low perplexity says that "
+        "a sequence is usual for the model, not that it works. Plots take the vectors alone, and so do classifiers, "
+        "unless these columns are named to them as features."
+    )
+    if undefined:
+        text += f" Of {undefined:,} sequences the model knows no letter, so they have none."
+    return [Table(["Column", "Median (lowest to highest)"], rows), Paragraph(text)]
 
 
 def _range(values: np.ndarray) -> str:

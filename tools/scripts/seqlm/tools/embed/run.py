@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from seqlm.data.tasks import WITHOUT_HEAD
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.tokenization.survey import records
 
+from .appended import COLUMNS, appended_scores
 from .inputs import Plan
 from .outputs import Piece, Shape, write_embeddings
 from .summary import Summary
@@ -32,8 +34,11 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
 
     arguments, family = plan.arguments, plan.family
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    scores = appended_scores(plan.scored, _sequences(plan)) if plan.scored else None
     layers = () if plan.layers == (family.depth,) else plan.layers
     memory = plan.memory.on(device)
+    if plan.scored:  # one model after the other
+        memory.expected = max(memory.expected, plan.scored.memory.expected)
     model = loading.SequenceModel(_backbone(plan, device), family.hidden_size, layers=layers, family=family).eval()
     shape = Shape(
         sequences=plan.survey.sequences,
@@ -42,11 +47,12 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
         positions=plan.pooling == "none",
         longest_id=plan.survey.longest_id,
         half=arguments.precision_of_output == "fp16",
+        scores=COLUMNS[plan.scored.method] if plan.scored else (),
     )
-    summary = Summary(shape.vectors, arguments.seed, Rules().merged(plan.survey.rules))
+    summary = Summary(shape.vectors, arguments.seed, Rules().merged(plan.survey.rules), scores)
     progress = Progress("embedding", plan.survey.letters, "letters")
     make = _positions if shape.positions else _pooled
-    pieces = _finished(make(plan, model, memory.tokens(), progress, summary), plan, summary)
+    pieces = _finished(make(plan, model, memory.tokens(), progress, summary), plan, summary, scores)
     write_embeddings(arguments, pieces, shape, about(plan), outputs)
     read_as = [f"read as: {plan.encoder.read_as}"] if plan.encoder.read_as else []
     for note in [*plan.notes, *read_as, *summary.rules.lines()]:
@@ -68,6 +74,8 @@ def about(plan: Plan) -> dict[str, str]:
         "long_sequences": plan.encoder.long_sequences,
         "seqlm": __version__,
     }
+    if plan.scored:
+        described["scores"] = plan.scored.method
     if plan.encoder.read_as:
         described["read_as"] = plan.encoder.read_as
     if plan.bundle and plan.bundle.needs_base_model:
@@ -153,8 +161,10 @@ def _positions(plan: Plan, model, budget: int, progress, summary: Summary) -> It
             progress(done)
 
 
-def _finished(pieces: Iterator[Piece], plan: Plan, summary: Summary) -> Iterator[Piece]:
-    """The vectors as they are written, looked at on the way."""
+def _finished(
+    pieces: Iterator[Piece], plan: Plan, summary: Summary, scores: np.ndarray | None = None
+) -> Iterator[Piece]:
+    """The vectors as they are written, looked at on the way, with the scores (sequences, columns) beside them."""
     half, normalize = plan.arguments.precision_of_output == "fp16", plan.arguments.normalize
     written = 0
     for piece in pieces:
@@ -163,7 +173,9 @@ def _finished(pieces: Iterator[Piece], plan: Plan, summary: Summary) -> Iterator
         if normalize:
             # a vector of zeros has no direction and stays what it is
             vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
-            piece = Piece(piece.ids, vectors, piece.letters, piece.start, piece.length)
+            piece = replace(piece, vectors=vectors)
+        if scores is not None:
+            piece = replace(piece, scores=scores[written : written + len(vectors)])
         if half and (largest := float(np.abs(vectors).max())) > LARGEST_HALF:
             row = int(np.abs(vectors).max(1).argmax())
             raise InputError(

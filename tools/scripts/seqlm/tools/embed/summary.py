@@ -49,10 +49,11 @@ class Summary:
     Args:
         vectors: how many there will be.
         rules: what was changed in the letters of the sequences.
+        scores: (sequences, 2) perplexity and log-likelihood that stand beside the vectors; None without.
     """
 
-    def __init__(self, vectors: int, seed: int, rules: Rules):
-        self.vectors, self.rules, self._seed = vectors, rules, seed
+    def __init__(self, vectors: int, seed: int, rules: Rules, scores: np.ndarray | None = None):
+        self.vectors, self.rules, self.scores, self._seed = vectors, rules, scores, seed
         chosen = np.random.default_rng(seed).choice(vectors, min(SAMPLE, vectors), replace=False)
         self._chosen = np.sort(chosen)
         self._kept: list[np.ndarray] = []

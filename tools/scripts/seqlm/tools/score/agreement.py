@@ -1,4 +1,4 @@
-"""How several models agree on the same substitutions, whose mean is the score (Meier et al. 2021,
+"""How several models agree on the same substitutions or sequences, whose mean is the score (Meier et al. 2021,
 https://doi.org/10.1101/2021.07.09.450648: five ESM-1v that differ in the order of their training)."""
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Agreement:
         names: of the models.
 
     Attributes:
-        each: (models, substitutions), the first :data:`MOST` of those that change something.
+        each: (models, substitutions), the first :data:`MOST` of those that change something; of whole sequences bits a
+            letter.
     """
 
     names: tuple[str, ...]

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlm.cli.progress import Progress
+from seqlm.inference.score_methods import MASKED, RATIO
+from seqlm.inference.scoring import Engine
 
 from .inputs import Plan
-from .methods import MASKED, RATIO
-from .scoring import Engine
 from .sequences import cleaned
 
 AT_ONCE = 512  # variants as whole sequences

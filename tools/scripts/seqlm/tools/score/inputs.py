@@ -5,23 +5,28 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
 from seqlm.data.records import Record, identifier, quoted
-from seqlm.families.family import Family
-from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened, open_language_model
+from seqlm.inference.score_methods import (
+    AUTO,
+    MASKED,
+    OF_SEQUENCES,
+    OF_SUBSTITUTIONS,
+    PERPLEXITY,
+    PSEUDO,
+    RATIO,
+    WILD_TYPE,
+)
+from seqlm.inference.scored_model import ScoredModel, check_masks, check_tokens
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText, control_tokens
-from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.structures import Structures, open_structures
-from seqlm.tokenization.survey import Survey, records, survey
+from seqlm.tokenization.survey import records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
-from .memory import memory_of
-from .methods import AUTO, MASKED, OF_SEQUENCES, OF_SUBSTITUTIONS, PERPLEXITY, PSEUDO, RATIO, WILD_TYPE
 from .variants import Columns, Variants, WildTypes, letters_of, read_variants
 
 SEQUENCES, VARIANTS, SCAN = "sequences", "variants", "scan"
@@ -29,43 +34,36 @@ OUTPUTS = ("table", "matrix", "positions", "fasta", "report", "html", "figures")
 LONGEST_SCAN = 100_000  # letters of one sequence, 2 million substitutions
 
 
-@dataclass
-class Plan:
+@dataclass(kw_only=True)
+class Plan(ScoredModel):
     """Checked inputs of one scoring.
 
     Attributes:
         mode: ``sequences``, ``variants`` or ``scan``.
-        survey: what the file of sequences holds.
         frequencies: letter -> how often it is in the sequences.
-        text: how a causal model reads sequences; None for a masked model.
-        encoder: how a masked model reads them; None for a causal one.
-        others: further models whose scores are averaged with those of the first, each with its encoder.
+        others: further models whose scores are averaged with those of the first, each with how it reads: of a masked
+            model its encoder, of a causal one its text.
         letters: those that take each other's place in a scan.
         wild_types, variants: of the mode ``variants``.
         notes: sentences for the user.
     """
 
-    arguments: Namespace
-    opened: Opened
     mode: str
-    method: str
-    survey: Survey
     frequencies: Counter
-    text: LanguageText | None = None
-    encoder: Encoder | None = None
     letters: str = ""
     wild_types: WildTypes | None = None
     variants: Variants | None = None
-    others: tuple[tuple[Opened, Encoder], ...] = ()
+    others: tuple[tuple[Opened, Encoder | LanguageText], ...] = ()
     notes: list[str] = field(default_factory=list)
 
     @property
-    def family(self) -> Family:
-        return self.opened.family
+    def whole(self) -> bool:
+        return self.mode == SEQUENCES
 
     def each(self) -> list[Plan]:
         """The plan of each model by itself."""
-        return [self, *(replace(self, opened=opened, encoder=encoder) for opened, encoder in self.others)]
+        kind = "encoder" if self.encoder else "text"
+        return [self, *(replace(self, opened=opened, **{kind: reading}) for opened, reading in self.others)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,25 +75,6 @@ class Plan:
                 name = f"{name}_{number}"
             names.append(name)
         return tuple(names)
-
-    @property
-    def limit(self) -> int:
-        """Tokens that the model reads at once; of a causal model with the one that begins a sequence."""
-        if self.encoder:
-            return self.encoder.max_length
-        return self.family.window + len(self.family.prefix) + len(self.family.suffix)
-
-    @property
-    def unknown(self) -> list[int]:
-        """Ids of the tokens for letters that have none, which are read and not scored."""
-        vocabulary = self.family.vocabulary
-        unknown = [vocabulary[token] for token in UNKNOWN_TOKENS if token in vocabulary][:1]
-        return unknown + sorted({*self.family.masked_tokens.values()})
-
-    @cached_property
-    def memory(self) -> Memory:
-        """What the job takes, and how it is computed so that it fits."""
-        return memory_of(self)
 
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
@@ -123,14 +102,15 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     elif family.one_letter_tokens:  # others take seconds to load, so sequences are looked at first
         own = structures if family.structured else None
         encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer, structures=own)
-    several = [_beside(one, opened, method, mode, structures) for one in others]
+    several = [_beside(one, opened, method, structures, arguments.control) for one in others]
 
     def visit(record: Record, sequence: str) -> None:
         frequencies.update(sequence)
         if structures:
             structures.of(record.id, sequence)
         if text:
-            _check_tokens(text, record, sequence, arguments)
+            check_tokens(text, record, sequence, arguments)
+            _check_alike(text, opened, several, record, sequence, arguments)
         if mode == SCAN and len(sequence) > LONGEST_SCAN:
             raise InputError(
                 f"{Path(arguments.sequences).name}: record '{quoted(record.id)}' has {len(sequence):,} letters; a scan "
@@ -146,13 +126,24 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     encoder = encoder or (None if text else Encoder(family, opened.base.path, tokenizer=opened.tokenizer))
     if encoder:
         refuse_unknown(encoder, found.sample, Path(arguments.sequences).name)
-    plan = Plan(arguments, opened, mode, method, found, frequencies, text, encoder, letters, notes=notes)
+    plan = Plan(
+        arguments=arguments,
+        opened=opened,
+        method=method,
+        survey=found,
+        text=text,
+        encoder=encoder,
+        mode=mode,
+        frequencies=frequencies,
+        letters=letters,
+        notes=notes,
+    )
     plan.others = tuple(several)
     for one in plan.each() if encoder else ():
         if one.encoder.unplaced and one.encoder.unplaced not in notes:
             notes.append(one.encoder.unplaced)
-    if not text and family.mask_token is None:
-        raise InputError(f"{opened.name} has no token that masks (<mask> or [MASK]), so it cannot guess a position")
+    if not text:
+        check_masks(opened)
     if mode == VARIANTS:
         plan.wild_types = WildTypes(ids, sequences, family.alphabet, arguments.first_position, family.replacements)
         columns = Columns(
@@ -198,18 +189,25 @@ def _opened(arguments: Namespace, scratch: Path) -> list[Opened]:
 
 
 def _beside(
-    one: Opened, first: Opened, method: str, mode: str, structures: Structures | None
-) -> tuple[Opened, Encoder]:
-    """A further model with its encoder.
+    one: Opened, first: Opened, method: str, structures: Structures | None, control: str
+) -> tuple[Opened, Encoder | LanguageText]:
+    """A further model with how it reads.
 
     Raises:
         InputError: models or methods whose scores have no mean.
     """
-    if method not in (MASKED, WILD_TYPE):
-        what = "whole sequences" if mode == SEQUENCES else method
+    if method == RATIO:
         raise InputError(
-            f"several models are averaged on variants or scans by {MASKED} or {WILD_TYPE}; give one model for {what}"
+            f"several models are averaged on whole sequences, or on variants and scans by {MASKED} or {WILD_TYPE}; "
+            f"give one model for {method}"
         )
+    if method == PERPLEXITY:
+        if not one.family.causal:
+            raise InputError(
+                f"{first.name} reads from left to right and {one.name} from both sides; models that are averaged are "
+                "of one kind"
+            )
+        return one, LanguageText(one.family, one.base.path, tokenizer=one.tokenizer, control=control)
     for model in (one, first):
         if model.family.causal or not model.family.one_letter_tokens:
             raise InputError(
@@ -221,14 +219,34 @@ def _beside(
             f"{first.name} reads {first.family.alphabet} and {one.name} {one.family.alphabet}; models that are "
             "averaged read the same letters"
         )
-    if one.family.mask_token is None:
-        raise InputError(f"{one.name} has no token that masks (<mask> or [MASK]), so it cannot guess a position")
+    check_masks(one)
     own = structures if one.family.structured else None
     return one, Encoder(one.family, one.base.path, tokenizer=one.tokenizer, structures=own)
 
 
+def _check_alike(
+    text: LanguageText,
+    first: Opened,
+    others: list[tuple[Opened, LanguageText]],
+    record: Record,
+    sequence: str,
+    arguments: Namespace,
+) -> None:
+    """Refuse causal models that read a sequence as different numbers of tokens: their perplexities have no mean."""
+    for opened, own in others:
+        check_tokens(own, record, sequence, arguments)
+        tokens, more = (len(one.encode([sequence])[0]) - one.given for one in (text, own))
+        if tokens != more:
+            raise InputError(
+                f"{first.name} reads '{quoted(record.id)}' as {tokens:,} tokens and {opened.name} as {more:,}; models "
+                "that are averaged on whole sequences have the same tokens"
+            )
+
+
 def _check_reading(plan: Plan) -> None:
     """Refuse letters that not all models have a token for."""
+    if plan.text:  # which looked at every sequence
+        return
     new = {new for each in plan.variants.all for _, new in each.changes} if plan.variants else set(plan.letters)
     for opened, _ in plan.others:
         if lacking := sorted((set(plan.frequencies) | new) - set(opened.family.letters)):
@@ -301,13 +319,6 @@ def _method(asked: str, mode: str, opened: Opened) -> tuple[str, list[str]]:
             f"{RATIO}, which compares whole sequences"
         )
     return asked, []
-
-
-def _check_tokens(text: LanguageText, record: Record, sequence: str, arguments: Namespace) -> None:
-    try:
-        text.encode([sequence])
-    except InputError as problem:
-        raise InputError(f"{Path(arguments.sequences).name}: record '{quoted(record.id)}': {problem}") from None
 
 
 def _check_letters(plan: Plan) -> None:

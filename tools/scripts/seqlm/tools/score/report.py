@@ -8,13 +8,13 @@ from seqlm.cli.outputs import Outputs
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.data.records import PROTEIN
+from seqlm.inference.score_methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.report import Block, Bullets, Note, Paragraph, Report, Table
 from seqlm.report.words import sentence
 
 from .baselines import MEANINGS, Correlation
 from .inputs import SEQUENCES, Plan
-from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from .sequences import SequenceScores
 from .summary import Effects, Position, ScanSummary, Summary, mean
 from .verdict import explanation, headline, less_bits, not_known, number, trust, with_interval
@@ -75,13 +75,24 @@ def _cited(plan: Plan) -> list[str]:
 def _models(plan: Plan, summary: Summary) -> list[Block]:
     """How each model by itself follows measured values, and how far they are apart."""
     found = summary.agreement
-    lines = [f"Variants that were compared: {found.number:,}"]
+    what = "Sequences" if summary.sequences else "Variants"
+    lines = [f"{what} that were compared: {found.number:,}"]
     if ranks := found.ranks():
         lines.append(f"Spearman between two models: {np.mean(ranks):.2f} ({min(ranks):.2f} to {max(ranks):.2f})")
-    if found.number:
+    if found.number and summary.sequences:
+        lines.append(f"Deviation of the bits a letter over the models: {found.spread:.2f} on average")
+    elif found.number:
         lines.append(f"Deviation of a score over the models: {found.spread:.2f} on average")
         lines.append(f"Above the wild type for some models and below it for others: {found.opposed:,}")
     blocks: list[Block] = [Bullets(lines)]
+    if scores := summary.sequences:
+        named = [*zip(plan.names, scores.each, strict=True), ("their mean", scores.log_likelihood)]
+        rows = []
+        for name, sums in named:
+            perplexity = scores.perplexities_of(sums)
+            bits = with_interval(mean(scores.bits_of(sums), plan.arguments.seed))
+            rows.append([shown(name, 60), _spread(perplexity[np.isfinite(perplexity)]), bits])
+        blocks.append(Table(["Scores by", "Perplexity, median (lowest to highest)", "Bits a letter"], rows))
     if summary.effects and summary.effects.by_model and summary.effects.measured.model:
         by_model = zip(plan.names, summary.effects.by_model, strict=True)
         rows = [[shown(name, 60), with_interval(one) if one else "undefined"] for name, one in by_model]

@@ -16,10 +16,11 @@ from .summary import ScanSummary, Summary, effects
 def score(plan: Plan, outputs: Outputs) -> Summary:
     """Write the tables that were asked for, and say on stderr what was changed on the way."""
     print("loading the libraries", file=sys.stderr)
+    from seqlm.inference.scoring import Engine
+
     from .effects import Spooled, scans, variant_scores
     from .outputs import scan_writers, write_variants
-    from .scoring import Engine
-    from .sequences import Spool, score_sequences, write_fasta, write_scores
+    from .sequences import Spool, score_model, sequence_scores, write_fasta, write_scores
 
     arguments = plan.arguments
     summary = Summary(plan.survey.rules)
@@ -28,7 +29,13 @@ def score(plan: Plan, outputs: Outputs) -> Summary:
     engine = Engine(plan)
     if plan.mode == SEQUENCES:
         spool = Spool() if arguments.output_fasta else None
-        summary.sequences = scores = score_sequences(plan, engine, spool)
+        each = [score_model(plan, engine, spool)]
+        for one in plan.each()[1:]:
+            engine = engine.followed_by(one)
+            each.append(score_model(one, engine))
+        summary.sequences = scores = sequence_scores(plan, each)
+        if summary.agreement:
+            summary.agreement.add(scores.bits_of(scores.each)[:, scores.tokens > 0])
         if arguments.output_table:
             write_scores(outputs.file(arguments.output_table), plan, scores)
         if spool:

@@ -5,6 +5,7 @@ Some numbers a sequence are kept; the sequences themselves lie in a file until t
 
 from __future__ import annotations
 
+import itertools
 import math
 import tempfile
 from array import array
@@ -15,16 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
+from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import cell, write_table
 from seqlm.cli.progress import Progress
-from seqlm.data.records import Record, Rules
+from seqlm.data.records import Record, Rules, quoted
 from seqlm.data.sequences import clean
 from seqlm.inference.likelihood import Likelihood
+from seqlm.inference.score_methods import ONE_PASS
+from seqlm.inference.scoring import Engine
 from seqlm.tokenization.survey import records
 
+from .agreement import spreads
 from .inputs import Plan
-from .methods import ONE_PASS
-from .scoring import Engine
 
 CHUNK_SEQUENCES, CHUNK_LETTERS = 1024, 500_000
 COLUMNS = ["id", "perplexity", "log_likelihood", "tokens", "length", "bits_per_letter", "rank"]
@@ -41,16 +44,27 @@ class Check:
 
 
 @dataclass(frozen=True)
+class OfModel:
+    """What one model says of each sequence (sequences,), and of a few of them in one pass and exactly."""
+
+    log_likelihood: np.ndarray
+    tokens: np.ndarray
+    approximate: list[Likelihood]
+    exact: list[Likelihood]
+
+
+@dataclass(frozen=True)
 class SequenceScores:
-    """What a model says of each sequence, (sequences,) each, in the order of the file.
+    """What is said of each sequence, (sequences,) each, in the order of the file.
 
     Attributes:
-        log_likelihood: natural logarithm, or of a masked model the pseudo-log-likelihood.
+        log_likelihood: natural logarithm, or of a masked model the pseudo-log-likelihood; of several models their mean.
         tokens: how many it is a sum over.
         baseline: bits a letter where letters are drawn by how often they are in all sequences together.
         rank: from 1, the lowest perplexity first; equal ones in the order of the file.
         kept: what the filters leave.
         check: some of them in one pass and exactly; of any other method empty.
+        each: (models, sequences) log-likelihoods of which these are the mean.
     """
 
     log_likelihood: np.ndarray
@@ -61,22 +75,35 @@ class SequenceScores:
     rank: np.ndarray
     kept: np.ndarray
     check: Check
+    each: np.ndarray
 
     @property
     def bits(self) -> np.ndarray:
         """Bits a letter, which compares models whose tokens differ."""
-        return np.where(self.tokens > 0, -self.log_likelihood / math.log(2) / self.lengths, np.nan)
+        return self.bits_of(self.log_likelihood)
+
+    def bits_of(self, log_likelihood: np.ndarray) -> np.ndarray:
+        """Bits a letter of log-likelihoods (…, sequences)."""
+        return np.where(self.tokens > 0, -log_likelihood / math.log(2) / self.lengths, np.nan)
+
+    def perplexities_of(self, log_likelihood: np.ndarray) -> np.ndarray:
+        """Perplexities of log-likelihoods (…, sequences)."""
+        return _perplexities(log_likelihood, self.tokens)
 
 
-def score_sequences(plan: Plan, engine: Engine, spool: Spool | None = None) -> SequenceScores:
-    """Scores of all sequences of the file.
+def _perplexities(log_likelihood: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """exp(-log-likelihood / tokens), NaN where there are no tokens."""
+    return np.exp(-log_likelihood / np.where(tokens > 0, tokens, np.nan))
+
+
+def score_model(plan: Plan, engine: Engine, spool: Spool | None = None) -> OfModel:
+    """What one model says of all sequences of the file.
 
     Args:
         spool: takes the sequences, for :func:`write_fasta`.
     """
-    sums, tokens, lengths, baseline = array("d"), array("q"), array("q"), array("d")
+    sums, tokens = array("d"), array("q")
     progress = Progress("scoring", plan.survey.letters, "letters")
-    cost = letter_bits(plan.frequencies)
     done, number = 0, -1
     drawn = _drawn(plan)
     checked: list[tuple[str, str]] = []
@@ -87,32 +114,58 @@ def score_sequences(plan: Plan, engine: Engine, spool: Spool | None = None) -> S
         for (record, sequence), one in zip(chunk, found, strict=True):
             sums.append(one.log_probability)
             tokens.append(one.tokens)
-            lengths.append(len(sequence))
-            baseline.append(sum(map(cost.__getitem__, sequence)) / len(sequence))
             if spool:
                 spool.add(record)
             number += 1
             work = sum(len(each) ** 2 for _, each in checked) + len(sequence) ** 2
             if number in drawn and one.tokens and work <= plan.survey.letters:
                 checked.append((record.id, sequence))
-                approximate.append(one.perplexity)
+                approximate.append(one)
         done += sum(len(sequence) for _, sequence in chunk)
-    perplexity = np.asarray(
-        [Likelihood(*one).perplexity if one[1] else math.nan for one in zip(sums, tokens, strict=True)]
-    )
+    return OfModel(np.asarray(sums), np.asarray(tokens), approximate, engine.exact(checked))
+
+
+def sequence_scores(plan: Plan, found: list[OfModel]) -> SequenceScores:
+    """Scores of all sequences, of several models the means of their log-likelihoods.
+
+    Raises:
+        InputError: models that score different numbers of tokens of a sequence.
+    """
+    tokens = found[0].tokens
+    for name, one in zip(plan.names[1:], found[1:], strict=True):
+        if len(other := np.flatnonzero(one.tokens != tokens)):
+            record = next(itertools.islice(records(plan.arguments), int(other[0]), None))
+            raise InputError(
+                f"of '{quoted(record.id)}' {plan.names[0]} scores {tokens[other[0]]:,} tokens and {name} "
+                f"{one.tokens[other[0]]:,}, so that their scores have no mean; leave such sequences out"
+            )
+    lengths, baseline, cost = array("q"), array("d"), letter_bits(plan.frequencies)
+    for _, sequence in cleaned(plan):
+        lengths.append(len(sequence))
+        baseline.append(sum(map(cost.__getitem__, sequence)) / len(sequence))
+    each = np.stack([one.log_likelihood for one in found])
+    mean = each.mean(0)
+    perplexity = _perplexities(mean, tokens)
     order = np.argsort(perplexity, kind="stable")  # NaN last
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)
     return SequenceScores(
-        np.asarray(sums),
-        np.asarray(tokens),
+        mean,
+        tokens,
         np.asarray(lengths),
         np.asarray(baseline),
         perplexity,
         rank,
         _kept(plan, perplexity, order),
-        Check(np.asarray(approximate), np.asarray([one.perplexity for one in engine.exact(checked)])),
+        Check(_together([one.approximate for one in found]), _together([one.exact for one in found])),
+        each,
     )
+
+
+def _together(found: list[list[Likelihood]]) -> np.ndarray:
+    """Perplexities (sequences,) of what each model says of the same sequences."""
+    sums = np.asarray([[one.log_probability for one in each] for each in found]).mean(0)
+    return _perplexities(sums, np.asarray([one.tokens for one in found[0]]))
 
 
 def _drawn(plan: Plan) -> set[int]:
@@ -166,26 +219,18 @@ def cleaned(plan: Plan) -> Iterator[tuple[Record, str]]:
 
 
 def write_scores(path: Path, plan: Plan, scores: SequenceScores) -> None:
-    """A row a sequence; with a filter, also whether it was kept."""
-    columns = [*COLUMNS, "kept"] if filtered(plan) else COLUMNS
-    found = zip(
-        records(plan.arguments),
-        *(
-            each.tolist()
-            for each in (
-                scores.perplexity,
-                scores.log_likelihood,
-                scores.tokens,
-                scores.lengths,
-                scores.bits,
-                scores.rank,
-                scores.kept,
-            )
-        ),
-        strict=True,
-    )
-    rows = ([record.id, *values[:-1], "yes" if values[-1] else "no"][: len(columns)] for record, *values in found)
-    write_table(path, columns, rows)
+    """A row a sequence; of several models also the perplexity of each, and the deviation of their bits a letter; with a
+    filter, also whether it was kept."""
+    columns, values = [*COLUMNS], [scores.perplexity, scores.log_likelihood, scores.tokens, scores.lengths, scores.bits]
+    values.append(scores.rank)
+    if plan.others:
+        columns += [*(f"perplexity_{name}" for name in plan.names), "spread"]
+        values += [*scores.perplexities_of(scores.each), spreads(scores.bits_of(scores.each))]
+    if filtered(plan):
+        columns.append("kept")
+        values.append(np.where(scores.kept, "yes", "no"))
+    found = zip(records(plan.arguments), *(each.tolist() for each in values), strict=True)
+    write_table(path, columns, ([record.id, *row] for record, *row in found))
 
 
 class Spool:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from seqlm.cli.text import shown
+from seqlm.inference.score_methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from seqlm.metrics.resampling import Score
 from seqlm.report.words import listed, ranged, sentence
 from seqlm.tokenization.unknown import unknown_letters
@@ -14,7 +15,6 @@ from seqlm.tokenization.unknown import unknown_letters
 from .agreement import in_words
 from .baselines import MEANINGS, Correlations
 from .inputs import Plan
-from .methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from .sequences import Check, SequenceScores, filtered
 from .summary import Effects, ScanSummary, Summary, mean
 
@@ -52,8 +52,9 @@ def with_interval(score: Score, digits: int = 2) -> str:
 def headline(plan: Plan, summary: Summary) -> str:
     """The verdict in one sentence."""
     if summary.sequences:
-        return _of_sequences(plan, summary.sequences)
-    text = _of_scan(plan, summary.scan) if summary.scan else _of_variants(plan, summary.effects)
+        text = _of_sequences(plan, summary.sequences)
+    else:
+        text = _of_scan(plan, summary.scan) if summary.scan else _of_variants(plan, summary.effects)
     return f"{text} {sentence(in_words(summary.agreement))}" if summary.agreement else text
 
 
@@ -135,6 +136,11 @@ def explanation(plan: Plan) -> str:
         text += " 0 is as probable as the wild type, and below 0 less probable."
     if plan.others:
         names = listed([shown(name, 80) for name in plan.names])
+        if plan.mode == "sequences":
+            return (
+                f"{text} Logarithms are natural, and the log-likelihood is the mean of those of {len(plan.names)} "
+                f"models, {names}, so that the perplexity is the geometric mean of theirs."
+            )
         return (
             f"{text} Logarithms are natural. The score is the mean of those of {len(plan.names)} models (Meier et al. "
             f"2021), {names}."

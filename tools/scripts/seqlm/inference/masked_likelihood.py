@@ -19,11 +19,12 @@ import torch
 from torch import nn
 
 from seqlm.cli.errors import InputError
-from seqlm.inference.batching import Batch, Row
-from seqlm.inference.inference import passes
-from seqlm.inference.loading import copied_on_cpu
 from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
+
+from .batching import Batch, Row
+from .inference import passes
+from .loading import copied_on_cpu
 
 CHUNK_TOKENS = 1 << 20  # of rows that are made at once
 

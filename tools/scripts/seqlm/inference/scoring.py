@@ -1,6 +1,6 @@
 """A language model asked about sequences: how probable whole ones are, and each letter at single positions.
 
-Three kinds of answers, see :mod:`seqlm.tools.score.inputs` for the names of the methods:
+Three kinds of answers, see :mod:`seqlm.inference.score_methods` for the names of the methods:
 
 - of a causal model, log p(sequence), the sum over all tokens and the one that ends it;
 - of a masked model, the pseudo-log-likelihood Σ log p(token | all others), each token masked in its turn (Salazar et
@@ -16,16 +16,16 @@ from itertools import chain
 import numpy as np
 
 from seqlm.data.records import Rules
-from seqlm.inference.language_models import load_language_model
-from seqlm.inference.language_rows import windows
-from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
-from seqlm.inference.loading import prepare
 from seqlm.tokenization.encoder import UNPLACED, WITHOUT_STRUCTURE
 from seqlm.tokenization.reading import UNKNOWN, UNREAD
 
-from .inputs import Plan
-from .masked_scoring import Asked, MaskedModel, MaskedReader, log_probabilities
-from .methods import MASKED, ONE_PASS
+from .language_models import load_language_model
+from .language_rows import windows
+from .likelihood import Likelihood, TokenModel, likelihoods
+from .loading import prepare
+from .masked_likelihood import Asked, MaskedModel, MaskedReader, log_probabilities
+from .score_methods import MASKED, ONE_PASS
+from .scored_model import ScoredModel
 
 Told = Callable[[float], None]
 
@@ -38,7 +38,7 @@ class Engine:
         passes: rows of tokens that were computed.
     """
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: ScoredModel):
         arguments = plan.arguments
         device = prepare(arguments.threads, arguments.seed, arguments.device)
         memory = plan.memory.on(device)
@@ -59,7 +59,7 @@ class Engine:
             self._alike = [np.asarray(tokens) for tokens in plan.family.alike]
             self._codes = {letter: plan.family.vocabulary.get(token, -1) for letter, token in tokens.items()}
 
-    def followed_by(self, plan: Plan) -> Engine:
+    def followed_by(self, plan: ScoredModel) -> Engine:
         """The engine of another model, in the place of this one: the memory of one model is enough."""
         rules, passes = self.changes, self.passes
         del self.model

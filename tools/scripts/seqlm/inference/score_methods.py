@@ -8,3 +8,5 @@ MASKED, WILD_TYPE, RATIO = "masked-marginals", "wild-type-marginals", "log-likel
 OF_SEQUENCES = (PERPLEXITY, PSEUDO, ONE_PASS)
 OF_SUBSTITUTIONS = (MASKED, WILD_TYPE, RATIO)
 METHODS = (AUTO, *OF_SEQUENCES, *OF_SUBSTITUTIONS)
+NONE, EXACT, APPROXIMATE = "none", "exact", "one-pass"
+BESIDE_VECTORS = (NONE, EXACT, APPROXIMATE)  # how scores are computed that stand beside embeddings

@@ -300,6 +300,7 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
         raise InputError(f"the model in {folder.name} cannot be loaded: {reason}") from None
     prefix = f"{backbone.base_model_prefix}."
     _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
+    vars(backbone.config).pop("auto_map", None)  # or the names of code would be saved with what is trained
     backbone.requires_grad_(False)
     backbone = placed(backbone, device, dtype).eval()
     in_format = "" if dtype == torch.float32 else f", in {str(dtype).removeprefix('torch.')},"

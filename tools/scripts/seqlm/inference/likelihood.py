@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from seqlm.tokenization.six_mers import SixMers
+from seqlm.tokenization.six_mers import K, SixMers
 
 from .batching import Batch
 from .inference import passes
@@ -90,6 +90,37 @@ class TokenModel(nn.Module):
         logits = self.logits(batch)[:, :-1]
         # row by row, since a copy of all logits in single precision can be gigabytes
         return -torch.stack([self.lost(row, ids) for row, ids in zip(logits, batch.ids[:, 1:], strict=True)])
+
+    def next_letters(self, batch: Batch, codes: np.ndarray | None = None) -> torch.Tensor:
+        """Logarithm of the probability of letters at each place but the first, from what is before it.
+
+        Args:
+            codes: (letters,) tokens of the letters that are asked for; None for the bases of 6-mers.
+
+        Returns:
+            (rows, tokens - 1, 1, letters), of 6-mers (rows, tokens - 1, 6, 4), fp32; of padding without meaning.
+        """
+        logits, found = self.logits(batch)[:, :-1], []
+        tokens = torch.from_numpy(self.six_mers.ids if codes is None else codes).to(logits.device)
+        for row, ids in zip(logits, batch.ids[:, 1:], strict=True):
+            each = row.float().log_softmax(1)[:, tokens]  # (tokens - 1, letters or 6-mers)
+            found.append(each[:, None] if codes is not None else self._bases(each, ids))
+        return torch.stack(found)
+
+    def _bases(self, words: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """log p(base | those before it) of the six bases of each token, (tokens, 6, 4).
+
+        Args:
+            words: (tokens, 4096) log-probabilities of 6-mers in the order of the alphabet; ids: (tokens,) the tokens.
+        """
+        places = torch.from_numpy(self.six_mers.places(ids.cpu().numpy())).to(words.device)
+        of_bases = []
+        for left in range(K):  # bases of the 6-mer behind the one that is asked for
+            words = words.view(len(words), -1, 4)  # (tokens, 6-mers that agree before it, bases)
+            agree = words[torch.arange(len(words), device=words.device), places >> 2 * (left + 1)]
+            of_bases.append(agree.log_softmax(1) if left < K - 1 else agree)
+            words = words.logsumexp(2)
+        return torch.stack(of_bases[::-1], 1)
 
 
 @dataclass(frozen=True)

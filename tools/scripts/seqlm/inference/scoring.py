@@ -2,7 +2,8 @@
 
 Three kinds of answers, see :mod:`seqlm.inference.score_methods` for the names of the methods:
 
-- of a causal model, log p(sequence), the sum over all tokens and the one that ends it;
+- of a causal model, log p(sequence), the sum over all tokens and the one that ends it, and log p(letter | those before
+  it) at every position;
 - of a masked model, the pseudo-log-likelihood Σ log p(token | all others), each token masked in its turn (Salazar et
   al. 2020, https://doi.org/10.18653/v1/2020.acl-main.240), or the same from one pass in which nothing is masked;
 - of a masked model, log p(letter) at positions that are masked, or from one pass in which nothing is.
@@ -11,14 +12,19 @@ Three kinds of answers, see :mod:`seqlm.inference.score_methods` for the names o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 
 from seqlm.data.records import Rules
 from seqlm.tokenization.encoder import UNPLACED, WITHOUT_STRUCTURE
 from seqlm.tokenization.reading import UNKNOWN, UNREAD
+from seqlm.tokenization.six_mers import K
 
+from .batching import Batch
+from .inference import passes
 from .language_models import load_language_model
 from .language_rows import windows
 from .likelihood import Likelihood, TokenModel, likelihoods
@@ -55,9 +61,9 @@ class Engine:
                 MaskedReader(plan.encoder, plan.family.mask_token, plan.family.masked_tokens),
             )
             self.padding = plan.encoder.padding
-            tokens = {letter: plan.family.token(letter) for letter in plan.family.letters}
             self._alike = [np.asarray(tokens) for tokens in plan.family.alike]
-            self._codes = {letter: plan.family.vocabulary.get(token, -1) for letter, token in tokens.items()}
+        tokens = {letter: plan.family.token(letter) for letter in plan.family.letters}
+        self._codes = {letter: plan.family.vocabulary.get(token, -1) for letter, token in tokens.items()}
 
     def followed_by(self, plan: ScoredModel) -> Engine:
         """The engine of another model, in the place of this one: the memory of one model is enough."""
@@ -113,6 +119,36 @@ class Engine:
             self.plan.text.units(sequences),
         )
         return found
+
+    def next_letters(
+        self, items: Sequence[tuple[str, str]], letters: str, told: Told = lambda done: None
+    ) -> list[np.ndarray]:
+        """log p(letter | those before it) at every position of sequences (name, sequence), (positions, letters) each.
+
+        Of 6-mers the mean over six readings, which begin at the first base, at the second, and so on to the sixth, so
+        that each base is the first of a 6-mer in one of them, the second in another; the first five bases are in fewer.
+        """
+        text, limit = self.plan.text, self.plan.limit
+        phases = K if text.six_mers else 1
+        pieces = [(owner, phase) for owner, (_, one) in enumerate(items) for phase in range(min(phases, len(one)))]
+        encoded = text.encode([items[owner][1][phase:] for owner, phase in pieces], text.closes)
+        rows = [row for number, ids in enumerate(encoded) for row in windows(ids, limit, number, text.given)]
+        self.passes += len(rows)
+        codes = None if text.six_mers else self.code(letters)
+        found: list[list[tuple[int, np.ndarray]]] = [[] for _ in pieces]
+        names, done = [items[owner][0] for owner, _ in pieces], 0
+        compute = partial(_next_letters, codes=codes)
+        for part, (given,) in passes(compute, self.model, rows, self.padding, self.budget, names):
+            for row, values in zip(part, given.double().numpy(), strict=True):
+                counted = np.flatnonzero(row.weights[1:])
+                found[row.owner].append((row.start, values[counted].reshape(-1, values.shape[-1])))
+            done += len(part)
+            told(done / len(rows) * sum(len(sequence) for _, sequence in items))
+        sums = [np.zeros((len(sequence), len(letters))) for _, sequence in items]
+        for (owner, phase), parts in zip(pieces, found, strict=True):
+            size = len(items[owner][1]) - phase
+            sums[owner][phase:] += np.concatenate([part for _, part in sorted(parts, key=itemgetter(0))])[:size]
+        return [each / np.minimum(np.arange(len(each)) + 1, phases)[:, None] for each in sums]
 
     def _masked(self, items: Sequence[tuple[str, str]], told: Told, one_pass: bool) -> list[Likelihood]:
         names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
@@ -178,6 +214,10 @@ class Engine:
             for tokens in self._alike:
                 found[:, tokens] = np.logaddexp.reduce(found[:, tokens], axis=1, keepdims=True)
             yield owner, places, found
+
+
+def _next_letters(model: TokenModel, batch: Batch, codes: np.ndarray | None) -> tuple:
+    return (model.next_letters(batch, codes),)
 
 
 def _numbered(*lists) -> Iterator[tuple]:

@@ -26,6 +26,9 @@ CITATIONS = {
     "protgpt2": ("ProtGPT2: Ferruz et al. 2022, Nature Communications.", DOI + "10.1038/s41467-022-32007-7"),
     "protgpt2-short": ("ProtGPT2: Ferruz et al. 2022.", DOI + "10.1038/s41467-022-32007-7"),
     "progen2": ("ProGen2: Nijkamp et al. 2023, Cell Systems.", DOI + "10.1016/j.cels.2023.10.002"),
+    "generator": ("GENERator: Wu et al. 2025.", DOI + "10.48550/arXiv.2502.07272"),
+    "generator-2": ("GENERator-v2: Li et al. 2026.", DOI + "10.64898/2026.01.27.702015"),
+    "carbon": ("Carbon: technical report, 2026.", "https://github.com/huggingface/carbon"),
     "llama": ("LLaMA: Touvron et al. 2023.", DOI + "10.48550/arXiv.2302.13971"),
     # tokenizers
     "bpe": ("Byte-pair encoding of words: Sennrich et al. 2016.", DOI + "10.18653/v1/P16-1162"),

@@ -47,6 +47,15 @@ class SixMers:
         words = np.indices((len(LETTERS),) * K).reshape(K, -1).T
         self.ids = np.asarray([vocabulary["".join(LETTERS[place] for place in word)] for word in words.tolist()])
 
+    def places(self, numbers: np.ndarray) -> np.ndarray:
+        """Where in :attr:`ids` tokens stand, and beginnings as if completed with A; 0 for any other token."""
+        table = np.zeros(max(self.size, int(self.ids.max()) + 1), dtype=np.int64)
+        table[self.ids] = np.arange(len(self.ids))
+        begun = numbers >= self.size
+        found = table[np.where(begun, 0, numbers)]
+        found[begun] = [self.members(number).start for number in numbers[begun].tolist()]
+        return found
+
     def beginning(self, letters: str) -> int:
         """The number of one to five bases: A, C, G, T, AA, AC, … are the first ones."""
         place = 0

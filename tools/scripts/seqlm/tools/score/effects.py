@@ -6,7 +6,9 @@ the wild type, and below 0 less probable.
 - masked marginals: the changed positions are masked together, Σ log p(new letter) - log p(wild-type letter) over them
   (Meier et al. 2021, https://doi.org/10.1101/2021.07.09.450648); one pass for each different set of positions;
 - wild-type marginals: the same from one pass over the sequence in which nothing is masked;
-- log-likelihood ratio: log p(variant) - log p(wild type) of whole sequences.
+- log-likelihood ratio: log p(variant) - log p(wild type) of whole sequences;
+- next letter: log p(new letter) - log p(wild-type letter), each from what stands before it alone, in one pass. So do
+  GENERator's authors, with the position as the first of a 6-mer; here it is the mean over the six places in one.
 
 Probabilities are those over all tokens of the vocabulary, as published.
 """
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlm.cli.progress import Progress
-from seqlm.inference.score_methods import MASKED, RATIO
+from seqlm.inference.score_methods import MASKED, NEXT, RATIO
 from seqlm.inference.scoring import Engine
 
 from .inputs import Plan
@@ -32,7 +34,7 @@ SCAN_LETTERS = 20_000  # of sequences that are scanned together
 
 def variant_scores(plan: Plan, engine: Engine) -> np.ndarray:
     """The score of each variant of the list, (variants,) float64; 0 where nothing changes."""
-    return (_ratios if plan.method == RATIO else _marginals)(plan, engine)
+    return {RATIO: _ratios, NEXT: _next_letters}.get(plan.method, _marginals)(plan, engine)
 
 
 def _marginals(plan: Plan, engine: Engine) -> np.ndarray:
@@ -100,6 +102,25 @@ def _ratios(plan: Plan, engine: Engine) -> np.ndarray:
     return scores
 
 
+def _next_letters(plan: Plan, engine: Engine) -> np.ndarray:
+    """Σ log p(new) - log p(old) over the changed positions, from what stands before each in the wild type."""
+    wild, letters = plan.wild_types, plan.family.letters if not plan.family.blocks else plan.letters
+    scores = np.zeros(len(plan.variants.all))
+    of_protein: dict[int, list[int]] = {}
+    for number, variant in enumerate(plan.variants.all):
+        of_protein.setdefault(variant.protein, []).append(number)
+    progress = Progress("scoring", len(of_protein), "sequences")
+    for done, (protein, numbers) in enumerate(of_protein.items(), start=1):
+        sequence = wild.sequences[protein]
+        (found,) = engine.next_letters([(wild.ids[protein], sequence)], letters)
+        for number in numbers:
+            for place, new in plan.variants.all[number].changes:
+                old = letters.find(sequence[place])
+                scores[number] += found[place, letters.index(new)] - found[place, old]
+        progress(done)
+    return scores
+
+
 def changed(sequence: str, changes: tuple[tuple[int, str], ...]) -> str:
     """The sequence with new letters at some places."""
     letters = list(sequence)
@@ -148,7 +169,7 @@ class Scanned:
 
 def scans(plan: Plan, engine: Engine) -> Iterator[Scanned]:
     """All single substitutions of each sequence, in the order of the file."""
-    of_chunk: Callable = _ratio_scans if plan.method == RATIO else _marginal_scans
+    of_chunk: Callable = {RATIO: _ratio_scans, NEXT: _next_scans}.get(plan.method, _marginal_scans)
     progress = Progress("scanning", plan.survey.letters, "positions")
     done = 0
     for chunk in _chunks(plan):
@@ -206,6 +227,14 @@ def _marginal_scans(plan: Plan, engine: Engine, chunk: list[tuple[str, str]], to
         told(done)
     for (name, sequence), scores in zip(chunk, found, strict=True):
         yield Scanned(name, sequence, scores, plan.letters)
+
+
+def _next_scans(plan: Plan, engine: Engine, chunk: list[tuple[str, str]], told: Callable) -> Iterator[Scanned]:
+    letters = plan.letters if plan.family.blocks else plan.family.letters
+    places = [letters.index(letter) for letter in plan.letters]
+    for (name, sequence), found in zip(chunk, engine.next_letters(chunk, letters, told), strict=True):
+        own = found[np.arange(len(sequence)), [letters.index(letter) for letter in sequence]]
+        yield Scanned(name, sequence, found[:, places] - own[:, None], plan.letters)
 
 
 def _ratio_scans(plan: Plan, engine: Engine, chunk: list[tuple[str, str]], told: Callable) -> Iterator[Scanned]:

@@ -13,6 +13,7 @@ from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.inference.score_methods import (
     AUTO,
     MASKED,
+    NEXT,
     OF_SEQUENCES,
     OF_SUBSTITUTIONS,
     PERPLEXITY,
@@ -96,6 +97,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             raise InputError(
                 f"the control tag has {text.given:,} of the {family.window:,} tokens that the model reads at once; "
                 "give a shorter one (--control)"
+            )
+        if method == NEXT and not text.opening:
+            raise InputError(
+                f"{opened.name} has no token that begins a sequence, so its first letter has no probability; take "
+                f"--method {RATIO}"
             )
     elif arguments.control:
         control_tokens(opened.base.path, family, arguments.control)  # which says whom it is for
@@ -302,7 +308,17 @@ def _method(asked: str, mode: str, opened: Opened) -> tuple[str, list[str]]:
             f"--method {asked} scores substitutions: give --variants or --scan, or take "
             f"{PERPLEXITY if causal else PSEUDO} for whole sequences"
         )
-    if causal and asked not in (PERPLEXITY, RATIO):
+    if asked == NEXT and causal and not (letters or family.blocks):
+        raise InputError(
+            f"{opened.name} reads several letters as one token, so the next letter has no probability; take --method "
+            f"{RATIO}, which compares whole sequences"
+        )
+    if asked == NEXT and not causal:
+        raise InputError(
+            f"{opened.name} is a masked model, which guesses no next letter; take --method "
+            f"{MASKED if marginals else RATIO}, or a causal model such as GENERator"
+        )
+    if causal and asked not in (PERPLEXITY, RATIO, NEXT):
         other = PERPLEXITY if mode == SEQUENCES else RATIO
         raise InputError(
             f"{opened.name} is a causal model, which reads from left to right and guesses nothing that is masked; take "

@@ -34,6 +34,9 @@ CITED = {  # by what the family of the model names, and by the method
     ONE_PASS: "pseudo-likelihood",
     MASKED: "zero-shot",
     WILD_TYPE: "zero-shot",
+    "generator": "generator",
+    "generator-2": "generator-2",
+    "carbon": "carbon",
 }
 
 

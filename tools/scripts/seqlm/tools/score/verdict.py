@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from seqlm.cli.text import shown
-from seqlm.inference.score_methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
+from seqlm.inference.score_methods import MASKED, NEXT, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
 from seqlm.metrics.resampling import Score
 from seqlm.report.words import listed, ranged, sentence
 from seqlm.tokenization.unknown import unknown_letters
@@ -31,6 +31,15 @@ METHODS = {
     "over the wild type in which nothing is masked (Meier et al. 2021): fast, and the model sees the letter that it is "
     "asked about.",
     RATIO: "A score is log p(variant) - log p(wild type) of the whole sequences.",
+    NEXT: "A score is Σ log p(new letter) - log p(wild-type letter) over the changed positions, each from the letters "
+    "before it alone: what follows has no part in it.",
+}
+OF_SIX_MERS = {
+    "perplexity": "The model's tokens are 6-mers. A base is as probable as all 6-mers together that agree with it and "
+    "with the bases before it in its 6-mer, and the perplexity is exp(-1/n Σ log p(base | those before it)) over the n "
+    "bases: as if the model chose among so many bases at each step. The end of a sequence counts nowhere.",
+    NEXT: " The model's tokens are 6-mers, so it is the mean over six readings, in which the position is the first "
+    "base of its 6-mer, the second, and so on to the sixth.",
 }
 OF_MASKED_RATIO = (
     "A score is the pseudo-log-likelihood of the variant less that of the wild type, each token masked in its turn."
@@ -130,6 +139,9 @@ def _beside(found: Correlations) -> str:
 def explanation(plan: Plan) -> str:
     """How a number came about."""
     text = METHODS[plan.method]
+    if plan.family.blocks:
+        own = OF_SIX_MERS.get(plan.method, "")
+        text = own if plan.method == "perplexity" else text + own
     if plan.method == RATIO and not plan.text:
         text = OF_MASKED_RATIO
     if plan.mode != "sequences":

@@ -43,9 +43,9 @@ from seqlm.training.recomputing import compute_again
 
 ALPHABETS = {
     "grover": DNA, "nucleotide-transformer": DNA, "nucleotide-transformer-v2": DNA, "modernbert": DNA,
-    "generator": DNA, "carbon": DNA,
+    "generator": DNA, "carbon": DNA, "hyenadna": DNA,
 }  # fmt: skip
-DECODERS = ("gpt2", "llama", "progen2", "generator", "carbon")
+DECODERS = ("gpt2", "llama", "progen2", "generator", "carbon", "hyenadna")
 T5 = ("prostt5", "ankh", "ankh3")
 ADDED = {
     "nucleotide-transformer": (1, 0),
@@ -56,6 +56,7 @@ ADDED = {
     "progen2": (1, 0),
     "generator": (1, 0),
     "carbon": (1, 0),
+    "hyenadna": (0, 0),
     "ankh": (0, 1),
 }  # special tokens
 
@@ -76,6 +77,8 @@ def own_tokens(folder, name, sequence):
     """What the model's own tokenizer gives, with its special tokens."""
     if name in six_mer_models.MAKERS:  # which are code
         return six_mer_models.plain_ids(name, sequence)
+    if name == "hyenadna":  # whose tokenizer is code; the [SEP] that it puts at the end is seen by none before it
+        return [7 + "ACGTN".index(base) for base in sequence]
     text = " ".join(sequence) if name in SPACED else written(name, sequence)
     text = "1" + text if name == "progen2" else text  # the N terminus
     ids = own_tokenizer(folder)(text)["input_ids"]
@@ -138,7 +141,9 @@ def test_an_adapter_in_half_precision_leaves_positions_in_single(folder, name, t
     exact = dict(loaded(folder(name))[0].backbone.named_buffers())
     half = load_backbone(folder(name), family, torch.bfloat16, torch.device("cpu"))
     adapted = placed(load_adapter(half, tmp_path, config), torch.device("cpu"), torch.bfloat16)
-    assert {parameter.dtype for parameter in adapted.parameters()} == {torch.bfloat16}
+    # HyenaDNA takes sines of ten times a number for its filters
+    rounded = {one.dtype for name, one in adapted.named_parameters() if ".filter_fn." not in name}
+    assert rounded == {torch.bfloat16}
     for buffer, value in adapted.get_base_model().named_buffers():
         torch.testing.assert_close(value, exact[buffer], rtol=0, atol=0)
     encoded = [encoder.encode(sequences(name)[0])]

@@ -38,7 +38,8 @@ def kept_by_torch(model, layer):
         layer.register_forward_pre_hook(lambda *_: inside.__enter__()),
         layer.register_forward_hook(lambda *_: inside.__exit__()),
     ]
-    ids = torch.randint(5, 25, (ROWS, TOKENS), generator=torch.Generator().manual_seed(1))
+    most = min(25, len(model.get_input_embeddings().weight))
+    ids = torch.randint(5, most, (ROWS, TOKENS), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(ids)
     mask[0, TOKENS // 2 :] = 0
     model.train()(input_ids=ids, attention_mask=mask)

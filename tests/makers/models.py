@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM, GatedEsmModel
+from seqlm.models.hyenadna import HyenaDnaConfig, HyenaDnaForCausalLM, HyenaDnaModel
 from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM, ProGen2Model
 
 from . import protein_models, six_mer_models
@@ -19,9 +20,14 @@ from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 from .protein_models import AMINO_ACIDS, SIZES
 
 SPACED = ("albert", "xlnet")
-OWN = {"nucleotide-transformer-v2": GatedEsmModel, "progen2": ProGen2Model}  # that transformers has no class for
+OWN = {  # that transformers has no class for
+    "nucleotide-transformer-v2": GatedEsmModel,
+    "progen2": ProGen2Model,
+    "hyenadna": HyenaDnaModel,
+}
 DNA_FAMILIES = (
     "grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2", "generator", "carbon",
+    "hyenadna",
 )  # fmt: skip
 
 
@@ -181,6 +187,37 @@ def progen2(folder):
     (folder / "config.json").write_text(json.dumps(said | {"architectures": ["ProGenForCausalLM"]}))
 
 
+HYENA_TOKENS = {0: "[CLS]", 1: "[SEP]", 2: "[BOS]", 3: "[MASK]", 4: "[PAD]", 6: "[UNK]"}  # and 7 to 11 for ACGTN
+
+
+def hyenadna(folder):
+    """As published: the tokenizer is code, and its tokens stand in no file."""
+    config = HyenaDnaConfig(d_model=48, d_inner=96, n_layer=2, max_seq_len=514, filter_order=16, initializer_range=0.2)
+    HyenaDnaForCausalLM(config).save_pretrained(folder)
+    said = json.loads((folder / "config.json").read_text())
+    said["auto_map"] = {
+        "AutoConfig": "configuration_hyena.HyenaConfig",
+        "AutoModel": "modeling_hyena.HyenaDNAModel",
+        "AutoModelForCausalLM": "modeling_hyena.HyenaDNAForCausalLM",
+    }
+    (folder / "config.json").write_text(json.dumps(said | {"architectures": ["HyenaDNAForCausalLM"]}))
+    plain = dict.fromkeys(("lstrip", "normalized", "rstrip", "single_word"), False)
+    tokens = {str(number): {"content": token, **plain, "special": True} for number, token in HYENA_TOKENS.items()}
+    names = dict(zip(("cls", "sep", "bos", "mask", "pad", "unk"), HYENA_TOKENS.values(), strict=True))
+    settings = {
+        "add_prefix_space": False,
+        "added_tokens_decoder": tokens,
+        "auto_map": {"AutoTokenizer": ["tokenization_hyena.HyenaDNATokenizer", None]},
+        "clean_up_tokenization_spaces": True,
+        "eos_token": "[SEP]",
+        "model_max_length": 514,
+        "padding_side": "left",
+        "tokenizer_class": "HyenaDNATokenizer",
+        **{f"{role}_token": token for role, token in names.items()},
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
 def llama(folder):
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     pair_tokenizer(folder, AMINO_ACIDS, ["<unk>", "<s>", "</s>"], 200, "<s> $A", **names)
@@ -238,6 +275,7 @@ MAKERS = {
     "llama": llama,
     "progen2": progen2,
     **six_mer_models.MAKERS,
+    "hyenadna": hyenadna,
     **protein_models.MAKERS,
 }
 

@@ -31,6 +31,12 @@ SIX_MERS = (  # see seqlm.tokenization.six_mers.SixMerReader
     '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
     "        letters = torch.arange(len(ids)) > 0",
 )
+BASE_BY_BASE = (
+    '    tokens = {"input_ids": torch.tensor([[tokenizer[base] for base in text]])}',
+    "    letters = torch.ones(len(text), dtype=torch.bool)",
+)
+OF_BASES = "hyenadna"  # the family; its published tokenizers are code
+OPENED_BASES = 'tokenizer = {base: number for number, base in enumerate("ACGTN", 7)}'
 OF_SIX_MERS = "generator"  # the family; its published tokenizers are code
 READER = (
     "from seqlm.families.vocabulary import read_vocabulary  # in tools/scripts of SeqLM for Galaxy",
@@ -54,6 +60,8 @@ def reading_code(manifest: dict) -> tuple[str, ...]:
         return NO_END
     if manifest["family"] == OF_SIX_MERS:
         return SIX_MERS
+    if manifest["family"] == OF_BASES:
+        return BASE_BY_BASE
     return _told(told) if told else WITH_MASK
 
 

@@ -36,6 +36,9 @@ SIZES = {
     **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 18),
     **dict.fromkeys(_names("relative_attention_max_distance relative_attention_num_buckets type_vocab_size"), 4096),
     "num_labels": 10_000,
+    "max_seq_len": 1 << 20,  # HyenaDNA reads a million bases
+    **dict.fromkeys(_names("emb_dim filter_order pad_vocab_size_multiple"), 4096),
+    **dict.fromkeys(_names("hyena_order num_inner_mlps short_filter_order"), 64),
     **dict.fromkeys((*VOCABULARIES, HEAD_VOCABULARY), 1 << 22),
 }
 
@@ -49,9 +52,10 @@ WORDS = _names(
 )
 NUMBERS = _names(
     """
-    attention_dropout attention_probs_dropout_prob attn_pdrop clamp_len classifier_dropout classifier_dropout_prob
-    dropout dropout_rate embd_pdrop embedding_dropout end_n_top global_attn_every_n_layers global_rope_theta
-    hidden_dropout_prob initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps
+    activation_freq attention_dropout attention_probs_dropout_prob attn_pdrop clamp_len classifier_dropout
+    classifier_dropout_prob dropout dropout_rate embd_pdrop embed_dropout embedding_dropout end_n_top
+    global_attn_every_n_layers global_rope_theta hidden_dropout_prob hyena_dropout hyena_filter_dropout
+    initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps
     layer_norm_epsilon local_rope_theta mlp_dropout norm_eps pretraining_tp qa_dropout resid_pdrop rms_norm_eps
     rope_theta seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout summary_last_dropout
     """
@@ -63,7 +67,8 @@ SWITCHES = _names(
     deterministic_flash_attn emb_layer_norm_before is_decoder is_encoder_decoder is_folding_model is_gated_act mlp_bias
     norm_bias qkv_bias reorder_and_upcast_attn rope_interleaved same_length scale_attn_by_inverse_layer_idx
     scale_attn_weights scale_decoder_outputs sinusoidal_pos_embds sparse_prediction summary_proj_to_labels
-    summary_use_proj tie_word_embeddings token_dropout untie_r use_cache use_mems_eval use_mems_train
+    summary_use_proj tie_word_embeddings token_dropout train_freq untie_r use_bias use_cache use_mems_eval
+    use_mems_train
     """
 )
 TOKENS = _names(

@@ -12,7 +12,7 @@ from pathlib import Path
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
 from seqlm.families.recognition import with_type
-from seqlm.families.vocabulary import refuse_code
+from seqlm.families.vocabulary import fixed_vocabulary, refuse_code
 
 from .adapter_config import check_adapter_config
 from .config import LAYERS, check_config, check_sizes
@@ -98,7 +98,7 @@ def read_model_folder(path: Path | str, name: str | None = None) -> ModelFolder:
         _check_index(path, tensors, name)
     _check_layers(config, tensors, name)
     refuse_code(path, name)
-    if not any((path / file).is_file() for file in TOKENIZER_FILES):
+    if not any((path / file).is_file() for file in TOKENIZER_FILES) and fixed_vocabulary(path, name) is None:
         raise InputError(f"{name} has no tokenizer: one of {', '.join(TOKENIZER_FILES)} must lie beside config.json")
     return ModelFolder(path, config, weights, tensors)
 

@@ -16,8 +16,10 @@ from seqlm.data.tasks import level_of
 from .card_reading import (
     EXAMPLES,
     MOLECULES,
+    OF_BASES,
     OF_SIX_MERS,
     OPENED,
+    OPENED_BASES,
     READER,
     example_texts,
     reading_code,
@@ -45,8 +47,17 @@ METHODS = {
     "pretrain": "all weights, from scratch",
 }
 # AutoModel would bring the decoder of T5 along, and take DNABERT-2 for a BERT
-ENCODERS = {"t5": "T5EncoderModel", "dnabert2": "DnaBert2Model", "nucleotide_transformer": "GatedEsmModel"}
-OWN_ARCHITECTURES = {"dnabert2": "seqlm.models.dnabert2", "nucleotide_transformer": "seqlm.models.gated_esm"}
+ENCODERS = {
+    "t5": "T5EncoderModel",
+    "dnabert2": "DnaBert2Model",
+    "nucleotide_transformer": "GatedEsmModel",
+    "hyenadna": "HyenaDnaModel",
+}
+OWN_ARCHITECTURES = {
+    "dnabert2": "seqlm.models.dnabert2",
+    "nucleotide_transformer": "seqlm.models.gated_esm",
+    "hyenadna": "seqlm.models.hyenadna",
+}
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 
 
@@ -130,7 +141,8 @@ def _usage(manifest: dict) -> str:
     }
     used = tools.get(manifest["task"], "the tool *Predict*")
     lines = ["## Use", "", f"In Galaxy, choose this archive as the model of {used}."]
-    code = _snippet(manifest) if manifest["head"] else _writing(manifest) if manifest["task"] == "causal-lm" else []
+    writes = manifest["task"] == "causal-lm" and manifest["family"] not in OWN_ARCHITECTURES
+    code = _snippet(manifest) if manifest["head"] else _writing(manifest) if writes else []
     if code:
         lines += ["", "In Python, from the folder that the archive unpacks to:"]
         lines += ["", "```python", *code, "```", "", *_called(manifest), *_reading(manifest)]
@@ -154,8 +166,9 @@ def _snippet(manifest: dict) -> list[str]:
     head, base, second = manifest["head"], manifest.get("base_model"), manifest.get("second_model")
     encoder, own = ENCODERS.get(manifest["family"], "AutoModel"), OWN_ARCHITECTURES.get(manifest["family"])
     six_mers = manifest["family"] == OF_SIX_MERS
+    opened = {OF_SIX_MERS: OPENED, OF_BASES: OPENED_BASES}.get(manifest["family"])  # tokenizers that are code
     public = {*([] if own else [encoder]), *(["AutoModel"] if second else [])}
-    public |= {"AutoTokenizer"} if second or not six_mers else set()
+    public |= {"AutoTokenizer"} if second or not opened else set()
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
     no_end = without_end(manifest)
     repaired, pieces = manifest.get("tokenizer") == "repaired", manifest["family"] in ("t5", "albert", "xlnet")
@@ -167,7 +180,7 @@ def _snippet(manifest: dict) -> list[str]:
         *(["from peft import PeftModel"] if adapter else []),
         "from safetensors.torch import load_file",
         "from torch.nn.functional import linear",
-        f"from transformers import {', '.join(sorted(public))}",
+        *([f"from transformers import {', '.join(sorted(public))}"] if public else []),
         *(
             [f"from {own} import {encoder}  # in tools/scripts of SeqLM for Galaxy; transformers has none"]
             if own
@@ -183,8 +196,8 @@ def _snippet(manifest: dict) -> list[str]:
         'folder = "."',
         'head = load_file(f"{folder}/head.safetensors")',
         *(["# of a SentencePiece model; the packages sentencepiece and protobuf read it"] if pieces else []),
-        OPENED
-        if six_mers
+        opened
+        if opened
         else f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),

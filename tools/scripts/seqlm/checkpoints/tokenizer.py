@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
+from seqlm.families.vocabulary import FIXED
 from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tokenization.panics import panics_named
 from seqlm.tokenization.pieces import piece_tokenizer
@@ -28,7 +29,7 @@ CLASSES = frozenset(
         "RobertaTokenizer", "T5Tokenizer", "TokenizersBackend", "XLNetTokenizer",
     )
     for fast in ("", "Fast")
-)  # fmt: skip
+).union(FIXED)  # fmt: skip
 # code of GENERator's and Carbon's authors; seqlm.tokenization.six_mers stands in its place, and is found by itself
 SIX_MERS = frozenset(("DNAKmerTokenizer", "HybridDNATokenizer"))
 SWITCHES = frozenset((
@@ -61,7 +62,7 @@ def check_tokenizer_config(config: dict, name: str = "tokenizer_config.json") ->
         where = f"{key[:60]!r} in {name}"
         if key == "auto_map" and value:
             raise InputError(f"{where} names Python code to run, which is never done for an uploaded model; remove it")
-        if key == "tokenizer_class" and value in SIX_MERS:
+        if key == "tokenizer_class" and isinstance(value, str) and value in SIX_MERS:
             continue
         if key == "tokenizer_class":
             if value is not None and (not isinstance(value, str) or value not in CLASSES):

@@ -20,7 +20,7 @@ from seqlm.archives.entries import MIB, Limits
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
 from seqlm.families.recognition import with_type
-from seqlm.families.vocabulary import read_vocabulary
+from seqlm.families.vocabulary import fixed_vocabulary, read_vocabulary
 from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tokenization.special_tokens import STYLES
 
@@ -161,7 +161,8 @@ def open_tokenizer(path: Path, scratch: Path) -> tuple[Path, dict | None]:
         folder = scratch
     else:
         folder = model_in(path, f"the model folder {path}")
-    if not any((folder / file).is_file() for file in TOKENIZER_FILES if "config" not in file and "special" not in file):
+    files = (file for file in TOKENIZER_FILES if "config" not in file and "special" not in file)
+    if not any((folder / file).is_file() for file in files) and fixed_vocabulary(folder, name) is None:
         raise InputError(
             f"{name} holds no tokenizer (tokenizer.json, vocab.txt, vocab.json or spiece.model); give a model or the "
             "files of its tokenizer"

@@ -67,6 +67,9 @@ class Family:
     # one, a CPU has no fused attention
     score_dropout: ClassVar[tuple[str, float]] = ("attention_probs_dropout_prob", 0.1)
     numbers_of_pair: ClassVar[int] = 0  # for each two tokens of a row and each head, that a pass without training makes
+    attends: ClassVar[bool] = True  # whether there is an attention, and with it a mask for every two tokens of a row
+    working: ClassVar[tuple[int, int]] = (6, 4)  # numbers of the width and of the feed-forward part, of each token,
+    # that a pass computes with at once
 
     @classmethod
     def fits(cls, config: dict) -> bool:

@@ -14,7 +14,7 @@ from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, LETTERS, PROTEIN, TEXT
 
 # what stands for a place or a purpose, and for no part of any sequence
-SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused\d+)\]|<.*>")
+SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOS|EOS|RESERVED|unused\d+)\]|<.*>")
 
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 
@@ -23,6 +23,10 @@ SIX_MERS = tuple(map("".join, itertools.product(BASES, repeat=6)))
 OOV = "<oov>"  # what they read a 6-mer as that is not of these four bases alone
 DNA_CONFIG = "dna_config.json"  # where Carbon's 6-mers stand; its other tokenizer files are for English
 DNA_BEGINS, DNA_ENDS = "<dna>", "</dna>"
+
+# Tokenizers that are code of their authors, and whose tokens stand in no file: the class that tokenizer_config.json
+# names -> the tokens in the order of their ids. That of HyenaDNA reads letter by letter.
+FIXED = {"HyenaDNATokenizer": ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"ACGTN")}
 
 UNSTRUCTURED = "#"  # where a structure, or a residue of one, is not known, in SaProt's vocabulary
 
@@ -38,6 +42,34 @@ def reads_six_mers(vocabulary: dict[str, int]) -> bool:
     return OOV in vocabulary and len(plain) == len(SIX_MERS) and plain.issuperset(SIX_MERS)
 
 
+def fixed_vocabulary(folder: Path, name: str) -> dict[str, int] | None:
+    """Token -> id of a tokenizer of :data:`FIXED`; None for any other.
+
+    Args:
+        name: what messages call the model.
+
+    Raises:
+        InputError: a tokenizer_config.json that gives one of the tokens another id.
+    """
+    path = folder / "tokenizer_config.json"
+    if (folder / "tokenizer.json").is_file() or not path.is_file():
+        return None
+    settings = strict_json.read_object(path, f"tokenizer_config.json of {name}")
+    kind = settings.get("tokenizer_class")
+    if not isinstance(kind, str) or kind not in FIXED:
+        return None
+    vocabulary = {token: number for number, token in enumerate(FIXED[kind])}
+    said = settings.get("added_tokens_decoder")
+    for number, token in said.items() if isinstance(said, dict) else ():
+        content = token.get("content") if isinstance(token, dict) else token
+        if str(vocabulary.get(content)) != number:
+            raise InputError(
+                f"tokenizer_config.json of {name} gives the token {str(content)[:40]!r} the id {number[:20]}, which it "
+                f"has not in a {kind}; fetch the model again"
+            )
+    return vocabulary
+
+
 def refuse_code(folder: Path, name: str) -> None:
     """Refuse a tokenizer that is Python code: without a tokenizer.json, nothing else says how it splits a sequence.
 
@@ -47,7 +79,7 @@ def refuse_code(folder: Path, name: str) -> None:
         name: what messages call the model.
     """
     path = folder / "tokenizer_config.json"
-    if (folder / "tokenizer.json").is_file() or not path.is_file():
+    if (folder / "tokenizer.json").is_file() or not path.is_file() or fixed_vocabulary(folder, name) is not None:
         return
     named = strict_json.read_object(path, f"tokenizer_config.json of {name}").get("auto_map")
     code = named.get("AutoTokenizer") if isinstance(named, dict) else named
@@ -67,6 +99,8 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
         InputError: a tokenizer that is damaged, missing, or code.
     """
     refuse_code(folder, f"the model in {folder.name}")
+    if (fixed := fixed_vocabulary(folder, f"the model in {folder.name}")) is not None:
+        return fixed
     try:
         if (folder / DNA_CONFIG).is_file():
             added = {token: number for token, number in _added(folder).items() if SPECIAL.fullmatch(token)}

@@ -351,14 +351,16 @@ def _say_unused(model: str, names: tuple[str, ...]) -> None:
 
 
 def placed(backbone: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """All weights in one number format, on the device.
+    """All weights in one number format, on the device, but for modules that the architecture keeps in single precision.
 
     Not the buffers, as ``.to(dtype)`` would have it: the frequencies of rotary positions need single precision, or
     tokens some hundred positions into a sequence stand at the wrong place. But for VeRA's random matrices, which peft
     holds as buffers and multiplies by what is in the number format of the weights.
     """
     shared = [buffer for name, buffer in backbone.named_buffers() if "vera_" in name]
-    for tensor in [*backbone.parameters(), *shared]:
+    single = [name for one in backbone.modules() for name in getattr(one, "_keep_in_fp32_modules_strict", None) or ()]
+    weights = [one for name, one in backbone.named_parameters() if not any(kept in name for kept in single)]
+    for tensor in [*weights, *shared]:
         tensor.data = tensor.data.to(dtype)
     return backbone.to(device)
 

@@ -42,7 +42,6 @@ LEARNING = 0.10e9  # peft, scikit-learn and SciPy, and what baselines take at le
 ON_A_GPU = 1e9  # of the memory of the machine, what CUDA and its libraries take at least; not measured
 HEAP, EXACT, SLACK = 1.7, 1.15, 1.15  # what is taken, for what is in use: of the heap, given back at once, of a GPU
 MAPPED = 1 << 25  # bytes of a tensor from which glibc gives it back at once by itself
-WORKING = (6, 4)  # numbers of h and of i, of each token, that a pass computes with at once
 IN_FOUR_BITS = 4.127 / 8  # bytes of a weight, section 3 of https://doi.org/10.48550/arXiv.2305.14314
 STREAMED = 1 << 20  # letters of which tokens are held together, where sequences are streamed
 OF_A_LETTER = 24  # bytes of its token, with all that is noted beside it
@@ -191,6 +190,7 @@ class Need:
             numbers += noise * maps + ranks + (8 * maps if self.adapter.doubled else 0)
             inner += noise * self.adapter.inner
         scores = 12 * heads * row if family.keeps_scores(kind) else 4 * row  # or the mask of padding alone
+        scores *= family.attends
         half = precision != "fp32"  # what is added up and normalised stays as it is
         return [
             (tokens * numbers * (0.75 if half else 1), 4 * tokens * across),
@@ -202,7 +202,7 @@ class Need:
         """Bytes that a pass of so many tokens computes with, one layer after the other, in parts as above."""
         family, row = self.family, min(self.longest, tokens)
         across = max(family.hidden_size, family.attention_width)
-        size, (wide, inner) = tokens * BYTES["fp32" if self.single else precision], WORKING
+        size, (wide, inner) = tokens * BYTES["fp32" if self.single else precision], family.working
         return [
             (size * numbers * many, size * numbers)
             for many, numbers in (

@@ -115,7 +115,7 @@ def logits_of(model: nn.Module, batch: Batch) -> torch.Tensor:
     """(rows, tokens, vocabulary), by a :class:`seqlm.inference.likelihood.TokenModel` or a class of transformers."""
     if isinstance(model, TokenModel):
         return model.logits(batch)
-    cached = getattr(getattr(model, "config", None), "model_type", "") in ("gpt2", "llama", "progen")
+    cached = getattr(getattr(model, "config", None), "model_type", "") in ("gpt2", "llama", "progen", "hyenadna")
     return model(input_ids=batch.ids, attention_mask=batch.mask, **({"use_cache": False} if cached else {})).logits
 
 

@@ -117,10 +117,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         family, opened.base.path, line_length=line_length, tokenizer=opened.tokenizer, control=arguments.control
     )
     ends = _ends(arguments.end_token, family)
-    if not text.opening:
+    if not text.opening and not (arguments.prompt.strip() or arguments.prompts):
         raise InputError(
-            f"the config.json of {opened.name} names no token that begins a sequence (bos_token_id) or ends one "
-            "(eos_token_id) and is in its vocabulary, so nothing can be written with it"
+            f"{opened.name} has no token that begins a sequence (bos_token_id, eos_token_id in its config.json), so it "
+            "writes nothing without a prompt; give one"
         )
     if not ends:
         notes.append("the model has no token that ends a sequence, so every sequence is cut at the limit of its length")

@@ -27,7 +27,7 @@ MANAGER = REPOSITORY / "data_managers" / "data_manager_huggingface" / "data_mana
 sys.path[:0] = [str(REPOSITORY / "scripts"), str(MANAGER)]
 
 from fetching.presets import FEATURES, PRESETS, RESIDUES, facts  # noqa: E402
-from seqlm.data.records import DNA, PROTEIN, TEXT  # noqa: E402
+from seqlm.data.records import DNA, LETTERS, PROTEIN, TEXT  # noqa: E402
 from seqlm.families.family import Family  # noqa: E402
 from seqlm.families.recognition import families  # noqa: E402
 from seqlm.families.vocabulary import AMINO_ACIDS  # noqa: E402
@@ -102,7 +102,8 @@ ARCHITECTURES = {
     "esm2": _esm(1026, "rotary", (*_ESM, *_RESIDUES)),
     "esm1": _esm(1026, "absolute", (*_ESM, *_RESIDUES)),
     "saprot": _esm(1026, "rotary", (*_ESM, *_STATES)),
-    "nt": _esm(1002, "absolute", ("<cls>", "AAAAAA", *"ACGT")),
+    "nt": _esm(1002, "absolute", ("<cls>", "AAAAAA", *"ACGT"), tie_word_embeddings=False),
+    "agront": _esm(1026, "absolute", ("<cls>", "AAAAAA", *"ACGT"), tie_word_embeddings=False),
     "nt-v2": Architecture(
         "gated_esm.GatedEsmForMaskedLM", _BERT,
         _esm(2050, "rotary", ()).config | {"add_bias_fnn": False, "tie_word_embeddings": False},
@@ -126,6 +127,11 @@ ARCHITECTURES = {
     "roberta": _bert("roberta", "RobertaForMaskedLM", ("=", "(", "c"), max_position_embeddings=515, type_vocab_size=1),
     "gpt2": Architecture("GPT2LMHeadModel", _GPT2, {"model_type": "gpt2", "n_positions": 1024}, ("MK", *_RESIDUES)),
     "zymctrl": Architecture("GPT2LMHeadModel", _GPT2, {"model_type": "gpt2", "n_positions": 1024}, _RESIDUES),
+    "lucaone": Architecture(
+        "lucaone.LucaOneForMaskedLM", tuple(name.replace("intermediate_size", "ffn_dim") for name in _BERT),
+        {"model_type": "lucaone"}, ("[CLS]", "[SEP]", *"12345", *LETTERS[PROTEIN]),
+        "its authors' code, at its width",
+    ),
     "progen2": Architecture(
         "progen2.ProGen2ForCausalLM", ("n_layer", "embed_dim", "n_head", "n_inner", "vocab_size_emb"),
         {"model_type": "progen", "n_positions": 1024, "rotary_dim": 32}, ("1", "2", *_RESIDUES),

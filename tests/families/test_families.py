@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
 from makers import six_mer_models
-from makers.models import MAKERS, OWN, SPACED, make, sequences
+from makers.models import LUCAONE, MAKERS, OWN, SPACED, make, sequences
 from makers.pieces import own_tokenizer
 from makers.protein_models import written
 from makers.scripts import run_batch
@@ -79,6 +79,8 @@ def own_tokens(folder, name, sequence):
         return six_mer_models.plain_ids(name, sequence)
     if name == "hyenadna":  # whose tokenizer is code; the [SEP] that it puts at the end is seen by none before it
         return [7 + "ACGTN".index(base) for base in sequence]
+    if name == "lucaone":  # likewise
+        return [2, *map(LUCAONE.index, sequence), 3]
     text = " ".join(sequence) if name in SPACED else written(name, sequence)
     text = "1" + text if name == "progen2" else text  # the N terminus
     ids = own_tokenizer(folder)(text)["input_ids"]
@@ -230,7 +232,7 @@ def test_an_uploaded_config_of_each_family_is_understood(folder, name):
 def test_weights_that_are_missing_are_named(folder, name, tmp_path):
     shutil.copytree(folder(name), tmp_path / "damaged")
     weights = load_file(tmp_path / "damaged" / "model.safetensors")
-    lost = sorted(tensor for tensor in weights if "layer" in tensor or ".h." in tensor)[0]
+    lost = sorted(name for name in weights if ("layer" in name or ".h." in name) and not name.startswith("lm_head"))[0]
     del weights[lost]
     save_file(weights, tmp_path / "damaged" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="is incomplete: 1 weights are missing"):
@@ -245,6 +247,16 @@ def test_six_bases_are_a_token_and_what_is_left_is_read_base_by_base(folder):
     assert read == ["<cls>", "ACGTAC", "GGGTTT", *"CATAGN", "ACCGTA", *"ACG"]
     assert (family.window, family.prefix, family.suffix) == (999, ("<cls>",), ())
     assert not family.one_letter_tokens
+
+
+def test_an_end_without_an_embedding_is_left_away(folder, tmp_path):
+    """AgroNT: a Nucleotide Transformer whose vocabulary has <eos> and <bos> behind the 4,105 tokens of the model."""
+    shutil.copytree(folder("nucleotide-transformer"), tmp_path / "agront")
+    with open(tmp_path / "agront" / "vocab.txt", "a") as file:
+        file.write("\n<eos>\n<bos>")
+    plain, other = (loaded(one)[1] for one in (folder("nucleotide-transformer"), tmp_path / "agront"))
+    for sequence in sequences("nucleotide-transformer"):
+        assert other.encode(sequence).rows[0].tolist() == plain.encode(sequence).rows[0].tolist()
 
 
 def test_rare_residues_are_x_in_the_models_of_prottrans(folder):

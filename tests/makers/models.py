@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM, GatedEsmModel
 from seqlm.models.hyenadna import HyenaDnaConfig, HyenaDnaForCausalLM, HyenaDnaModel
+from seqlm.models.lucaone import LucaOneConfig, LucaOneForMaskedLM, LucaOneModel
 from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM, ProGen2Model
 
 from . import protein_models, six_mer_models
@@ -24,6 +25,7 @@ OWN = {  # that transformers has no class for
     "nucleotide-transformer-v2": GatedEsmModel,
     "progen2": ProGen2Model,
     "hyenadna": HyenaDnaModel,
+    "lucaone": LucaOneModel,
 }
 DNA_FAMILIES = (
     "grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2", "generator", "carbon",
@@ -218,6 +220,38 @@ def hyenadna(folder):
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
+LUCAONE = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ.-*"]
+
+
+def lucaone(folder):
+    """As published: a list of tokens, a tokenizer that is code, and entries for heads that are no part of the file."""
+    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(LUCAONE)}))
+    code = {"AutoTokenizer": ["tokenization_lucaone.LucaGPLMTokenizer", None]}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "LucaGPLMTokenizer", "auto_map": code, **BERT_TOKENS})
+    )
+    config = LucaOneConfig(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2)
+    LucaOneForMaskedLM(config).save_pretrained(folder)
+    said = json.loads((folder / "config.json").read_text())
+    said["auto_map"] = {
+        "AutoConfig": "configuration_lucaone.LucaGPLMConfig",
+        "AutoModel": "modeling_lucaone.LucaGPLMModel",
+        "AutoModelForMaskedLM": "modeling_lucaone.LucaGPLMForMaskedLM",
+    }
+    said |= {"architectures": ["LucaGPLMForMaskedLM"], "ffn_dim": 10240, "ignore_index": -100, "hidden_act": "gelu"}
+    said |= {
+        "task_level": "seq_level",
+        "task_type": "embedding",
+        "classifier_num_labels": -1,
+        "classifier_weight": None,
+    }
+    said |= {"classifier_loss_type": "cross_entropy", "classifier_pooling_type": "value_attention", "unk_token_id": 1}
+    said |= {"classifier_loss_reduction": "mean", "classifier_pos_weight": 1.0, "classifier_dropout_prob": 0.1}
+    said |= {"hidden_dropout_prob": 0.0, "layer_norm_eps": 1e-12, "sep_token_id": 3, "token_dropout": False}
+    del said["sequence_type"]
+    (folder / "config.json").write_text(json.dumps(said))
+
+
 def llama(folder):
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     pair_tokenizer(folder, AMINO_ACIDS, ["<unk>", "<s>", "</s>"], 200, "<s> $A", **names)
@@ -274,6 +308,7 @@ MAKERS = {
     "gpt2": gpt2,
     "llama": llama,
     "progen2": progen2,
+    "lucaone": lucaone,
     **six_mer_models.MAKERS,
     "hyenadna": hyenadna,
     **protein_models.MAKERS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from seqlm.data.records import DNA, PROTEIN, STATES
+from seqlm.families.vocabulary import BASE_TOKENS
 
 WITH_MASK = (
     '    tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)',
@@ -36,13 +37,26 @@ BASE_BY_BASE = (
     "    letters = torch.ones(len(text), dtype=torch.bool)",
 )
 OF_BASES = "hyenadna"  # the family; its published tokenizers are code
-OPENED_BASES = 'tokenizer = {base: number for number, base in enumerate("ACGTN", 7)}'
 OF_SIX_MERS = "generator"  # the family; its published tokenizers are code
 READER = (
     "from seqlm.families.vocabulary import read_vocabulary  # in tools/scripts of SeqLM for Galaxy",
     "from seqlm.tokenization.six_mers import SixMerReader",
 )
-OPENED = "tokenizer = SixMerReader.of(read_vocabulary(Path(folder)))"
+OF_LETTERS = "lucaone"  # likewise
+LETTERS = (  # see seqlm.families.lucaone
+    "    if not isinstance(tokenizer, dict):  # a second model, whose tokens are others",
+    *(f"    {line}" for line in WITH_MASK),
+    "    else:",
+    '        ids = [tokenizer[one] for one in ("[CLS]", *text, "[SEP]")]',
+    '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
+    "        letters = torch.tensor([False] + [True] * len(text) + [False])",
+)
+# family whose tokenizer is code -> what stands in its place: imports, and how it is opened
+READERS = {
+    OF_SIX_MERS: (READER, "tokenizer = SixMerReader.of(read_vocabulary(Path(folder)))"),
+    OF_BASES: ((), 'tokenizer = {base: number for number, base in enumerate("ACGTN", 7)}'),
+    OF_LETTERS: (READER[:1], "tokenizer = read_vocabulary(Path(folder))"),
+}
 EXAMPLES = {
     PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
     DNA: ("ACGTACGTAC", "TTGACAGCTA"),
@@ -62,6 +76,8 @@ def reading_code(manifest: dict) -> tuple[str, ...]:
         return SIX_MERS
     if manifest["family"] == OF_BASES:
         return BASE_BY_BASE
+    if manifest["family"] == OF_LETTERS:
+        return LETTERS
     return _told(told) if told else WITH_MASK
 
 
@@ -77,6 +93,10 @@ def example_texts(manifest: dict) -> list[str]:
         if manifest.get("structures"):
             form = '"".join(map("".join, zip("{}", "{}")))'
         return [form.format(*both) for both in zip(EXAMPLES[PROTEIN], EXAMPLES[STATES], strict=True)]
+    if manifest["family"] == OF_LETTERS:
+        bases = f"str.maketrans({''.join(BASE_TOKENS)!r}, {''.join(BASE_TOKENS.values())!r})"
+        form = '"{}"' if manifest["alphabet"] == PROTEIN else f'"{{}}".translate({bases})'
+        return [form.format(one) for one in EXAMPLES[manifest["alphabet"]]]
     form = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
     if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
         form = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'

@@ -45,30 +45,29 @@ SIZES = {
 # What else tunes the architectures of the supported families, and changes no size.
 WORDS = _names(
     """
-    activation activation_function attn_type classifier_activation classifier_pooling dense_act_fn feed_forward_proj
-    ff_activation hidden_act hidden_activation model_type position_embedding_type problem_type summary_activation
-    summary_type
+    activation activation_function alphabet attn_type classifier_activation classifier_pooling dense_act_fn
+    feed_forward_proj ff_activation hidden_act hidden_activation model_type position_embedding_type problem_type
+    sequence_type summary_activation summary_type
     """
 )
 NUMBERS = _names(
     """
     activation_freq attention_dropout attention_probs_dropout_prob attn_pdrop clamp_len classifier_dropout
-    classifier_dropout_prob dropout dropout_rate embd_pdrop embed_dropout embedding_dropout end_n_top
+    classifier_dropout_prob dropout dropout_rate embd_pdrop embed_dropout embed_scale embedding_dropout end_n_top
     global_attn_every_n_layers global_rope_theta hidden_dropout_prob hyena_dropout hyena_filter_dropout
-    initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps
-    layer_norm_epsilon local_rope_theta mlp_dropout norm_eps pretraining_tp qa_dropout resid_pdrop rms_norm_eps
-    rope_theta seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout summary_last_dropout
+    initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps layer_norm_epsilon
+    local_rope_theta mlp_dropout norm_eps pretraining_tp qa_dropout resid_pdrop rms_norm_eps rope_theta
+    seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout summary_last_dropout
     """
 )
 SWITCHES = _names(
     """
     add_bias_fnn add_cross_attention add_final_layer_norm add_pooling_layer attention_bias bi_data classifier_bias
-    decoder_bias
-    deterministic_flash_attn emb_layer_norm_before is_decoder is_encoder_decoder is_folding_model is_gated_act mlp_bias
-    norm_bias qkv_bias reorder_and_upcast_attn rope_interleaved same_length scale_attn_by_inverse_layer_idx
-    scale_attn_weights scale_decoder_outputs sinusoidal_pos_embds sparse_prediction summary_proj_to_labels
-    summary_use_proj tie_word_embeddings token_dropout train_freq untie_r use_bias use_cache use_mems_eval
-    use_mems_train
+    decoder_bias deterministic_flash_attn emb_layer_norm_before is_decoder is_encoder_decoder is_folding_model
+    is_gated_act mlp_bias no_position_embeddings no_token_type_embeddings norm_bias qkv_bias reorder_and_upcast_attn
+    rope_interleaved same_length scale_attn_by_inverse_layer_idx scale_attn_weights scale_decoder_outputs
+    sinusoidal_pos_embds sparse_prediction summary_proj_to_labels summary_use_proj tie_word_embeddings token_dropout
+    train_freq untie_r use_bias use_cache use_embed_layer_norm use_last_layer_norm use_mems_eval use_mems_train
     """
 )
 TOKENS = _names(
@@ -78,13 +77,15 @@ TOKENS = _names(
 DROPPED = _names(
     """
     _attn_implementation_autoset _commit_hash _from_model_config bad_words_ids begin_suppress_tokens
-    chunk_size_feed_forward diversity_penalty do_sample down_scale_factor early_stopping encoder_no_repeat_ngram_size
-    finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing is_gpu length_penalty max_length
-    min_length name_or_path no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_past output_scores prefix reference_compile remove_invalid_values
-    repad_logits_with_grad repetition_penalty return_dict return_dict_in_generate suppress_tokens task_specific_params
-    temperature tf_legacy_loss top_k top_p torchscript transformers.js_config transformers_version typical_p
-    use_bfloat16 use_mems
+    chunk_size_feed_forward classifier_loss_reduction classifier_loss_type classifier_num_labels
+    classifier_pooling_type classifier_pos_weight classifier_weight diversity_penalty do_sample down_scale_factor
+    early_stopping encoder_no_repeat_ngram_size ffn_dim finetuning_task forced_bos_token_id forced_eos_token_id
+    gradient_checkpointing ignore_index is_gpu length_penalty max_length min_length name_or_path
+    no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences output_attentions
+    output_hidden_states output_past output_scores prefix reference_compile remove_invalid_values
+    repad_logits_with_grad repetition_penalty return_dict return_dict_in_generate suppress_tokens task_level
+    task_specific_params task_type temperature tf_legacy_loss top_k top_p torchscript transformers.js_config
+    transformers_version typical_p use_bfloat16 use_mems
     """
 )
 REASONS = {

@@ -16,11 +16,10 @@ from seqlm.data.tasks import level_of
 from .card_reading import (
     EXAMPLES,
     MOLECULES,
-    OF_BASES,
+    OF_LETTERS,
     OF_SIX_MERS,
-    OPENED,
-    OPENED_BASES,
     READER,
+    READERS,
     example_texts,
     reading_code,
     without_end,
@@ -52,11 +51,13 @@ ENCODERS = {
     "dnabert2": "DnaBert2Model",
     "nucleotide_transformer": "GatedEsmModel",
     "hyenadna": "HyenaDnaModel",
+    "lucaone": "LucaOneModel",
 }
 OWN_ARCHITECTURES = {
     "dnabert2": "seqlm.models.dnabert2",
     "nucleotide_transformer": "seqlm.models.gated_esm",
     "hyenadna": "seqlm.models.hyenadna",
+    "lucaone": "seqlm.models.lucaone",
 }
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 
@@ -165,8 +166,7 @@ def _snippet(manifest: dict) -> list[str]:
     """Python that gives what ``predict`` gives, with nothing but the public libraries."""
     head, base, second = manifest["head"], manifest.get("base_model"), manifest.get("second_model")
     encoder, own = ENCODERS.get(manifest["family"], "AutoModel"), OWN_ARCHITECTURES.get(manifest["family"])
-    six_mers = manifest["family"] == OF_SIX_MERS
-    opened = {OF_SIX_MERS: OPENED, OF_BASES: OPENED_BASES}.get(manifest["family"])  # tokenizers that are code
+    reader, opened = READERS.get(manifest["family"], ((), ""))
     public = {*([] if own else [encoder]), *(["AutoModel"] if second else [])}
     public |= {"AutoTokenizer"} if second or not opened else set()
     # of the Nucleotide Transformer, which has no token at the end, and to which transformers would add one
@@ -175,7 +175,7 @@ def _snippet(manifest: dict) -> list[str]:
     source = "folder" if manifest["method"] in ("full", "pretrain") or not base else _python(base)
     adapter = manifest["method"] in ADAPTERS
     lines = [
-        *(["import re", ""] if repaired else ["from pathlib import Path", ""] if six_mers else []),
+        *(["import re", ""] if repaired else ["from pathlib import Path", ""] if reader else []),
         "import torch",
         *(["from peft import PeftModel"] if adapter else []),
         "from safetensors.torch import load_file",
@@ -186,7 +186,7 @@ def _snippet(manifest: dict) -> list[str]:
             if own
             else []
         ),
-        *(READER if six_mers else ()),
+        *reader,
         "",
         "def read(model, tokenizer, text):  # vector of each token, and which tokens are no special ones",
         *reading_code(manifest),
@@ -196,9 +196,7 @@ def _snippet(manifest: dict) -> list[str]:
         'folder = "."',
         'head = load_file(f"{folder}/head.safetensors")',
         *(["# of a SentencePiece model; the packages sentencepiece and protobuf read it"] if pieces else []),
-        opened
-        if opened
-        else f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
+        opened or f"tokenizer = AutoTokenizer.from_pretrained({source}{', eos_token=None' if no_end else ''})",
         f"model = {encoder}.from_pretrained({source})",
         *(["model = PeftModel.from_pretrained(model, folder)"] if adapter else []),
     ]
@@ -372,7 +370,9 @@ def _reading(manifest: dict) -> list[str]:
             "refuse": f"{longer} refused by the tool.",
         }[manifest["long_sequences"]]
     ]
-    if told := manifest.get("prefix"):
+    if manifest["family"] == OF_LETTERS:
+        lines.append(f"The model was told that it reads {_code(manifest['prefix'])}; all letters are tokens.")
+    elif told := manifest.get("prefix"):
         lines.append(f"Before each sequence stands {_code(told)}, which tells the model what follows.")
     if manifest.get("structures"):
         lines.append("A token is a residue and its 3Di state, as Foldseek writes them; # stands for what is not known.")

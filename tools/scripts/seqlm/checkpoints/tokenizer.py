@@ -30,8 +30,8 @@ CLASSES = frozenset(
     )
     for fast in ("", "Fast")
 ).union(FIXED)  # fmt: skip
-# code of GENERator's and Carbon's authors; seqlm.tokenization.six_mers stands in its place, and is found by itself
-SIX_MERS = frozenset(("DNAKmerTokenizer", "HybridDNATokenizer"))
+# code of GENERator's, Carbon's and LucaOne's authors; what stands in its place is found by itself
+REWRITTEN = frozenset(("DNAKmerTokenizer", "HybridDNATokenizer", "LucaGPLMTokenizer"))
 SWITCHES = frozenset((
     "add_bos_token", "add_eos_token", "add_prefix_space", "clean_up_tokenization_spaces", "do_basic_tokenize",
     "do_lower_case", "keep_accents", "legacy", "remove_space", "split_special_tokens", "strip_accents",
@@ -62,7 +62,7 @@ def check_tokenizer_config(config: dict, name: str = "tokenizer_config.json") ->
         where = f"{key[:60]!r} in {name}"
         if key == "auto_map" and value:
             raise InputError(f"{where} names Python code to run, which is never done for an uploaded model; remove it")
-        if key == "tokenizer_class" and isinstance(value, str) and value in SIX_MERS:
+        if key == "tokenizer_class" and isinstance(value, str) and value in REWRITTEN:
             continue
         if key == "tokenizer_class":
             if value is not None and (not isinstance(value, str) or value not in CLASSES):

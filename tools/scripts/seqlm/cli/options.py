@@ -65,7 +65,8 @@ SHARED = {
         "default": "auto",
         "metavar": "NAME",
         "help": "token that tells the model what follows, such as <AA2fold> or <fold2AA> of ProstT5, [NLU] or [S2S] of "
-        "Ankh 3; auto: what its authors take for embeddings; none: no such token",
+        "Ankh 3, or what LucaOne is told: prot (proteins) or gene (DNA, RNA); auto: what its authors take for "
+        "embeddings; none: no such token",
     },
     "--structures": {
         "metavar": "FASTA",

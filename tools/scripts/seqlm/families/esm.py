@@ -15,6 +15,8 @@ too. A token is six bases, counted from the start; the one to five that are left
 and so is every base of a run of six that holds an N. There is no <eos>::
 
     <cls> ACGTAC GTACGT … G T <pad> …
+
+So is AgroNT (Mendoza-Revilla et al. 2024, https://doi.org/10.1038/s42003-024-06465-2), their model of plants.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class Esm(Family):
 
     @property
     def suffix(self) -> tuple[str, ...]:
-        return ("<eos>",) if "<eos>" in self.vocabulary else ()
+        # AgroNT's vocabulary has one for which the model has no embedding
+        return ("<eos>",) if self.vocabulary.get("<eos>", self.vocabulary_size) < self.vocabulary_size else ()
 
     @property
     def citations(self) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ DNA_BEGINS, DNA_ENDS = "<dna>", "</dna>"
 # Tokenizers that are code of their authors, and whose tokens stand in no file: the class that tokenizer_config.json
 # names -> the tokens in the order of their ids. That of HyenaDNA reads letter by letter.
 FIXED = {"HyenaDNATokenizer": ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"ACGTN")}
+# how LucaOne writes bases, so that they differ from residues; any other code is N
+BASE_TOKENS = {"A": "1", "T": "2", "C": "3", "G": "4", "N": "5"}
 
 UNSTRUCTURED = "#"  # where a structure, or a residue of one, is not known, in SaProt's vocabulary
 
@@ -70,10 +72,16 @@ def fixed_vocabulary(folder: Path, name: str) -> dict[str, int] | None:
     return vocabulary
 
 
+def reads_genes_and_proteins(vocabulary: dict[str, int]) -> bool:
+    """Whether tokens are single residues and the numbers of bases, as LucaOne's are."""
+    plain = {token for token in vocabulary if not SPECIAL.fullmatch(token)}
+    return plain >= {*BASE_TOKENS.values(), *LETTERS[PROTEIN]} and all(len(token) == 1 for token in plain)
+
+
 def refuse_code(folder: Path, name: str) -> None:
     """Refuse a tokenizer that is Python code: without a tokenizer.json, nothing else says how it splits a sequence.
 
-    That of GENERator and Carbon is written here, and known by the vocabulary.
+    Those of GENERator, Carbon and LucaOne are written here, and known by the vocabulary.
 
     Args:
         name: what messages call the model.
@@ -83,7 +91,7 @@ def refuse_code(folder: Path, name: str) -> None:
         return
     named = strict_json.read_object(path, f"tokenizer_config.json of {name}").get("auto_map")
     code = named.get("AutoTokenizer") if isinstance(named, dict) else named
-    if code and _of_six_mers(folder):
+    if code and (_of_six_mers(folder) or _of_letters(folder)):
         return
     if code := next((one for one in (code if isinstance(code, list) else [code]) if one), None):
         raise InputError(
@@ -132,6 +140,12 @@ def _of_six_mers(folder: Path) -> bool:
         return reads_six_mers(_lines(folder / "vocab.txt"))
     except (ValueError, OSError):
         return False
+
+
+def _of_letters(folder: Path) -> bool:
+    """Whether the vocab.json of a folder, if there is one, holds LucaOne's tokens."""
+    path = folder / "vocab.json"
+    return path.is_file() and reads_genes_and_proteins(strict_json.read_object(path, f"vocab.json in {folder.name}"))
 
 
 def _lines(path: Path) -> dict[str, int]:

@@ -30,7 +30,7 @@ from fetching.presets import FEATURES, PRESETS, RESIDUES, facts  # noqa: E402
 from seqlm.data.records import DNA, LETTERS, PROTEIN, TEXT  # noqa: E402
 from seqlm.families.family import Family  # noqa: E402
 from seqlm.families.recognition import families  # noqa: E402
-from seqlm.families.vocabulary import AMINO_ACIDS  # noqa: E402
+from seqlm.families.vocabulary import AMINO_ACIDS, DNA_BEGINS, DNA_ENDS, OOV, SIX_MERS  # noqa: E402
 from seqlm.inference.fitting import Memory  # noqa: E402
 from seqlm.inference.machine import Machine  # noqa: E402
 from seqlm.inference.memory import LEARNING, Adapter, Need, adapted_numbers, weights_in  # noqa: E402
@@ -53,6 +53,8 @@ _SPACED = tuple("▁" + letter for letter in _RESIDUES)
 _PIECES = ("ACG", "TTA", "A", "C", "G", "T")
 _STATES = tuple(one + state for one in (*AMINO_ACIDS, "#") for state in "acdefghiklmnpqrstvwy#")
 _ESM = ("<cls>", "<eos>", "<mask>")
+_LLAMA = {"model_type": "llama", "num_key_value_heads": 4, "max_position_embeddings": 32768}
+_SIX_MERS = ("<s>", "</s>", OOV, *SIX_MERS)
 _BY_TRANSFORMERS = "transformers"
 
 
@@ -137,6 +139,11 @@ ARCHITECTURES = {
         {"model_type": "progen", "n_positions": 1024, "rotary_dim": 32}, ("1", "2", *_RESIDUES),
         "MultiMolecule, at its size",
     ),
+    "generator": Architecture("LlamaForCausalLM", _BERT, {**_LLAMA, "max_position_embeddings": 16384}, _SIX_MERS),
+    "carbon": Architecture("LlamaForCausalLM", _BERT, {**_LLAMA, "tie_word_embeddings": True},
+                           (*_SIX_MERS, DNA_BEGINS, DNA_ENDS)),
+    "carbon-8b": Architecture("LlamaForCausalLM", _BERT, {**_LLAMA, "num_key_value_heads": 8},
+                              (*_SIX_MERS, DNA_BEGINS, DNA_ENDS)),
 }  # fmt: skip
 
 

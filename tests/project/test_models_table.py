@@ -21,6 +21,7 @@ TINY = {
     "nt": "nucleotide-transformer", "nt-v2": "nucleotide-transformer-v2", "esmc": "esmc", "ankh": "ankh",
     "dna-bert": "grover", "albert": "albert", "xlnet": "xlnet", "modernbert": "modernbert", "progen2": "progen2",
     "lucaone": "lucaone",
+    "generator": "generator", "carbon": "carbon",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
-from seqlm.families.vocabulary import FIXED
+from seqlm.families.vocabulary import FIXED, HYBRID
 from seqlm.tokenization.encoder import TOKENIZER_FILES
 from seqlm.tokenization.panics import panics_named
 from seqlm.tokenization.pieces import piece_tokenizer
@@ -31,7 +31,7 @@ CLASSES = frozenset(
     for fast in ("", "Fast")
 ).union(FIXED)  # fmt: skip
 # code of GENERator's, Carbon's and LucaOne's authors; what stands in its place is found by itself
-REWRITTEN = frozenset(("DNAKmerTokenizer", "HybridDNATokenizer", "LucaGPLMTokenizer"))
+REWRITTEN = frozenset(("DNAKmerTokenizer", HYBRID, "LucaGPLMTokenizer"))
 SWITCHES = frozenset((
     "add_bos_token", "add_eos_token", "add_prefix_space", "clean_up_tokenization_spaces", "do_basic_tokenize",
     "do_lower_case", "keep_accents", "legacy", "remove_space", "split_special_tokens", "strip_accents",

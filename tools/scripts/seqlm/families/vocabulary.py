@@ -22,6 +22,7 @@ BASES = "ATCG"  # in the order in which GENERator and Carbon number their 6-mers
 SIX_MERS = tuple(map("".join, itertools.product(BASES, repeat=6)))
 OOV = "<oov>"  # what they read a 6-mer as that is not of these four bases alone
 DNA_CONFIG = "dna_config.json"  # where Carbon's 6-mers stand; its other tokenizer files are for English
+HYBRID = "HybridDNATokenizer"  # what these files then name
 DNA_BEGINS, DNA_ENDS = "<dna>", "</dna>"
 
 # Tokenizers that are code of their authors, and whose tokens stand in no file: the class that tokenizer_config.json
@@ -87,9 +88,16 @@ def refuse_code(folder: Path, name: str) -> None:
         name: what messages call the model.
     """
     path = folder / "tokenizer_config.json"
-    if (folder / "tokenizer.json").is_file() or not path.is_file() or fixed_vocabulary(folder, name) is not None:
+    if not path.is_file():
         return
-    named = strict_json.read_object(path, f"tokenizer_config.json of {name}").get("auto_map")
+    settings = strict_json.read_object(path, f"tokenizer_config.json of {name}")
+    if settings.get("tokenizer_class") == HYBRID and not (folder / DNA_CONFIG).is_file():
+        raise InputError(
+            f"{name} has no {DNA_CONFIG}, which says what its tokens for DNA are; the other files are for English"
+        )
+    if (folder / "tokenizer.json").is_file() or fixed_vocabulary(folder, name) is not None:
+        return
+    named = settings.get("auto_map")
     code = named.get("AutoTokenizer") if isinstance(named, dict) else named
     if code and (_of_six_mers(folder) or _of_letters(folder)):
         return

@@ -507,6 +507,7 @@ PUBLISHED = {  # entries of published config.json files that say something, or s
     "gpt2": {"n_ctx": 1024, "summary_first_dropout": 0.1, "task_specific_params":
              {"text-generation": {"do_sample": True, "max_length": 50}}},
     "llama": {"pretraining_tp": 1, "rope_theta": 10000.0, "rope_scaling": None, "max_length": 4096},
+    "generator": {"pretraining_tp": 1, "rope_theta": 500000.0, "rope_scaling": None, "torch_dtype": "float32"},
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ ORDER, TAPS = 2, 3  # of the published models: maps that are multiplied beside t
 FAST, SLOW, TARGET, SHIFT = 0.3, 1.5, 1e-2, 0.05  # the window falls to TARGET in so many whole lengths, and never below
 NUMBERS = 1 << 20  # of a Fourier transform that are computed at once, but for so many channels at the least
 CHANNELS = 16
-PIECE = 1 << 10  # tokens of the feed-forward part that are computed at once, where no gradients are
+PIECE = 1 << 10  # tokens of what is each token's own that are computed at once, where no gradients are
 
 
 class HyenaDnaConfig(PreTrainedConfig):
@@ -180,7 +180,8 @@ class Mixer(nn.Module):
         self.dropout = nn.Dropout(config.hyena_dropout)
 
     def forward(self, hidden: torch.Tensor, real: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
-        """
+        """What ``out_proj`` reads, (rows, tokens, width).
+
         Args:
             hidden: (rows, tokens, width).
             real: (rows, tokens, 1) 0 for padding, 1 for tokens; None without padding.
@@ -191,10 +192,11 @@ class Mixer(nn.Module):
         many = max(CHANNELS, NUMBERS // (rows * tokens))
         weights, biases = (one.view(ORDER + 1, self.width, -1) for one in self.short_filter.parameters())
         mixed, gated, features = [], [], None
+        over = cache is None and not torch.is_grad_enabled()  # put where it comes from, which saves room
         for first, part in zip(
             range(0, self.width, many), maps.view(rows, -1, self.width, tokens).split(many, 2), strict=True
         ):
-            channels = slice(first, first + many)
+            channels = slice(first, first + part.shape[2])
             weight, bias = weights[:, channels].flatten(0, 1), biases[:, channels].flatten()
             part = conv1d(part.flatten(1, 2), weight[:, None], bias, padding=TAPS - 1, groups=len(bias))
             outside, inside, values = part[..., :tokens].chunk(ORDER + 1, 1)
@@ -203,12 +205,15 @@ class Mixer(nn.Module):
             with torch.autocast(hidden.device.type, enabled=False):
                 features = self.filter_fn.features(tokens) if features is None else features
                 long = LongConvolution.apply(at_least_single(values), self.filter_fn.of(channels, features))
+            if over:
+                torch.mul(outside, long.to(outside.dtype), out=maps[:, channels])
+                continue
             mixed.append(outside * long.to(outside.dtype))
             if cache is not None:
                 gated.append(values)
         if cache is not None:
             cache.update(maps.mT[:, None], torch.cat(gated, 1).mT[:, None], self.layer)
-        return self.out_proj(torch.cat(mixed, 1).mT)
+        return (maps[:, : self.width] if over else torch.cat(mixed, 1)).mT
 
     def _maps(self, hidden: torch.Tensor) -> torch.Tensor:
         """What ``in_proj`` makes of (rows, tokens, width), (rows, maps of channels, tokens)."""
@@ -218,7 +223,7 @@ class Mixer(nn.Module):
         return torch.baddbmm(bias[None, :, None], weight.expand(len(hidden), -1, -1), hidden.mT)
 
     def step(self, hidden: torch.Tensor, places: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """One more token of each row, (rows, 1, width), at its place, (rows,), from what was noted of those before."""
+        """The same of one more token of each row, at its place, (rows,), from what was noted of those before."""
         maps, rows = self.in_proj(hidden), torch.arange(len(hidden), device=hidden.device)
         noted, gated = cache.update(maps[:, None], maps.new_zeros(len(rows), 1, 1, self.width), self.layer)
         near = places[:, None] - torch.arange(TAPS - 1, -1, -1, device=places.device)
@@ -232,7 +237,7 @@ class Mixer(nn.Module):
             long[mine] = torch.einsum(
                 "rtc,ct->rc", at_least_single(gated[mine, 0, : place + 1]), filters[:, : place + 1].flip(1)
             ).to(long.dtype)
-        return self.out_proj((outside * long)[:, None])
+        return (outside * long)[:, None]
 
     def _filters(self, tokens: int, cache: Cache) -> torch.Tensor:
         """The filters of all channels for so many distances at the least, (channels, distances), kept with a cache."""
@@ -261,15 +266,18 @@ class Block(GradientCheckpointingLayer):
     def forward(self, hidden: torch.Tensor, real=None, cache: Cache | None = None, places=None) -> torch.Tensor:
         normed = self.norm1(hidden.to(self.norm1.weight.dtype))
         mixed = self.mixer(normed, real, cache) if places is None else self.mixer.step(normed, places, cache)
-        hidden = hidden + mixed
         if torch.is_grad_enabled():
-            return hidden + self._fed(hidden)
-        for piece in hidden.split(max(PIECE // len(hidden), 1), 1):
-            piece += self._fed(piece)
-        return hidden
+            return self._fed(hidden, mixed)
+        del normed
+        size, found = max(PIECE // len(hidden), 1), torch.empty_like(hidden)
+        for parts in zip(*(one.split(size, 1) for one in (found, hidden, mixed)), strict=True):
+            parts[0][:] = self._fed(*parts[1:])
+        return found
 
-    def _fed(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.mlp(self.norm2(hidden.to(self.norm2.weight.dtype)))
+    def _fed(self, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        """The rest of the layer, which is each token's own."""
+        hidden = hidden + self.mixer.out_proj(mixed)
+        return hidden + self.mlp(self.norm2(hidden.to(self.norm2.weight.dtype)))
 
 
 class Embeddings(nn.Module):
@@ -360,7 +368,8 @@ class HyenaDnaModel(PreTrainedModel):
         hidden = at_least_single(self.get_input_embeddings()(input_ids))
         states = []
         for block in self.backbone.layers:
-            states.append(hidden)
+            if output_hidden_states:
+                states.append(hidden)
             hidden = block(hidden, real, past_key_values, places)
         last = self.backbone.ln_f
         hidden = last(hidden.to(last.weight.dtype))

@@ -235,8 +235,8 @@ def make(here: Path) -> None:
         "".join(f">other_{number:02d}\n{text}\n" for number, text in enumerate(others))
     )
     (here / "wild_type.fasta").write_text(f">ancestor\n{world.ancestor}\n")
-    rows = ["variant\tactivity\n"]
-    for _ in range(80):
+    rows, whole = ["variant\tactivity\n"], ["id\tsequence\tactivity\n"]
+    for number in range(80):
         places = sorted(rng.sample(range(1, len(world.ancestor)), rng.choice([1, 1, 1, 2, 3])))
         changes, effect = [], 0.0
         for place in places:
@@ -244,7 +244,14 @@ def make(here: Path) -> None:
             changes.append(f"{world.ancestor[place]}{place + 1}{letter}")
             effect -= 2 * world.kept[place] - 0.5 * (letter in world.allowed[place])
         rows.append(f"{':'.join(changes)}\t{effect + rng.gauss(0, 0.4):.3f}\n")
+        # the same as whole sequences, of which the last twenty are not measured
+        letters = list(world.ancestor)
+        for change in changes:
+            letters[int(change[1:-1]) - 1] = change[-1]
+        measured = rows[-1].split("\t")[1].strip() if number < 60 else ""
+        whole.append(f"variant_{number:02d}\t{''.join(letters)}\t{measured}\n")
     (here / "variants.tsv").write_text("".join(rows))
+    (here / "measured_variants.tsv").write_text("".join(whole))
     # the same protein, counted from 101
     listed = ["WT", *(f"{world.ancestor[place]}{place + 101}W" for place in (5, 11, 23)), "Q106V:I124F", "p.Gln106Val"]
     (here / "variants.txt").write_text("".join(f"{one}\n" for one in listed))

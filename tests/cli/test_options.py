@@ -37,6 +37,8 @@ NAMESAKES = {
     "--duplicates": "in the sets, or among what was written",
     "--neighbours": "relatives of sequences, or of points",
     "--keep-best": "0 or nothing for all",
+    "--folds": "trainings of a model, or what probes are judged on",
+    "--sweep-layers": "how many layers are trained, or which one is embedded",
     "--max-perplexity": "0 or nothing for any",
 }
 

@@ -4,6 +4,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from seqlm.cli.arguments import Number
 from seqlm.cli.errors import Parser
 from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, SHARED, add, add_group
 from seqlm.cli.outputs import Outputs
@@ -55,6 +56,22 @@ def options() -> Parser:
         help="columns beside the vectors, of a model with a head for tokens: perplexity and log-likelihood, or of a "
         "masked model pseudo-perplexity and its logarithm, exact (a pass for each token) or from one pass",
     )
+    judging = parser.add_argument_group("probes: how much of a label the vectors hold")
+    judging.add_argument(
+        "--probe",
+        default="none",
+        choices=["none", "classes", "numbers"],
+        help="what the labels are; linear models of the vectors are judged on folds beside what needs no model",
+    )
+    judging.add_argument(
+        "--sweep-layers",
+        action="store_true",
+        help="judge the vectors of every layer, from one pass, and write those of the best",
+    )
+    add(judging, "--labels", help="FASTA or table, by id; else the file of the sequences; an empty cell is no label")
+    add(judging, "--label-column", "--label-pattern")
+    add(judging, "--group-column", help="of the table of labels: what stays together in folds, such as a family")
+    judging.add_argument("--folds", default=5, type=Number(int, 2, 20), metavar="K", help="that judge the probes")
     molecules = parser.add_argument_group("molecules")
     for name, usual in (("--smiles", "as given"), ("--tokenizer", "repaired")):
         add(
@@ -71,6 +88,10 @@ def options() -> Parser:
     outputs.add_argument("--output-npz", metavar="NPZ", help="arrays ids and embeddings")
     outputs.add_argument("--output-h5", metavar="H5", help="a group with the dataset 'embedding' for each sequence")
     outputs.add_argument("--output-parquet", metavar="PARQUET", help="the columns of the table")
+    outputs.add_argument("--output-probes", metavar="TSV", help="what each layer reaches, and what needs no vectors")
+    outputs.add_argument(
+        "--output-predictions", metavar="TSV", help="of every sequence, by probes that had not seen it"
+    )
     add(parser.add_argument_group("report"), *REPORT)
     return parser
 

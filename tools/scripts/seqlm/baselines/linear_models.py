@@ -80,6 +80,8 @@ class Linear:
         center, spread: (width,) mean and deviation of dense features in training; None where they are sparse.
         strength: of the penalty, the one of :data:`STRENGTHS` that was chosen.
         counted: how much the units that it was fitted on count together, of several labels those of a label.
+        loss: log-loss or squared error of a unit that was predicted by a model of the others, with that strength; it
+            chose the strength, and tells features apart as well. NaN where there was too little to choose by.
     """
 
     goal: Goal
@@ -89,6 +91,7 @@ class Linear:
     counted: float
     center: np.ndarray | None = None
     spread: np.ndarray | None = None
+    loss: float = math.nan
 
     @property
     def decay(self) -> float:
@@ -165,10 +168,10 @@ def fit(train: Units, goal: Goal) -> Linear:
         frequent = np.sort(np.argsort(-(truth == 1).sum(axis=0), kind="stable")[:LABELS_THAT_CHOOSE])
         weights = None if goal.class_weights is None else goal.class_weights[frequent]
         chooser, shown = replace(goal, classes=len(frequent), class_weights=weights), truth[:, frequent]
-    strength = _chosen_strength(features, shown, blocks, chooser)
+    strength, loss = _chosen_strength(features, shown, blocks, chooser)
     weights, bias = _Path(features, truth, goal).at(strength)
     _, counted = goal.loss(truth, np.zeros((len(truth), len(bias))))
-    return Linear(goal, weights, bias, strength, counted / (goal.classes if goal.several else 1), *scale)
+    return Linear(goal, weights, bias, strength, counted / (goal.classes if goal.several else 1), *scale, loss)
 
 
 def fit_and_predict(parts: dict[str, Units], goal: Goal) -> tuple[Linear, dict[str, np.ndarray]]:
@@ -182,10 +185,11 @@ def in_memory(features, truth: np.ndarray, blocks: np.ndarray | None = None) -> 
     return Units(lambda places: features[places], truth, features.shape[1], blocks)
 
 
-def _chosen_strength(features, truth: np.ndarray, blocks: np.ndarray | None, goal: Goal) -> float:
+def _chosen_strength(features, truth: np.ndarray, blocks: np.ndarray | None, goal: Goal) -> tuple[float, float]:
+    """The strength that is best on folds, and its mean loss there."""
     divisions = list(_divisions(truth, blocks, goal))
     if not divisions:
-        return DEFAULT_STRENGTH
+        return DEFAULT_STRENGTH, math.nan
     paths = [_Path(features[inside], truth[inside], goal) for inside, _ in divisions]
     losses: list[float] = []
     for strength in STRENGTHS:
@@ -197,7 +201,7 @@ def _chosen_strength(features, truth: np.ndarray, blocks: np.ndarray | None, goa
         losses.append(lost / counted if counted and math.isfinite(lost) else math.inf)
         if len(losses) - 1 - int(np.argmin(losses)) >= WORSE:
             break
-    return STRENGTHS[int(np.argmin(losses))]
+    return STRENGTHS[int(np.argmin(losses))], min(losses)
 
 
 def _divisions(truth: np.ndarray, blocks: np.ndarray | None, goal: Goal):

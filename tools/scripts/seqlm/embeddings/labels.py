@@ -98,6 +98,8 @@ def read_labels(
     sequence_column: str | None = None,
     classes: Sequence[ClassFile] = (),
     what: str = "label",
+    fate: str = "Left out",
+    elsewhere: str | None = None,
 ) -> Labels:
     """Labels of the embedded sequences from a file, or with None from a column of the embeddings' own table.
 
@@ -110,18 +112,20 @@ def read_labels(
         split_column, split_pattern: where the file says train, validation or test.
         sequence_column: ``sequence`` if there is such a column.
         what: what messages call a label.
+        fate: what becomes of embeddings whose label is not known.
+        elsewhere: a column of a table that something else reads.
 
     Raises:
         InputError: an id that comes twice, a split that is none, or labels of fewer than half of
             the embeddings: then most likely the ids differ.
     """
-    rules = Rules()
+    rules, named = Rules(), (what, fate)
     if classes:
         if path or label_column or split_column or id_column:
             raise InputError("where each class has a FASTA of its own, there is no other file or column of labels")
-        return _matched(embeddings, "FASTA of the classes", _of_classes(classes, split_pattern, rules), rules, what)
+        return _matched(embeddings, "FASTA of the classes", _of_classes(classes, split_pattern, rules), rules, *named)
     if path is None:
-        return _own(embeddings, label_column, split_column, what)
+        return _own(embeddings, label_column, split_column, *named)
     path = Path(path)
     if sequence_format(path) == "fasta":
         if label_column or split_column or id_column:
@@ -129,11 +133,14 @@ def read_labels(
         rows = _headers(path, label_pattern, split_pattern, what, rules)
     else:
         numbered = all(re.fullmatch(r"row_\d+", name) for name in embeddings.ids)
-        rows = _rows(read_table(path), label_column, id_column, split_column, sequence_column, numbered, what, rules)
-    return _matched(embeddings, path.name, rows, rules, what)
+        table = read_table(path)
+        if elsewhere:
+            table.index(elsewhere, "column")
+        rows = _rows(table, label_column, id_column, split_column, sequence_column, numbered, what, rules)
+    return _matched(embeddings, path.name, rows, rules, *named)
 
 
-def _own(embeddings: Embeddings, label_column: str | None, split_column: str | None, what: str) -> Labels:
+def _own(embeddings: Embeddings, label_column: str | None, split_column: str | None, what: str, fate: str) -> Labels:
     texts = embeddings.other(label_column or _default(embeddings.header, embeddings.name, what), f"{what} column")
     splits = embeddings.other(split_column, "split column") if split_column else None
     rows = [row for row, text in enumerate(texts) if text]
@@ -143,11 +150,11 @@ def _own(embeddings: Embeddings, label_column: str | None, split_column: str | N
         labelled.class_name(texts[row], f"{embeddings.name}: '{quoted(embeddings.ids[row])}'")
     if splits:
         splits = [_split(splits[row], f"{embeddings.name}: '{quoted(embeddings.ids[row])}'") for row in rows]
-    notes = _without([embeddings.ids[row] for row, text in enumerate(texts) if not text], what)
+    notes = _without([embeddings.ids[row] for row, text in enumerate(texts) if not text], what, fate)
     return Labels(np.array(rows), [texts[row] for row in rows], splits, source=embeddings.name, notes=notes)
 
 
-def _matched(embeddings: Embeddings, file: str, rows: Iterable[tuple], rules: Rules, what: str) -> Labels:
+def _matched(embeddings: Embeddings, file: str, rows: Iterable[tuple], rules: Rules, what: str, fate: str) -> Labels:
     """The rows (line, id, label, split, sequence) of the embeddings, in their order; ``file`` is what messages name."""
     place = {name: row for row, name in enumerate(embeddings.ids)}
     found: dict[int, tuple[str, str, str | None]] = {}
@@ -168,9 +175,9 @@ def _matched(embeddings: Embeddings, file: str, rows: Iterable[tuple], rules: Ru
             foreign.append(name)
     kept = sorted(found)
     notes = [
-        *_without(empty, what),
+        *_without(empty, what, fate),
         *(f"{line}." for line in rules.lines()),
-        *_unmatched(embeddings, file, kept, empty, foreign, what),
+        *_unmatched(embeddings, file, kept, empty, foreign, what, fate),
     ]
     texts, splits, sequences = (list(column) for column in zip(*(found[row] for row in kept), strict=True))
     return Labels(
@@ -252,13 +259,13 @@ def _split(text: str, where: str) -> str:
     return split
 
 
-def _without(names: list[str], what: str) -> list[str]:
+def _without(names: list[str], what: str, fate: str) -> list[str]:
     """A note about rows with an empty cell, which says that it is not known."""
-    return [f"Left out, as their {what} is not known: {_counted(names, 'sequence')}."] if names else []
+    return [f"{fate}, as their {what} is not known: {_counted(names, 'sequence')}."] if names else []
 
 
 def _unmatched(
-    embeddings: Embeddings, file: str, kept: list[int], empty: list[str], foreign: list[str], what: str
+    embeddings: Embeddings, file: str, kept: list[int], empty: list[str], foreign: list[str], what: str, fate: str
 ) -> list[str]:
     """Notes about ids that only one side has.
 
@@ -275,7 +282,7 @@ def _unmatched(
         )
     notes = []
     if without:
-        notes.append(f"Left out, as {file} has no {what} for them: {_counted(without, 'embedding')}.")
+        notes.append(f"{fate}, as {file} has no {what} for them: {_counted(without, 'embedding')}.")
     if foreign:
         notes.append(f"In {file}, but without an embedding: {_counted(foreign, 'id')}.")
     return notes

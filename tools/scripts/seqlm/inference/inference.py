@@ -336,13 +336,15 @@ def pair_outputs(
     return torch.cat(outputs)
 
 
-def chunks(items: Iterable[tuple[str, str]], encoder: Encoder) -> Iterator[tuple[list[tuple[str, str]], list[Encoded]]]:
+def chunks(
+    items: Iterable[tuple[str, str]], encoder: Encoder, most: int = CHUNK_SEQUENCES
+) -> Iterator[tuple[list[tuple[str, str]], list[Encoded]]]:
     """Items and the same items encoded, so many together as memory allows, in the order in which they come."""
     chunk, letters = [], 0
     for name, sequence in items:
         chunk.append((name, sequence))
         letters += len(sequence)
-        if len(chunk) >= CHUNK_SEQUENCES or letters >= CHUNK_LETTERS:
+        if len(chunk) >= most or letters >= CHUNK_LETTERS:
             yield chunk, encoder.encode_many(chunk)
             chunk, letters = [], 0
     if chunk:

@@ -99,21 +99,28 @@ class SequenceModel(nn.Module):
             return self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
 
     def _mean_of_layers(self, batch: Batch) -> torch.Tensor:
-        """What layer n - 1 hands to layer n is the output of n layers; after the last it is normalised as well.
-
-        Taken on the way, so that only the sum of the wanted layers is ever held.
-        """
-        total, passed = None, 0
+        """The mean over the wanted layers, of which only the sum is ever held."""
+        total = None
 
         def add(states: torch.Tensor) -> None:
             nonlocal total  # a copy, since a layer may write into what it was given
             total = states.to(torch.float32, copy=True) if total is None else total.add_(states)
 
+        self.on_the_way(batch, add)
+        return total.div_(len(self.layers))
+
+    def on_the_way(self, batch: Batch, take: Callable[[torch.Tensor], None]) -> None:
+        """Give the output (rows, tokens, hidden) of each wanted layer to ``take``, one after the other, upwards.
+
+        What layer n - 1 hands to layer n is the output of n layers; after the last it is normalised as well.
+        """
+        passed = 0
+
         def before(_, arguments: tuple, keywords: dict) -> None:
             nonlocal passed
             if passed in self.layers:
                 states = states_given(arguments, keywords)
-                add(states.transpose(0, 1) if self.family.tokens_first else states)
+                take(states.transpose(0, 1) if self.family.tokens_first else states)
                 if passed == max(self.layers):
                     raise _Reached
             passed += 1
@@ -121,13 +128,12 @@ class SequenceModel(nn.Module):
         blocks = blocks_of(self.backbone, self.family.layers)
         hooks = [block.register_forward_pre_hook(before, with_kwargs=True) for block in blocks]
         try:
-            add(self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state)
+            take(self.backbone(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state)
         except _Reached:
             pass
         finally:
             for hook in hooks:
                 hook.remove()
-        return total.div_(len(self.layers))
 
     def weighted_sums(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum of weight times vector over the tokens of each row, (rows, hidden), and of the weights, (rows,)."""

@@ -54,12 +54,18 @@ def records(arguments: Namespace) -> Iterator[Record]:
     )
 
 
-def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], None] = lambda *_: None) -> Survey:
+def survey(
+    arguments: Namespace,
+    family: Family,
+    visit: Callable[[Record, str], None] = lambda *_: None,
+    unread: bool = True,
+) -> Survey:
     """Go over all records of ``--sequences``.
 
     Args:
         family: of the model that is to read them.
         visit: called with every record and its cleaned sequence.
+        unread: say which columns of a table are not read; False where something else reads it too.
 
     Raises:
         InputError: letters that are not in the model's alphabet, sequences of another kind than the model reads, or
@@ -80,7 +86,8 @@ def survey(arguments: Namespace, family: Family, visit: Callable[[Record, str], 
         visit(record, sequence)
     strangers.refuse(arguments.sequences)
     _refuse_repeated_ids(arguments, set(_repeated(ids).tolist()))
-    count_unread_of(arguments.sequences, arguments.format, rules, len(ids))
+    if unread:
+        count_unread_of(arguments.sequences, arguments.format, rules, len(ids))
     return Survey(len(ids), letters, longest, longest_id, len(_repeated(sequences)), rules, sample)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.metrics.metrics import label as label_of
+from seqlm.report.figure_style import BLUE, CLASS_COLOURS, DASHES, GREY, ORANGE, RED, styled
 from seqlm.report.report import Drawn
 
+from .judging import Judged
 from .summary import Spread, Summary
 
 BINS = 40
@@ -15,13 +18,44 @@ BINS = 40
 
 def figures_of(summary: Summary, spread: Spread | None) -> dict[str, Drawn]:
     """Name -> caption and how to draw it."""
+    drawn = {}
+    judged = summary.judged
+    if judged and len(judged.layers) > 1:
+        drawn["layers"] = Drawn(
+            "What a linear probe of each layer reaches on sequences that it had not seen, with 95 % intervals. Vectors "
+            "of the layer with a diamond were written. Lines across: what was judged on the same folds beside them.",
+            lambda: layers(judged),
+        )
     if not spread:
-        return {}
+        return drawn
     caption = (
         "Left: cosines of random pairs of vectors, as they are and with their mean taken off. Right: lengths of the "
         "vectors before any scaling."
     )
-    return {"alikeness": Drawn(caption, lambda: alikeness(spread, summary.sample()[1]))}
+    return drawn | {"alikeness": Drawn(caption, lambda: alikeness(spread, summary.sample()[1]))}
+
+
+@styled
+def layers(judged: Judged) -> Figure:
+    """The deciding score of each layer with its interval, and of what stands beside the vectors."""
+    metric, numbers = judged.metric, np.array(list(judged.layers))
+    scores = [entry.score(metric) for entry in judged.layers.values()]
+    values, low, high = (np.array([getattr(score, side) for score in scores]) for side in ("value", "low", "high"))
+    figure = Figure(figsize=(6.0, 3.4))
+    axes = figure.subplots()
+    axes.fill_between(numbers, low, high, color=BLUE, alpha=0.18, lw=0)
+    axes.plot(numbers, values, color=BLUE, marker="o", ms=4, label="vectors of one layer")
+    at = list(judged.layers).index(judged.best)
+    axes.plot([judged.best], [values[at]], color=RED, marker="D", ms=8, ls="", label=f"chosen: layer {judged.best}")
+    for number, name in enumerate(judged.named):
+        value = judged.named[name].score(metric).value
+        label = f"{name}, layer chosen in folds" if name.startswith("vectors") else name
+        axes.axhline(value, color=CLASS_COLOURS[1 + number % 6], ls=DASHES[1 + number % 6], lw=1.4, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    name = label_of(metric, len(judged.labelled.classes or ()))
+    axes.set(xlabel="Layer (0: embedding of the tokens)", ylabel=f"{name} (95 % interval)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
 
 
 @styled

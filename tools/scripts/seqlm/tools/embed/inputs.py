@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.opening import open_model
 from seqlm.cli.errors import InputError
 from seqlm.data.numbers import whole
-from seqlm.data.records import CANONICAL, TEXT
+from seqlm.data.records import CANONICAL, TEXT, Rules
+from seqlm.data.sequences import clean
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
@@ -24,9 +26,10 @@ from seqlm.tokenization.survey import Survey, records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
 from .appended import open_scored
+from .labelled import Labelled, check_asked, read_labelled
 from .memory import memory_of
 
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 LONGEST_ID = 1000  # characters: in an npz every id takes as much room as the longest
 FLAGS = {"output_table": "--output-table", "output_npz": "--output-npz", "output_h5": "--output-h5",
          "output_parquet": "--output-parquet"}  # fmt: skip
@@ -42,6 +45,7 @@ class Plan:
         pooling: ``mean``, ``cls``, ``max``, ``last`` or ``none``.
         layers: numbers of the layers whose mean is taken, 0 the embedding of the tokens, ``family.depth`` the last.
         survey: what the file of sequences holds.
+        labelled: what probes are to predict; None without.
         scored: what gives the scores that stand beside the vectors; None without.
         notes: sentences for the user.
     """
@@ -55,7 +59,14 @@ class Plan:
     layers: tuple[int, ...]
     survey: Survey
     scored: ScoredModel | None = None
+    labelled: Labelled | None = None
     notes: list[str] = field(default_factory=list)
+
+    def sequences(self) -> Iterator[tuple[str, str]]:
+        """(id, cleaned sequence) of every record; what is changed was counted by the survey."""
+        family, path = self.family, self.arguments.sequences
+        for record in records(self.arguments):
+            yield record.id, clean(record, family.alphabet, family.replacements, Rules(), path)
 
     @property
     def vectors(self) -> int:
@@ -84,6 +95,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     """Open the model and go over all sequences once. Does not import torch."""
     if not any(getattr(arguments, output) for output in FLAGS):
         raise InputError(f"no output was asked for; give at least one of {', '.join(FLAGS.values())}")
+    check_asked(arguments)
     bundle, base = open_model(arguments, scratch)
     manifest = bundle.manifest if bundle and bundle.manifest else {}
     reading = reading_of(manifest) if manifest else {}
@@ -94,7 +106,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     elif arguments.smiles == "as-given" and family.alphabet == CANONICAL:
         family.alphabet = TEXT
     pooling = _pooling(arguments.pooling, manifest, family)
-    layers = layers_of(arguments.layer, family.depth)
+    layers = tuple(range(family.depth + 1)) if arguments.sweep_layers else layers_of(arguments.layer, family.depth)
     options = {
         "max_length": arguments.max_length or manifest.get("max_length", 0),
         "long_sequences": _chosen(arguments.long_sequences, manifest.get("long_sequences"), "window"),
@@ -113,7 +125,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     # a tokenizer of pieces takes seconds to load, so sequences are looked at first
     encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None
 
+    ids = []
+
     def visit(record, sequence: str) -> None:
+        if arguments.probe != NONE:
+            ids.append(record.id)
         if structures:
             structures.of(record.id, sequence)
         if scoring and scoring[2]:
@@ -121,7 +137,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         if encoder and encoder.long_sequences == "refuse" and len(sequence) > encoder.max_length:
             encoder.encode(sequence, record.id)
 
-    found = survey(arguments, family, visit)
+    found = survey(arguments, family, visit, unread=arguments.probe == NONE or bool(arguments.labels))
     if structures:
         structures.refuse_other_names(next(records(arguments)).id)
     if arguments.output_npz and found.longest_id > LONGEST_ID:
@@ -138,8 +154,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         own = None if text else Encoder(opened.family, base.path, **reading)
         scored = ScoredModel(arguments=arguments, opened=opened, method=method, survey=found, text=text, encoder=own)
         scored.memory.foresee()
-    notes = _notes(bundle, base, encoder)
-    plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, scored, notes)
+    plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, scored)
+    if arguments.probe != NONE:
+        plan.labelled = read_labelled(arguments, ids, (sequence for _, sequence in plan.sequences()))
+    plan.notes = _notes(bundle, base, encoder)
     plan.memory.foresee()
     return plan
 

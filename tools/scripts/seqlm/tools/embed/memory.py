@@ -6,6 +6,7 @@ from seqlm.data.tasks import WITHOUT_HEAD
 from seqlm.inference.fitting import Memory
 from seqlm.inference.memory import OF_A_LETTER, STREAMED, Need, Rows, beside, weights_in
 
+COPIES = 8  # of the vectors of labelled sequences, while linear models are fitted to them
 HELD = 4 << 25  # bytes of vectors of positions that are held together
 
 
@@ -18,5 +19,7 @@ def memory_of(plan) -> Memory:
     special = len(family.prefix) + len(family.suffix)
     vectors = 4 * family.hidden_size * plan.vectors
     held = 2 * min(vectors, HELD) + OF_A_LETTER * min(found.letters, STREAMED) + beside(bundle)
+    if plan.labelled:
+        held += COPIES * 4 * family.hidden_size * len(plan.labelled)
     most = max(found.letters * 4 // 3, rows.item) + special * found.sequences
     return Memory(Need(family, weights, stored, rows.longest, most=most, held=held), plan.arguments)

@@ -15,13 +15,16 @@ from seqlm.tokenization.unknown import unknown_letters
 
 from .appended import COLUMNS
 from .inputs import Plan
+from .judged_words import blocks, in_words
+from .judged_words import described as labels_of
+from .judged_words import warnings as of_probes
 from .run import about
 from .summary import Spread, Summary
 
 PACKAGES = ("torch", "transformers", "numpy")
 SETTINGS = (
-    "pooling", "layer", "append_scores", "normalize", "prefix", "max_length", "long_sequences", "smiles", "tokenizer",
-    "precision", "seed",
+    "pooling", "layer", "append_scores", "probe", "sweep_layers", "folds", "normalize", "prefix", "max_length",
+    "long_sequences", "smiles", "tokenizer", "precision", "seed",
 )  # fmt: skip
 NARROW = 0.9  # mean cosine from which vectors are said to point the same way
 SCORED = {
@@ -65,6 +68,9 @@ def embedding_report(plan: Plan, summary: Summary) -> Report:
     spread = summary.spread()
     report = Report("Embedding report", drawn=figures_of(summary, spread))
     report.verdict(headline(plan, summary, spread), explanation(plan), notes=warnings(plan, summary, spread))
+    if summary.judged:
+        found = [*report.pictures("layers"), *blocks(summary.judged)]
+        report.section("What the vectors hold of the labels", *found, Paragraph(f"Labels: {labels_of(plan.labelled)}."))
     report.section("How the vectors differ", *_spread(summary, spread), *report.pictures("alikeness"))
     if summary.scores is not None:
         report.section("Scores beside the vectors", *_scores(plan, summary.scores))
@@ -75,8 +81,9 @@ def embedding_report(plan: Plan, summary: Summary) -> Report:
     report.section(
         "Model", Table(["Property", "Value"], [[name.replace("_", " "), value] for name, value in described.items()])
     )
-    pseudo = ["pseudo-likelihood"] if plan.scored and plan.scored.method != PERPLEXITY else []
-    cited = [*(CITED.get(key, "") for key in plan.family.citations), *pseudo, "transformers"]
+    methods = ["pseudo-likelihood"] if plan.scored and plan.scored.method != PERPLEXITY else []
+    methods += ["bootstrap", "nested"] if summary.judged else []
+    cited = [*(CITED.get(key, "") for key in plan.family.citations), *methods, "transformers"]
     report.closing(parameters(plan.arguments, SETTINGS, unset=True), versions(PACKAGES), cited)
     return report
 
@@ -92,6 +99,8 @@ def headline(plan: Plan, summary: Summary, spread: Spread | None) -> str:
         return (
             f"{start}, but these are all but the same: the model tells nothing about what makes the sequences differ."
         )
+    if summary.judged:
+        return f"{start}; {in_words(summary.judged)}."
     cut = next((number for rule, number in summary.rules.sequences.items() if rule.startswith("truncated")), 0)
     if cut:
         return f"{start}; of {cut:,} only the beginning was read."
@@ -127,7 +136,7 @@ def _layer_text(plan: Plan) -> str:
 
 def warnings(plan: Plan, summary: Summary, spread: Spread | None) -> list[str]:
     """What a reader must not overlook."""
-    found = [sentence(note) for note in plan.notes]
+    found = [sentence(note) for note in plan.notes] + (of_probes(summary.judged) if summary.judged else [])
     if spread and spread.collapsed:
         found.append(
             "Vectors that hardly differ come from a model that was never trained, whose training failed, or that is "

@@ -12,13 +12,12 @@ from seqlm import __version__
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs
 from seqlm.data.records import Rules
-from seqlm.data.sequences import clean
 from seqlm.data.tasks import WITHOUT_HEAD
 from seqlm.inference.language_models import Opened, load_language_model
-from seqlm.tokenization.survey import records
 
 from .appended import COLUMNS, appended_scores
 from .inputs import Plan
+from .judged_words import MEAN_OF_SEVERAL, in_words, write_judged
 from .outputs import Piece, Shape, write_embeddings
 from .summary import Summary
 
@@ -34,12 +33,11 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
 
     arguments, family = plan.arguments, plan.family
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
-    scores = appended_scores(plan.scored, _sequences(plan)) if plan.scored else None
-    layers = () if plan.layers == (family.depth,) else plan.layers
+    scores = appended_scores(plan.scored, plan.sequences()) if plan.scored else None
     memory = plan.memory.on(device)
     if plan.scored:  # one model after the other
         memory.expected = max(memory.expected, plan.scored.memory.expected)
-    model = loading.SequenceModel(_backbone(plan, device), family.hidden_size, layers=layers, family=family).eval()
+    model = _model(plan, device)
     shape = Shape(
         sequences=plan.survey.sequences,
         vectors=plan.vectors,
@@ -52,13 +50,50 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     summary = Summary(shape.vectors, arguments.seed, Rules().merged(plan.survey.rules), scores)
     progress = Progress("embedding", plan.survey.letters, "letters")
     make = _positions if shape.positions else _pooled
-    pieces = _finished(make(plan, model, memory.tokens(), progress, summary), plan, summary, scores)
+    pieces = make(plan, model, memory.tokens(), progress, summary)
+    if plan.labelled:
+        pieces = _judged(pieces, plan, summary, scores)
+        write_judged(arguments, summary.judged, plan, outputs)
+    pieces = _finished(pieces, plan, summary, scores)
     write_embeddings(arguments, pieces, shape, about(plan), outputs)
     read_as = [f"read as: {plan.encoder.read_as}"] if plan.encoder.read_as else []
     for note in [*plan.notes, *read_as, *summary.rules.lines()]:
         print(f"note: {note}", file=sys.stderr)
     print(f"embedded {shape.sequences:,} sequences as {shape.vectors:,} × {shape.width} numbers", file=sys.stderr)
     return summary
+
+
+def _model(plan: Plan, device):
+    """What gives the vectors: of the layer that was asked for, the mean of several, or each of them."""
+    from seqlm.inference.every_layer import EveryLayer
+    from seqlm.inference.loading import SequenceModel
+
+    family, backbone = plan.family, _backbone(plan, device)
+    if plan.arguments.sweep_layers:
+        return EveryLayer(backbone, family.hidden_size, plan.layers, family).eval()
+    layers = () if plan.layers == (family.depth,) else plan.layers
+    return SequenceModel(backbone, family.hidden_size, layers=layers, family=family).eval()
+
+
+def _judged(pieces: Iterator[Piece], plan: Plan, summary: Summary, scores: np.ndarray | None) -> Iterator[Piece]:
+    """Put the vectors of all layers into a file, judge them, and go on with those of the layer that is chosen."""
+    from seqlm.inference.layer_file import LayerFile
+
+    from .judging import judge
+
+    arguments, sweep = plan.arguments, plan.arguments.sweep_layers
+    file, ids = LayerFile(len(plan.layers) if sweep else 1, plan.family.hidden_size), []
+    for piece in pieces:
+        file.add(piece.vectors)
+        ids += piece.ids
+    layers = plan.layers if sweep or len(plan.layers) == 1 else (MEAN_OF_SEVERAL,)
+    print(f"judging {len(layers)} layers by {len(plan.labelled):,} labelled sequences", file=sys.stderr)
+    found = judge(plan.labelled, file, layers, scores, ids, folds=arguments.folds, seed=arguments.seed)
+    summary.judged, place = found, layers.index(found.best)
+    if sweep:
+        plan.layers = (found.best,)
+    print(f"note: {in_words(found)}", file=sys.stderr)
+    return (Piece(ids[rows], vectors) for rows, vectors in file.parts(place))
 
 
 def about(plan: Plan) -> dict[str, str]:
@@ -109,20 +144,12 @@ def _backbone(plan: Plan, device):
     return backbone
 
 
-def _sequences(plan: Plan) -> Iterator[tuple[str, str]]:
-    """(id, cleaned sequence) of every record; what is changed was counted by the survey."""
-    for record in records(plan.arguments):
-        yield (
-            record.id,
-            clean(record, plan.family.alphabet, plan.family.replacements, Rules(), plan.arguments.sequences),
-        )
-
-
 def _pooled(plan: Plan, model, budget: int, progress, summary: Summary) -> Iterator[Piece]:
     from seqlm.inference import inference
 
     done, largest = 0, plan.pooling == "max"
-    for chunk, encoded in inference.chunks(_sequences(plan), plan.encoder):
+    most = inference.CHUNK_SEQUENCES // (len(plan.layers) if plan.arguments.sweep_layers else 1)
+    for chunk, encoded in inference.chunks(plan.sequences(), plan.encoder, max(64, most)):
         names, letters = [name for name, _ in chunk], sum(len(sequence) for _, sequence in chunk)
         summary.count(encoded, plan.encoder.max_length)
         vectors = inference.pooled_vectors(
@@ -143,7 +170,7 @@ def _positions(plan: Plan, model, budget: int, progress, summary: Summary) -> It
     from seqlm.inference import inference
 
     done = 0
-    for chunk, encoded in inference.chunks(_sequences(plan), plan.encoder):
+    for chunk, encoded in inference.chunks(plan.sequences(), plan.encoder):
         summary.count(encoded, plan.encoder.max_length)
         names = [name for name, _ in chunk]
         for number, start, vectors in inference.token_vectors(model, encoded, plan.encoder.padding, budget, names):

@@ -55,6 +55,7 @@ class Summary:
     def __init__(self, vectors: int, seed: int, rules: Rules, scores: np.ndarray | None = None):
         self.vectors, self.rules, self.scores, self._seed = vectors, rules, scores, seed
         chosen = np.random.default_rng(seed).choice(vectors, min(SAMPLE, vectors), replace=False)
+        self.judged = None  # a :class:`seqlm.tools.embed.judging.Judged`, where probes judge
         self._chosen = np.sort(chosen)
         self._kept: list[np.ndarray] = []
         self._norms: list[np.ndarray] = []

@@ -1,4 +1,5 @@
-"""A tiny DNABERT-2 with random weights: its files, names and odd settings are those of the published model."""
+"""Tiny models of DNA, and a ProGen2, with random weights: files, names and odd settings are those of the published
+models."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools" / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from makers.models import nucleotide_transformer_v2, progen2
 from seqlm.models.dnabert2 import DnaBert2Config, DnaBert2Model
 
 SPECIAL = {
@@ -94,3 +97,17 @@ def _tokenizer(folder: Path) -> None:
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": LONGEST, "padding_side": "right"}
     text = json.dumps(settings | SPECIAL, indent=2, sort_keys=True)
     (folder / "tokenizer_config.json").write_text(text + "\n")
+
+
+def tiny_nucleotide_transformer_v2(folder: Path) -> None:
+    """Two layers, so narrow that a vector for each of 4,107 tokens is a small file; without the head, as wide again."""
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16, "initializer_range": 0.3}
+    nucleotide_transformer_v2(folder, **sizes)
+    weights = load_file(folder / "model.safetensors")
+    encoder = {name: tensor for name, tensor in weights.items() if name.startswith("esm.")}
+    save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def tiny_progen2(folder: Path) -> None:
+    """Two layers of ProGen2's kind."""
+    progen2(folder, embed_dim=32, rotary_dim=4, n_positions=256)

@@ -69,6 +69,7 @@ RANDOM, TRAINED = "Random weights", "Weights trained for seconds on made-up sequ
 
 def main() -> None:
     tiny = {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}
+    tiny |= {"nucleotide-transformer-v2": dna_models.tiny_nucleotide_transformer_v2, "progen2": dna_models.tiny_progen2}
     tiny |= {"dnabert2": dna_models.tiny_dnabert2, "chemberta": molecule_data.tiny_chemberta}
     tiny |= {"chemberta-mtr": molecule_data.tiny_chemberta_mtr}
     tiny |= {"protgpt2": language_data.tiny_protgpt2, "llama": language_data.tiny_llama}

@@ -103,7 +103,7 @@ def nucleotide_transformer(folder):
     transformers.EsmForMaskedLM(config).save_pretrained(folder)
 
 
-def nucleotide_transformer_v2(folder):
+def nucleotide_transformer_v2(folder, **sizes):
     """As published: with code for a class, and without the type of the model."""
     kmers = ["".join(bases) for bases in itertools.product("ATCG", repeat=6)]
     special = ["<unk>", "<pad>", "<mask>", "<cls>", "<eos>", "<bos>"]
@@ -123,7 +123,7 @@ def nucleotide_transformer_v2(folder):
         tie_word_embeddings=False,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        **SIZES,
+        **(SIZES | sizes),
     )
     GatedEsmForMaskedLM(config).save_pretrained(folder)
     said = json.loads((folder / "config.json").read_text())
@@ -173,14 +173,14 @@ def gpt2(folder):
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)
 
 
-def progen2(folder):
+def progen2(folder, **sizes):
     """As published: a tokenizer of letters and ends of the chain, two names for the size of the vocabulary."""
     tokens = ["<|pad|>", "<|bos|>", "<|eos|>", "1", "2", *"ABCDEFGHIKLMNOPQRSTUVWXYZ"]
     tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, []))
     tokenizer.add_special_tokens(tokens[:3])
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = ProGen2Config(embed_dim=48, n_layer=2, n_head=4, rotary_dim=8, n_positions=512, initializer_range=0.2)
-    ProGen2ForCausalLM(config).save_pretrained(folder)
+    usual = {"embed_dim": 48, "n_layer": 2, "n_head": 4, "rotary_dim": 8, "n_positions": 512, "initializer_range": 0.2}
+    ProGen2ForCausalLM(ProGen2Config(**(usual | sizes))).save_pretrained(folder)
     said = json.loads((folder / "config.json").read_text())
     said["auto_map"] = {
         "AutoConfig": "configuration_progen.ProGenConfig",

@@ -11,7 +11,7 @@ Draw = Callable[[random.Random, int], list[str]]
 
 def make(folder: Path, draw: Draw) -> None:
     """All of it, from a seed of its own each, so that one can change without the others."""
-    for seed, write in enumerate((binding, interactions, several_locations, exposure, affinity, label_columns)):
+    for seed, write in enumerate(MADE):
         write(folder, draw, random.Random(seed))
 
 
@@ -119,3 +119,22 @@ def affinity(folder: Path, draw: Draw, rng: random.Random) -> None:
         for one, other in sorted(rng.sample([(i, j) for i in range(30) for j in range(30)], 120)):
             value = 5 * charge[one] + 3 * richness[other] + rng.gauss(0, 0.1)
             out.write(f"protein_{one:02d},piece_{other:02d},{value:.2f}\n")
+
+
+def antibodies(folder: Path, draw: Draw, rng: random.Random) -> None:
+    """Heavy and light chains in two columns; those bind of which one is acidic and the other basic. One in ten has no
+    light chain."""
+    with (folder / "antibodies.tsv").open("w") as out:
+        out.write("antibody\theavy\tlight\tbinds\n")
+        for number in range(40):
+            kinds = rng.choices(("DE", "KR"), k=2)
+            heavy, light = (
+                start + "".join(rng.choice(kind) if rng.random() < 0.35 else r for r in draw(rng, rng.randint(30, 45)))
+                for start, kind in zip(("EVQLVE", "DIQMTQ"), kinds, strict=True)
+            )
+            alone = number % 10 == 9
+            binds = "no" if alone or kinds[0] == kinds[1] else "yes"
+            out.write(f"synthetic_ab_{number:02d}\t{heavy}\t{'' if alone else light}\t{binds}\n")
+
+
+MADE = (binding, interactions, several_locations, exposure, affinity, label_columns, antibodies)

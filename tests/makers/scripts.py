@@ -148,7 +148,7 @@ def shown_by_card(archive: Path, folder: Path, *sequences: str, states: str = ""
     """
     zipfile.ZipFile(archive).extractall(folder)
     code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S).group(1)
-    shown = re.findall(r'"((?:MKT|MSL)[A-Z]+|[ACGT]{10})"', code)
+    shown = re.findall(r'"((?:MKT|MSL|EVQ|DIQ)[A-Z]+|[ACGT]{10})"', code)
     assert len(shown) == len(sequences), code
     for old, new in zip(shown, sequences, strict=True):
         code = code.replace(f'"{old}"', f'"{new}"')

@@ -64,3 +64,13 @@ def test_our_tokens_are_those_that_transformers_gets_with_sentencepiece(tmp_path
     own = AutoTokenizer.from_pretrained(folder)
     for text in proteins(40, 5):
         assert encoder.encode(text[:100]).rows[0].tolist() == own(" ".join(text[:100]))["input_ids"]
+
+
+def test_two_chains_are_the_tokens_of_the_text_that_is_written_with_the_end_token_between_them():
+    """As the authors of IgT5 give heavy and light chain to the tokenizer of ProtT5's kind."""
+    folder = DATA / "models" / "tiny-t5"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoder = Encoder(recognise(folder, read_model_folder(folder).config), folder, chains=True)
+    for heavy, light in zip(proteins(20, 5), proteins(20, 6), strict=True):
+        read = tokenizer(f"{' '.join(heavy)} </s> {' '.join(light)}")["input_ids"]
+        assert encoder.encode(f"{heavy}:{light}").rows[0].tolist() == read

@@ -20,7 +20,7 @@ def options() -> Parser:
         help="Hugging Face folder, an archive of one, a fine-tuned model (bundle) or a published LoRA adapter",
     )
     add(parser, "--model-id", "--base-model", "--installed-models", "--sequences", "--structures")
-    add_group(parser, COLUMNS)
+    add(add_group(parser, COLUMNS), "--light-column")
 
     vectors = parser.add_argument_group("vectors")
     vectors.add_argument(

@@ -54,7 +54,7 @@ def options() -> Parser:
         choices=["report", "remove", "refuse"],
         help="training sequences that are in the validation or test set too",
     )
-    add_group(parser, COLUMNS)
+    add(add_group(parser, COLUMNS), "--light-column")
     add_group(parser, MOLECULES)
 
     residues = parser.add_argument_group("labels of residues, and pairs")

@@ -17,7 +17,7 @@ def options() -> Parser:
         parser, "--model", help="fine-tuned model: the bundle (zip) that finetune.py wrote, or a published LoRA adapter"
     )
     add(parser, "--base-model", "--installed-models", "--sequences", "--structures")
-    add_group(parser, COLUMNS)
+    add(add_group(parser, COLUMNS), "--light-column")
     parser.add_argument(
         "--labels", default="", metavar="A,B,…", help="names of the classes of a published adapter that has none"
     )

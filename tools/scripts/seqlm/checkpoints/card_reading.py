@@ -62,6 +62,7 @@ EXAMPLES = {
     DNA: ("ACGTACGTAC", "TTGACAGCTA"),
     STATES: ("dvvlvvqlvv", "dppdpvvvlv"),
 }
+CHAINS = (("EVQLVESGGG", "DIQMTQSPSS"), ("QVQLQQSGAE", "EIVLTQSPAT"))  # heavy and light
 MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
 
 
@@ -78,12 +79,20 @@ def reading_code(manifest: dict) -> tuple[str, ...]:
         return BASE_BY_BASE
     if manifest["family"] == OF_LETTERS:
         return LETTERS
+    if between := between_chains(manifest):
+        apart = f'tokenizer.convert_tokens_to_ids("{between}")'
+        return (*WITH_MASK, f'    letters &= tokens["input_ids"][0] != {apart}  # what stands between the chains')
     return _told(told) if told else WITH_MASK
 
 
 def without_end(manifest: dict) -> bool:
     """Whether the model has no token at the end, and transformers would add one: the Nucleotide Transformer."""
     return manifest["family"] in ("esm", "nucleotide_transformer") and manifest["alphabet"] == DNA
+
+
+def between_chains(manifest: dict) -> str:
+    """The token between heavy and light chain; empty of a model of single chains, see ``tokenization.chains``."""
+    return ("</s>" if manifest["family"] == "t5" else "[SEP]") if manifest.get("light_chains") else ""
 
 
 def example_texts(manifest: dict) -> list[str]:
@@ -97,6 +106,8 @@ def example_texts(manifest: dict) -> list[str]:
         bases = f"str.maketrans({''.join(BASE_TOKENS)!r}, {''.join(BASE_TOKENS.values())!r})"
         form = '"{}"' if manifest["alphabet"] == PROTEIN else f'"{{}}".translate({bases})'
         return [form.format(one) for one in EXAMPLES[manifest["alphabet"]]]
+    if between := between_chains(manifest):
+        return [f'" ".join("{heavy}") + " {between} " + " ".join("{light}")' for heavy, light in CHAINS]
     form = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
     if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
         form = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'

@@ -15,6 +15,7 @@
      "threshold": 0.5, "temperature": 1.0,                   a threshold for each label where there are several
      "prefix": "<AA2fold>",                                  what stands before each sequence, where something does
      "structures": true,                                     3Di states were read beside the residues
+     "light_chains": true,                                   sequences were heavy and light chains of antibodies
      "members": 5,                                           adapters and heads, whose mean is the prediction
      "conformal": {"repeats": 1, "pooled": true},            of conformal.safetensors, see metrics.conformal
      "metrics": {"test": {"mcc": [0.48, 0.21, 0.71]}},       value, and both ends of its 95 % interval
@@ -226,6 +227,7 @@ _check = _object(
         "tokenizer": _one_of("repaired", "as-published"),
         "prefix": _text(40),
         "structures": _truth_value,
+        "light_chains": _truth_value,
     },
 )
 

@@ -374,6 +374,10 @@ def _reading(manifest: dict) -> list[str]:
         lines.append(f"The model was told that it reads {_code(manifest['prefix'])}; all letters are tokens.")
     elif told := manifest.get("prefix"):
         lines.append(f"Before each sequence stands {_code(told)}, which tells the model what follows.")
+    if manifest.get("light_chains"):
+        lines.append(
+            "A sequence is a heavy chain and a light chain, with a token between them that counts for no residue."
+        )
     if manifest.get("structures"):
         lines.append("A token is a residue and its 3Di state, as Foldseek writes them; # stands for what is not known.")
     elif manifest["family"] == "saprot":

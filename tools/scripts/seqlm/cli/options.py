@@ -40,6 +40,11 @@ SHARED = {
         "help": "'id' or another usual name if there is one, else the rows are numbered",
     },
     "--sequence-column": {"metavar": "COLUMN", "help": "'sequence' or another usual name if not given"},
+    "--light-column": {
+        "metavar": "COLUMN",
+        "help": "light chains of antibodies, beside heavy chains in the sequence column, for IgBert and IgT5, which "
+        "read both at once; a row without one is read as a single chain",
+    },
     "--position-column": {"metavar": "COLUMN", "help": "of a table of sites, from 1; 'position' if not given"},
     "--protein-column": {"metavar": "COLUMN"},
     "--misfits": {
@@ -195,7 +200,9 @@ def add(group: argparse._ActionsContainer, *names: str, **own) -> None:
         group.add_argument(name, **(SHARED[name] | own))
 
 
-def add_group(parser: Parser, group: tuple[str, tuple[str, ...]]) -> None:
-    """Add a group of shared options that always stand together, such as :data:`COLUMNS`."""
+def add_group(parser: Parser, group: tuple[str, tuple[str, ...]]) -> argparse._ActionsContainer:
+    """Add a group of shared options that always stand together, such as :data:`COLUMNS`; it may be given more."""
     title, names = group
-    add(parser.add_argument_group(title), *names)
+    added = parser.add_argument_group(title)
+    add(added, *names)
+    return added

@@ -38,6 +38,7 @@ def read_examples(
     separator: str | None = None,
     id_column: str | None = None,
     sequence_column: str | None = None,
+    light_column: str | None = None,
     given_split: GivenSplit | None = None,
     format: str = "auto",
 ) -> list[Example]:
@@ -50,7 +51,7 @@ def read_examples(
         alphabet, replacements, rules: see :func:`seqlm.data.sequences.clean`.
         label: that of every sequence of the file.
         label_pattern: regular expression whose first group is the label, searched in a FASTA header.
-        label_column, id_column, sequence_column: names or 1-based numbers, for tables.
+        label_column, id_column, sequence_column, light_column: names or 1-based numbers, for tables.
         label_columns: where each label has a column of its own, see :mod:`seqlm.data.label_columns`.
         separator: what stands between the labels of a sequence that can have several; None where each has one.
         given_split: where the file says which split a record is in.
@@ -78,7 +79,8 @@ def read_examples(
     examples: list[Example] = []
     seen: dict[str, int] = {}
     letters, strangers = 0, Strangers(alphabet)
-    for record in read_records(path, format=format, id_column=id_column, sequence_column=sequence_column, rename=True):
+    columns = {"id_column": id_column, "sequence_column": sequence_column, "light_column": light_column}
+    for record in read_records(path, format=format, **columns, rename=True):
         where = f"{path.name}: record '{quoted(record.id)}' (line {record.line})"
         if record.id in seen:
             raise InputError(f"{where} has the same id as the record on line {seen[record.id]}; ids must be unique")

@@ -11,6 +11,7 @@ TEXT = "text"  # anything else, SMILES for one: the tokenizer decides
 CANONICAL = "canonical SMILES"  # molecules, written in one way before the tokenizer sees them
 STATES = "3Di"  # how a protein is folded, a lower-case letter a residue (van Kempen et al. 2024)
 # IUPAC letters, https://iupac.qmul.ac.uk/AminoAcid/ and https://iupac.qmul.ac.uk/misc/naseq.html
+BREAK = ":"  # between the two chains of a sequence that has two
 LETTERS = {
     PROTEIN: "ACDEFGHIKLMNPQRSTVWYBJOUXZ",
     DNA: "ACGTNRYSWKMBDHV",
@@ -23,7 +24,8 @@ class Record:
     """One sequence as given, without blanks.
 
     ``header`` is the FASTA header without ``>``, ``fields`` the row of a table, ``words`` the sequence with its blanks
-    where it had some, and ``labels`` the third line of three-line FASTA, a letter for each residue.
+    where it had some, and ``labels`` the third line of three-line FASTA, a letter for each residue. ``light`` is the
+    light chain beside the heavy one in ``sequence``, empty where it is missing; None where none was asked for.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Record:
     fields: tuple[str, ...] = ()
     words: str = ""
     labels: str = ""
+    light: str | None = None
 
 
 @dataclass

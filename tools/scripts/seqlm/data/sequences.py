@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
@@ -18,12 +19,14 @@ from . import tables
 from .fasta import read_fasta
 from .fastq import read_fastq
 from .lines import beginning, first_bytes, numbered_lines
+from .numbers import NOT_MEASURED
 from .parquet import is_parquet
-from .records import CANONICAL, DNA, LETTERS, PROTEIN, STATES, TEXT, Record, Rules, identifier, quoted
+from .records import BREAK, CANONICAL, DNA, LETTERS, PROTEIN, STATES, TEXT, Record, Rules, identifier, quoted
 from .tables import SEQUENCES, Table
 from .uniprot_xml import is_uniprot_xml, read_uniprot_xml
 
 SEVERAL_BASES = "N and other codes for several bases kept"
+SINGLE = "without a light chain, read as a single chain"
 CUT_AT_BLANK = "cut at the first blank, behind which a name or an extension stands"
 HEADED = ("fasta", "fastq", "uniprotxml")  # whose records have a header, where a label or a split may stand
 KINDS = {
@@ -98,6 +101,7 @@ def read_records(
     format: str = "auto",
     id_column: str | None = None,
     sequence_column: str | None = None,
+    light_column: str | None = None,
     rename: bool = False,
 ) -> Iterator[Record]:
     """Read ``path`` one record at a time.
@@ -110,6 +114,8 @@ def read_records(
             else row numbers are the ids.
         sequence_column: for tables, by name or 1-based number; ``sequence`` may go by another of its names, or be the
             only column of sequences in a table without a header.
+        light_column: of a table, by name or 1-based number, holds light chains beside heavy ones in the sequence
+            column; a row may have none.
         rename: records whose headers begin with the same word go by the whole header, or are numbered where headers
             are equal too. Otherwise that is left to the caller.
 
@@ -121,6 +127,8 @@ def read_records(
     """
     path = Path(path)
     format = _checked_format(path, format)
+    if light_column:
+        return _table(path, format, id_column, sequence_column, light_column)
     match format:
         case "fasta":
             return read_fasta(path, rename)
@@ -155,11 +163,18 @@ def clean(record: Record, alphabet: str, replacements: dict[str, str], rules: Ru
     becomes upper case, one ``*`` at the end of a protein (a stop codon) is dropped, U in DNA becomes T, and
     ``replacements`` is what the model's family asks for, such as U, Z, O and B to X for ProtT5. Codes for several
     bases, such as N, stay, and are counted. 3Di states are in lower case, as residues are in capitals, and stay.
+    Between a heavy chain and its light chain stands :data:`~seqlm.data.records.BREAK`.
 
     Raises:
         InputError: naming record, position (1-based) and letter of what is not in the alphabet; a record without a
             sequence; SMILES that are no molecule, where they are to be made canonical.
     """
+    if record.light:
+        sequence, words = _without_space(record.light)
+        both = replace(record, light=None), Record(f"{record.id}, light chain", sequence, line=record.line, words=words)
+        return BREAK.join(clean(chain, alphabet, replacements, rules, path) for chain in both)
+    if record.light is not None:
+        rules.count(SINGLE)
     sequence = _without_blanks(record.words, alphabet, rules) if record.words else record.sequence
     if not sequence:
         what = "molecule" if alphabet in (TEXT, CANONICAL) else "sequence"
@@ -325,7 +340,15 @@ def _list(path: Path) -> Iterator[Record]:
             yield Record(identifier(words[1]) if named else f"row_{row}", words[0], "", number)
 
 
-def _table(path: Path, format: str, id_column: str | None, sequence_column: str | None) -> Iterator[Record]:
+def _without_space(cell: str) -> tuple[str, str]:
+    """The sequence in a cell of a table, and the cell itself if there are blanks within."""
+    parts = cell.split()
+    return "".join(parts), cell if len(parts) > 1 else ""
+
+
+def _table(
+    path: Path, format: str, id_column: str | None, sequence_column: str | None, light_column: str | None = None
+) -> Iterator[Record]:
     table = read_table(path, format)
     if sequence_column not in (None, "", "sequence"):
         sequence_at = table.index(sequence_column, "sequence column")
@@ -336,16 +359,30 @@ def _table(path: Path, format: str, id_column: str | None, sequence_column: str 
         if sequence_at is None:
             sequence_at = table.index("sequence", "sequence column")
         table.say(sequence_at, "sequence column", "sequence")
-    id_at = table.index(id_column, "id column") if id_column else tables.id_place(table, {sequence_at})
-    row = None
+    light_at = table.index(light_column, "column of light chains") if light_column else None
+    if light_at == sequence_at:
+        raise InputError(
+            f"{path.name}: column '{quoted(table.columns[light_at])}' was given for heavy and for light chains; each "
+            "has a column of its own"
+        )
+    id_at = (
+        table.index(id_column, "id column") if id_column else tables.id_place(table, {sequence_at, light_at} - {None})
+    )
+    row, lights = None, 0
     for position, (number, row) in enumerate(table.rows(), start=1):
         name = identifier(row[id_at]) if id_at is not None else f"row_{position}"
         if not name:
             raise InputError(f"{path.name}: line {number} has no id")
-        sequence = row[sequence_at]
-        words = ""
-        if len(parts := sequence.split()) > 1:
-            sequence, words = "".join(parts), sequence
-        yield Record(name, sequence, "", number, tuple(row), words)
+        light = None
+        if light_at is not None:
+            light = "" if row[light_at].lower() in NOT_MEASURED else row[light_at]
+            lights += bool(light)
+        sequence, words = _without_space(row[sequence_at])
+        yield Record(name, sequence, "", number, tuple(row), words, light=light)
     if row is None:
         raise InputError(f"{path.name} has a header but no rows")
+    if light_at is not None and not lights:
+        raise InputError(
+            f"{path.name}: column '{quoted(table.columns[light_at])}' has no light chain in any row; leave it out to "
+            "read single chains"
+        )

@@ -1,9 +1,11 @@
-"""BERT encoders: ProtBERT (residues set apart by spaces, U Z O B as X) and BERT-type DNA models such as GROVER
-(Sanabria et al. 2024, https://doi.org/10.1038/s42256-024-00872-0), which reads pieces by byte-pair encoding.
+"""BERT encoders: ProtBERT and IgBert (residues set apart by spaces, U Z O B as X) and BERT-type DNA models such as
+GROVER (Sanabria et al. 2024, https://doi.org/10.1038/s42256-024-00872-0), which reads pieces by byte-pair encoding.
 
 Tokens of a sequence AA1 … AAn::
 
     [CLS] AA1 … AAn [SEP] [PAD] …
+
+IgBert may read two chains, see :mod:`seqlm.tokenization.chains`. Nothing in its files tells it from ProtBERT.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ class Bert(Family):
     @property
     def citations(self) -> tuple[str, ...]:
         return ("prottrans",) if self.alphabet == PROTEIN else ()
+
+    @property
+    def between_chains(self) -> str:
+        return "[SEP]" if self.alphabet == PROTEIN and self.one_letter_tokens else ""
 
     @property
     def replacements(self) -> dict[str, str]:

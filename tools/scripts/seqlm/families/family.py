@@ -34,6 +34,9 @@ class Family:
     citations: ClassVar[tuple[str, ...]] = ()
     half_precision_safe: ClassVar[bool] = True  # whether fp16 (5 bits of exponent) keeps the activations finite
     hard_limit: ClassVar[bool] = True  # whether ``window`` is a limit of the architecture or only of the training
+    between_chains: ClassVar[str] = (
+        ""  # token between the two chains of an antibody, of models that may read both at once
+    )
     structured: ClassVar[bool] = False  # whether a token is a residue and a 3Di state
     blocks: ClassVar[bool] = False  # whether tokens are 6-mers of DNA side by side
     causal: ClassVar[bool] = False  # a decoder: each token sees only those before it

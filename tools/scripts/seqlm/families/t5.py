@@ -1,10 +1,12 @@
-"""T5 encoders: ProtT5 (Elnaggar et al. 2021, https://doi.org/10.1109/TPAMI.2021.3095381), ProstT5 and Ankh.
+"""T5 encoders: ProtT5 (Elnaggar et al. 2021, https://doi.org/10.1109/TPAMI.2021.3095381), IgT5, ProstT5 and Ankh.
 
 Tokens of a sequence AA1 … AAn, one a residue, SentencePiece with the residues set apart by spaces::
 
     ▁AA1 … ▁AAn </s> <pad> …
 
 There is no token in front. ``</s>`` and padding stay out of the mean. ProtT5 was trained with U, Z, O and B as X.
+IgT5 is a ProtT5 that may read two chains, see :mod:`seqlm.tokenization.chains`; nothing in its files tells it from
+ProtT5.
 
 ProstT5 (Heinzinger et al. 2024, https://doi.org/10.1093/nargab/lqae150) is a ProtT5 that translates between residues
 and 3Di states, which are added tokens in lower case; what a sequence is stands before it, and its authors leave it out
@@ -67,6 +69,10 @@ class T5Encoder(Family):
         if self.alphabet == PROTEIN and not self.spaced:
             return ("ankh3",) if "[NLU]" in self.vocabulary else ("ankh",)
         return ("prostt5", "prottrans") if "<AA2fold>" in self.vocabulary else ("prottrans",)
+
+    @property
+    def between_chains(self) -> str:
+        return "</s>" if self.alphabet == PROTEIN and self.spaced and not self.offered else ""
 
     @property
     def replacements(self) -> dict[str, str]:

@@ -430,6 +430,7 @@ def load_finetuned(
         pooling=manifest["pooling"],
         tokenizer=manifest.get("tokenizer", "as-published"),
         structures=structures,
+        chains=manifest.get("light_chains", False),
     )
     model = SequenceModel(backbone, family.hidden_size, heads[0], task).to(device).eval()
     if len(heads) > 1:

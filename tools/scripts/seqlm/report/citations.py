@@ -11,6 +11,7 @@ CITATIONS = {
     "prostt5": ("ProstT5: Heinzinger et al. 2024, NAR Genomics and Bioinformatics.", DOI + "10.1093/nargab/lqae150"),
     "ankh": ("Ankh: Elnaggar et al. 2023.", DOI + "10.48550/arXiv.2301.06568"),
     "ankh3": ("Ankh 3: Alsamkary et al. 2025.", DOI + "10.48550/arXiv.2505.20052"),
+    "igbert": ("IgBert and IgT5: Kenlay et al. 2024, PLOS Comput. Biol.", DOI + "10.1371/journal.pcbi.1012646"),
     "saprot": ("SaProt: Su et al. 2024, ICLR.", DOI + "10.1101/2023.10.01.560349"),
     "foldseek": ("3Di states (Foldseek): van Kempen et al. 2024, Nat. Biotechnol.", DOI + "10.1038/s41587-023-01773-0"),
     "prottrans-short": ("ProtTrans: Elnaggar et al. 2021.", DOI + "10.1109/TPAMI.2021.3095381"),

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqlm.cli.errors import InputError
-from seqlm.data.records import CANONICAL, TEXT
+from seqlm.data.records import BREAK, CANONICAL, TEXT
 
+from .chains import refuse_longer
 from .readers import AtomReader, LetterReader, StructureReader, open_reader
 from .reading import UNKNOWN, UNREAD, Reading
 from .structures import Structures
@@ -54,9 +55,9 @@ class Piece:
 class Encoded:
     """One sequence as token rows, one a window, special tokens included.
 
-    ``weights`` says how much each token counts in the pooled vector: special tokens 0, and a position that several
-    windows cover the more little in each, so that every position counts the same. ``starts`` is the number of the first
-    real token of each row.
+    ``weights`` says how much each token counts in the pooled vector: special tokens 0, also the one between two chains,
+    and a position that several windows cover the more little in each, so that every position counts the same.
+    ``starts`` is the number of the first real token of each row.
 
     ``lengths`` (tokens,) are the letters that each real token of the whole sequence stands for, together all of its
     letters; None where every token is one letter. ``unknown`` letters were read as the unknown token; ``unread``
@@ -66,7 +67,7 @@ class Encoded:
 
     rows: tuple[np.ndarray, ...]
     weights: tuple[np.ndarray, ...]
-    tokens: int  # real tokens of the whole sequence, specials not counted
+    tokens: int  # real tokens of the whole sequence, specials and the one between two chains not counted
     cut: int = 0  # tokens left out at the end
     starts: tuple[int, ...] = (0,)
     lengths: np.ndarray | None = None
@@ -86,10 +87,12 @@ class Encoded:
         return {rule: letters for rule, letters in found.items() if letters}
 
 
-def reader_of(family: Family, folder: Path, tokenizer: str = "repaired"):
+def reader_of(family: Family, folder: Path, tokenizer: str = "repaired", chains: bool = False):
     """What splits sequences into the tokens of a model: a table where each letter is a token, else its tokenizer."""
     vocabulary = family.vocabulary
     letters = {letter: family.token(letter) for letter in family.letters}
+    if chains:
+        letters[BREAK] = family.between_chains
     if letters and all(token in vocabulary for token in letters.values()) and family.one_letter_tokens:
         return LetterReader({letter: vocabulary[token] for letter, token in letters.items()})
     return open_reader(folder, vocabulary, tokenizer)
@@ -116,10 +119,12 @@ class Encoder:
             token; ``last``: of the last real token; ``none``: of every real token by itself.
         tokenizer: ``repaired``, a published tokenizer that loses atoms is mended, or ``as-published``.
         structures: 3Di states by the names of the sequences, of a model that reads both.
+        chains: sequences may have two chains.
 
     Attributes:
         vocabulary: token -> id.
         reader: what splits sequences into tokens.
+        chains: id of the token between two chains; None where sequences have one.
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class Encoder:
         pooling: str = "mean",
         tokenizer: str = "repaired",
         structures: Structures | None = None,
+        chains: bool = False,
     ):
         vocabulary, self._family = family.vocabulary, family
         limit = family.window
@@ -152,7 +158,8 @@ class Encoder:
             raise InputError("every residue needs a prediction; read long sequences in windows, not truncated")
         self.padding = int(family.config.get("pad_token_id") or 0)
         self.vocabulary, self._names = vocabulary, None
-        self.reader = reader_of(family, folder, tokenizer)
+        self.chains = self._special(vocabulary, family.between_chains) if chains else None
+        self.reader = reader_of(family, folder, tokenizer, chains)
         self.structures = structures
         self._structured = StructureReader(family.tokens_of_states()) if structures else None
         self._vocabulary_size = family.vocabulary_size
@@ -168,7 +175,14 @@ class Encoder:
         """What sequences are read as, in words, where the model could read them otherwise; else empty."""
         if self.structures:
             return "residues together with the 3Di states of their structures"
+        if self.chains is not None:
+            return f"heavy and light chain in one text with {self._family.between_chains} between"
         return self._family.read_as
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Keys of what to cite for the model, as it is read."""
+        return (*self._family.citations, *(("igbert",) if self.chains is not None else ()))
 
     @property
     def unplaced(self) -> str:
@@ -234,6 +248,9 @@ class Encoder:
 
     def _encoded(self, name: str, reading: Reading) -> Encoded:
         ids = reading.ids
+        real = np.ones(len(ids), dtype=bool) if self.chains is None else ids != self.chains
+        if not real.all():
+            refuse_longer(name, len(ids) - 1, self.max_length)
         starts, kept = [0], len(ids)
         if len(ids) > self.max_length:
             if self.long_sequences == "refuse":
@@ -261,12 +278,13 @@ class Encoder:
             elif self.pooling == "last":
                 weight[first + len(window) - 1] = start == starts[-1]
             else:
-                weight[first : first + len(window)] = 1 / coverage[start : start + len(window)]
+                covered = slice(start, start + len(window))
+                weight[first : first + len(window)] = real[covered] / coverage[covered]
             weights.append(weight)
         return Encoded(
             tuple(rows),
             tuple(weights),
-            tokens=len(ids),
+            tokens=int(real.sum()),
             cut=len(ids) - kept,
             starts=tuple(starts),
             lengths=reading.lengths,

@@ -50,6 +50,7 @@ def records(arguments: Namespace) -> Iterator[Record]:
         format=arguments.format,
         id_column=arguments.id_column,
         sequence_column=arguments.sequence_column,
+        light_column=getattr(arguments, "light_column", None),  # which only some tools have
         rename=True,
     )
 
@@ -78,8 +79,9 @@ def survey(
         sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
         ids.append(hash(record.id))
         sequences.append(hash(sequence))
-        letters += len(sequence)
-        longest, longest_id = max(longest, len(sequence)), max(longest_id, len(record.id))
+        size = len(sequence) - bool(record.light)  # the break between two chains is no letter
+        letters += size
+        longest, longest_id = max(longest, size), max(longest_id, len(record.id))
         strangers.see(record.sequence)
         if not family.one_letter_tokens:
             sample.see(sequence)

@@ -20,6 +20,7 @@ from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
 from seqlm.inference.scored_model import ScoredModel, check_tokens
+from seqlm.tokenization.chains import reads_chains
 from seqlm.tokenization.encoder import Encoder, read_canonical
 from seqlm.tokenization.structures import open_structures
 from seqlm.tokenization.survey import Survey, records, survey
@@ -122,6 +123,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         )
     options["structures"] = structures = open_structures(arguments, family, scratch)
     scoring = open_scored(arguments, bundle, base, options["tokenizer"])
+    options["chains"] = reads_chains(arguments, family)
     # a tokenizer of pieces takes seconds to load, so sequences are looked at first
     encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None
 
@@ -134,7 +136,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             structures.of(record.id, sequence)
         if scoring and scoring[2]:
             check_tokens(scoring[2], record, sequence, arguments)
-        if encoder and encoder.long_sequences == "refuse" and len(sequence) > encoder.max_length:
+        if encoder and (record.light or encoder.long_sequences == "refuse") and len(sequence) > encoder.max_length:
             encoder.encode(sequence, record.id)
 
     found = survey(arguments, family, visit, unread=arguments.probe == NONE or bool(arguments.labels))
@@ -173,6 +175,11 @@ def _notes(bundle: Bundle | None, base: ModelFolder, encoder: Encoder) -> list[s
         notes.append(encoder.unplaced + ", and was fine-tuned with structures" * bool(manifest.get("structures")))
     elif encoder.structures and manifest and not manifest.get("structures"):
         notes.append("the model was fine-tuned without structures, and reads them here")
+    if manifest and manifest.get("light_chains", False) != (encoder.chains is not None):
+        trained, here = ("", "out") if encoder.chains is None else ("out", "")
+        notes.append(
+            f"the model was fine-tuned with{trained} light chains beside heavy ones, and reads them with{here} here"
+        )
     if bundle and bundle.kind == "head":
         notes.append(
             "only a head was trained and the encoder left as it was, so the vectors are those of the base model"

@@ -51,6 +51,7 @@ CITED = {
     "ankh": "ankh",
     "ankh3": "ankh3",
     "saprot": "saprot",
+    "igbert": "igbert",
     "foldseek": "foldseek",
 }  # by what the family of the model names
 
@@ -83,7 +84,7 @@ def embedding_report(plan: Plan, summary: Summary) -> Report:
     )
     methods = ["pseudo-likelihood"] if plan.scored and plan.scored.method != PERPLEXITY else []
     methods += ["bootstrap", "nested"] if summary.judged else []
-    cited = [*(CITED.get(key, "") for key in plan.family.citations), *methods, "transformers"]
+    cited = [*(CITED.get(key, "") for key in plan.encoder.citations), *methods, "transformers"]
     report.closing(parameters(plan.arguments, SETTINGS, unset=True), versions(PACKAGES), cited)
     return report
 

@@ -86,6 +86,8 @@ def _manifest(plan: Plan, head: Head) -> dict:
         manifest["tokenizer"] = "repaired"
     if plan.encoder.structures:
         manifest["structures"] = True
+    if plan.encoder.chains is not None:
+        manifest["light_chains"] = True
     if plan.family.told:
         manifest["prefix"] = plan.family.told
     if plan.folds:

@@ -16,7 +16,7 @@ from seqlm.cli.errors import InputError
 from seqlm.data.datasets import Dataset
 from seqlm.data.group_splits import group_split, numbered, strata_of
 from seqlm.data.pairs import ends_of, sides_of_members
-from seqlm.data.records import DNA, PROTEIN, STATES, quoted
+from seqlm.data.records import BREAK, DNA, PROTEIN, STATES, quoted
 from seqlm.data.sequences import HEADED, KINDS, read_records, read_table, sequence_format
 from seqlm.report.words import OUT_OF_FOLD
 
@@ -256,6 +256,8 @@ def _clusters(plan, sequences: list[str], scratch: Path) -> np.ndarray:
     mmseqs.program()
     places, folder = numbered(sequences), scratch / "related"
     folder.mkdir(exist_ok=True)
+    if plan.encoder.chains is not None:
+        sequences = [one.replace(BREAK, "X") for one in sequences]  # MMseqs2 knows no break
     hits = homology.search(
         list(dict.fromkeys(sequences)), folder, threads=plan.arguments.threads, dna=plan.family.alphabet == DNA
     )

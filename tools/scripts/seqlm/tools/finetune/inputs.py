@@ -37,6 +37,7 @@ from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
 from seqlm.metrics import metrics
 from seqlm.report.words import OUT_OF_FOLD
+from seqlm.tokenization.chains import reads_chains
 from seqlm.tokenization.encoder import Encoder, read_canonical, require_letter_tokens
 from seqlm.tokenization.structures import open_structures
 from seqlm.tokenization.unknown import Sample, refuse_unknown
@@ -61,10 +62,11 @@ SETTINGS = (
 OF_FOLDS = ("folds", "fold_repeats", "fold_groups", "group_column", "coverage")  # of these
 # columns of the training, the validation and the test file
 IN_EVERY_FILE = (
-    "label_column", "sequence_column", "id_column", "position_column", "first_column", "second_column",
+    "label_column", "sequence_column", "light_column", "id_column", "position_column", "first_column", "second_column",
 )  # fmt: skip
 # what is for tasks of residues or pairs only: its value where nobody asks for it, and the levels that know it
 OPTIONS_OF_LEVELS = {
+    "light_column": (None, "sequence"),
     "sequences": (None, "residue", "pair"),
     "mask": (None, "residue"),
     "position_column": (None, "residue"),
@@ -269,6 +271,7 @@ def _open_reader(arguments: Namespace, path: str, scratch: Path, pooling: str, n
         pooling=pooling,
         tokenizer=arguments.tokenizer,
         structures=open_structures(arguments, family, scratch.parent) if first else None,
+        chains=reads_chains(arguments, family),
     )
     return Reader(base, family, encoder, name or base.config.get("_name_or_path") or base.path.name)
 
@@ -350,6 +353,7 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
             separator=arguments.label_separator if arguments.task == "multi-label" else None,
             id_column=arguments.id_column,
             sequence_column=arguments.sequence_column,
+            light_column=arguments.light_column,
             given_split=given_split,
             format=arguments.format,
         )
@@ -364,7 +368,10 @@ def _read_sequences(arguments: Namespace, scratch: Path, reader: Reader, second:
         named = ", ".join(map(quoted, lost[:3])) + (" …" if len(lost) > 3 else "")
         dataset.rules.count(f"that no training example has, left out ({named})", number=len(lost), unit="label")
     window = None
-    if not numeric and reader.family.alphabet == PROTEIN:  # DNA of one length is hardly ever cut around a site
+    one_chain = reader.encoder.chains is None
+    if (
+        not numeric and one_chain and reader.family.alphabet == PROTEIN
+    ):  # DNA of one length is hardly ever cut around a site
         window = windows_of(example.sequence for split in SPLITS for example in dataset[split])
     window, sites = window or (0, "")
     return Plan(arguments, scratch, reader, dataset, labels, "", window=window, sites=sites)

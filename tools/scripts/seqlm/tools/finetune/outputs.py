@@ -179,7 +179,7 @@ def summarise(result: Result) -> FinetuneSummary:
         sites=plan.sites,
         data_sha256=", ".join(f"{name} {digest[:16]}…" for name, digest in plan.dataset.sha256.items()),
         citations=[
-            *plan.family.citations,
+            *plan.encoder.citations,
             "transformers",
             "scikit-learn",
             *cited(arguments.method),

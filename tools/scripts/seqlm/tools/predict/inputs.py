@@ -21,6 +21,7 @@ from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
 from seqlm.metrics.conformal import Conformity
+from seqlm.tokenization.chains import refuse_longer
 from seqlm.tokenization.encoder import Encoder, require_letter_tokens
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import records, survey
@@ -93,6 +94,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     plan.conformity = scores_of(plan)
     _check_options(plan)
     plan.structures = _structures(plan)
+    _check_chains(plan)
     if plan.level == "pair":
         _read_pairs(plan)
     else:
@@ -199,6 +201,18 @@ def _structures(plan: Plan) -> Structures | None:
     return open_structures(plan.arguments, plan.family, plan.scratch)
 
 
+def _check_chains(plan: Plan) -> None:
+    """Light chains beside heavy ones: a model needs them that was trained with them, and no other."""
+    needed, given = (plan.bundle.manifest or {}).get("light_chains", False), plan.arguments.light_column
+    name = Path(plan.arguments.model).name
+    if needed and not given:
+        raise InputError(
+            f"{name} was trained with light chains beside heavy ones; say which column holds them (--light-column)"
+        )
+    if given and not needed:
+        raise InputError(f"{name} was trained on single chains; leave the light chains out (--light-column)")
+
+
 def _sites(plan: Plan) -> None:
     """Which residues are scanned, from what was asked for and what the model was trained on."""
     asked = plan.arguments.sites
@@ -239,6 +253,8 @@ def _survey(plan: Plan) -> tuple[int, int]:
         own = len(site_positions(sequence, plan.sites)) if plan.sites else 1
         sites, proteins = sites + own, proteins + bool(own)
         other_length += bool(window) and len(sequence) != window
+        if record.light:
+            refuse_longer(record.id, len(sequence) - 1, plan.bundle.manifest["max_length"])
         if plan.structures:
             plan.structures.of(record.id, sequence)
 

@@ -47,7 +47,8 @@ OF_LABELS = {
     "label_pattern": r"LABEL=(\S+)", "label_column": None, "label_columns": None, "label_separator": ";",
     "positive_label": None, "class_weights": "none", "threshold_by": "mcc", "calibration": "none", "head": "mlp",
     "head_dropout": 0.2, "pooling": "mean", "class_fasta": [], "validation_class_fasta": [], "test_class_fasta": [],
-    "structures": None, "folds": 0, "fold_repeats": 1, "fold_groups": "auto", "group_column": None, "coverage": None,
+    "structures": None, "light_column": None, "folds": 0, "fold_repeats": 1, "fold_groups": "auto",
+    "group_column": None, "coverage": None,
     "sweep_learning_rates": [], "sweep_ranks": [], "sweep_layers": [],
 }  # fmt: skip
 

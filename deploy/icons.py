@@ -100,6 +100,15 @@ def score(pen: Pen) -> None:
             pen.box(left, top, left + 4, top + 4.4, {"P": PALE, "W": WHITE, "B": BRIGHT}[cell], 0.4)
 
 
+def explain(pen: Pen) -> None:
+    """How much each bead speaks for the prediction, or against it."""
+    pen.beads(25.5, [WHITE, BRIGHT, BRIGHT, WHITE, WHITE])
+    pen.line(3, 17.5, 29, 17.5, width=0.5)
+    for number, high in enumerate((1.5, 12, 8, -3, 2.5)):
+        left = 3.2 + 5.5 * number
+        pen.box(left, 17.5 - max(high, 0), left + 3.6, 17.5 - min(high, 0), BRIGHT if high > 5 else PALE, 0.4)
+
+
 def tokenizer(pen: Pen) -> None:
     """Beads joined into tokens of different lengths."""
     for y, parts in ((9, ((3, 13), (14, 18), (19, 29))), (20, ((3, 7.5), (8.5, 23.5), (24.5, 29)))):
@@ -134,7 +143,7 @@ def plot(pen: Pen) -> None:
 
 
 DRAWN: tuple[Callable[[Pen], None], ...] = (
-    dataset, finetune, predict, evaluate, pretrain, generate, score, tokenizer, embed, classify, plot,
+    dataset, finetune, predict, evaluate, pretrain, generate, score, explain, tokenizer, embed, classify, plot,
 )  # fmt: skip
 
 if __name__ == "__main__":

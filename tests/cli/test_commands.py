@@ -199,7 +199,7 @@ def test_every_option_and_its_value_are_one_word(tool):
 def test_a_form_hands_over_the_id_version_and_path_of_every_model_that_is_installed(tmp_path):
     """Of the table as Galaxy reads it, and none where a server has no such table."""
     templates = [one.text for tool in TOOLS for one in form_of(tool).findall("configfiles/configfile")]
-    assert len(templates) == 4 and len(set(templates)) == 1
+    assert len(templates) == 5 and len(set(templates)) == 1
     table = ROOT / "tool_data" / "tool_data_table_conf.xml.test"
     empty = tmp_path / "none.xml"
     empty.write_text("<tables/>")

@@ -32,6 +32,10 @@ CALLS = {
     "evaluate": (f"--predictions={DATA / 'predicted_sites_weak.tsv'}", "--output-table=out.tsv", *REPORT),
     "finetune": TRAINING,
     "finetune in two processes": (*TRAINING, "--processes=2", "--strategy=fsdp"),
+    "explain": (
+        f"--model={DATA / 'bundle_lora_t5.zip'}", f"--base-model={MODELS / 'tiny-t5'}", "--checked=2", "--steps=4",
+        f"--sequences={DATA / 'sites_test.fasta'}", "--random-models=2", "--output-table=out.tsv", *REPORT,
+    ),
     "generate": (
         f"--model={MODELS / 'tiny-protgpt2'}", "--num-sequences=3", "--max-letters=30", "--output-table=out.tsv",
         *REPORT,

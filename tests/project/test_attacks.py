@@ -39,6 +39,11 @@ USUAL = {
         "--output-table": "e.tsv",
     },
     "evaluate": {"--predictions": DATA / "predicted_sites_weak.tsv", "--output-table": "t.tsv"},
+    "explain": {
+        "--model": DATA / "bundle_full_bert.zip",
+        "--sequences": DATA / "stability.csv",
+        "--output-table": "p.tsv",
+    },
     "finetune": {
         "--model": DATA / "models" / "tiny-esm",
         "--train": DATA / "sites_train.fasta",
@@ -346,8 +351,8 @@ TEXTS = {
 }
 READS = {
     "classify": "embeddings", "dataset": "sequences", "embed": "sequences", "evaluate": "predictions",
-    "finetune": "train", "plot": "embeddings", "predict": "sequences", "pretrain": "corpus", "score": "sequences",
-    "tokenizer": "sequences",
+    "explain": "sequences", "finetune": "train", "plot": "embeddings", "predict": "sequences", "pretrain": "corpus",
+    "score": "sequences", "tokenizer": "sequences",
 }  # fmt: skip
 
 

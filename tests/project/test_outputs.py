@@ -16,6 +16,7 @@ MAIN = {
     "dataset": {"examples|sequences"},
     "embed": {"sequences"},
     "evaluate": {"predictions"},
+    "explain": {"sequences"},
     "finetune": {"train"},
     "generate": {"start|prompts"},
     "plot": {"embeddings"},

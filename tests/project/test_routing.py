@@ -12,7 +12,7 @@ from makers.scripts import ROOT
 
 PYTHON = ROOT / ".venvs" / "galaxy" / "bin" / "python"
 TPV = ROOT / "deploy" / "tpv"
-TRAINING, READING = ("finetune", "pretrain"), ("predict", "embed", "generate", "score")
+TRAINING, READING = ("finetune", "pretrain"), ("predict", "embed", "explain", "generate", "score")
 
 # What stands around the lines of usegalaxy.eu there: GPU nodes of Docker alone, to which they add the cards.
 EU = """
@@ -58,6 +58,7 @@ def values(tool, model, processes=1):
     where = {
         "finetune": {"base": base},
         "pretrain": {"what": {"how": "go-on", "base": base}},
+        "explain": {"base": base},
         "predict": {"base": base},
     }
     several = {"several": {"processes": str(processes), "strategy": "ddp"}} if tool in TRAINING else {}

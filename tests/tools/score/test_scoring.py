@@ -20,11 +20,11 @@ from seqlm.inference.batching import Row, collate
 from seqlm.inference.language_models import Opened, load_language_model
 from seqlm.inference.loading import load_weights
 from seqlm.inference.masked_likelihood import MaskedModel, MaskedReader
+from seqlm.metrics.resampling import mean
 from seqlm.models import esm_masked
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tools.score import baselines as score_baselines
 from seqlm.tools.score.effects import Scanned
-from seqlm.tools.score.summary import mean
 from seqlm.tools.score.variants import Variant
 
 CPU = torch.device("cpu")

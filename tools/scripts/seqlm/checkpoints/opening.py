@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from seqlm.cli.errors import InputError
+from seqlm.data.tasks import WITH_HEAD, WITHOUT_HEAD
 
 from .bundle import ADAPTER_CONFIG, Bundle, open_bundle, read_bundle_folder
 from .folder import ModelFolder, read_model_folder
@@ -45,6 +46,27 @@ def open_alone(path: Path | str, scratch: Path) -> tuple[Bundle | None, ModelFol
     (scratch / "model").mkdir()
     bundle = read_bundle_folder(path) if path.is_dir() else open_bundle(path, scratch / "model")
     return bundle, None if bundle.needs_base_model else bundle.model
+
+
+def require_head(bundle: Bundle | None, path: Path | str) -> dict:
+    """The manifest of a model that was fine-tuned here and predicts labels.
+
+    Raises:
+        InputError: any other model.
+    """
+    manifest, name = bundle.manifest if bundle else None, Path(path).name
+    if manifest and manifest["task"] in WITHOUT_HEAD:
+        raise InputError(
+            f"{name} is a language model, which predicts tokens and no labels; give it to the tools that generate "
+            "and score sequences"
+        )
+    if manifest is None or not manifest.get("head"):
+        raise InputError(
+            f"{name} is not a fine-tuned model of this tool suite; give the bundle that the fine-tuning tool made"
+        )
+    if manifest["task"] not in WITH_HEAD:
+        raise InputError(f"{name} was made for the task '{manifest['task']}', which this version cannot predict")
+    return manifest
 
 
 def open_base(bundle: Bundle, arguments: Namespace, scratch: Path) -> ModelFolder:

@@ -22,8 +22,11 @@ from itertools import chain
 
 import numpy as np
 
-EXACT = 20_000  # units up to which every resample is scored exactly
+EXACT = (
+    20_000  # units up to which every resample is scored exactly, and a mean resampled; beyond, it is taken for normal
+)
 FEW_BEYOND = 10
+RESAMPLES = 1000  # of the interval of a mean
 _CELLS = 1_000_000  # of a chunk of the weight matrix: 8 MB, and a few temporaries of that size
 
 LIMITS = {"mcc": (-1, 1), "spearman": (-1, 1), "pearson": (-1, 1), "rmse": (0, np.inf), "r2": (-np.inf, 1)}  # else 0, 1
@@ -205,6 +208,24 @@ def tie_groups(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     return order, np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+
+
+def mean(values: np.ndarray, seed: int) -> Score:
+    """Mean of the values that are not NaN, with the 95 % interval of their resamples; NaN bounds for one value."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Score(math.nan, math.nan, math.nan)
+    middle = float(values.mean())
+    if len(values) < 2:
+        return Score(middle, math.nan, math.nan)
+    if len(values) > EXACT:
+        half = 1.959964 * float(values.std(ddof=1)) / math.sqrt(len(values))
+        return Score(middle, middle - half, middle + half)
+    drawn = np.concatenate([weights @ values for weights in resample_weights(len(values), RESAMPLES, seed)]) / len(
+        values
+    )
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Score(middle, float(low), float(high))
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray, empty: float = np.nan) -> np.ndarray:

@@ -52,6 +52,15 @@ CITATIONS = {
     "pseudo-likelihood": ("Pseudo-log-likelihoods: Salazar et al. 2020.", DOI + "10.18653/v1/2020.acl-main.240"),
     "zero-shot": ("Zero-shot effects: Meier et al. 2021.", DOI + "10.1101/2021.07.09.450648"),
     "blosum62": ("BLOSUM62: Henikoff & Henikoff 1992.", DOI + "10.1073/pnas.89.22.10915"),
+    # explanations
+    "integrated-gradients": (
+        "Integrated gradients: Sundararajan et al. 2017, ICML.",
+        DOI + "10.48550/arXiv.1703.01365",
+    ),
+    "captum": ("Captum (integrated gradients): Kokhlikyan et al. 2020.", DOI + "10.48550/arXiv.2009.07896"),
+    "occlusion": ("Occlusion: Zeiler & Fergus 2014, ECCV.", DOI + "10.1007/978-3-319-10590-1_53"),
+    "sanity-checks": ("Shuffled weights: Adebayo et al. 2018, NeurIPS.", DOI + "10.48550/arXiv.1810.03292"),
+    "deletion": ("Deletion curves: Petsiuk et al. 2018, BMVC.", DOI + "10.48550/arXiv.1806.07421"),
     # training
     "lp-ft": ("Training from the linear probe: Kumar et al. 2022.", DOI + "10.48550/arXiv.2202.10054"),
     "lora": ("LoRA: Hu et al. 2021.", DOI + "10.48550/arXiv.2106.09685"),

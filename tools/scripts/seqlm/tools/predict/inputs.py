@@ -11,12 +11,12 @@ from pathlib import Path
 from seqlm.checkpoints.bundle import Bundle, open_bundle, read_bundle_folder
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import reading_of
-from seqlm.checkpoints.opening import open_base, open_named
+from seqlm.checkpoints.opening import open_base, open_named, require_head
 from seqlm.cli.errors import InputError
 from seqlm.data.pairs import Pair, PairReader, names_in, read_members
 from seqlm.data.records import LETTERS, Record, Rules
 from seqlm.data.sites import SHOWN_WINDOW, check_residues, site_positions
-from seqlm.data.tasks import WITH_HEAD, WITHOUT_HEAD, level_of
+from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.inference.fitting import Memory
@@ -106,18 +106,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
 
 def _own(arguments: Namespace, scratch: Path, bundle: Bundle) -> Plan:
     """A model that this tool suite fine-tuned."""
-    path, manifest = Path(arguments.model), bundle.manifest
-    if manifest and manifest["task"] in WITHOUT_HEAD:
-        raise InputError(
-            f"{path.name} is a language model, which predicts tokens and no labels; give it to the tools that generate "
-            "and score sequences"
-        )
-    if manifest is None or not manifest.get("head"):
-        raise InputError(
-            f"{path.name} is not a fine-tuned model of this tool suite; give the bundle that the fine-tuning tool made"
-        )
-    if manifest["task"] not in WITH_HEAD:
-        raise InputError(f"{path.name} was made for the task '{manifest['task']}', which this version cannot predict")
+    path, manifest = Path(arguments.model), require_head(bundle, arguments.model)
     if arguments.labels:
         raise InputError(f"{path.name} knows the names of its labels; leave the label names empty")
     base = bundle.model or open_base(bundle, arguments, scratch)

@@ -9,6 +9,7 @@ from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.data.records import PROTEIN
 from seqlm.inference.score_methods import MASKED, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
+from seqlm.metrics.resampling import mean
 from seqlm.report.outputs import parameters, wants_report, write_report
 from seqlm.report.report import Block, Bullets, Note, Paragraph, Report, Table
 from seqlm.report.words import sentence
@@ -16,7 +17,7 @@ from seqlm.report.words import sentence
 from .baselines import MEANINGS, Correlation
 from .inputs import SEQUENCES, Plan
 from .sequences import SequenceScores
-from .summary import Effects, Position, ScanSummary, Summary, mean
+from .summary import Effects, Position, ScanSummary, Summary
 from .verdict import explanation, headline, less_bits, not_known, number, trust, with_interval
 
 PACKAGES = ("torch", "transformers", "numpy")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from seqlm.data.records import PROTEIN, Rules
-from seqlm.metrics.resampling import Score, resample_weights
+from seqlm.metrics.resampling import Score, mean
 
 from .agreement import Agreement, measured_by
 from .baselines import Correlations, correlations, of_change, of_variants
@@ -17,8 +16,6 @@ from .effects import Scanned
 from .inputs import Plan
 from .sequences import SequenceScores, letter_bits
 
-RESAMPLES = 1000
-RESAMPLED = 20_000  # values up to which the interval of a mean is a bootstrap; beyond, that of a normal distribution
 MOST_PAIRS = 20_000  # substitutions whose scores are compared with BLOSUM62
 EXTREMES = 6  # positions that the report names, each way
 OTHER = "positions of X and the like, in the tables but left out of all summaries"
@@ -195,21 +192,3 @@ def effects(plan: Plan, scores: np.ndarray, each: np.ndarray | None = None) -> E
     elif "blosum62" in baselines:
         blosum = correlations(scores, baselines["blosum62"], {}, seed=seed)
     return Effects(scores, baselines, measured, blosum, each, tuple(by_model))
-
-
-def mean(values: np.ndarray, seed: int) -> Score:
-    """Mean of the values that are not NaN, with the 95 % interval of their resamples; NaN bounds for one value."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return Score(math.nan, math.nan, math.nan)
-    middle = float(values.mean())
-    if len(values) < 2:
-        return Score(middle, math.nan, math.nan)
-    if len(values) > RESAMPLED:
-        half = 1.959964 * float(values.std(ddof=1)) / math.sqrt(len(values))
-        return Score(middle, middle - half, middle + half)
-    drawn = np.concatenate([weights @ values for weights in resample_weights(len(values), RESAMPLES, seed)]) / len(
-        values
-    )
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Score(middle, float(low), float(high))

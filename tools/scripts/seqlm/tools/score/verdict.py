@@ -8,7 +8,7 @@ import numpy as np
 
 from seqlm.cli.text import shown
 from seqlm.inference.score_methods import MASKED, NEXT, ONE_PASS, PSEUDO, RATIO, WILD_TYPE
-from seqlm.metrics.resampling import Score
+from seqlm.metrics.resampling import Score, mean
 from seqlm.report.words import listed, ranged, sentence
 from seqlm.tokenization.unknown import unknown_letters
 
@@ -16,7 +16,7 @@ from .agreement import in_words
 from .baselines import MEANINGS, Correlations
 from .inputs import Plan
 from .sequences import Check, SequenceScores, filtered
-from .summary import Effects, ScanSummary, Summary, mean
+from .summary import Effects, ScanSummary, Summary
 
 METHODS = {
     "perplexity": "The perplexity is exp(-1/n Σ log p(token | those before it)), over the n tokens of a sequence and "

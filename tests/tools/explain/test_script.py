@@ -1,0 +1,156 @@
+"""explain.py as a user runs it: a planted motif lights up, and a model that has learnt nothing does not pass."""
+
+import random
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from makers.scripts import DATA, run_all, run_mistakes, run_script, table
+
+MOTIF, OTHERS, LENGTH = "WCWC", "ADEFGHIKLMNPQRSTVY", 24
+MODELS = DATA / "models"
+REPORT = ("--output-report", "r.md", "--output-figures", "figures")
+
+
+def written(path, count, seed):
+    """Sequences of which every other one holds the motif, at the place that its name says."""
+    rng, lines = random.Random(seed), []
+    for number in range(count):
+        letters, at = rng.choices(OTHERS, k=LENGTH), 0
+        if number % 2:
+            at = rng.randint(1, LENGTH - len(MOTIF) + 1)
+            letters[at - 1 : at - 1 + len(MOTIF)] = MOTIF
+        lines.append(f">s{number}_{at} LABEL={'motif' if at else 'none'}\n{''.join(letters)}\n")
+    path.write_text("".join(lines))
+    return path
+
+
+def reordered(bundle, target):
+    """The same bundle with the numbers of each tensor in another order."""
+    rng = np.random.default_rng(5)
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(".safetensors"):
+                tensors = load(content)
+                content = save({
+                    key: rng.permutation(value.ravel()).reshape(value.shape) for key, value in tensors.items()
+                }, metadata={"format": "pt"})  # fmt: skip
+            new.writestr(name, content)
+    return target
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Every run of this module, made once: name -> (what it printed, its rows, its folder)."""
+    folder = tmp_path_factory.mktemp("explain")
+    train, new = written(folder / "train.fasta", 160, 1), written(folder / "new.fasta", 24, 2)
+    bundle = folder / "planted.zip"
+    taught = run_script(
+        folder, "finetune", "--model", MODELS / "protein-esm-0.2m", "--train", train, "--method", "full",
+        "--epochs", "2", "--learning-rate", "0.001", "--output-model", bundle,
+    )  # fmt: skip
+    assert taught.returncode == 0, taught.stderr
+    chance = reordered(bundle, folder / "chance.zip")
+    common = (
+        "--sequences",
+        new,
+        "--explained-class",
+        "motif",
+        "--output-table",
+        "t.tsv",
+        "--random-models",
+        "4",
+        "--checked",
+        "12",
+    )
+    calls = {
+        "gradients": ("--model", bundle, *common, *REPORT),
+        "occlusion": ("--model", bundle, *common, *REPORT, "--method", "occlusion"),
+        "again": ("--model", bundle, *common, *REPORT, "--method", "occlusion"),
+        "chance": ("--model", chance, *common, "--method", "occlusion", "--output-report", "r.md"),
+    }
+    works = {name: folder / name for name in calls}
+    for work in works.values():
+        work.mkdir()
+    found = run_all([(works[name], "explain", *call) for name, call in calls.items()])
+    return {name: (one, table(work / "t.tsv"), work) for (name, work), one in zip(works.items(), found, strict=True)}
+
+
+def share_in_motif(rows):
+    """How many of the four positions that speak the most for the motif are in it, of the sequences that have one."""
+    found = []
+    for name in {row["id"] for row in rows}:
+        at = int(name.partition("_")[2])
+        values = np.asarray([float(row["value"]) for row in rows if row["id"] == name])
+        if at:
+            best = np.argsort(-values)[: len(MOTIF)] + 1
+            found.append(np.mean((best >= at) & (best < at + len(MOTIF))))
+    return np.mean(found)
+
+
+@pytest.mark.parametrize("method", ["gradients", "occlusion"])
+def test_a_planted_motif_lights_up(done, method):
+    one, rows, _ = done[method]
+    assert len(rows) == 24 * LENGTH and {row["class"] for row in rows} == {"motif"}
+    assert share_in_motif(rows) > 0.9
+    assert "The maps carry more than chance" in one.stdout
+
+
+def test_a_model_that_has_learnt_nothing_does_not_pass(done):
+    one, rows, _ = done["chance"]
+    assert share_in_motif(rows) < 0.6  # a letter may matter to it by chance
+    assert "The maps carry more than chance" not in one.stdout
+    assert "shuffled weights" in one.stdout
+
+
+def test_the_same_seed_gives_the_same_bytes(done):
+    first, second = done["occlusion"][2], done["again"][2]
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert len(files) == 5
+    for file in files:
+        assert (first / file).read_bytes() == (second / file).read_bytes(), file
+
+
+def test_the_report_says_what_was_checked_and_shows_both_maps(done):
+    text = re.sub(r"\\(.)", r"\1", (done["gradients"][2] / "r.md").read_text())
+    for part in ("Checked on 12 sequences drawn at random", "Rank correlation with the maps of shuffled weights",
+                 "Sundararajan et al. 2017", "Adebayo et al. 2018", "the token that masks"):  # fmt: skip
+        assert part in text
+    assert {path.name for path in (done["gradients"][2] / "figures").iterdir()} == {
+        "deletion.png", "maps.png", "heat_map.png"
+    }  # fmt: skip
+    assert sum(bool(row["shuffled"]) for row in done["gradients"][1]) == 12 * LENGTH
+
+
+ALONE = ("--base-model", "")
+MISTAKES = {
+    "a class that there is not": (
+        {}, ("--explained-class", "golgi"), "the model knows no class 'golgi'; its classes are membrane, nucleus"
+    ),
+    "too many": ({}, ("--most-sequences", "2"), "holds more than 2 sequences"),
+    "a model of pairs": (
+        {"model": DATA / "bundle_pairs_esm.zip"}, (), "was made for the task 'pair-classification'"
+    ),
+    "a class of numbers": (
+        {"model": DATA / "bundle_full_bert.zip"}, (*ALONE, "--explained-class", "a"), "this model gives numbers"
+    ),
+    "a model that was not fine-tuned": (
+        {"model": MODELS / "tiny-esm"}, ALONE, "is not a fine-tuned model of this tool suite"
+    ),
+    "no archive": ({"model": b"PK\x03\x04 no zip"}, (), "model"),
+    "pickle": ({"model": b"\x80\x04\x95"}, (), "model"),
+}  # fmt: skip
+
+
+def test_a_mistake_is_one_line(tmp_path):
+    common = ("--model", DATA / "bundle_head_esm.zip", "--base-model", MODELS / "tiny-esm", "--output-table", "t.tsv",
+              "--sequences", DATA / "sites_test.fasta")  # fmt: skip
+    for name, (one, work) in run_mistakes(tmp_path, MISTAKES, "explain", common).items():
+        assert one.returncode == 2, (name, one.stderr)
+        lines = [line for line in one.stderr.splitlines() if line.startswith("error:")]
+        assert len(lines) == 1 and MISTAKES[name][2] in lines[0], (name, one.stderr)
+        assert "Traceback" not in one.stderr and not list(work.iterdir())

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Show which positions of sequences speak for the prediction of a fine-tuned model."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from seqlm.cli.arguments import Number
+from seqlm.cli.errors import Parser
+from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, add, add_group
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.running import run
+from seqlm.tools.explain.methods import METHODS
+
+
+def options() -> Parser:
+    parser = Parser(description=__doc__)
+    add(parser, "--model", help="fine-tuned model: the bundle (zip) that finetune.py wrote")
+    add(parser, "--base-model", "--installed-models", "--sequences", "--structures")
+    add_group(parser, COLUMNS)
+    parser.add_argument(
+        "--most-sequences",
+        default=200,
+        type=Number(int, 1, 10_000),
+        metavar="N",
+        help="a file with more is refused: each sequence is computed many times",
+    )
+    what = parser.add_argument_group("what is explained, and how")
+    what.add_argument(
+        "--explained-class", default="", metavar="NAME", help="the class predicted of each sequence if not given"
+    )
+    what.add_argument("--method", default=METHODS[0], choices=METHODS)
+    what.add_argument(
+        "--steps", default=32, type=Number(int, 2, 1000), metavar="N", help="of the integral of integrated gradients"
+    )
+    checks = parser.add_argument_group("is it more than chance")
+    checks.add_argument(
+        "--checked", default=50, type=Number(int, 1, 10_000), metavar="N", help="sequences, drawn at random"
+    )
+    checks.add_argument(
+        "--random-models", default=5, type=Number(int, 2, 100), metavar="N", help="copies with shuffled weights"
+    )
+    add_group(parser, COMPUTING)
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument("--output-table", required=True, metavar="TSV", help="a row a letter of each sequence")
+    add(parser.add_argument_group("report"), *REPORT)
+    return parser
+
+
+def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
+    from seqlm.tools.explain.inputs import check
+
+    plan = check(arguments, scratch)
+    from seqlm.tools.explain.report import write
+    from seqlm.tools.explain.run import explain
+
+    write(plan, explain(plan, outputs), outputs)
+    plan.memory.say()
+
+
+if __name__ == "__main__":
+    run(options(), work)

@@ -1,0 +1,151 @@
+"""Figures of the report on an explanation. Imports matplotlib: set ``MPLCONFIGDIR`` first."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from seqlm.cli.text import shown
+from seqlm.metrics.resampling import mean
+from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, styled
+from seqlm.report.report import Drawn
+
+from .deletion import RANDOM_ORDERS, SHARES
+from .inputs import Plan
+from .summary import Checks, Explained, Summary
+from .verdict import number_of
+
+MAPS = 5  # sequences that are drawn one by one
+LONGEST = 120  # positions of one
+LETTERED = 60  # positions up to which letters are written
+ROWS = 100  # sequences of a heat map
+COLOURS = "PuOr_r"  # orange speaks for, purple against: told apart with every kind of colour vision
+
+
+def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
+    """Name -> caption and how to draw it."""
+    ordered = [one for one in summary.ordered() if one.shuffled is not None]
+    number = number_of(plan)
+    drawn = {
+        "deletion": Drawn(
+            f"Left: {number} as more and more is hidden, in the order of the maps and in others; bands are 95 % "
+            "intervals of resampled sequences. Right: how far the curve lies below that of random orders, of the model "
+            "and of models with shuffled weights, each with its own maps.",
+            lambda: deletion(summary.checks, number),
+        ),
+        "maps": Drawn(
+            f"Values of the positions, of the sequences with the highest {number}; below each the same of shuffled "
+            f"weights. Orange speaks for the prediction, purple against it; each strip has a scale of its own."
+            + (f" Only the first {LONGEST} positions are drawn." if plan.survey.longest > LONGEST else ""),
+            lambda: maps(ordered[:MAPS]),
+        ),
+    }
+    lengths = {len(one.item.sequence) for one in ordered}
+    if len(lengths) == 1 and len(ordered) > MAPS and max(lengths) <= 4 * LONGEST:
+        drawn["heat_map"] = Drawn(
+            f"All checked sequences beside each other, the highest {number} on top: left of the model, right of "
+            "shuffled weights.",
+            lambda: heat_map(ordered[:ROWS]),
+        )
+    return drawn
+
+
+def _norm(values: np.ndarray) -> CenteredNorm:
+    return CenteredNorm(0, max(float(np.nanpercentile(np.abs(values), 99)), 1e-9))
+
+
+@styled
+def deletion(checks: Checks, number: str) -> Figure:
+    """Curves of the number while tokens are hidden, and the gains of the model and of shuffled ones."""
+    figure = Figure(figsize=(7.0, 2.9))
+    left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
+    curves = checks.curves
+    for name, values, colour, dash in (
+        ("by the maps", curves[:, 0], BLUE, "-"),
+        ("random orders", curves[:, 1 : 1 + RANDOM_ORDERS].mean(1), GREY, "--"),
+        ("by maps of shuffled weights", curves[:, 1 + RANDOM_ORDERS], ORANGE, "-."),
+    ):
+        scores = [mean(column, checks.seed) for column in values.T]
+        left.plot(SHARES, [one.value for one in scores], color=colour, ls=dash, label=name)
+        if len(values) > 1:
+            left.fill_between(
+                SHARES, [one.low for one in scores], [one.high for one in scores], color=colour, alpha=0.18, lw=0
+            )
+    left.xaxis.set_major_formatter(PercentFormatter(1))
+    left.set(xlabel="Hidden", ylabel=f"{number[0].upper()}{number[1:]}"[:60])
+    left.legend()
+    each = checks.of_shuffled.mean(1)
+    gain = checks.gain
+    right.axhline(0, color=GREY, ls=":", lw=1)
+    right.errorbar(
+        [0],
+        [gain.value],
+        [[max(0, gain.value - gain.low)], [max(0, gain.high - gain.value)]],
+        fmt="o",
+        color=BLUE,
+        capsize=3,
+    )
+    spread = np.linspace(-0.12, 0.12, len(each)) if len(each) > 1 else [0]
+    right.plot(1 + np.asarray(spread), each, "D", ms=4, color=ORANGE, mec=BLACK, mew=0.5)
+    right.axhline(checks.bound, color=ORANGE, ls="-.", lw=1)
+    right.set_xticks([0, 1], ["the model", "shuffled\nweights"])
+    right.set(xlim=(-0.6, 1.6), ylabel="Below random orders by")
+    return figure
+
+
+@styled
+def maps(chosen: list[Explained]) -> Figure:
+    """Values of single sequences as strips with their letters, above those of shuffled weights."""
+    figure = Figure(figsize=(7.2, 0.75 * len(chosen) + 0.5))
+    grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
+    for axes, one in zip(grid, chosen, strict=True):
+        item = one.item
+        rows = np.stack([item.by_letter(one.values), item.by_letter(one.shuffled)])[:, :LONGEST]
+        scaled = rows / np.maximum(np.nanmax(np.abs(rows), axis=1, keepdims=True), 1e-12)
+        count = rows.shape[1]
+        axes.imshow(scaled, cmap=COLOURS, norm=CenteredNorm(0, 1), aspect="auto", interpolation="nearest",
+                    extent=(0.5, count + 0.5, 1.5, -0.5))  # fmt: skip
+        if count <= LETTERED:
+            for place, letter in enumerate(item.sequence[:count]):
+                for row in range(2):
+                    dark = abs(scaled[row, place]) > 0.75
+                    axes.text(
+                        place + 1, row, letter, ha="center", va="center", fontsize=6, color="white" if dark else BLACK
+                    )
+        axes.set_yticks([0, 1], ["model", "shuffled"], fontsize=6)
+        axes.set_title(f"{shown(item.id, 50)}  ({one.number:.2f})", fontsize=7, loc="left", pad=2)
+        axes.grid(False)
+        axes.tick_params(labelsize=6, length=1.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    grid[-1].set_xlabel("Position")
+    return figure
+
+
+@styled
+def heat_map(chosen: list[Explained]) -> Figure:
+    """Values of sequences of one length, (sequences, positions), beside those of shuffled weights."""
+    figure = Figure(figsize=(7.2, max(2.2, 0.045 * len(chosen) + 0.8)))
+    for axes, title, values in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("the model", "shuffled weights"),
+        (
+            np.stack([one.item.by_letter(one.values) for one in chosen]),
+            np.stack([one.item.by_letter(one.shuffled) for one in chosen]),
+        ),
+        strict=True,
+    ):
+        count = values.shape[1]
+        image = axes.imshow(values, cmap=COLOURS, norm=_norm(values), aspect="auto", interpolation="nearest",
+                            extent=(0.5, count + 0.5, len(values) + 0.5, 0.5))  # fmt: skip
+        axes.set_title(title, fontsize=8, loc="left")
+        axes.set_xlabel("Position")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.grid(False)
+        bar = figure.colorbar(image, ax=axes, aspect=18, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=6)
+    figure.axes[0].set_ylabel("Sequence")
+    return figure

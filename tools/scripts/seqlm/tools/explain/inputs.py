@@ -1,0 +1,170 @@
+"""What an explanation starts from: the model, what of it is explained, and the sequences. Checked without torch."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from seqlm.checkpoints.bundle import Bundle
+from seqlm.checkpoints.folder import ModelFolder
+from seqlm.checkpoints.manifest import reading_of
+from seqlm.checkpoints.opening import open_model, require_head
+from seqlm.cli.errors import InputError
+from seqlm.cli.text import shown
+from seqlm.data.records import PROTEIN, Record
+from seqlm.data.tasks import level_of
+from seqlm.families.family import Family
+from seqlm.families.recognition import recognise
+from seqlm.inference.fitting import Memory
+from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.readers import UNKNOWN_TOKENS
+from seqlm.tokenization.structures import Structures, open_structures
+from seqlm.tokenization.survey import Survey, records, survey
+from seqlm.tokenization.unknown import refuse_unknown
+
+from .memory import memory_of
+
+
+@dataclass
+class Plan:
+    """Checked inputs of one explanation.
+
+    Attributes:
+        task, labels: of the model; ``labels`` is None for numbers.
+        goal: place among the labels of the class that is explained; None for the one predicted of each sequence.
+        sequences: (id, cleaned sequence) of all.
+        hidden: id of the token that stands in the place of what is hidden, and what that is in words.
+        survey: what the file of sequences holds.
+        notes: sentences for the user.
+    """
+
+    arguments: Namespace
+    bundle: Bundle
+    base: ModelFolder
+    family: Family
+    task: str
+    labels: tuple[str, ...] | None
+    goal: int | None
+    sequences: list[tuple[str, str]]
+    hidden: tuple[int, str]
+    survey: Survey
+    structures: Structures | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def level(self) -> str:
+        return level_of(self.task)
+
+    @property
+    def manifest(self) -> dict:
+        return self.bundle.manifest
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return Path(self.arguments.model).name
+
+    @property
+    def letter(self) -> str:
+        """What one letter of a sequence is, in words."""
+        return {"protein": "residue", "DNA": "base"}.get(self.family.alphabet, "letter")
+
+    @property
+    def letters(self) -> list[int]:
+        """Ids of the tokens of one letter that the model reads."""
+        found = (self.family.vocabulary.get(self.family.token(letter)) for letter in self.family.letters)
+        return [token for token in found if token is not None]
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What the job takes, and how it is computed so that it fits."""
+        return memory_of(self)
+
+
+def check(arguments: Namespace, scratch: Path) -> Plan:
+    """Open the model and go over all sequences once. Does not import torch."""
+    bundle, base = open_model(arguments, scratch)
+    manifest = require_head(bundle, arguments.model)
+    task = manifest["task"]
+    if level_of(task) != "sequence":
+        raise InputError(
+            f"{Path(arguments.model).name} was made for the task '{task}'; models of whole sequences or windows are "
+            "explained, so take one of those"
+        )
+    family = recognise(base.path, base.config, **reading_of(manifest))
+    labels = tuple(manifest["labels"]) if manifest["labels"] else None
+    goal, hidden = _goal(arguments.explained_class, labels), hidden_token(family)
+    structures = _structures(arguments, manifest, family, scratch)
+    sequences: list[tuple[str, str]] = []
+
+    def visit(record: Record, sequence: str) -> None:
+        if len(sequences) == arguments.most_sequences:
+            raise InputError(
+                f"{Path(arguments.sequences).name} holds more than {arguments.most_sequences:,} sequences, and each is "
+                "computed many times; give those that matter, or allow more (--most-sequences)"
+            )
+        if structures:
+            structures.of(record.id, sequence)
+        sequences.append((record.id, sequence))
+
+    found = survey(arguments, family, visit)
+    if structures:
+        structures.refuse_other_names(next(records(arguments)).id)
+    if not family.one_letter_tokens:
+        refuse_unknown(
+            Encoder(family, base.path, tokenizer=manifest.get("tokenizer", "as-published")),
+            found.sample,
+            Path(arguments.sequences).name,
+        )
+    plan = Plan(arguments, bundle, base, family, task, labels, goal, sequences, hidden, found, structures)
+    plan.memory.foresee()
+    return plan
+
+
+def _goal(name: str, labels: tuple[str, ...] | None) -> int | None:
+    """The place of the class that was asked for.
+
+    Raises:
+        InputError: a class that the model does not have.
+    """
+    if not name:
+        return None
+    if labels is None:
+        raise InputError("this model gives numbers and knows no classes; leave the class empty (--explained-class)")
+    if name not in labels:
+        known = ", ".join(shown(label, 30) for label in labels[:6]) + (", …" if len(labels) > 6 else "")
+        raise InputError(f"the model knows no class '{shown(name, 40)}'; its classes are {known} (--explained-class)")
+    return labels.index(name)
+
+
+def hidden_token(family: Family) -> tuple[int, str]:
+    """Id of the token in whose place nothing is known, and what it is in words: that which masks, a letter for any
+    other, or the unknown token.
+
+    Raises:
+        InputError: a model that has none of them.
+    """
+    if (mask := family.mask_token) is not None:
+        return mask, "the token that masks"
+    vocabulary, letter = family.vocabulary, "X" if family.alphabet == PROTEIN else "N"
+    if family.one_letter_tokens and family.token(letter) in vocabulary:
+        return vocabulary[family.token(letter)], f"the letter {letter}"
+    for token in UNKNOWN_TOKENS:
+        if token in vocabulary:
+            return vocabulary[token], f"the token {token}"
+    raise InputError(
+        f"this {family.name} model has no token that masks and none for what is unknown, so nothing can be hidden from "
+        "it; take another model"
+    )
+
+
+def _structures(arguments: Namespace, manifest: dict, family: Family, scratch: Path) -> Structures | None:
+    """3Di states, which a model needs that was trained with them, and no other."""
+    needed = manifest.get("structures", False)
+    if needed and not arguments.structures:
+        raise InputError("the model was trained with structures; give the 3Di states of these sequences (--structures)")
+    if arguments.structures and not needed and family.structured:
+        raise InputError("the model was trained without structures; leave them out (--structures)")
+    return open_structures(arguments, family, scratch)

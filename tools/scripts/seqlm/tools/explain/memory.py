@@ -1,0 +1,29 @@
+"""The memory that an explanation takes."""
+
+from __future__ import annotations
+
+from seqlm.inference.fitting import Memory
+from seqlm.inference.memory import OF_A_LETTER, STREAMED, Need, Rows, beside, weights_in
+
+from .methods import GRADIENTS
+
+
+def memory_of(plan) -> Memory:
+    """Of a checked :class:`seqlm.tools.explain.inputs.Plan`."""
+    family, manifest = plan.family, plan.manifest
+    limit = manifest["max_length"] or family.window
+    windows = manifest["long_sequences"] == "window"
+    rows = Rows.of([len(text) for _, text in plan.sequences], family, limit, windows)
+    gradients = plan.arguments.method == GRADIENTS
+    return Memory(
+        Need(
+            family,
+            *weights_in(plan.base),
+            rows.longest,
+            item=rows.item if gradients else 0,  # all windows of a sequence have their gradients at once
+            most=STREAMED,
+            held=OF_A_LETTER * STREAMED + beside(plan.bundle),
+            trains=gradients,
+        ),
+        plan.arguments,
+    )

@@ -1,0 +1,92 @@
+"""The report on an explanation: whether it is more than chance, what it shows, and how it was computed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.text import shown
+from seqlm.cli.versions import versions
+from seqlm.report.outputs import parameters, wants_report, write_report
+from seqlm.report.report import Bullets, Note, Paragraph, Report, Table
+from seqlm.report.words import sentence
+
+from .inputs import Plan
+from .methods import GRADIENTS
+from .summary import Summary
+from .verdict import explanation, headline, number_of, rests_on, trust
+
+PACKAGES = ("torch", "transformers", "captum", "numpy", "scipy")
+SETTINGS = ("method", "explained_class", "steps", "checked", "random_models", "precision", "seed")
+LISTED = 8  # sequences, and positions of each
+CITED = {"esm2": "esm2", "esm1b": "esm1b", "prottrans": "prottrans-short", "dnabert2": "dnabert2", "saprot": "saprot"}
+
+
+def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
+    """Fill what was asked for of report, figures and page."""
+    if wants_report(plan.arguments):
+        write_report(plan.arguments, explanation_report(plan, summary), outputs)
+
+
+def explanation_report(plan: Plan, summary: Summary) -> Report:
+    """The whole report, in the order in which a reader asks."""
+    from .figures import figures_of  # with matplotlib, which a run without a report does not need
+
+    report = Report("Explanation report", drawn=figures_of(plan, summary))
+    report.verdict(headline(plan, summary), explanation(plan), rests_on(summary.checks))
+    report.section("What can be trusted", *(Note(sentence(text.rstrip("."))) for text in trust(plan, summary)))
+    report.section("More than chance?", *report.pictures("deletion"), Paragraph(_how_checked(plan, summary)))
+    report.section(
+        "What speaks for the prediction", *report.pictures("maps", "heat_map"), Table(*_strongest(plan, summary))
+    )
+    report.section("Sequences", Bullets(_read(plan, summary)))
+    report.section("Model", Table(["Property", "Value"], _model(plan)))
+    method = "integrated-gradients" if plan.arguments.method == GRADIENTS else "occlusion"
+    cited = [*(CITED.get(key, "") for key in plan.family.citations), method, "captum", "sanity-checks", "deletion"]
+    if method != "integrated-gradients":
+        cited.remove("captum")
+    without = () if plan.arguments.method == GRADIENTS else ("steps",)
+    report.closing(parameters(plan.arguments, SETTINGS, without), versions(PACKAGES), [*cited, "transformers"])
+    return report
+
+
+def _how_checked(plan: Plan, summary: Summary) -> str:
+    count = len(summary.checks.gains)
+    which = "all sequences" if count == len(summary.explained) else f"{count:,} sequences drawn at random"
+    return (
+        f"Checked on {which}. Shuffled weights are those of the model, the numbers of each tensor in another order: "
+        "such a model has learnt nothing, and a map that it gives as well does not come from what was learnt "
+        "(Adebayo et al. 2018). A model that its maps explain must lose its prediction sooner where what "
+        "they name first is hidden, and lose more than a model of shuffled weights does."
+    )
+
+
+def _strongest(plan: Plan, summary: Summary) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for one in summary.ordered()[:LISTED]:
+        values = one.item.by_letter(one.values)
+        order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")[:LISTED]
+        named = [f"{one.item.sequence[place]}{place + 1}" for place in order.tolist() if values[place] > 0]
+        goal = [shown(plan.labels[one.item.goal], 20)] if plan.labels else []
+        rows.append([shown(one.item.id, 30), *goal, f"{one.number:.2f}", f"{one.hidden:.2f}", ", ".join(named)])
+    first = number_of(plan) if plan.labels is None else "log-odds"
+    columns = ["Sequence", *(["Class"] if plan.labels else []), first, "all hidden", "Speak for it the most"]
+    return columns, rows
+
+
+def _read(plan: Plan, summary: Summary) -> list[str]:
+    found = plan.survey
+    lines = [
+        f"{found.sequences:,} sequence{'s' * (found.sequences != 1)} of {found.letters:,} letters, the longest of "
+        f"{found.longest:,}"
+    ]
+    return lines + summary.rules.lines()
+
+
+def _model(plan: Plan) -> list[list[str]]:
+    rows = [["model", plan.name], ["family", plan.family.name], ["task", plan.task]]
+    if plan.labels:
+        rows.append(["classes", ", ".join(shown(label, 20) for label in plan.labels[:8])])
+    if members := plan.manifest.get("members"):
+        rows.append(["members", f"{members}, whose mean is explained"])
+    return [*rows, ["sha256 of the base model", plan.base.sha256[:16] + "…"]]

@@ -1,0 +1,120 @@
+"""One explanation from checked inputs to maps and what they are worth."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from seqlm.cli.outputs import Outputs
+from seqlm.cli.progress import Progress
+
+from .inputs import Plan
+from .methods import GRADIENTS
+from .summary import Checks, Explained, Summary, likeness
+
+
+def explain(plan: Plan, outputs: Outputs) -> Summary:
+    """Compute the maps, write the tables, and say on stderr what was changed on the way."""
+    print("loading the libraries", file=sys.stderr)
+    from seqlm.inference import loading
+
+    from .function import Function
+    from .outputs import write_table_of
+
+    arguments = plan.arguments
+    device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
+    memory = plan.memory.on(device)
+    restored = loading.load_finetuned(plan.bundle, plan.base, device, arguments.precision, structures=plan.structures)
+    function = Function(restored, memory.tokens(), plan.hidden[0], plan.family.masked_tokens)
+    items = function.items(plan.sequences, plan.goal)
+    summary = Summary(_explained(plan, function, items, memory), None, plan.survey.rules)
+    _count(plan, summary, restored.encoder.max_length)
+    summary.checks = _checks(plan, function, summary.explained, memory)
+    if arguments.output_table:
+        write_table_of(outputs.file(arguments.output_table), plan, summary)
+    for line in [*plan.notes, *summary.rules.lines()]:
+        print(f"note: {line}", file=sys.stderr)
+    print(f"explained {len(items):,} sequences by {arguments.method}", file=sys.stderr)
+    return summary
+
+
+def _maps(plan: Plan, function, items: Sequence, memory, told: Callable[[int], None], only: int | None = None):
+    """(values (tokens,), gap) of each item; ``told`` is told how many are done."""
+    if plan.arguments.method == GRADIENTS:
+        from .gradients import Gradients
+
+        gradients = Gradients(function, plan.arguments.steps, memory.tokens(training=True), plan.letters)
+        for number, item in enumerate(items):
+            yield gradients.map(item, only)
+            told(number + 1)
+        return
+    from .occlusion import maps
+
+    for values in maps(function, items, only, told):
+        yield values, math.nan
+
+
+def _explained(plan: Plan, function, items: Sequence, memory) -> list[Explained]:
+    predicted = function.predicted(items)
+    places = [np.arange(item.tokens) for item in items]
+    nothing = [function.hide(number, item, places[number][:0]) for number, item in enumerate(items)]
+    everything = [function.hide(number, item, places[number]) for number, item in enumerate(items)]
+    numbers, hidden = np.split(function.values(items, nothing + everything), 2)
+    found = _maps(plan, function, items, memory, Progress("explaining", len(items), "sequences"))
+    return [
+        Explained(item, values, number, without, gap, one)
+        for item, (values, gap), number, without, one in zip(
+            items, found, numbers.tolist(), hidden.tolist(), predicted, strict=True
+        )
+    ]
+
+
+def _checks(plan: Plan, function, explained: list[Explained], memory) -> Checks:
+    """Deletion and shuffled weights, on so many of the sequences, drawn at random."""
+    from .deletion import by_value, curves, gains, random_orders
+    from .shuffled import shuffled
+
+    arguments = plan.arguments
+    generator = np.random.default_rng(arguments.seed)
+    count = min(arguments.checked, len(explained))
+    chosen = [explained[place] for place in sorted(generator.choice(len(explained), count, replace=False).tolist())]
+    items = [one.item for one in chosen]
+    at_random = [random_orders(item, generator) for item in items]
+    of_shuffled, alike = [], []
+    progress = Progress("shuffled weights", count * arguments.random_models, "sequences")
+    for number in range(arguments.random_models):
+        told = partial(_told_after, progress, number * count)
+        with shuffled(function.model, arguments.seed + number):
+            own = [values for values, _ in _maps(plan, function, items, memory, told, only=0)]
+            orders = [[by_value(values), *drawn] for values, drawn in zip(own, at_random, strict=True)]
+            of_shuffled.append(gains(curves(function, items, orders, only=0)))
+        alike.append([likeness(one.values, values) for one, values in zip(chosen, own, strict=True)])
+        if not number:
+            for one, values in zip(chosen, own, strict=True):
+                one.shuffled = values
+    orders = [
+        [by_value(one.values), *drawn, by_value(one.shuffled)] for one, drawn in zip(chosen, at_random, strict=True)
+    ]
+    found = curves(function, items, orders, told=Progress("hiding", count, "sequences"))
+    return Checks(found, gains(found), np.asarray(of_shuffled), np.asarray(alike), arguments.seed)
+
+
+def _told_after(progress: Progress, before: int, done: int) -> None:
+    progress(before + done)
+
+
+def _count(plan: Plan, summary: Summary, limit: int) -> None:
+    """Note what was changed when letters became tokens."""
+    rules = summary.rules
+    for one in summary.explained:
+        encoded = one.item.encoded
+        for rule, letters in encoded.changes().items():
+            rules.count(rule, letters)
+        if encoded.cut:
+            rules.count(f"truncated to {limit:,} tokens", encoded.cut)
+        elif len(encoded.rows) > 1:
+            rules.count(f"read in overlapping windows of {limit:,} tokens", encoded.tokens)

@@ -1,0 +1,128 @@
+"""What maps are worth, in words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from seqlm.cli.text import shown
+from seqlm.report.words import few, ranged
+from seqlm.tokenization.unknown import unknown_letters
+
+from .inputs import Plan
+from .methods import GRADIENTS, OCCLUSION
+from .summary import CHANCE, FEW, FEWEST, MORE, SAME, Checks, Summary
+
+GAP = 0.05  # share of the difference to an empty sequence that integrated gradients may miss
+METHODS = {
+    GRADIENTS: "The value of a position is its share of the difference between the {number} of the sequence and that "
+    "of one in which every position is hidden, by integrated gradients (Sundararajan et al. 2017): the values of a "
+    "sequence add up to that difference.",
+    OCCLUSION: "The value of a position is how much of the {number} is lost when it alone is hidden (Zeiler & Fergus "
+    "2014).",
+}
+
+
+def number_of(plan: Plan) -> str:
+    """What is explained, in words."""
+    if plan.labels is None:
+        return "predicted value"
+    name = f"class {shown(plan.labels[plan.goal], 40)}" if plan.goal is not None else "predicted class"
+    return f"log-odds of the {name}"
+
+
+def headline(plan: Plan, summary: Summary) -> str:
+    """The verdict in one sentence."""
+    checks, number = summary.checks, number_of(plan)
+    outcome, count = checks.outcome, len(checks.gains)
+    if outcome == FEW:
+        return (
+            f"Whether the maps carry more than chance cannot be told from {count:,} sequence{'s' * (count != 1)}; it "
+            f"takes {FEWEST} or more."
+        )
+    less = f"the {number} by {ranged(checks.gain)} more than hiding as many at random"
+    if outcome == CHANCE:
+        return (
+            "The maps carry no more than chance: hiding the positions that they name first lowers "
+            f"the {number} no more than hiding as many at random ({ranged(checks.gain)})."
+        )
+    if outcome == MORE:
+        return f"The maps carry more than chance: hiding the positions that they name first lowers {less}."
+    if outcome == SAME:
+        return (
+            "The maps show hardly anything that was learnt: those of the same model with shuffled weights rank the "
+            f"positions much alike (rank correlation {ranged(checks.likeness, '.2f')})."
+        )
+    return (
+        f"The maps are true to the model, but not more than chance: hiding the positions that they name first lowers "
+        f"{less}, and models with shuffled weights and their own maps reach as much (up to {checks.bound:.3g})."
+    )
+
+
+def explanation(plan: Plan) -> str:
+    """How a value came about, in words."""
+    text = METHODS[plan.arguments.method].format(number=number_of(plan))
+    hidden = plan.hidden[1]
+    if plan.arguments.method == GRADIENTS and plan.family.config.get("token_dropout"):
+        hidden = f"the mean of all letters, and in the curves below as {hidden}"
+    text += f" What is hidden is read as {hidden}. Positive values speak for the prediction, negative ones"
+    text += " against it; they are of the model, and no measurement."
+    if plan.goal is None and plan.labels and plan.task != "multi-label":
+        text += " Of each sequence the class is explained that the model predicts."
+    return text
+
+
+def rests_on(checks: Checks) -> list[str]:
+    """The numbers that the verdict rests on, each with what it would have to be."""
+    each = checks.of_shuffled.mean(1)
+    return [
+        f"Hiding by the maps against random orders: {ranged(checks.gain)}; above 0 where the maps find what the model "
+        "rests on",
+        f"Of {len(each)} models with shuffled weights, each with its own maps: {each.mean():.3g} ({each.min():.3g} to "
+        f"{each.max():.3g}); one more would stay below {checks.bound:.3g} 19 times in 20",
+        f"Hiding by the maps against the order of a map of shuffled weights: {ranged(checks.by_shuffled)}",
+        f"Rank correlation with the maps of shuffled weights: {ranged(checks.likeness, '.2f')}; near 0 where the maps "
+        "come from what was learnt",
+    ]
+
+
+def trust(plan: Plan, summary: Summary) -> list[str]:
+    """What a reader must not overlook."""
+    found = [*plan.notes]
+    checks = summary.checks
+    if checks.outcome != FEW:
+        found += few(len(checks.gains), "sequences", 30)
+    if model := of_model(plan):
+        found.append(model)
+    gaps = np.asarray([
+        one.gap / abs(one.number - one.hidden) for one in summary.explained if one.number != one.hidden
+    ])  # fmt: skip
+    if np.isfinite(gaps).any() and (off := float(np.nanmedian(gaps))) > GAP:
+        found.append(
+            f"The values miss {off:.0%} of what they should add up to (median over the sequences). Take more steps "
+            "(--steps)."
+        )
+    if not plan.family.one_letter_tokens:
+        found.append(
+            f"The model reads several letters as one token; each {plan.letter} has an equal share of the value of its "
+            "token."
+        )
+    return found + unknown_letters(summary.rules, plan.survey.letters)
+
+
+def of_model(plan: Plan) -> str:
+    """What the bundle says of the model on its test set; a map is worth no more than the model."""
+    metrics = plan.manifest.get("metrics") or {}
+    name, scores = next(
+        ((name, metrics[name]) for name in ("test", "out-of-fold", "validation") if metrics.get(name)), ("", {})
+    )
+    for metric, words, chance in (("mcc", "a Matthews correlation", 0.0), ("spearman", "a Spearman correlation", 0.0),
+                                  ("auroc", "an AUROC", 0.5)):  # fmt: skip
+        if value := scores.get(metric):
+            value, low, high = (math.nan if one is None else one for one in value)
+            what = f"On its {name} set the model has {words} of {value:.2f} ({low:.2f} to {high:.2f})"
+            if not low > chance:
+                return f"{what}, so it is not clearly better than chance, and neither is what it is explained by."
+            return ""
+    return ""

@@ -142,8 +142,18 @@ def plot(pen: Pen) -> None:
     pen.bead(21.5, 15, BRIGHT)
 
 
+def fold(pen: Pen) -> None:
+    """A sequence, and the helix that it winds into."""
+    pen.beads(26.5, [WHITE] * 5)
+    for turn in range(3):
+        left = 5 + 7 * turn
+        pen.line(left, 18, left + 5, 6, colour=BRIGHT, width=2.6)
+        pen.line(left + 5, 6, left + 7, 18, colour=PALE, width=1.6)
+    pen.line(26, 18, 28, 13, colour=BRIGHT, width=2.6)
+
+
 DRAWN: tuple[Callable[[Pen], None], ...] = (
-    dataset, finetune, predict, evaluate, pretrain, generate, score, explain, tokenizer, embed, classify, plot,
+    dataset, finetune, predict, evaluate, pretrain, generate, score, explain, tokenizer, embed, classify, plot, fold,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools" / "scripts"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from makers.folding_models import MAKERS as FOLDING
 from makers.pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 
 HERE = Path(__file__).parent
@@ -74,7 +75,7 @@ def main() -> None:
     tiny |= {"chemberta-mtr": molecule_data.tiny_chemberta_mtr}
     tiny |= {"protgpt2": language_data.tiny_protgpt2, "llama": language_data.tiny_llama}
     tiny |= {"smiles-gpt2": language_data.tiny_smiles_gpt2, "esm-mlm": language_data.tiny_esm_mlm}
-    tiny |= {"text-llama": llama_dna_data.tiny_text_llama}
+    tiny |= {"text-llama": llama_dna_data.tiny_text_llama, **FOLDING}
     for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,6 +92,8 @@ def main() -> None:
     odd_proteins(HERE / "odd_proteins.fasta.gz", rng)
     one_class(HERE / "one_class.fasta", rng)
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
+    pack(HERE / "models" / "tiny-esmfold", HERE / "tiny_esmfold_folder.tar.gz")
+    (HERE / "few_proteins.tsv").write_text("name\tsequence\nrare\tMKUAYIAKQROISF\nunknown\tXBZ\n")
     labelled_data.make(HERE, draw)
     molecule_data.make(HERE)
     language_data.make(HERE)

@@ -52,6 +52,7 @@ MAPPED = [
         {"model|bundle": ("bundle_lora_t5.zip", "zip")},
     ),
     Mapped("score", "sequences", ("beginnings.fasta", "fasta"), {"model|model": "seqlm/tiny-llama"}),
+    Mapped("fold", "sequences", ("beginnings.fasta", "fasta"), {"model|model": "seqlm/tiny-esmfold"}),
     Mapped(
         "generate",
         "start|prompts",

@@ -16,7 +16,7 @@ from seqlm.models.hyenadna import HyenaDnaConfig, HyenaDnaForCausalLM, HyenaDnaM
 from seqlm.models.lucaone import LucaOneConfig, LucaOneForMaskedLM, LucaOneModel
 from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM, ProGen2Model
 
-from . import protein_models, six_mer_models
+from . import folding_models, protein_models, six_mer_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 from .protein_models import AMINO_ACIDS, SIZES
 
@@ -325,7 +325,7 @@ def make(name, parent):
     if not folder.exists():
         folder.mkdir(parents=True)
         torch.manual_seed(5)
-        (MAKERS | OTHER_TOKENS)[name](folder)
+        (MAKERS | OTHER_TOKENS | folding_models.MAKERS)[name](folder)
     return folder
 
 

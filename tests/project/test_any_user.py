@@ -36,6 +36,10 @@ CALLS = {
         f"--model={DATA / 'bundle_lora_t5.zip'}", f"--base-model={MODELS / 'tiny-t5'}", "--checked=2", "--steps=4",
         f"--sequences={DATA / 'sites_test.fasta'}", "--random-models=2", "--output-table=out.tsv", *REPORT,
     ),
+    "fold": (
+        f"--model={MODELS / 'tiny-esmfold'}", f"--sequences={DATA / 'beginnings.fasta'}", "--output-pdb=pdb",
+        "--output-cif=cif", "--output-table=out.tsv", *REPORT,
+    ),
     "generate": (
         f"--model={MODELS / 'tiny-protgpt2'}", "--num-sequences=3", "--max-letters=30", "--output-table=out.tsv",
         *REPORT,

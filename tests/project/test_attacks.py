@@ -49,6 +49,11 @@ USUAL = {
         "--train": DATA / "sites_train.fasta",
         "--output-model": "m.zip",
     },
+    "fold": {
+        "--model": DATA / "models" / "tiny-esmfold",
+        "--sequences": DATA / "beginnings.fasta",
+        "--output-table": "t.tsv",
+    },
     "generate": {
         "--model": DATA / "models" / "tiny-llama",
         "--prompts": DATA / "beginnings.fasta",
@@ -304,6 +309,7 @@ WAYS_IN = {
     "a model to fine-tune": ("finetune", "model"),
     "a model that writes": ("generate", "model"),
     "a model that scores": ("score", "model"),
+    "a model that folds": ("fold", "model"),
     "a model to go on with": ("pretrain", "model"),
     "a tokenizer to look at": ("tokenizer", "model"),
     "a classifier": ("classify", "model"),
@@ -351,7 +357,8 @@ TEXTS = {
 }
 READS = {
     "classify": "embeddings", "dataset": "sequences", "embed": "sequences", "evaluate": "predictions",
-    "explain": "sequences", "finetune": "train", "plot": "embeddings", "predict": "sequences", "pretrain": "corpus",
+    "explain": "sequences", "finetune": "train", "fold": "sequences", "plot": "embeddings", "predict": "sequences",
+    "pretrain": "corpus",
     "score": "sequences", "tokenizer": "sequences",
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ def test_every_tool_keeps_the_first_row_of_a_table_without_a_header(tmp_path):
             "--output-table=called.tsv",
         ],
         "score": [f"--model={MODELS / 'tiny-esm-mlm'}", *given, "--output-table=scored.tsv"],
+        "fold": [f"--model={MODELS / 'tiny-esmfold'}", *given, "--output-table=folded.tsv"],
         "dataset": [*given, "--label-column=3", "--split=none", "--neighbours=skip", "--output-table=set.tsv"],
         "generate": [
             f"--model={MODELS / 'tiny-protgpt2'}", "--prompts=rows.tsv", "--id-column=1", "--sequence-column=2",
@@ -37,7 +38,7 @@ def test_every_tool_keeps_the_first_row_of_a_table_without_a_header(tmp_path):
     for tool, one in zip(calls, done, strict=True):
         assert one.returncode == 0, f"{tool}: {one.stderr[-500:]}"
         assert "rows.tsv has no header: its first row (a, MKTAYIAKQRQISFVKSHFSRQ, 0)" in one.stderr, tool
-    for name in ("embedded", "called", "scored", "set"):
+    for name in ("embedded", "called", "scored", "folded", "set"):
         assert sorted(row["id"] for row in table(tmp_path / f"{name}.tsv")) == ["a", "b", "c", "d"], name
     assert sorted(row["prompt"] for row in table(tmp_path / "made.tsv")) == ["a", "b", "c", "d"]
     accuracy = next(row for row in table(tmp_path / "judged.tsv") if row["metric"] == "accuracy")

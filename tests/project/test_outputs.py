@@ -18,6 +18,7 @@ MAIN = {
     "evaluate": {"predictions"},
     "explain": {"sequences"},
     "finetune": {"train"},
+    "fold": {"sequences"},
     "generate": {"start|prompts"},
     "plot": {"embeddings"},
     "predict": {"sequences"},

@@ -13,6 +13,7 @@ from makers.scripts import ROOT
 PYTHON = ROOT / ".venvs" / "galaxy" / "bin" / "python"
 TPV = ROOT / "deploy" / "tpv"
 TRAINING, READING = ("finetune", "pretrain"), ("predict", "embed", "explain", "generate", "score")
+ON_A_GPU = (*TRAINING, "fold")  # where there is one for whoever asks
 
 # What stands around the lines of usegalaxy.eu there: GPU nodes of Docker alone, to which they add the cards.
 EU = """
@@ -47,7 +48,8 @@ tools:
   .*seqlm_.*: {scheduling: {require: [singularity]}}
 """
 
-MODELS = {"small": "facebook/esm2_t6_8M_UR50D", "T5": "Rostlab/prot_t5_xl_uniref50", "3B": "facebook/esm2_t36_3B_UR50D"}
+MODELS = {"small": "facebook/esm2_t6_8M_UR50D", "T5": "Rostlab/prot_t5_xl_uniref50", "3B": "facebook/esm2_t36_3B_UR50D",
+          "folds": "biohub/ESMFold2"}  # fmt: skip
 
 
 def values(tool, model, processes=1):
@@ -80,7 +82,9 @@ CASES = [
     (chain, tool, model, processes, where)
     for chain, where in (("local", "shed"), ("local", "checkout"), ("eu", "shed"))
     for tool in TOOLS
-    for model, processes in (SIZES + PARALLEL if tool in TRAINING else (*SIZES, ("named", 1)))
+    for model, processes in (
+        SIZES + PARALLEL if tool in TRAINING else (*SIZES, ("named", 1), *([("folds", 1)] if tool == "fold" else []))
+    )
 ] + [("apptainer", "finetune", "small", 2, "checkout")]
 
 
@@ -118,7 +122,7 @@ def test_the_rules_are_sound(found):
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_dry_run_with_the_sample_of_the_job_configuration_sends_a_tool_there_too(found, tool):
-    where = "slurm_gpu_docker" if tool in TRAINING else "slurm_cpu"
+    where = "slurm_gpu_docker" if tool in ON_A_GPU else "slurm_cpu"
     assert found[2][shed(tool)] == found[2][f"seqlm_{tool}"] == where
 
 
@@ -128,7 +132,9 @@ def requested(job, name):
 
 @pytest.mark.parametrize("where", ["shed", "checkout"])
 @pytest.mark.parametrize("tool", TOOLS)
-def test_on_a_server_of_one_s_own_only_training_takes_a_gpu_and_memory_grows_with_the_model(found, tool, where):
+def test_on_a_server_of_one_s_own_only_training_and_folding_take_a_gpu_and_memory_grows_with_the_model(
+    found, tool, where
+):
     jobs = {case[2:4]: job for case, job in found[1].items() if case[:2] == ("local", tool) and case[4] == where}
     memory = {model: requested(job, "mem") // 1024 for (model, processes), job in jobs.items() if processes == 1}
     if tool in TRAINING:
@@ -139,6 +145,11 @@ def test_on_a_server_of_one_s_own_only_training_takes_a_gpu_and_memory_grows_wit
         assert requested(jobs["3B", 4], "mem") == 4 * 48 * 1024
         assert jobs["3B", 1]["env"]["GALAXY_MEMORY_MB"] == str(48 * 1024)
         assert "refused" in jobs["small", 8]  # no destination has eight
+        return
+    if tool == "fold":
+        assert {job["id"] for job in jobs.values()} == {"slurm_gpu_docker"}
+        assert memory == {"small": 24, "T5": 24, "3B": 24, "named": 24, "folds": 48}
+        assert requested(jobs["small", 1], "gres") == 1 and requested(jobs["small", 1], "cpus-per-task") == 4
         return
     assert {job["id"] for job in jobs.values()} == {"slurm_cpu"}
     assert {job["command"] for job in jobs.values()} == {""}
@@ -176,14 +187,14 @@ def test_the_page_for_admins_shows_destinations_of_the_sample():
     assert shown == {name: sample[name] for name in shown} and len(shown) == 2
 
 
-@pytest.mark.parametrize("tool", [*TRAINING, *READING])
+@pytest.mark.parametrize("tool", [*TRAINING, *READING, "fold"])
 def test_on_usegalaxy_eu_training_finds_its_image_on_a_node_with_a_gpu(found, tool):
     jobs = {case[2:4]: job for case, job in found[1].items() if case[:2] == ("eu", tool)}
     for (model, processes), job in jobs.items():
         if processes > 4:
             assert "choose at most four processes" in job["refused"]
             continue
-        assert job["id"] == ("gpus" if tool in TRAINING else "containers")
+        assert job["id"] == ("gpus" if tool in ON_A_GPU else "containers")
         assert " --user 999 " in job["command"] and image() in job["command"]
         assert job["command"].count("--user ") == 1
         if tool in TRAINING:

@@ -47,13 +47,7 @@ def options() -> Parser:
     variants.add_argument("--measured-column", metavar="COLUMN", help="measured effects, to correlate scores with")
     add(variants, "--misfits", help="what variants do that cannot be read or scored or do not fit their sequence")
     variants.add_argument("--scan", action="store_true", help="all single substitutions of each sequence")
-    variants.add_argument(
-        "--first-position",
-        default=1,
-        type=Number(int, -1_000_000, 1_000_000),
-        metavar="N",
-        help="number of the first letter of the sequence",
-    )
+    add(variants, "--first-position")
 
     kept = parser.add_argument_group("which sequences are kept")
     kept.add_argument("--max-perplexity", type=Number(float, 1), metavar="X", help="those of at most this perplexity")

@@ -40,34 +40,65 @@ SIZES = {
     **dict.fromkeys(_names("emb_dim filter_order pad_vocab_size_multiple"), 4096),
     **dict.fromkeys(_names("hyena_order num_inner_mlps short_filter_order"), 64),
     **dict.fromkeys((*VOCABULARIES, HEAD_VOCABULARY), 1 << 22),
+    # of ESMFold
+    **dict.fromkeys(_names("num_blocks num_resnet_blocks num_transition_layers num_heads_ipa"), 256),
+    **dict.fromkeys(_names("sequence_state_dim pairwise_state_dim sequence_dim pairwise_dim resnet_dim"), 1 << 14),
+    **dict.fromkeys(_names("sequence_head_width pairwise_head_width position_bins ipa_dim lddt_head_hid_dim"), 4096),
+    **dict.fromkeys(_names("num_angles num_qk_points num_v_points trans_scale_factor max_recycles"), 64),
+    # of ESMFold2
+    **dict.fromkeys(_names("folding_trunk_num_hidden_layers parcae_num_coda_layers"), 256),
+    **dict.fromkeys(
+        _names("pairwise_hidden_size single_inputs_size output_dim fourier_dim outer_hidden_size"), 1 << 14
+    ),
+    **dict.fromkeys(_names("pair_transition_intermediate_size pair_intermediate_size"), 1 << 16),
+    **dict.fromkeys(_names("num_relative_residx_bins num_relative_chain_bins num_res_types max_atomic_number"), 4096),
+    **dict.fromkeys(_names("char_vocab_size max_chars max_atoms_per_token num_spatial_rope_pairs_per_axis"), 256),
+    **dict.fromkeys(_names("num_uid_rope_pairs num_distogram_bins num_plddt_bins num_pde_bins num_pae_bins"), 1024),
+    **dict.fromkeys(_names("atom_feature_dim distogram_bins"), 1 << 16),
+    **dict.fromkeys(_names("num_loops num_diffusion_samples"), 64),
+    "inference_num_steps": 1000,
+    # of both, with numbers of rows that are computed at once
+    **dict.fromkeys(_names("chunk_size outer_product_chunk_size sliding_window"), 1 << 16),
 }
+# Parts of a model that a config.json describes in an object of their own.
+PARTS = _names(
+    """
+    atom_encoder confidence_head diffusion_module esmc_config esmfold_config lm_encoder msa_encoder structure_head
+    structure_module trunk
+    """
+)
 
 # What else tunes the architectures of the supported families, and changes no size.
 WORDS = _names(
     """
     activation activation_function alphabet attn_type classifier_activation classifier_pooling dense_act_fn
-    feed_forward_proj ff_activation hidden_act hidden_activation model_type position_embedding_type problem_type
-    sequence_type summary_activation summary_type
+    esm_type feed_forward_proj ff_activation hidden_act hidden_activation model_type position_embedding_type
+    problem_type sequence_type summary_activation summary_type
     """
 )
 NUMBERS = _names(
     """
     activation_freq attention_dropout attention_probs_dropout_prob attn_pdrop clamp_len classifier_dropout
-    classifier_dropout_prob dropout dropout_rate embd_pdrop embed_dropout embed_scale embedding_dropout end_n_top
-    global_attn_every_n_layers global_rope_theta hidden_dropout_prob hyena_dropout hyena_filter_dropout
-    initializer_cutoff_factor initializer_factor initializer_range layer_norm_eps layer_norm_epsilon
-    local_rope_theta mlp_dropout norm_eps pretraining_tp qa_dropout resid_pdrop rms_norm_eps rope_theta
-    seq_classif_dropout sparse_pred_ignore_index start_n_top summary_first_dropout summary_last_dropout
+    classifier_dropout_prob dropout dropout_rate embd_pdrop embed_dropout embed_scale embedding_dropout
+    end_n_top eps epsilon esm_input_dropout gamma_0 gamma_min global_attn_every_n_layers global_rope_theta
+    hidden_dropout_prob hyena_dropout hyena_filter_dropout inf inference_exponent inference_sigma_cap
+    inference_sigma_max_ratio inference_sigma_min_ratio initializer_cutoff_factor initializer_factor
+    initializer_range layer_drop layer_norm_eps layer_norm_epsilon lm_dropout local_rope_theta max_dist min_dist
+    mlp_dropout noise_scale norm_eps pretraining_tp qa_dropout resid_pdrop rms_norm_eps rope_theta
+    seq_classif_dropout sigma_data sparse_pred_ignore_index spatial_rope_base_frequency start_n_top step_scale
+    summary_first_dropout summary_last_dropout uid_rope_base_frequency
     """
 )
 SWITCHES = _names(
     """
-    add_bias_fnn add_cross_attention add_final_layer_norm add_pooling_layer attention_bias bi_data classifier_bias
-    decoder_bias deterministic_flash_attn emb_layer_norm_before is_decoder is_encoder_decoder is_folding_model
-    is_gated_act mlp_bias no_position_embeddings no_token_type_embeddings norm_bias qkv_bias reorder_and_upcast_attn
-    rope_interleaved same_length scale_attn_by_inverse_layer_idx scale_attn_weights scale_decoder_outputs
-    sinusoidal_pos_embds sparse_prediction summary_proj_to_labels summary_use_proj tie_word_embeddings token_dropout
-    train_freq untie_r use_bias use_cache use_embed_layer_norm use_last_layer_norm use_mems_eval use_mems_train
+    add_bias_fnn add_cross_attention add_final_layer_norm add_pooling_layer attention_bias bi_data bypass_lm
+    classifier_bias cpu_grad_checkpoint decoder_bias deterministic_flash_attn emb_layer_norm_before embed_aa
+    enabled esm_ablate_pairwise esm_ablate_sequence fp16_esm is_decoder is_encoder_decoder is_folding_model
+    is_gated_act mlp_bias no_position_embeddings no_token_type_embeddings norm_bias per_loop_lm_dropout qkv_bias
+    reorder_and_upcast_attn rope_interleaved same_length scale_attn_by_inverse_layer_idx scale_attn_weights
+    scale_decoder_outputs sinusoidal_pos_embds sparse_prediction summary_proj_to_labels summary_use_proj
+    tie_word_embeddings token_dropout train_freq untie_r use_bias use_cache use_embed_layer_norm
+    use_esm_attn_map use_last_layer_norm use_mems_eval use_mems_train
     """
 )
 TOKENS = _names(
@@ -125,6 +156,18 @@ def check_config(config: dict, parameters: int | None = None, name: str = "confi
     Raises:
         InputError: naming the entry that is not allowed, or saying that the model would be larger than its weights.
     """
+    clean = _entries(config, name)
+    if not clean.get("model_type"):
+        raise InputError(f"{name} names no model_type (such as esm, t5, bert)")
+    if parameters is not None:
+        # of ESMFold2 the language model, which is by far the most of it
+        described = clean.get("esmc_config") or {} if clean["model_type"] == "esmfold2" else clean
+        _check_extent(described, parameters, name)
+    return clean
+
+
+def _entries(config: dict, name: str) -> dict:
+    """Those entries of a config, or of a part of one, that transformers may see."""
     clean: dict = {}
     for key, value in config.items():
         where = f"{key[:60]!r} in {name}"
@@ -144,11 +187,14 @@ def check_config(config: dict, parameters: int | None = None, name: str = "confi
             if isinstance(value, str) and _LOCATION.search(value):
                 raise InputError(f"{where} names a path or an address ({value[:60]!r}); remove the entry")
             raise InputError(f"{where} is not known for any supported model; remove it if the model works without it")
-    if not clean.get("model_type"):
-        raise InputError(f"{name} names no model_type (such as esm, t5, bert)")
-    if parameters is not None:
-        _check_extent(clean, parameters, name)
     return clean
+
+
+def _part(value, where: str):
+    """A part of a model."""
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{where} is {str(value)[:40]!r}, where the description of a part of the model is expected")
+    return value if value is None else _entries(value, where)
 
 
 def check_sizes(config: dict, name: str) -> None:
@@ -163,6 +209,8 @@ def check_sizes(config: dict, name: str) -> None:
             _size(value, where, MOST_POSITIONS if key in POSITIONS else SIZES[key])
         elif key in _OF_ROTATION:
             _CHECKS[key](value, where)
+        elif key in PARTS and isinstance(value, dict):
+            check_sizes(value, where)
 
 
 def least_parameters(config: dict) -> int:
@@ -276,6 +324,17 @@ def _words(most: int):
     return check
 
 
+def _tokens(value, where: str):
+    """The tokens of a vocabulary of letters."""
+    if value is not None and not (
+        isinstance(value, list)
+        and len(value) <= 1024
+        and all(isinstance(one, str) and len(one) <= 32 and one.isprintable() for one in value)
+    ):
+        raise InputError(f"{where} must be a list of at most 1,024 short tokens")
+    return value
+
+
 def _labels(value, where: str):
     """Index -> label, or label -> index."""
     if value is not None and (not isinstance(value, dict) or len(value) > SIZES["num_labels"]):
@@ -315,6 +374,7 @@ _CHECKS = {
     **dict.fromkeys(NUMBERS, _number),
     **dict.fromkeys(SWITCHES, _switch),
     **dict.fromkeys(TOKENS, _token),
+    **dict.fromkeys(PARTS, _part),
     "_name_or_path": _origin,
     "dtype": _dtype,
     "torch_dtype": _dtype,
@@ -325,5 +385,6 @@ _CHECKS = {
     "partial_rotary_factor": _share,
     "rope_parameters": _rope,
     "rope_scaling": _rope,
+    "vocab_list": _tokens,
 }
 _OF_ROTATION = ("partial_rotary_factor", "rope_parameters", "rope_scaling")

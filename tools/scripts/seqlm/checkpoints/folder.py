@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
-from seqlm.families.recognition import with_type
+from seqlm.families.recognition import folds, with_type
 from seqlm.families.vocabulary import fixed_vocabulary, refuse_code
 
 from .adapter_config import check_adapter_config
@@ -96,6 +96,8 @@ def read_model_folder(path: Path | str, name: str | None = None) -> ModelFolder:
         tensors |= read_tensors(file, f"{file.name} in {name}")
     if len(weights) > 1:
         _check_index(path, tensors, name)
+    if folds(config):  # no list of its modules is that of its layers, and it has letters of its own
+        return ModelFolder(path, config, weights, tensors)
     _check_layers(config, tensors, name)
     refuse_code(path, name)
     if not any((path / file).is_file() for file in TOKENIZER_FILES) and fixed_vocabulary(path, name) is None:

@@ -47,6 +47,12 @@ SHARED = {
     },
     "--position-column": {"metavar": "COLUMN", "help": "of a table of sites, from 1; 'position' if not given"},
     "--protein-column": {"metavar": "COLUMN"},
+    "--first-position": {
+        "default": 1,
+        "type": Number(int, -1_000_000, 1_000_000),
+        "metavar": "N",
+        "help": "number of the first letter of the sequence",
+    },
     "--misfits": {
         "default": "stop",
         "choices": ["stop", "leave-out"],

@@ -40,6 +40,11 @@ def recognise(folder: Path, config: dict, alphabet: str = "auto", prefix: str = 
         InputError: an architecture for which there is no family, or one that differs from what its type says.
     """
     model_type = config.get("model_type")
+    if folds(config):
+        raise InputError(
+            f"the model in {folder.name} predicts structures; take it to 'Predict structures of proteins', and here a "
+            "language model such as ESM-2, which is a part of it"
+        )
     known = families()
     if fitting := [family for family in known if family.fits(config)]:
         if not any(family.own_architecture or family.of_its_authors for family in fitting):
@@ -63,6 +68,11 @@ def with_type(config: dict) -> dict:
     That of the second Nucleotide Transformers says none, and what is said of its feed-forward part is said by no other.
     """
     return {"model_type": "esm", **config} if BIASES in config else config
+
+
+def folds(config: dict) -> bool:
+    """Whether a config.json is that of a model that predicts structures; ESMFold says to be an ESM."""
+    return config.get("model_type") == "esmfold2" or bool(config.get("is_folding_model"))
 
 
 def code_named(config: dict) -> str:

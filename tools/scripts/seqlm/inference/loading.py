@@ -272,8 +272,13 @@ def load_backbone(folder: Path, family: Family, dtype: torch.dtype, device: torc
     return load_weights(family.load, folder, dtype, device)
 
 
-def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def load_weights(
+    load: Callable, folder: Path, dtype: torch.dtype, device: torch.device, *, mixed: bool = False
+) -> nn.Module:
     """What ``load``, a method of a family, makes of a Hugging Face folder: frozen, on the device, ready to run.
+
+    Args:
+        mixed: the number formats of its parts are left as they are.
 
     Raises:
         InputError: weights that are missing, do not fit the configuration, or are no numbers.
@@ -308,7 +313,7 @@ def load_weights(load: Callable, folder: Path, dtype: torch.dtype, device: torch
     _say_unused(folder.name, tuple(sorted({name.removeprefix(prefix) for name in info["unexpected_keys"]})))
     vars(backbone.config).pop("auto_map", None)  # or the names of code would be saved with what is trained
     backbone.requires_grad_(False)
-    backbone = placed(backbone, device, dtype).eval()
+    backbone = (backbone.to(device) if mixed else placed(backbone, device, dtype)).eval()
     in_format = "" if dtype == torch.float32 else f", in {str(dtype).removeprefix('torch.')},"
     check_weights(backbone.named_parameters(), f"the model in {folder.name}{in_format}")
     return backbone

@@ -18,6 +18,8 @@ CITATIONS = {
     "esm1b": ("ESM-1b: Rives et al. 2021, PNAS.", DOI + "10.1073/pnas.2016239118"),
     "esm2": ("ESM-2: Lin et al. 2023, Science.", DOI + "10.1126/science.ade2574"),
     "esmc": ("ESM Cambrian: EvolutionaryScale 2024.", "https://www.evolutionaryscale.ai/blog/esm-cambrian"),
+    "esmfold": ("ESMFold: Lin et al. 2023, Science.", DOI + "10.1126/science.ade2574"),
+    "plddt": ("What pLDDT says: Tunyasuvunakool et al. 2021, Nature.", DOI + "10.1038/s41586-021-03828-1"),
     "dnabert2": ("DNABERT-2: Zhou et al. 2023.", DOI + "10.48550/arXiv.2306.15006"),
     "nucleotide-transformer": (
         "Nucleotide Transformer: Dalla-Torre et al. 2025, Nature Methods.",

@@ -1,0 +1,275 @@
+"""fold.py as a user runs it. Weights are random, so coordinates are compared with transformers' own, no protein:
+what they are like as geometry says nothing here and is not looked at."""
+
+import io
+import json
+import shutil
+from argparse import Namespace
+
+import numpy as np
+import pytest
+import torch
+from Bio.PDB import MMCIFParser, PDBParser
+from safetensors.torch import load_file, save_file
+from transformers import EsmConfig, EsmForProteinFolding
+
+from makers.scripts import DATA, one_line, run_batch, run_mistakes, table
+
+MODEL = DATA / "models" / "tiny-esmfold"
+PROTEINS = {
+    "short": "MY",
+    "a/1": "MKTAYIAKQRQISFVKXSHFSRQ",
+    "A_1": "GAVLIPFWMSTuuAKK",
+    "long": "MKTAYIAKQRQISFVKSHFSRQGAVLIPFWMSTAKKDDEEHHNNC",
+    "odd": "XXBZ",
+}
+READ = {name: letters.upper().translate(str.maketrans("BZU", "XXX")) for name, letters in PROTEINS.items()}
+FILES = {"short": "short", "a/1": "a_1", "A_1": "A_1_2", "long": "long"}
+REPORT = ("--output-report=report.md", "--output-html=report.html", "--output-figures=figures")
+ALL = (
+    "--output-pdb=pdb", "--output-cif=cif", "--output-pae=pae", "--output-table=table.tsv",
+    "--output-residues=residues.tsv", *REPORT,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Every run of this module, made once: name -> (what it printed, its folder)."""
+    folder = tmp_path_factory.mktemp("fold")
+    (folder / "proteins.fasta").write_text("".join(f">{name} x\n{letters}\n" for name, letters in PROTEINS.items()))
+    (folder / "alone.fasta").write_text(f">a/1\n{PROTEINS['a/1']}\n")
+    given = ["--model", MODEL, "--sequences", folder / "proteins.fasta", *ALL]
+    alone = ["--model", MODEL, "--sequences", folder / "alone.fasta", *ALL[: -len(REPORT)]]
+    shutil.make_archive(folder / "packed", "zip", MODEL)
+    calls = {
+        "plain": given,
+        "again": given,
+        "half": [*given[: -len(REPORT)], "--precision", "fp16"],
+        "numbered": [*alone, "--first-position", "101", "--recycles", "3"],
+        "packed": ["--model", folder / "packed.zip", *alone[2:]],
+    }
+    works = {name: folder / "runs" / name for name in calls}
+    for work in works.values():
+        work.mkdir(parents=True)
+    runs = run_batch([(works[name], "fold", *call) for name, call in calls.items()], new=1)
+    for one in runs:
+        assert one.returncode == 0, one.stderr
+    return {name: (one, works[name]) for name, one in zip(calls, runs, strict=True)}
+
+
+def reference(half=False, recycles=None):
+    """transformers' own model, as its documentation loads it."""
+    config = EsmConfig.from_pretrained(MODEL)
+    config.esmfold_config.fp16_esm = half
+    model = EsmForProteinFolding.from_pretrained(MODEL, config=config).eval()
+    if recycles:
+        model.trunk.config.max_recycles = recycles
+    return model
+
+
+def atoms(text, kind=PDBParser):
+    """(residue number, atom, coordinates, B factor) of every atom, as Biopython reads them."""
+    (chain,) = kind(QUIET=True).get_structure("x", io.StringIO(text))[0]
+    assert chain.id == "A"
+    return [(atom.parent.id[1], atom.id, tuple(atom.coord), atom.bfactor) for atom in chain.get_atoms()]
+
+
+@pytest.mark.parametrize(("name", "half"), [("plain", False), ("half", True)])
+def test_coordinates_and_confidence_are_those_of_transformers_to_the_last_digit(done, name, half):
+    work, model = done[name][1], reference(half)
+    assert {next(model.esm.parameters()).dtype} == {torch.float16 if half else torch.float32}
+    rows = {row["id"]: row for row in table(work / "table.tsv")}
+    plddt = {}
+    for row in table(work / "residues.tsv"):
+        plddt.setdefault(row["id"], []).append(float(row["plddt"]))
+    for protein, file in FILES.items():
+        output = model.infer(READ[protein])
+        own = atoms(model.output_to_pdb(output)[0])
+        written = atoms((work / "pdb" / f"{file}.pdb").read_text())
+        assert [atom[:3] for atom in written] == [atom[:3] for atom in own]
+        confidence = 100 * output["plddt"][0, :, 1].numpy()  # of the Cα
+        np.testing.assert_allclose(plddt[protein], confidence, rtol=1e-5)
+        for number, _, _, factor in written:
+            assert factor == pytest.approx(confidence[number - 1], abs=0.006)
+        assert float(rows[protein]["ptm"]) == pytest.approx(float(output["ptm"]), rel=1e-5)
+        assert float(rows[protein]["mean_plddt"]) == pytest.approx(float(confidence.mean()), rel=1e-5)
+        said = json.loads((work / "pae" / f"{file}.json").read_text())[0]
+        errors = output["predicted_aligned_error"][0].numpy()
+        np.testing.assert_allclose(said["predicted_aligned_error"], errors, atol=0.0051)
+        assert said["max_predicted_aligned_error"] == float(output["max_predicted_aligned_error"])
+
+
+def test_recycles_are_passed_on_and_residues_are_numbered_from_the_first(done):
+    work = done["numbered"][1]
+    own = atoms(reference(recycles=3).infer_pdb(READ["a/1"]))
+    written = atoms((work / "pdb" / "a_1.pdb").read_text())
+    assert [atom[1:3] for atom in written] == [atom[1:3] for atom in own]
+    assert [atom[0] - 100 for atom in written] == [atom[0] for atom in own]
+    assert table(work / "residues.tsv")[0]["position"] == "101"
+
+
+def test_biopython_reads_the_same_from_both_formats(done):
+    work = done["plain"][1]
+    for file in FILES.values():
+        pdb = atoms((work / "pdb" / f"{file}.pdb").read_text())
+        assert pdb == atoms((work / "cif" / f"{file}.cif").read_text(), MMCIFParser)
+
+
+def test_other_letters_are_x_and_counted_keep_their_number_and_have_no_atoms(done):
+    one, work = done["plain"]
+    numbers = {atom[0] for atom in atoms((work / "pdb" / "a_1.pdb").read_text())}
+    assert numbers == set(range(1, 24)) - {17}
+    rows = {row["id"]: row for row in table(work / "table.tsv")}
+    assert [rows[name]["unknown"] for name in ("short", "a/1", "A_1", "long")] == ["0", "1", "2", "0"]
+    assert "U read as X: 1 sequence, 2 letters" in one.stderr
+    report = (work / "report.md").read_text()
+    assert "3 residues of 2 proteins are none of the twenty standard ones and read as X; they have no" in report
+
+
+def test_a_protein_without_any_standard_residue_is_named_and_left_out(done):
+    one, work = done["plain"]
+    rows = table(work / "table.tsv")
+    assert [row["id"] for row in rows] == list(PROTEINS)
+    assert [row["file"] for row in rows] == [*FILES.values(), ""]
+    assert rows[-1]["status"].startswith("left out: none of its residues is a standard one")
+    assert rows[-1]["mean_plddt"] == ""
+    assert "note: odd was left out" in one.stderr and "folded 4 of 5 proteins" in one.stderr
+    assert "4 of 5 proteins were folded" in (work / "report.md").read_text()
+
+
+def test_the_longest_is_folded_first(done):
+    folded = [line.split(": ")[1].split(",")[0] for line in done["plain"][0].stderr.splitlines() if " of 4: " in line]
+    assert folded == ["long", "a/1", "A_1", "short"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_a_protein_is_as_if_folded_alone(done):
+    first, second = done["plain"][1], done["again"][1]
+    names = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert len(names) == 3 * 4 + 2 + 2 + 2
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    alone = (done["packed"][1] / "pdb" / "a_1.pdb").read_text().splitlines()
+    assert alone[4:] == (first / "pdb" / "a_1.pdb").read_text().splitlines()[4:]
+
+
+def test_a_report_says_what_is_no_structure_of_a_protein(done):
+    report = (done["plain"][1] / "report.md").read_text()
+    assert "is no structure of a protein" in report and "reads one sequence" in report and "not relaxed" in report
+    assert "4 of 5 proteins" in (done["plain"][1] / "report.html").read_text()
+
+
+def plan_of(folder, proteins, **options):
+    """What ``check`` makes of proteins of so many residues."""
+    from seqlm.tools.fold.inputs import check
+
+    (folder / "p.fasta").write_text("".join(f">p{length}_{at}\n{'MKTAY' * (length // 5)}\n" for at, length in proteins))
+    usual = {"model": MODEL, "model_id": "", "sequences": str(folder / "p.fasta"), "format": "auto", "id_column": None}
+    usual |= {"sequence_column": None, "recycles": None, "first_position": 1, "allow_slow": False, "device": "cpu"}
+    usual |= {"precision": "auto", "threads": 1, "seed": 1, "output_pdb": "x", "output_table": None}
+    usual |= dict.fromkeys(("output_cif", "output_pae", "output_residues", "output_report", "output_html"))
+    return check(Namespace(**usual, output_figures=None) if not options else Namespace(**usual | options), folder)
+
+
+def test_where_memory_is_short_rows_are_computed_some_at_a_time_and_what_does_not_fit_is_left_out(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GALAXY_MEMORY_MB", "700")
+    plan = plan_of(tmp_path, enumerate((50, 400, 1500)))
+    short, middle, long = plan.proteins
+    assert not short.chunk and not short.left_out
+    assert middle.chunk and not middle.left_out
+    assert "needs about" in long.left_out and "this job has 0.7 GB" in long.left_out
+    assert plan.to_fold == [middle, short]
+    monkeypatch.setenv("GALAXY_MEMORY_MB", "300")
+    with pytest.raises(Exception, match="no protein can be folded; 'p50_0', the shortest, of 50 residues: needs about"):
+        plan_of(tmp_path, enumerate((50, 400)))
+
+
+def test_rows_computed_some_at_a_time_change_no_more_than_the_last_digits():
+    from seqlm.tools.fold.architectures import EsmFold
+
+    own = EsmFold(json.loads((MODEL / "config.json").read_text()))
+    model = own.load(MODEL, "fp32", torch.device("cpu"))
+    whole, parts = (own.fold(model, READ["long"], 2, chunk) for chunk in (0, 8))
+    np.testing.assert_allclose(whole.plddt, parts.plddt, atol=1e-3)
+    np.testing.assert_allclose(whole.pae, parts.pae, atol=1e-3)
+
+
+def test_a_job_that_would_take_days_on_a_cpu_is_refused_with_an_estimate_unless_it_is_allowed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_MEMORY_MB", "20000")
+    many = list(enumerate([2500] * 12))
+    with pytest.raises(
+        Exception, match=r"folding 12 proteins of up to 2,500 residues would take about \d\d hours on 1"
+    ):
+        plan_of(tmp_path, many, recycles=64, output_figures=None)
+    plan = plan_of(tmp_path, many, recycles=64, allow_slow=True, output_figures=None)
+    assert plan.memory.seconds > 24 * 3600
+
+
+FASTA = ">a\nMKTAYIAKQR\n"
+MISTAKES = {
+    "no output": ({"sequences": FASTA}, ["--output-pdb", ""], "no output was asked for"),
+    "no folding model": ({"sequences": FASTA, "model": DATA / "models" / "tiny-esm"}, [], "predicts no structures"),
+    "an adapter": ({"sequences": FASTA, "model": DATA / "bundle_lora_t5.zip"}, [], "which predicts no structures"),
+    "bf16": ({"sequences": FASTA}, ["--precision", "bf16"], "is computed in fp32 or fp16 here, not in bf16"),
+    "a gap": ({"sequences": ">a\nMK-TA\n"}, [], "has '-' at position 3"),
+    "numbers beyond PDB": ({"sequences": FASTA}, ["--first-position", "9999"], "which a PDB file cannot have"),
+    "only X": ({"sequences": ">a\nXX\n"}, [], "no protein can be folded; 'a': none of its residues"),
+}
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistakes")
+    return run_mistakes(folder, MISTAKES, "fold", ("--model", MODEL, "--output-pdb", "pdb", "--device", "cpu"))
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_before_torch_is_imported(mistakes, name):
+    one_line(mistakes[name][0], MISTAKES[name][2], mistakes[name][1])
+
+
+HOSTILE = {
+    "an entry that is not known": (("trunk", "load_from"), "x", "'load_from' in 'trunk' in 'esmfold_config'"),
+    "code in a part": (("auto_map",), {"AutoModel": "x.Y"}, "names Python code to run"),
+    "a part that is no object": (("trunk",), "big", "where the description of a part of the model is expected"),
+    "endless blocks": (("trunk", "num_blocks"), 10**9, "it must be a whole number up to 256"),
+    "blocks that are not there": (("trunk", "num_blocks"), 3, "is incomplete"),
+    "a wider trunk than there is": (("trunk", "sequence_state_dim"), 16384, "have another shape"),
+}
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_an_archive_that_asks_for_more_than_it_holds_is_refused(tmp_path, attack):
+    path, value, message = HOSTILE[attack]
+    folder, work = tmp_path / "model", tmp_path / "work"
+    shutil.copytree(MODEL, folder)
+    work.mkdir()
+    config = json.loads((folder / "config.json").read_text())
+    part = config["esmfold_config"]
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    shutil.make_archive(tmp_path / "packed", "zip", folder)
+    (tmp_path / "p.fasta").write_text(FASTA)
+    given = ("--model", tmp_path / "packed.zip", "--sequences", tmp_path / "p.fasta", "--output-pdb", "pdb")
+    one_line(run_batch([(work, "fold", *given)])[0], message, work)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    folder, work = tmp_path / "model", tmp_path / "work"
+    shutil.copytree(MODEL, folder)
+    work.mkdir()
+    weights = load_file(folder / "model.safetensors")
+    weights["trunk.trunk2sm_s.bias"][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "p.fasta").write_text(FASTA)
+    given = ("--model", folder, "--sequences", tmp_path / "p.fasta", "--output-pdb", "pdb")
+    one_line(run_batch([(work, "fold", *given)])[0], "holds values that are no numbers", work)
+
+
+@pytest.mark.parametrize("tool", ["embed", "score"])
+def test_a_tool_of_language_models_says_where_a_folding_model_belongs(tmp_path, tool):
+    given = (tool, "--model", MODEL, "--sequences", DATA / "wild_type.fasta", "--output-table", "t.tsv")
+    one_line(run_batch([(tmp_path, *given)], torch=False)[0], "take it to 'Predict structures of proteins'", tmp_path)

@@ -255,6 +255,14 @@ def make(here: Path) -> None:
     # the same protein, counted from 101
     listed = ["WT", *(f"{world.ancestor[place]}{place + 101}W" for place in (5, 11, 23)), "Q106V:I124F", "p.Gln106Val"]
     (here / "variants.txt").write_text("".join(f"{one}\n" for one in listed))
+    members = [world.member(held_out) for _ in range(10)]
+    places = [set(held_out.sample(range(1, len(one)), 6)) for one in members]
+    (here / "templates.fasta").write_text(
+        "".join(
+            f">family_{number}\n{''.join(a.lower() if at in own else a for at, a in enumerate(one))}\n"
+            for number, (one, own) in enumerate(zip(members, places, strict=True), start=1)
+        )
+    )
     (here / "beginnings.fasta").write_text(
         f">start_of_ancestor\n{world.ancestor[:12]}\n>start_of_other\n{others[0][:10]}\n"
     )

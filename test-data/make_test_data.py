@@ -386,6 +386,8 @@ def bundles() -> None:
         "--task pair-classification --method head --test-fraction 0.2 --learning-rate 0.003",
         "several_esm": "--model models/tiny-esm --train several_locations.tsv --id-column protein "
         "--label-column locations --task multi-label --method head --learning-rate 0.003",
+        "writer_llama": "--model models/tiny-llama --train protein_family.fasta --task causal-lm --learning-rate 0.01 "
+        "--epochs 5",
         "folds_esm": "--model models/tiny-esm --train sites_train.fasta --method head --learning-rate 0.003 --epochs 3 "
         "--folds 3",
     }

@@ -59,6 +59,7 @@ OWN = {
     },
     "generate": {
         "--num-sequences": Own("a beam search has no more than it has beams, and is mostly for one", ("1",), high=1000),
+        "--fill": Own("the form asks where there are templates; a shell may have none", ("underscore",)),
     },
     "plot": {
         "--names": Own("of two tables, which are mostly these", ("before", "after")),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write new protein, DNA or molecule sequences with a language model, describe and rank them."""
+"""Write new protein, DNA or molecule sequences with a language model, or fill in templates; describe and rank them."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -13,14 +13,46 @@ from seqlm.cli.running import run
 
 def options() -> Parser:
     parser = Parser(description=__doc__)
-    add(parser, "--model", help="causal model: Hugging Face folder, an archive of one, or a fine-tuned model (bundle)")
+    add(
+        parser,
+        "--model",
+        help="model that writes, or with --fill a masked one: Hugging Face folder, an archive of one, or a fine-tuned "
+        "model (bundle)",
+    )
     add(parser, "--model-id", "--base-model", "--installed-models")
 
     start = parser.add_argument_group("how sequences start")
-    start.add_argument("--prompt", default="", metavar="TEXT", help="their first letters; empty: the model chooses")
-    start.add_argument("--prompts", metavar="FILE", help="several beginnings, FASTA or table")
+    start.add_argument(
+        "--prompt",
+        default="",
+        metavar="TEXT",
+        help="their first letters; empty: the model chooses. With --fill a template with marked positions",
+    )
+    start.add_argument("--prompts", metavar="FILE", help="several beginnings or templates, FASTA or table")
     add(start, "--control")
     add_group(parser, COLUMNS)
+
+    fill = parser.add_argument_group("templates that a masked model fills in")
+    fill.add_argument(
+        "--fill",
+        choices=["underscore", "X", "lower-case"],
+        help="how positions to fill are marked in the prompts, by _, X or lower-case letters; where these are known, "
+        "what is filled in is compared with them",
+    )
+    fill.add_argument(
+        "--sweeps",
+        default=10,
+        type=Number(int, 1, 10_000),
+        metavar="N",
+        help="how often each position is drawn, all others given",
+    )
+    fill.add_argument(
+        "--at-once",
+        default=1,
+        type=Number(int, 1, 100_000),
+        metavar="N",
+        help="positions drawn together in the first sweep; half as many in each later one, until it is one",
+    )
 
     amount = parser.add_argument_group("how many and how long")
     amount.add_argument(
@@ -84,6 +116,14 @@ def options() -> Parser:
         type=Number(int, 0, 1000, words=("auto",)),
         metavar="N",
         help="letters between line breaks in the model's training texts; auto: 60 for ProtGPT2's kind, else none",
+    )
+
+    draw.add_argument(
+        "--guidance",
+        type=Number(float, 0, 100),
+        metavar="W",
+        help="of a model with an adapter: base + W (tuned - base) in the place of the tuned model's numbers; 0 is the "
+        "base model, 1 the tuned one, above 1 goes further than it",
     )
 
     choose = parser.add_argument_group("which are kept")

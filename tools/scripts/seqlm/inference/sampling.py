@@ -80,7 +80,8 @@ def sample(
     """Write a sequence for each job; those that end first come first.
 
     Args:
-        model: transformers' own class for causal language models, in evaluation mode.
+        model: transformers' own class for causal language models, in evaluation mode, or two as one,
+            :class:`seqlm.inference.guidance.Guided`.
         prompts: (tokens,) ids each, at least one token.
         jobs: in the order of their prompts, or a prompt is computed more than once.
         slots: how many sequences are computed together; halved where the memory does not suffice.
@@ -115,6 +116,11 @@ def sample(
             torch.cuda.empty_cache()
         told += sum(1 for _ in done)
         waiting = [number for number in waiting if number not in done]  # a seed of its own each, so nothing is lost
+
+
+def layers_of(model: nn.Module) -> int:
+    """How many layers keep keys and values."""
+    return getattr(model, "kept_layers", None) or model.config.num_hidden_layers
 
 
 class _Layer(CacheLayerMixin):
@@ -173,7 +179,7 @@ class _Run:
         self.rows = torch.arange(self.slots, device=self.device)
         self.seeds = torch.zeros(self.slots, dtype=torch.long, device=self.device)
         self.history = torch.zeros(self.slots, self.longest + 1, dtype=torch.long, device=self.device)
-        self.cache = Cache(layers=[_Layer(self) for _ in range(self.model.config.num_hidden_layers)])
+        self.cache = Cache(layers=[_Layer(self) for _ in range(layers_of(self.model))])
         self.reach = self.longest
         self.first: dict[int, np.ndarray] = {}
         queue, drawn = iter(waiting), 0

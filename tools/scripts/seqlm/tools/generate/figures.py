@@ -13,7 +13,7 @@ from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
 from seqlm.report.report import Drawn
 
 from .inputs import Plan
-from .run import REFERENCE, SHUFFLED, Result
+from .run import KNOWN, REFERENCE, SHUFFLED, Result
 
 FEWEST = 5  # sequences that are worth a histogram
 MOST_LETTERS = 30
@@ -23,12 +23,13 @@ def figures_of(plan: Plan, result: Result) -> dict[str, Drawn]:
     """Name -> caption and how to draw it, of those that there is enough for."""
     drawn = {}
     if len(result.kept) >= FEWEST:
-        drawn["written"] = Drawn(
-            "Left: perplexities of the sequences; lines are those of the other sets. Right: lengths.",
-            lambda: written(plan, result),
-        )
+        caption = "Left: perplexities of the sequences; lines are those of the other sets. Right: lengths."
+        if plan.encoder:
+            caption = "Pseudo-perplexities of what was filled in; lines are those of the other sets."
+        drawn["written"] = Drawn(caption, lambda: written(plan, result))
     if result.own_letters:
-        drawn["letters"] = Drawn(f"How often each {plan.letter} is written.", lambda: letters(plan, result))
+        done = "filled in" if plan.encoder else "written"
+        drawn["letters"] = Drawn(f"How often each {plan.letter} is {done}.", lambda: letters(plan, result))
     return drawn
 
 
@@ -36,10 +37,10 @@ def figures_of(plan: Plan, result: Result) -> dict[str, Drawn]:
 def written(plan: Plan, result: Result) -> Figure:
     """How probable the sequences are to the model, and how long."""
     figure = Figure(figsize=(6.8, 2.7))
-    left, right = figure.subplots(1, 2)
+    left, right = (figure.subplots(), None) if plan.encoder else figure.subplots(1, 2)
     values = np.asarray([one.letter_perplexity for one in result.kept])
     values = values[np.isfinite(values)]
-    lines = [(name, colour, dash) for name, colour, dash in ((SHUFFLED, GREY, ":"), (REFERENCE, ORANGE, "--"))]
+    lines = ((SHUFFLED, GREY, ":"), (REFERENCE, ORANGE, "--"), (KNOWN, ORANGE, "--"))  # never both of the last
     means = {name: result.perplexities.get(name, (None, 0)) for name, _, _ in lines}
     marks = [score.value for score, count in means.values() if count]
     low, high = min([*values, *marks], default=1), max([*values, *marks], default=1)
@@ -51,11 +52,13 @@ def written(plan: Plan, result: Result) -> Figure:
     for name, colour, dash in lines:
         score, count = means[name]
         if count:
-            label = {SHUFFLED: "letters shuffled", REFERENCE: "reference"}[name]
+            label = {SHUFFLED: "letters shuffled", REFERENCE: "reference", KNOWN: "what stood there"}[name]
             left.axvline(score.value, color=colour, ls=dash, label=label)
     if any(count for _, count in means.values()):
         left.legend()
     left.set(xlabel=f"Perplexity per {plan.letter}", ylabel="Sequences kept")
+    if right is None:
+        return figure
     for complete, label, look in (
         (True, "complete", {"color": BLUE, "alpha": 0.45}),
         (False, "cut at a limit", {"color": ORANGE, "histtype": "step", "lw": 1.6, "ls": "--"}),

@@ -8,40 +8,25 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from seqlm.cli.errors import InputError
-from seqlm.data.records import DNA, LETTERS, PROTEIN, Record, Rules
-from seqlm.data.sequences import Strangers, clean, read_records
-from seqlm.data.unread_columns import count_unread_of
+from seqlm.data.records import DNA, LETTERS, PROTEIN, Rules
+from seqlm.data.sequences import Strangers, clean
 from seqlm.families.family import Family
 from seqlm.inference.fitting import Memory
 from seqlm.inference.language_models import Opened, open_language_model
 from seqlm.similarity import mmseqs
 from seqlm.similarity.duplicates import Reference
+from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tokenization.unknown import unknown_letters
 
 from .memory import memory_of
+from .prompts import Prompt, read_beginnings, read_templates
 from .properties import BASES, STANDARD
 
-FREE = "generated"  # how sequences are called that start from nothing
 MOST = 1_000_000  # sequences, from all prompts together
 # ProtGPT2's authors' choice, and its tutorial's: https://doi.org/10.1038/s41467-022-32007-7
 TOP_K, PENALTY = 950, 1.2
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A beginning: its name, its letters, its tokens (tokens,) with the one that begins a sequence.
-
-    Of 6-mers the letters that are left over are no token: ``first`` are those of which the next one is then.
-    """
-
-    name: str
-    letters: str
-    ids: np.ndarray
-    first: np.ndarray | None = None
 
 
 @dataclass
@@ -49,7 +34,8 @@ class Plan:
     """Checked inputs of one generation.
 
     Attributes:
-        text: how the model reads and writes.
+        text: how a model that writes reads and writes; None for a masked model.
+        encoder: how a masked model reads; None for one that writes.
         prompts: at least one.
         each: sequences from each prompt.
         ends: ids of the tokens that end a sequence.
@@ -61,7 +47,8 @@ class Plan:
     arguments: Namespace
     scratch: Path
     opened: Opened
-    text: LanguageText
+    text: LanguageText | None
+    encoder: Encoder | None
     prompts: list[Prompt]
     each: int
     ends: tuple[int, ...]
@@ -85,6 +72,16 @@ class Plan:
         """The word for one letter of a sequence."""
         return {PROTEIN: "residue", DNA: "base"}.get(self.alphabet, "character")
 
+    @property
+    def limit(self) -> int:
+        """Tokens that the model reads at once, special ones among them."""
+        return self.family.window + len(self.family.prefix) + len(self.family.suffix)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the base model has a say beside the tuned one."""
+        return self.arguments.guidance not in (None, 1)
+
     def seed_of(self, prompt: Prompt, number: int) -> int:
         """Seed of one sequence, int64: it depends on the seed, the prompt's name and the sequence's number alone."""
         digest = hashlib.sha256(f"{self.arguments.seed}/{prompt.name}/{number}".encode()).digest()
@@ -106,11 +103,33 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if not arguments.equal_only:
         mmseqs.program()
     opened = open_language_model(arguments, scratch)
-    family, notes = opened.family, []
-    if not family.causal:
+    plan = (_writing if opened.family.causal else _filling)(arguments, scratch, opened)
+    each, prompts = plan.each, plan.prompts
+    if each * len(prompts) > MOST:
         raise InputError(
-            f"{opened.name} cannot write sequences: models of the kind {family.name} complete masked letters; take one "
-            "such as GPT-2 or LLaMA, or score sequences with it"
+            f"{each:,} sequences from each of {len(prompts):,} prompts are more than {MOST:,}; ask for fewer"
+        )
+    plan.memory.foresee()
+    return plan
+
+
+def _writing(arguments: Namespace, scratch: Path, opened: Opened) -> Plan:
+    """Of a model that writes from left to right."""
+    family, notes = opened.family, []
+    if arguments.fill:
+        raise InputError(
+            f"{opened.name} writes from left to right and fills in no template; take a masked model such as ESM-2"
+        )
+    family.check_language_model(opened.base.tensors, opened.name)
+    if arguments.guidance not in (None, 1) and not (opened.bundle and opened.bundle.adapter_config):
+        raise InputError(
+            f"{opened.name} has no adapter that could be switched off, so there is no base model to mix it with; "
+            "guidance is for a model that was fine-tuned with LoRA or its kin (--guidance)"
+        )
+    if arguments.guidance not in (None, 1) and opened.bundle.adapter_config.get("bias", "none") != "none":
+        raise InputError(
+            f"{opened.name} has trained biases, which cannot be switched off with its adapter, so there is no base "
+            "model to mix it with (--guidance)"
         )
     line_length = None if arguments.line_length == "auto" else arguments.line_length
     text = LanguageText(
@@ -132,7 +151,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         )
         arguments.max_length = limit
     rules = Rules()
-    prompts = _prompts(arguments, family, text, rules)
+    prompts = read_beginnings(arguments, family, text, rules)
     notes += [told[0].lower() + told[1:].rstrip(".") for told in unknown_letters(rules, None)]
     longest = max(prompts, key=lambda prompt: len(prompt.ids))
     if len(longest.ids) >= arguments.max_length:
@@ -148,43 +167,93 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"a prompt has {most:,} letters, and a sequence may have {arguments.max_letters:,}, which leaves none to "
             "be written; allow more"
         )
-    each = arguments.num_sequences
-    most_of_one = {"greedy": 1, "beam": arguments.num_beams}.get(arguments.strategy, each)
-    if each > most_of_one:
-        each = most_of_one
-        notes.append(
-            f"{'the most probable sequence is one' if each == 1 else f'{each} beams give {each} sequences'} for each "
-            f"prompt, so that many were written and not {arguments.num_sequences:,}"
-        )
-    if each * len(prompts) > MOST:
-        raise InputError(
-            f"{each:,} sequences from each of {len(prompts):,} prompts are more than {MOST:,}; ask for fewer"
-        )
+    most_of_one = {"greedy": 1, "beam": arguments.num_beams}.get(arguments.strategy, arguments.num_sequences)
     lined = bool(text.line_length)
-    top_k = (TOP_K if lined else 0) if arguments.top_k == "auto" else 0 if arguments.top_k == "all" else arguments.top_k
+    top_k = TOP_K if lined and arguments.top_k == "auto" else _top_k(arguments)
     penalty = (PENALTY if lined else 1.0) if arguments.repetition_penalty == "auto" else arguments.repetition_penalty
-    plan = Plan(
+    return Plan(
         arguments,
         scratch,
         opened,
         text,
+        None,
         prompts,
-        each,
+        _each(arguments, most_of_one, notes),
         ends,
-        _forbidden(arguments, family, text, ends),
+        _forbidden(arguments, family, text.texts, ends, bool(text.line_length)),
         top_k,
         penalty,
         _reference(arguments, family),
         rules,
         notes,
     )
-    plan.memory.foresee()
-    return plan
+
+
+def _filling(arguments: Namespace, scratch: Path, opened: Opened) -> Plan:
+    """Of a masked model."""
+    family, notes = opened.family, []
+    if not arguments.fill:
+        raise InputError(
+            f"{opened.name} cannot write sequences: models of the kind {family.name} complete masked letters; give a "
+            "template and say how its positions are marked (--fill), or take a model such as GPT-2 or LLaMA"
+        )
+    family.check_language_model(opened.base.tensors, opened.name)
+    if family.alphabet not in LETTERS or family.structured or not family.one_letter_tokens:
+        raise InputError(
+            f"{opened.name} does not read one letter a token, so it fills in no single letters; take a model such as "
+            "ESM-2"
+        )
+    for option, unfit in (
+        ("--strategy beam", arguments.strategy == "beam"),
+        ("--guidance", arguments.guidance not in (None, 1)),
+        ("--control", arguments.control),
+        ("--stop-at", arguments.stop_at),
+    ):
+        if unfit:
+            raise InputError(f"{option} is for models that write from left to right; leave it out with a template")
+    encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer)
+    rules = Rules()
+    prompts = read_templates(arguments, family, encoder, rules)
+    letters = {family.vocabulary.get(family.token(letter)): letter for letter in reversed(family.letters)}
+    texts = [letters.get(number, "") for number in range(family.vocabulary_size)]
+    return Plan(
+        arguments,
+        scratch,
+        opened,
+        None,
+        encoder,
+        prompts,
+        _each(arguments, 1 if arguments.strategy == "greedy" else arguments.num_sequences, notes),
+        (),
+        _forbidden(arguments, family, texts, (), False),
+        _top_k(arguments),
+        1.0,
+        _reference(arguments, family),
+        rules,
+        notes,
+    )
+
+
+def _top_k(arguments: Namespace) -> int:
+    return 0 if arguments.top_k in ("auto", "all") else arguments.top_k
+
+
+def _each(arguments: Namespace, most: int, notes: list[str]) -> int:
+    """Sequences from each prompt."""
+    if arguments.num_sequences <= most:
+        return arguments.num_sequences
+    notes.append(
+        f"{'the most probable sequence is one' if most == 1 else f'{most} beams give {most} sequences'} for each "
+        f"prompt, so that many were written and not {arguments.num_sequences:,}"
+    )
+    return most
 
 
 def _check_options(arguments: Namespace) -> None:
     if arguments.prompt and arguments.prompts:
         raise InputError("a prompt and a file of prompts were both given; give one of them")
+    if arguments.guidance not in (None, 1) and arguments.strategy == "beam":
+        raise InputError("guidance is for sequences that are drawn or greedy, not for beam search (--guidance)")
     if arguments.strategy == "sample":
         if arguments.temperature == 0:
             raise InputError(
@@ -203,46 +272,9 @@ def _ends(asked: str, family: Family) -> tuple[int, ...]:
     return (number,)
 
 
-def _prompts(arguments: Namespace, family: Family, text: LanguageText, rules: Rules) -> list[Prompt]:
-    if arguments.prompts:
-        records = list(
-            read_records(
-                arguments.prompts,
-                format=arguments.format,
-                id_column=arguments.id_column,
-                sequence_column=arguments.sequence_column,
-                rename=True,
-            )
-        )
-        source = arguments.prompts
-    else:
-        start = (family.token_of(text.start) or "") if not text.control else ""
-        # as tutorials write it, with the token that begins a sequence in front and the line breaks of FASTA
-        letters = "".join(arguments.prompt.strip().removeprefix(start).split())
-        if not letters:
-            return [Prompt(FREE, "", np.asarray(text.opening, dtype=np.int64))]
-        records, source = [Record("prompt", letters, line=1)], "the prompt"
-    seen: dict[str, int] = {}
-    strangers = Strangers(family.alphabet)
-    for record in records:
-        if record.id in seen:
-            raise InputError(
-                f"{Path(source).name}: record '{record.id}' (line {record.line}) has the same id as the record on line "
-                f"{seen[record.id]}; ids must be unique"
-            )
-        seen[record.id] = record.line
-        strangers.see(record.sequence)
-    cleaned = [clean(record, family.alphabet, family.replacements, rules, source) for record in records]
-    strangers.refuse(source)
-    if arguments.prompts:
-        count_unread_of(source, arguments.format, rules, len(records))
-    return [
-        Prompt(record.id, letters, *text.prompt(ids))
-        for record, letters, ids in zip(records, cleaned, text.encode(cleaned, complete=False), strict=True)
-    ]
-
-
-def _forbidden(arguments: Namespace, family: Family, text: LanguageText, ends: tuple[int, ...]) -> tuple[int, ...]:
+def _forbidden(
+    arguments: Namespace, family: Family, texts: list[str], ends: tuple[int, ...], lined: bool
+) -> tuple[int, ...]:
     """Tokens that write what may not be written, or nothing at all.
 
     Raises:
@@ -256,13 +288,13 @@ def _forbidden(arguments: Namespace, family: Family, text: LanguageText, ends: t
     if family.alphabet in LETTERS:
         unwanted |= set(arguments.forbid.upper())
     found = []
-    for number, written in enumerate(text.texts):
+    for number, written in enumerate(texts):
         letters = set(written) - set("\n ")
         bad = letters & unwanted or (allowed is not None and not letters <= allowed)
         # a line break is no letter, and what writes nothing (padding, an unknown letter) is no part of any sequence
-        if number not in ends and (bad or not (letters or (written == "\n" and text.line_length))):
+        if number not in ends and (bad or not (letters or (written == "\n" and lined))):
             found.append(number)
-    if len(found) + len(set(ends)) >= len(text.texts):
+    if len(found) + len(set(ends)) >= len(texts):
         raise InputError("no token is left that may be written; forbid fewer letters")
     return tuple(found)
 

@@ -11,8 +11,16 @@ def memory_of(plan) -> Memory:
     family, arguments = plan.family, plan.arguments
     weights, stored = weights_in(plan.opened.base, encoder=False)
     most = plan.each * len(plan.prompts)
+    if plan.encoder:
+        longest = min(
+            max(len(prompt.ids) for prompt in plan.prompts) + len(family.prefix) + len(family.suffix), plan.limit
+        )
+        held = OF_A_LETTER * STREAMED + beside(plan.opened.bundle)
+        return Memory(Need(family, weights, stored, longest, most=min(most * longest, STREAMED), held=held), arguments)
     # keys and values of all places; logits in three copies, one of them in double precision where all are drawn from
     slot = 8 * family.depth * family.key_width * arguments.max_length + 24 * family.vocabulary_size
+    if plan.guided:  # of the tuned and of the base model
+        slot *= 2
     if arguments.strategy == "beam":  # all beams of a prompt at once, and once more when they are put in order
         slot, most = 2 * slot * arguments.num_beams, 1
     need = Need(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -34,10 +35,9 @@ def write(plan: Plan, result: Result, outputs: Outputs) -> None:
     for note in [*plan.notes, *result.rules.lines()]:
         print(f"note: {note}", file=sys.stderr)
     complete = sum(one.complete for one in result.sequences)
-    print(
-        f"wrote {len(result.sequences):,} sequences, {complete:,} of them complete; kept {len(result.kept):,}",
-        file=sys.stderr,
-    )
+    done = "filled in" if plan.encoder else "wrote"
+    of_them = "" if plan.encoder else f", {complete:,} of them complete"
+    print(f"{done} {len(result.sequences):,} sequences{of_them}; kept {len(result.kept):,}", file=sys.stderr)
 
 
 def fasta(plan: Plan, result: Result) -> Iterator[str]:
@@ -54,6 +54,8 @@ def table_columns(plan: Plan) -> list[str]:
     compared = ["composition_distance", "nearest", "identity", "coverage"] if plan.reference else []
     return [
         *("id", "rank", "kept", "status", "perplexity", "perplexity_per_letter", "tokens"),
+        *(["base_perplexity"] if plan.guided else []),
+        *(["filled"] if plan.encoder else []),
         *columns(plan.alphabet),
         *compared,
         *("duplicate_of", "cluster", "prompt", "sequence"),
@@ -76,6 +78,8 @@ def _row(plan: Plan, one: Generated) -> list:
         one.perplexity,
         one.letter_perplexity,
         one.likelihood.tokens if one.likelihood else "",
+        *([one.base.perplexity if one.base else math.nan] if plan.guided else []),
+        *([one.filled] if plan.encoder else []),
         *one.properties,
         *compared,
         alike.duplicate_of,

@@ -14,15 +14,17 @@ from seqlm.similarity.duplicates import Duplicate
 from .figures import figures_of
 from .inputs import Plan
 from .properties import NO
-from .run import REFERENCE, SHUFFLED, WRITTEN, Result
+from .run import KNOWN, REFERENCE, SHUFFLED, WRITTEN, Result
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (
-    "control", "num_sequences", "max_length", "max_letters", "strategy", "temperature", "top_p", "min_p", "typical_p",
+    "control", "fill", "sweeps", "at_once", "guidance",
+    "num_sequences", "max_length", "max_letters", "strategy", "temperature", "top_p", "min_p", "typical_p",
     "letters", "forbid", "stop_at", "cut", "min_letters", "duplicates", "near_identity", "keep_best", "max_perplexity",
     "seed",
 )  # fmt: skip
 BEST = 10
+FEW_TEMPLATES = 10  # whose letters are known; fewer say nothing of others
 SMALL = 10_000_000  # weights; ProtGPT2 has 738 million
 CITED = {"protgpt2": "protgpt2-short", "llama": "llama"}  # by what the family of the model names
 
@@ -32,6 +34,10 @@ def generation_report(plan: Plan, result: Result) -> Report:
     report = Report("Generation report", drawn=figures_of(plan, result))
     report.verdict(headline(plan, result), explanation(plan, result), notes=warnings(plan, result))
     report.section("The best", _best(plan, result))
+    if plan.guided:
+        report.section("What guidance did", *_guided(plan, result))
+    if result.recovered:
+        report.section("Whether what stood there came back", *_recovered(result))
     report.section("How probable they are to the model", *_probable(plan, result, report))
     report.section("How new they are", *_new(plan, result))
     report.section("What they are like", *report.pictures("letters"), *_like(plan, result))
@@ -50,10 +56,12 @@ def headline(plan: Plan, result: Result) -> str:
     """The verdict in one sentence."""
     kept, total = len(result.kept), len(result.sequences)
     complete = sum(one.complete for one in result.kept)
-    text = f"{total:,} sequence{'s were' if total != 1 else ' was'} written and {kept:,} kept"
+    done = "filled in" if plan.encoder else "written"
+    text = f"{total:,} sequence{'s were' if total != 1 else ' was'} {done} and {kept:,} kept"
     if not complete:
         return f"{text}; none of these is complete: the model did not end one within the limit."
-    text += "; all of them are complete" if complete == kept else f", {complete:,} of them complete"
+    if not plan.encoder:
+        text += "; all of them are complete" if complete == kept else f", {complete:,} of them complete"
     if result.found.reference is None:
         return text + "."
     recited = sum(bool(one.duplicate.in_reference) for one in result.kept)
@@ -68,9 +76,12 @@ def _are(count: int) -> str:
 
 def explanation(plan: Plan, result: Result) -> str:
     score, _ = result.perplexities[WRITTEN]
+    name, which = shown(plan.opened.name, 80), "wrote them, they have a perplexity"
+    if plan.encoder:
+        which = "filled them in, what it filled in has a pseudo-perplexity"
     text = (
-        f"To {shown(plan.opened.name, 80)}, which wrote them, they have a perplexity of {ranged(score, '.3g')} per "
-        f"{plan.letter}: between so many {plan.letter}s the model is undecided at each place, on average. "
+        f"To {name}, which {which} of {ranged(score, '.3g')} per {plan.letter}: between so many {plan.letter}s the "
+        "model is undecided at each place, on average. "
     )
     other, compared = result.perplexities[SHUFFLED]
     if compared:
@@ -111,6 +122,49 @@ def warnings(plan: Plan, result: Result) -> list[str]:
         if invalid > len(result.kept) / 2:
             found.append(f"{invalid:,} of {len(result.kept):,} are no molecules: RDKit cannot read them.")
     return found
+
+
+def _guided(plan: Plan, result: Result) -> list[Block]:
+    (tuned, _), (base, count) = result.perplexities[WRITTEN], result.of_base[WRITTEN]
+    weight = plan.arguments.guidance
+    meaning = (
+        "this is the base model, its adapter switched off" if weight == 0
+        else "which lies between the two models" if weight < 1
+        else "which takes what fine-tuning changed further than the tuned model does"
+    )  # fmt: skip
+    return [
+        Paragraph(
+            f"Each token was chosen by base + {weight:g} × (tuned − base), {meaning}. What was written has a "
+            f"perplexity per {plan.letter} of {ranged(tuned, '.3g')} to the tuned model and of {ranged(base, '.3g')} "
+            f"to its base model ({count:,} sequences). Both have a say in what is written, so neither is an "
+            "independent judge: compare with sequences of the family that were not trained on, and with what the same "
+            "seed writes at a guidance of 1."
+        )
+    ]
+
+
+def _recovered(result: Result) -> list[Block]:
+    found = result.recovered
+    several = found.templates >= FEW_TEMPLATES
+
+    def share(score) -> str:
+        text = f"{score.value:.1%}"
+        return f"{text} ({score.low:.1%} to {score.high:.1%})" if several else text
+
+    rows = [
+        ["What was filled in", share(found.share)],
+        ["The same letters in random order, expected", share(found.chance)],
+        ["More than that", share(found.gained)],
+    ]
+    text = (
+        f"Intervals (95 %) are over {found.templates:,} templates."
+        if several
+        else f"Of fewer than {FEW_TEMPLATES} templates there is no interval."
+    )
+    return [
+        Table(["Positions with the letter that stood there before", "Share"], rows),
+        Paragraph(text + " A model that was trained on these very sequences recovers them from memory."),
+    ]
 
 
 def _invalid(plan: Plan, result: Result) -> int:
@@ -168,8 +222,22 @@ def _probable(plan: Plan, result: Result, report: Report) -> list[Block]:
         SHUFFLED: "The same letters in random order",
         REFERENCE: "The reference set",
     }
+    if plan.encoder:
+        words |= {WRITTEN: "Filled in and kept", KNOWN: "What stood there before"}
+    kind = "Pseudo-perplexity" if plan.encoder else "Perplexity"
+    header = ["Sequences", "Number", f"{kind} per {plan.letter} (95 % interval)"]
     rows = [[words[name], f"{count:,}", ranged(score)] for name, (score, count) in result.perplexities.items() if count]
-    table = Table(["Sequences", "Number", f"Perplexity per {plan.letter} (95 % interval)"], rows)
+    if plan.guided:
+        header = [*header[:2], "To the tuned model (95 % interval)", "To the base model (95 % interval)"]
+        rows = [[*row, ranged(score)] for row, (score, _) in zip(rows, _counted(result.of_base), strict=True)]
+    table = Table(header, rows)
+    if plan.encoder:
+        text = (
+            f"Of the {plan.letter}s that were filled in alone: each was masked in its turn, with all others as they "
+            "are. Sequences are ranked by it. What a model fills in is more probable to it than to any other; a second "
+            "model is the better judge."
+        )
+        return [table, *report.pictures("written"), Paragraph(text)]
     text = (
         "The table of sequences has the perplexity per token too, by which they are ranked. It is that of the sequence "
         "read from its letters, as the scoring tool reads it, and equals the exponential of the model's loss. What a "
@@ -181,6 +249,10 @@ def _probable(plan: Plan, result: Result, report: Report) -> list[Block]:
             "it, strings that resemble nothing."
         )
     return [table, *report.pictures("written"), Paragraph(text)]
+
+
+def _counted(perplexities: dict) -> list:
+    return [found for found in perplexities.values() if found[1]]
 
 
 def _new(plan: Plan, result: Result) -> list[Block]:
@@ -248,12 +320,15 @@ def _like(plan: Plan, result: Result) -> list[Block]:
 
 def _next(plan: Plan) -> list[str]:
     lines = ["Score the best with another model: 'Score sequences and variants' takes the FASTA file as it is."]
+    again = "The same seed gives the same sequences, and asking for more gives these again and new ones behind them."
+    if plan.encoder:
+        return [*lines, "Allow other positions, or fewer, and compare the perplexities of what is filled in.", again]
     if plan.alphabet == PROTEIN:
         lines.append("Predict structures of a few, and look for confident ones, before anything is ordered.")
     lines += [
         "Bias the model towards a family: fine-tune it on its sequences ('Write sequences like these'), and write "
         "again with a reference set that was not trained on.",
-        "The same seed gives the same sequences, and asking for more gives these again and new ones behind them.",
+        again,
     ]
     return lines
 
@@ -268,6 +343,10 @@ def _how(plan: Plan, result: Result) -> list[str]:
     }[arguments.strategy]
     if plan.penalty != 1:
         how += f"; tokens that are there already made less probable (penalty {plan.penalty:g})"
+    if plan.encoder:
+        return [*_filled(plan, how), *result.rules.lines()]
+    if plan.guided:
+        how += f"; by base + {arguments.guidance:g} × (tuned − base)"
     prompts = [prompt for prompt in plan.prompts if prompt.letters]
     lines = [
         how,
@@ -284,3 +363,18 @@ def _how(plan: Plan, result: Result) -> list[str]:
             "what it wrote, and put back where a sequence is scored"
         )
     return lines + result.rules.lines()
+
+
+def _filled(plan: Plan, how: str) -> list[str]:
+    arguments, places = plan.arguments, sum(len(prompt.places) for prompt in plan.prompts)
+    at_once = f"{arguments.at_once:,} positions at once in the first sweep, half as many in each later one"
+    return [
+        f"Gibbs sampling: each position masked and {how.replace('each token ', '')}, all others given",
+        f"{len(plan.prompts):,} template{'s' * (len(plan.prompts) != 1)} with {places:,} positions to fill, "
+        f"{plan.each:,} sequence{'s' * (plan.each != 1)} each",
+        f"{arguments.sweeps:,} sweeps over all positions in random order; "
+        + (at_once if arguments.at_once > 1 else "one position at a time"),
+        "what a masked model says of single positions need not belong to one distribution of whole sequences, so more "
+        "sweeps, or other positions at once, can give other sequences",
+        f"the model has {plan.family.vocabulary_size:,} tokens and {len(plan.forbidden):,} of them were ruled out",
+    ]

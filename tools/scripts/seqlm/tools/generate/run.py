@@ -1,34 +1,34 @@
-"""Sequences written by a causal model, and what can be said of them: how probable, how alike, how near to others."""
+"""Sequences written or filled in, and what can be said of them: how probable, how alike, how near to others."""
 
 from __future__ import annotations
 
 import math
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from seqlm.cli.errors import InputError
-from seqlm.cli.progress import Progress
 from seqlm.data.records import CANONICAL, TEXT, Rules
 from seqlm.data.sequences import clean
 from seqlm.inference import loading
 from seqlm.inference.language_models import load_language_model
-from seqlm.inference.likelihood import Likelihood, TokenModel, likelihoods
+from seqlm.inference.likelihood import Likelihood
 from seqlm.metrics.language_scores import samples, scores
 from seqlm.metrics.resampling import Score
 from seqlm.similarity import composition, duplicates
 from seqlm.similarity.duplicates import Duplicates
-from seqlm.tokenization.language_text import LanguageText
 
+from .filling import Recovery, fill_all, recovery
 from .inputs import Plan
+from .judging import WriterJudge
 from .properties import describe
 from .writing import Generated, write_all
 
 COMPARED = 200  # shuffled, and reference, sequences that perplexities are compared with
-WRITTEN, SHUFFLED, REFERENCE = "written", "shuffled", "reference"
+WRITTEN, SHUFFLED, REFERENCE, KNOWN = "written", "shuffled", "reference", "known"
 
 
 @dataclass
@@ -38,7 +38,9 @@ class Result:
     Attributes:
         perplexities: of what was written, of the same letters in random order, of the reference: per letter, with
             interval and number of sequences.
+        of_base: the same to the base model, where it had a say.
         distances: of word lengths, to the reference set.
+        recovered: how often what stood there before was filled in, where it is known.
     """
 
     sequences: list[Generated]
@@ -46,6 +48,8 @@ class Result:
     perplexities: dict[str, tuple[Score, int]]
     distances: list[composition.Distance]
     rules: Rules
+    of_base: dict[str, tuple[Score, int]] = field(default_factory=dict)
+    recovered: Recovery | None = None
     reference_letters: dict[str, float] = field(default_factory=dict)
     own_letters: dict[str, float] = field(default_factory=dict)
 
@@ -56,7 +60,7 @@ class Result:
 
 
 def generate(plan: Plan) -> Result:
-    """Write, score, compare, rank.
+    """Write or fill in, score, compare, rank.
 
     Raises:
         InputError: nothing is left to be kept.
@@ -66,16 +70,23 @@ def generate(plan: Plan) -> Result:
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     memory = plan.memory.on(device)
     model = load_language_model(plan.opened, device, arguments.precision)
-    rules = Rules().merged(plan.rules)
-    found = write_all(plan, model, rules)
+    rules, budget, base = Rules().merged(plan.rules), memory.tokens(), None
+    if plan.encoder:
+        found, judge = fill_all(plan, model, budget)
+    else:
+        found, judge = write_all(plan, model, rules), WriterJudge(plan, model, budget)
+        base = WriterJudge(plan, model, budget, base=True) if plan.guided else None
     if not found:
         raise InputError(
             f"the model ended each of {plan.each * len(plan.prompts):,} sequences before its first letter; give a "
             "prompt, or another token that ends a sequence"
         )
-    budget = memory.tokens()
-    scorer = TokenModel(model, plan.text.six_mers)
-    _score(plan, scorer, found, budget, rules)
+    for one, likelihood in zip(found, judge.of(found), strict=True):
+        one.likelihood = likelihood
+        if likelihood is None:
+            rules.count("written with letters that the model cannot read back, so without a perplexity")
+    for one, likelihood in zip(found, base.of(found), strict=True) if base else ():
+        one.base = likelihood
     for one in found:
         one.properties = describe(one.letters, plan.alphabet)
     print("comparing sequences", file=sys.stderr)
@@ -97,48 +108,8 @@ def generate(plan: Plan) -> Result:
         reasons = sorted({one.dropped for one in found})
         raise InputError(f"of {len(found):,} sequences none is left: {'; '.join(reasons)}; keep more, or write more")
     result = Result(found, alike, {}, [], rules.merged(alike.rules))
-    _compare(plan, scorer, result, budget)
+    _compare(plan, judge, base, result)
     return result
-
-
-def _score(plan: Plan, model: TokenModel, found: list[Generated], budget: int, rules: Rules) -> None:
-    """Give each sequence its likelihood, read from its letters as any other sequence would be, equal ones once."""
-    wanted = dict.fromkeys((one.letters, one.complete) for one in found)
-    names, ids = [], []
-    for letters, complete in list(wanted):
-        row = readable(plan.text, letters, complete)
-        if row is None:
-            rules.count("written with letters that the model cannot read back, so without a perplexity")
-            del wanted[letters, complete]
-            continue
-        names.append(letters[:20])
-        ids.append(row)
-    progress = Progress("scoring", len(ids), "sequences", lines=5)
-    given = likelihoods(
-        model,
-        ids,
-        budget,
-        names,
-        lambda share: progress(round(share * len(ids))),
-        _limit(plan),
-        plan.text.given,
-        plan.text.units([letters for letters, _ in wanted]),
-    )
-    wanted |= dict(zip(wanted, given, strict=True))
-    for one in found:
-        one.likelihood = wanted.get((one.letters, one.complete))
-
-
-def readable(text: LanguageText, letters: str, complete: bool) -> np.ndarray | None:
-    """Token ids of a sequence; None if the model has no tokens for it."""
-    try:
-        return text.encode([letters], complete and text.closes)[0]
-    except InputError:
-        return None
-
-
-def _limit(plan: Plan) -> int:
-    return plan.family.window + len(plan.family.prefix) + len(plan.family.suffix)
 
 
 def _choose(plan: Plan, found: list[Generated]) -> None:
@@ -166,56 +137,71 @@ def _choose(plan: Plan, found: list[Generated]) -> None:
         one.rank = rank
 
 
-def _compare(plan: Plan, model: TokenModel, result: Result, budget: int) -> None:
+def _compare(plan: Plan, judge, base: WriterJudge | None, result: Result) -> None:
     """Perplexities beside those of shuffled and of reference sequences; words of letters beside the reference's."""
     seed, rng = plan.arguments.seed, random.Random(plan.arguments.seed)
     kept = result.kept
-    result.perplexities[WRITTEN] = _pooled([(one.letters, one.likelihood) for one in kept if one.likelihood], seed)
-    chosen = rng.sample(kept, min(COMPARED, len(kept)))
-    shuffled = []
+    given: dict[str, list[Generated]] = {WRITTEN: kept, SHUFFLED: []}
     if plan.alphabet not in (TEXT, CANONICAL):  # a molecule in any order of its letters is none
-        shuffled = ["".join(rng.sample(one.letters, len(one.letters))) for one in chosen]
-    result.perplexities[SHUFFLED] = _scored(plan, model, shuffled, budget, seed)
+        chosen = rng.sample(kept, min(COMPARED, len(kept)))
+        given[SHUFFLED] = [_shuffled(one, rng) for one in chosen]
+    starts = {one.start.name: one.start for one in kept if one.start.known}
+    if starts:
+        given[KNOWN] = [Generated(name, start, start.letters) for name, start in starts.items()]
+        result.recovered = recovery(kept, seed)
     own = {k: composition.Composition(k, plan.alphabet, seed=seed) for k in composition.lengths(plan.alphabet)}
     for each in own.values():
         each.add_all(one.letters for one in kept)
-    single = composition.Composition(1, plan.alphabet, seed=seed).add_all(one.letters for one in kept)
+    single = composition.Composition(1, plan.alphabet, seed=seed)
+    single.add_all(one.letters if one.start.places is None else one.filled for one in kept)
     result.own_letters = single.frequencies()
-    if plan.reference is None:
-        return
-    given: list[str] = []
-    theirs = {k: composition.Composition(k, plan.alphabet, seed=seed) for k in own}
-    letters = composition.Composition(1, plan.alphabet, seed=seed)
-    for number, sequence in enumerate(_reference(plan)):
-        for each in (*theirs.values(), letters):
+    if plan.reference is not None:
+        theirs = {k: composition.Composition(k, plan.alphabet, seed=seed) for k in own}
+        letters = composition.Composition(1, plan.alphabet, seed=seed)
+        sample = _read_reference(plan, [*theirs.values(), letters], rng)
+        if not plan.encoder:
+            given[REFERENCE] = [Generated("", plan.prompts[0], sequence) for sequence in sample]
+        result.distances = [composition.to_reference(own[k], theirs[k], seed=seed) for k in own]
+        result.reference_letters = letters.frequencies()
+        for one in result.sequences:
+            one.composition = letters.distance_of(one.letters)
+    for name, sequences in given.items():
+        scored = [one.likelihood for one in sequences] if name == WRITTEN else judge.of(sequences)
+        result.perplexities[name] = _pooled(sequences, scored, seed)
+        if base:
+            scored = [one.base for one in sequences] if name == WRITTEN else base.of(sequences)
+            result.of_base[name] = _pooled(sequences, scored, seed)
+
+
+def _shuffled(one: Generated, rng: random.Random) -> Generated:
+    """The same letters, or those that were filled in, in random order."""
+    if one.start.places is None:
+        return Generated(one.id, one.start, "".join(rng.sample(one.letters, len(one.letters))))
+    letters = list(one.letters)
+    for place, letter in zip(one.start.places, rng.sample(one.filled, one.scored), strict=True):
+        letters[place] = letter
+    return Generated(one.id, one.start, "".join(letters))
+
+
+def _read_reference(plan: Plan, compositions: list[composition.Composition], rng: random.Random) -> list[str]:
+    """A fair choice of the reference's sequences; all of them are counted."""
+    chosen: list[str] = []
+    for number, record in enumerate(plan.reference.records()):
+        sequence = clean(record, plan.alphabet, plan.family.replacements, Rules(), plan.reference.path)
+        for each in compositions:
             each.add(sequence)
-        # a fair choice from a stream of unknown length
-        if len(given) < COMPARED:
-            given.append(sequence)
+        if len(chosen) < COMPARED:
+            chosen.append(sequence)
         elif (place := rng.randint(0, number)) < COMPARED:
-            given[place] = sequence
-    result.perplexities[REFERENCE] = _scored(plan, model, given, budget, seed)
-    result.distances = [composition.to_reference(own[k], theirs[k], seed=seed) for k in own]
-    result.reference_letters = letters.frequencies()
-    for one in result.sequences:
-        one.composition = letters.distance_of(one.letters)
+            chosen[place] = sequence
+    return chosen
 
 
-def _reference(plan: Plan) -> Iterator[str]:
-    for record in plan.reference.records():
-        yield clean(record, plan.alphabet, plan.family.replacements, Rules(), plan.reference.path)
-
-
-def _scored(plan: Plan, model: TokenModel, sequences: Sequence[str], budget: int, seed: int) -> tuple[Score, int]:
-    ids = [(letters, row) for letters in sequences if (row := readable(plan.text, letters, True)) is not None]
-    given = likelihoods(model, [row for _, row in ids], budget, limit=_limit(plan), given=plan.text.given)
-    return _pooled([(letters, one) for (letters, _), one in zip(ids, given, strict=True)], seed)
-
-
-def _pooled(found: Sequence[tuple[str, Likelihood]], seed: int) -> tuple[Score, int]:
+def _pooled(sequences: Sequence[Generated], given: Sequence[Likelihood | None], seed: int) -> tuple[Score, int]:
     """Perplexity per letter of a set, with its interval over sequences."""
+    found = [(one.scored, likelihood) for one, likelihood in zip(sequences, given, strict=True) if likelihood]
     if not found:
         return Score(math.nan, math.nan, math.nan), 0
-    lost = np.asarray([-one.log_probability for _, one in found])
-    letters = np.asarray([len(sequence) for sequence, _ in found], dtype=float)
+    lost = np.asarray([-likelihood.log_probability for _, likelihood in found])
+    letters = np.asarray([scored for scored, _ in found], dtype=float)
     return scores(samples(lost, letters, None, seed))["letter_perplexity"], len(found)

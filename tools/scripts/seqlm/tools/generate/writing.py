@@ -14,23 +14,27 @@ from seqlm.cli.progress import Progress
 from seqlm.data.records import Rules
 from seqlm.inference.drawing import Drawing
 from seqlm.inference.finite import check_results
+from seqlm.inference.guidance import Guided
 from seqlm.inference.inference import out_of_memory
 from seqlm.inference.likelihood import Likelihood
 from seqlm.inference.sampling import Job, Limits, Written, sample
 from seqlm.similarity.duplicates import Duplicate
 
-from .inputs import FREE, Plan, Prompt
+from .inputs import Plan
+from .prompts import FREE, Prompt
 
 EMPTY = "ended before the first letter, left out"
 
 
 @dataclass
 class Generated:
-    """One sequence that was written.
+    """One sequence that was written, or filled in.
 
     Attributes:
+        start: what it started from.
         complete: the model ended it; otherwise it ran into a limit.
-        likelihood: what the model says of it; None for a sequence that it cannot read.
+        likelihood: what the model says of it, or of what was filled in; None for a sequence that it cannot read.
+        base: what the base model says of it, where it had a say.
         properties: as :func:`seqlm.tools.generate.properties.columns` names them.
         composition: distance of its single letters to those of the reference set; NaN without one.
         dropped: why it is not kept; empty if it is.
@@ -38,10 +42,11 @@ class Generated:
     """
 
     id: str
-    prompt: str
+    start: Prompt
     letters: str
-    complete: bool
+    complete: bool = True
     likelihood: Likelihood | None = None
+    base: Likelihood | None = None
     properties: list = field(default_factory=list)
     composition: float = math.nan
     duplicate: Duplicate = field(default_factory=Duplicate)
@@ -57,7 +62,22 @@ class Generated:
         """Perplexity per letter, which does not depend on how letters are split into tokens."""
         if not self.likelihood:
             return math.nan
-        return float(np.exp(-self.likelihood.log_probability / len(self.letters)))
+        return float(np.exp(-self.likelihood.log_probability / self.scored))
+
+    @property
+    def prompt(self) -> str:
+        """The name of what it started from; empty if that was nothing."""
+        return "" if self.start.name == FREE else self.start.name
+
+    @property
+    def scored(self) -> int:
+        """Letters that its likelihood is of."""
+        return len(self.letters) if self.start.places is None else len(self.start.places)
+
+    @property
+    def filled(self) -> str:
+        """The letters that were filled in."""
+        return self.start.at_places(self.letters)
 
 
 def write_all(plan: Plan, model, rules: Rules) -> list[Generated]:
@@ -75,8 +95,7 @@ def write_all(plan: Plan, model, rules: Rules) -> list[Generated]:
         if not letters:
             rules.count(EMPTY)
             continue
-        name = f"{FREE if prompt.name == FREE else prompt.name}_{of_prompt + 1}"
-        sequences.append(Generated(name, "" if prompt.name == FREE else prompt.name, letters, complete))
+        sequences.append(Generated(f"{prompt.name}_{of_prompt + 1}", prompt, letters, complete))
     return sequences
 
 
@@ -91,7 +110,7 @@ def _letters(plan: Plan, prompt: Prompt, written: Written) -> tuple[str, bool]:
     return letters, complete
 
 
-def _drawing(plan: Plan, device) -> Drawing:
+def drawing_of(plan: Plan, device) -> Drawing:
     arguments = plan.arguments
     forbidden = torch.tensor(plan.forbidden, device=device) if plan.forbidden else None
     return Drawing(
@@ -106,18 +125,22 @@ def _drawing(plan: Plan, device) -> Drawing:
     )
 
 
-def _sampled(plan: Plan, model) -> Iterator[tuple[int, Written]]:
-    jobs = [
+def jobs_of(plan: Plan) -> list[Job]:
+    """What is to be written, prompt by prompt."""
+    return [
         Job(place, plan.seed_of(prompt, number))
         for place, prompt in enumerate(plan.prompts)
         for number in range(plan.each)
     ]
+
+
+def _sampled(plan: Plan, model) -> Iterator[tuple[int, Written]]:
     limits = Limits(plan.ends, plan.arguments.max_length, _stop(plan), tuple(prompt.first for prompt in plan.prompts))
     return sample(
-        model,
+        Guided(model, plan.arguments.guidance) if plan.guided else model,
         [prompt.ids for prompt in plan.prompts],
-        jobs,
-        _drawing(plan, model.device),
+        jobs_of(plan),
+        drawing_of(plan, model.device),
         limits,
         plan.memory.on(model.device).slots,
     )

@@ -99,6 +99,14 @@ def _bert(kind: str, model: str, vocabulary: tuple[str, ...], beside: str = _BY_
     return Architecture(model, _BERT, {"model_type": kind, **config}, ("[CLS]", "[SEP]", *vocabulary), beside)
 
 
+def _hyena(tokens: int) -> Architecture:
+    return Architecture(
+        "hyenadna.HyenaDnaForCausalLM", ("n_layer", "d_model", "heads", "d_inner", "vocab_size"),
+        {"model_type": "hyenadna", "max_seq_len": tokens, "pad_vocab_size_multiple": 8}, ("[SEP]", *"ACGTN"),
+        "MultiMolecule, at its size",
+    )  # fmt: skip
+
+
 _ANKH = {"d_kv": 64, "num_decoder_layers": 24, "feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 64}
 ARCHITECTURES = {
     "esm2": _esm(1026, "rotary", (*_ESM, *_RESIDUES)),
@@ -144,6 +152,9 @@ ARCHITECTURES = {
                            (*_SIX_MERS, DNA_BEGINS, DNA_ENDS)),
     "carbon-8b": Architecture("LlamaForCausalLM", _BERT, {**_LLAMA, "num_key_value_heads": 8},
                               (*_SIX_MERS, DNA_BEGINS, DNA_ENDS)),
+    **{f"hyenadna-{name}": _hyena(bases + 2) for name, bases in (
+        ("1k", 1 << 10), ("16k", 1 << 14), ("32k", 1 << 15), ("160k", 160_000), ("450k", 450_000), ("1m", 1_000_000),
+    )},
 }  # fmt: skip
 
 
@@ -162,7 +173,9 @@ def _counted(model: str, config: tuple) -> tuple[int, int]:
     tokens = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")) | {"pad_token_id": 0}
     with torch.device("meta"):
         made = kind(kind.config_class(**tokens, **sizes))
-    folder = SimpleNamespace(tensors={name: ("F32", tuple(one.shape)) for name, one in made.named_parameters()})
+    held = made.state_dict(keep_vars=True)  # with what is no weight and is published, a tensor of several names once
+    tensors = {id(one): (name, one) for name, one in reversed(held.items())}.values()
+    folder = SimpleNamespace(tensors={name: ("F32", tuple(one.shape)) for name, one in tensors})
     return weights_in(folder, encoder=False)[0], weights_in(folder)[0]
 
 

@@ -28,6 +28,7 @@ COMPOSITION, ONE_HOT, SCORES, VECTORS, BOTH = (
 )  # fmt: skip
 METRICS = {True: ("spearman", "pearson", "r2"), False: ("mcc", "accuracy", "auroc")}  # of values, of classes
 RESAMPLES = 1000
+SMALL = 1 << 20  # numbers of the vectors of one layer
 MOST_CELLS = 1 << 26  # of one-hot sequences: 256 MB
 
 
@@ -85,14 +86,26 @@ class Judged:
 
 def judge(
     labelled: Labelled, file: LayerFile, layers: tuple[int, ...], scores: np.ndarray | None, ids: list[str], *,
-    folds: int, seed: int,
+    folds: int, seed: int, threads: int = 0,
 ) -> Judged:  # fmt: skip
     """Probe each layer, choose one, and judge it beside what needs no vectors.
 
     Args:
         layers: the number of each layer of ``file``.
         scores: (sequences, columns) that stand beside the vectors of all sequences; None without.
+        threads: of large products; of small ones more than one wait for each other for longer than they compute.
     """
+    from threadpoolctl import threadpool_limits
+
+    small = len(labelled) * file.width < SMALL
+    with threadpool_limits(1 if small else threads or None, user_api="blas"):
+        return _judge(labelled, file, layers, scores, ids, folds, seed)
+
+
+def _judge(
+    labelled: Labelled, file: LayerFile, layers: tuple[int, ...], scores: np.ndarray | None, ids: list[str],
+    folds: int, seed: int,
+) -> Judged:  # fmt: skip
     truth, blocks, rows = labelled.truth, labelled.blocks, labelled.rows
     goal = Goal(labelled.classes is None, len(labelled.classes or ()), seed=seed)
     fold = divided(truth, goal, folds, blocks)

@@ -88,7 +88,9 @@ def _judged(pieces: Iterator[Piece], plan: Plan, summary: Summary, scores: np.nd
         ids += piece.ids
     layers = plan.layers if sweep or len(plan.layers) == 1 else (MEAN_OF_SEVERAL,)
     print(f"judging {len(layers)} layers by {len(plan.labelled):,} labelled sequences", file=sys.stderr)
-    found = judge(plan.labelled, file, layers, scores, ids, folds=arguments.folds, seed=arguments.seed)
+    found = judge(
+        plan.labelled, file, layers, scores, ids, folds=arguments.folds, seed=arguments.seed, threads=arguments.threads
+    )
     summary.judged, place = found, layers.index(found.best)
     if sweep:
         plan.layers = (found.best,)

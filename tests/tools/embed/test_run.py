@@ -14,6 +14,7 @@ from seqlm.cli.errors import InputError
 from seqlm.families.recognition import recognise
 from seqlm.inference import inference
 from seqlm.inference.batching import Batch
+from seqlm.inference.every_layer import EveryLayer
 from seqlm.inference.inference import pooled_vectors, residue_values, token_vectors
 from seqlm.inference.loading import SequenceModel, load_backbone
 from seqlm.tokenization.encoder import Encoder
@@ -64,6 +65,11 @@ def test_vectors_of_layers_are_those_of_transformers(folder, name, layers):
     for vector, states in zip(vectors(model, encoder, texts), plain(folder(name), rows), strict=True):
         states = states[:, before : states.shape[1] - after]
         torch.testing.assert_close(vector, states[list(layers)].mean((0, 1)), **CLOSE)
+    if len(layers) > 1:  # each by itself from one pass
+        every = EveryLayer(model.backbone, family.hidden_size, layers, family)
+        for vector, states in zip(vectors(every, encoder, texts), plain(folder(name), rows), strict=True):
+            states = states[:, before : states.shape[1] - after]
+            torch.testing.assert_close(vector, states[list(layers)].mean(1).flatten(), **CLOSE)
 
 
 def test_layers_beyond_those_wanted_are_not_computed(model_path):

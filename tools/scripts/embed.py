@@ -71,6 +71,18 @@ def options() -> Parser:
     add(judging, "--labels", help="FASTA or table, by id; else the file of the sequences; an empty cell is no label")
     add(judging, "--label-column", "--label-pattern")
     add(judging, "--group-column", help="of the table of labels: what stays together in folds, such as a family")
+    judging.add_argument(
+        "--scores",
+        metavar="TSV",
+        help="numbers of all sequences by id that stand beside the vectors, such as the means of several models that "
+        "score.py writes",
+    )
+    judging.add_argument(
+        "--score-column",
+        default="log_likelihood",
+        metavar="COLUMN",
+        help="of that table",
+    )
     judging.add_argument("--folds", default=5, type=Number(int, 2, 20), metavar="K", help="that judge the probes")
     molecules = parser.add_argument_group("molecules")
     for name, usual in (("--smiles", "as given"), ("--tokenizer", "repaired")):

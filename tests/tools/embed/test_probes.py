@@ -45,6 +45,9 @@ def done(tmp_path_factory):
         kind = "high" if value > np.median(values) else "low"
         lines.append(f"p{place}\t{sequence}\t{value if known else ''}\t{kind if known else ''}\tf{place % 12}")
     (folder / "values.tsv").write_text("\n".join(lines) + "\n")
+    told = [f"p{place}\t{value + place % 3}" for place, value in enumerate(values)]
+    (folder / "scores.tsv").write_text("\n".join(["id\ttold", *told[::-1]]) + "\n")
+    (folder / "half.tsv").write_text("\n".join(["id\ttold", *told[:60]]) + "\n")
     (folder / "few.tsv").write_text("\n".join(lines[:15]) + "\n")
     (folder / "same.tsv").write_text("id\tsequence\ttarget\n" + "".join(f"a{n}\tMKV\t1\n" for n in range(30)))
     common = ["--model", MODEL, "--sequences", folder / "values.tsv", *TABLES]
@@ -53,6 +56,9 @@ def done(tmp_path_factory):
         "sweep": [*common, *numbers, "--sweep-layers", *REPORT],
         "groups": [*common, "--probe", "classes", "--label-column", "kind", "--group-column", "family", "--folds", "4"],
         "scores": [*common, *numbers, "--layer", "1", "--append-scores", "one-pass", *REPORT],
+        "given": [*common, *numbers, "--scores", folder / "scores.tsv", "--score-column", "told"],
+        "half": [*common, *numbers, "--scores", folder / "half.tsv", "--score-column", "told"],
+        "no column": [*common, *numbers, "--scores", folder / "half.tsv"],
         "layer 2": [*common[:4], "--layer", "2", "--output-table", "e.tsv"],
         "few": ["--model", MODEL, "--sequences", folder / "few.tsv", *TABLES, *numbers],
         "same": ["--model", MODEL, "--sequences", folder / "same.tsv", *TABLES, *numbers],
@@ -173,6 +179,18 @@ def test_letters_and_scores_stand_beside_the_vectors(done):
     assert "with vectors and scores a linear probe reaches Spearman correlation" in report
 
 
+def test_scores_of_a_table_stand_beside_the_vectors_and_are_not_drowned(done):
+    run, _ = done["given"]
+    assert run.returncode == 0, run.stderr
+    _, values = proteins()
+    told = np.array([[value + place % 3] for place, value in enumerate(values[:80])])
+    predicted, _, _ = nested_ridge(told, values[:80], KFold(5, shuffle=True, random_state=42))
+    found = {name: float(rows_of(done, "given", features=name, metric="spearman")[0]["value"])
+             for name in ("scores alone", "vectors alone", "vectors and scores")}  # fmt: skip
+    assert found["scores alone"] == pytest.approx(spearmanr(predicted, values[:80]).statistic, abs=0.01)
+    assert found["vectors and scores"] > max(found["scores alone"] - 0.05, found["vectors alone"])
+
+
 def test_one_hot_is_of_the_positions_that_differ():
     assert one_hot(["MKV", "MKL", "MRV"]).tolist() == [[1, 0, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
     assert one_hot(["MK", "MKL"]) is None
@@ -214,6 +232,8 @@ def test_groups_of_folds_are_those_of_scikit_learn():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("half", "has no score for 'p60'"),
+        ("no column", "no column 'log_likelihood'"),
         ("few", "a probe needs 20 at least"),
         ("same", "all values are the same"),
         ("folds", "12 groups cannot be shared among 20 folds"),

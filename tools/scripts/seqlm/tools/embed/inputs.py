@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import reading_of
@@ -27,7 +29,7 @@ from seqlm.tokenization.survey import Survey, records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
 from .appended import open_scored
-from .labelled import Labelled, check_asked, read_labelled
+from .labelled import Labelled, check_asked, read_labelled, read_scores
 from .memory import memory_of
 
 AUTO, NONE = "auto", "none"
@@ -47,6 +49,7 @@ class Plan:
         layers: numbers of the layers whose mean is taken, 0 the embedding of the tokens, ``family.depth`` the last.
         survey: what the file of sequences holds.
         labelled: what probes are to predict; None without.
+        scores: (sequences, columns) of a table, that stand beside the vectors in probes; None without.
         scored: what gives the scores that stand beside the vectors; None without.
         notes: sentences for the user.
     """
@@ -61,6 +64,7 @@ class Plan:
     survey: Survey
     scored: ScoredModel | None = None
     labelled: Labelled | None = None
+    scores: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 
     def sequences(self) -> Iterator[tuple[str, str]]:
@@ -158,6 +162,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         scored.memory.foresee()
     plan = Plan(arguments, bundle, base, family, encoder, pooling, layers, found, scored)
     if arguments.probe != NONE:
+        plan.scores = read_scores(arguments, ids)
         plan.labelled = read_labelled(arguments, ids, (sequence for _, sequence in plan.sequences()))
     plan.notes = _notes(bundle, base, encoder)
     plan.memory.foresee()

@@ -19,7 +19,7 @@ CLASSES, NUMBERS = "classes", "numbers"
 FEWEST = 20  # labelled sequences that anything can be judged by
 MOST = 5000  # that are judged; more are drawn from
 MOST_CLASSES = 100
-GIVEN = ("labels", "label_column", "group_column", "output_probes", "output_predictions")
+GIVEN = ("labels", "label_column", "group_column", "scores", "output_probes", "output_predictions")
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,22 @@ def read_labelled(arguments: Namespace, ids: Sequence[str], sequences: Iterable[
     if not grouped and units < len(rows):
         notes.append(f"Equal to another sequence, and kept in the same fold as it: {len(rows) - units:,} sequences.")
     return Labelled(rows, truth, classes, blocks if units < len(rows) else None, kept, grouped, found.source, notes)
+
+
+def read_scores(arguments: Namespace, ids: Sequence[str]) -> np.ndarray | None:
+    """Numbers (sequences, 1) of ``--scores``; None without.
+
+    Raises:
+        InputError: a sequence that has none.
+    """
+    if not arguments.scores:
+        return None
+    path, named = Path(arguments.scores), Embeddings(list(ids), np.empty((len(ids), 0), np.float32), [])
+    found = read_labels(named, path, label_column=arguments.score_column, what="score")
+    if len(found) < len(ids):
+        lacking = np.setdiff1d(np.arange(len(ids)), found.rows)[0]
+        raise InputError(f"{path.name} has no score for '{quoted(ids[lacking])}'; every sequence needs one")
+    return found.values(ids)[:, None]
 
 
 def _classes(found: Labels, path: Path) -> tuple[tuple[str, ...], np.ndarray]:

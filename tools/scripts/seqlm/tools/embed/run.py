@@ -52,7 +52,8 @@ def embed(plan: Plan, outputs: Outputs) -> Summary:
     make = _positions if shape.positions else _pooled
     pieces = make(plan, model, memory.tokens(), progress, summary)
     if plan.labelled:
-        pieces = _judged(pieces, plan, summary, scores)
+        beside = [each for each in (scores, plan.scores) if each is not None]
+        pieces = _judged(pieces, plan, summary, np.concatenate(beside, axis=1) if beside else None)
         write_judged(arguments, summary.judged, plan, outputs)
     pieces = _finished(pieces, plan, summary, scores)
     write_embeddings(arguments, pieces, shape, about(plan), outputs)

@@ -217,7 +217,7 @@ def test_what_the_safetensors_library_writes_is_read(tmp_path):
         ({"layer_types": ["full"] * 2000}, "at most 1,024"),
         ({"backbone_config": {"model_type": "timm_wrapper"}}, "not known for any supported model"),
         ({"per_layer_config": {"0": {"hidden_size": 1}}}, "not known for any supported model"),
-        ({"esmfold_config": {"trunk": {}}}, "not known for any supported model"),
+        ({"esmfold_config": {"trunk": {"load_from": 1}}}, "not known for any supported model"),
         ({"data_file": "/etc/passwd"}, "names a path or an address"),
         ({"tokenizer_url": "https://example.org/x"}, "names a path or an address"),
     ],

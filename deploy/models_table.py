@@ -142,6 +142,11 @@ ARCHITECTURES = {
         {"model_type": "lucaone"}, ("[CLS]", "[SEP]", *"12345", *LETTERS[PROTEIN]),
         "its authors' code, at its width",
     ),
+    "proteinbert": Architecture(
+        "proteinbert.ProteinBertForMaskedLM",
+        tuple(name.replace("intermediate_size", "global_hidden_size") for name in _BERT),
+        {"model_type": "proteinbert"}, ("<cls>", "<eos>", *LETTERS[PROTEIN]), "MultiMolecule, at its size",
+    ),
     "progen2": Architecture(
         "progen2.ProGen2ForCausalLM", ("n_layer", "embed_dim", "n_head", "n_inner", "vocab_size_emb"),
         {"model_type": "progen", "n_positions": 1024, "rotary_dim": 32}, ("1", "2", *_RESIDUES),

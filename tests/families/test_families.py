@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
 from makers import six_mer_models
-from makers.models import LUCAONE, MAKERS, OWN, SPACED, make, sequences
+from makers.models import LUCAONE, MAKERS, OWN, PROTEINBERT, SPACED, make, sequences
 from makers.pieces import own_tokenizer
 from makers.protein_models import written
 from makers.scripts import run_batch
@@ -81,6 +81,8 @@ def own_tokens(folder, name, sequence):
         return [7 + "ACGTN".index(base) for base in sequence]
     if name == "lucaone":  # likewise
         return [2, *map(LUCAONE.index, sequence), 3]
+    if name == "proteinbert":  # whose tokenizer is of a library of its own
+        return [1, *map(PROTEINBERT.index, sequence), 2]
     text = " ".join(sequence) if name in SPACED else written(name, sequence)
     text = "1" + text if name == "progen2" else text  # the N terminus
     ids = own_tokenizer(folder)(text)["input_ids"]

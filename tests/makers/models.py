@@ -15,6 +15,7 @@ from seqlm.models.gated_esm import GatedEsmConfig, GatedEsmForMaskedLM, GatedEsm
 from seqlm.models.hyenadna import HyenaDnaConfig, HyenaDnaForCausalLM, HyenaDnaModel
 from seqlm.models.lucaone import LucaOneConfig, LucaOneForMaskedLM, LucaOneModel
 from seqlm.models.progen2 import ProGen2Config, ProGen2ForCausalLM, ProGen2Model
+from seqlm.models.proteinbert import ProteinBertConfig, ProteinBertForMaskedLM, ProteinBertModel
 
 from . import folding_models, protein_models, six_mer_models
 from .pieces import CONTROL, NORMAL, UNKNOWN, piece_model
@@ -26,6 +27,7 @@ OWN = {  # that transformers has no class for
     "progen2": ProGen2Model,
     "hyenadna": HyenaDnaModel,
     "lucaone": LucaOneModel,
+    "proteinbert": ProteinBertModel,
 }
 DNA_FAMILIES = (
     "grover", "nucleotide-transformer", "nucleotide-transformer-v2", "modernbert", "dnabert2", "generator", "carbon",
@@ -252,6 +254,26 @@ def lucaone(folder):
     (folder / "config.json").write_text(json.dumps(said))
 
 
+PROTEINBERT = ["<pad>", "<cls>", "<eos>", "<unk>", "<mask>", "<null>", *"ACDEFGHIKLMNPQRSTVWYXZBJUO|.*-?"]
+
+
+def proteinbert(folder):
+    """As MultiMolecule publishes it: a tokenizer of its own, and weights of annotations that take no part."""
+    (folder / "vocab.txt").write_text("\n".join(PROTEINBERT))
+    names = {"cls_token": "<cls>", "eos_token": "<eos>", "mask_token": "<mask>", "pad_token": "<pad>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ProteinTokenizer", **names}))
+    sizes = {"hidden_size": 48, "global_hidden_size": 64, "num_hidden_layers": 2, "attention_key_size": 16}
+    config = ProteinBertConfig(**sizes, initializer_range=0.2)
+    ProteinBertForMaskedLM(config).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embeddings.annotation_embeddings.weight"] = torch.randn(64, 20)
+    weights["annotation_head.decoder.weight"] = torch.randn(20, 64)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    said = json.loads((folder / "config.json").read_text()) | {"annotation_size": 20, "null_token_id": 5, "head": None}
+    said |= {"architectures": ["ProteinBertForPreTraining"], "hidden_act": "gelu", "lm_head": {"bias": True}}
+    (folder / "config.json").write_text(json.dumps(said | {"num_labels": 1, "unk_token_id": 3}))
+
+
 def llama(folder):
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     pair_tokenizer(folder, AMINO_ACIDS, ["<unk>", "<s>", "</s>"], 200, "<s> $A", **names)
@@ -309,6 +331,7 @@ MAKERS = {
     "llama": llama,
     "progen2": progen2,
     "lucaone": lucaone,
+    "proteinbert": proteinbert,
     **six_mer_models.MAKERS,
     "hyenadna": hyenadna,
     **protein_models.MAKERS,

@@ -20,8 +20,7 @@ TINY = {
     "roberta": "tiny-chemberta", "gpt2": "tiny-protgpt2", "esm1": "esm1b", "saprot": "saprot",
     "nt": "nucleotide-transformer", "nt-v2": "nucleotide-transformer-v2", "esmc": "esmc", "ankh": "ankh",
     "dna-bert": "grover", "albert": "albert", "xlnet": "xlnet", "modernbert": "modernbert", "progen2": "progen2",
-    "lucaone": "lucaone",
-    "generator": "generator", "carbon": "carbon",
+    "lucaone": "lucaone", "proteinbert": "proteinbert", "generator": "generator", "carbon": "carbon",
 }  # fmt: skip
 
 

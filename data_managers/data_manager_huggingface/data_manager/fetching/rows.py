@@ -29,7 +29,7 @@ OFFICIAL = frozenset([
     "zero-shot-object-detection",
 ])  # fmt: skip
 # By model_type: with a head for masked tokens, one that writes, or none that a tool uses.
-MASKED_KINDS = ("albert", "bert", "esm", "esmc", "lucaone", "modernbert", "roberta")
+MASKED_KINDS = ("albert", "bert", "esm", "esmc", "lucaone", "modernbert", "proteinbert", "roberta")
 WRITING_KINDS = ("gpt2", "hyenadna", "llama", "progen")
 READING_KINDS = ("t5", "xlnet")
 _TASKS = {"TOKEN_CLS": RESIDUES, "SEQ_CLS": "text-classification"}

@@ -42,20 +42,13 @@ READER = (
     "from seqlm.families.vocabulary import read_vocabulary  # in tools/scripts of SeqLM for Galaxy",
     "from seqlm.tokenization.six_mers import SixMerReader",
 )
-OF_LETTERS = "lucaone"  # likewise
-LETTERS = (  # see seqlm.families.lucaone
-    "    if not isinstance(tokenizer, dict):  # a second model, whose tokens are others",
-    *(f"    {line}" for line in WITH_MASK),
-    "    else:",
-    '        ids = [tokenizer[one] for one in ("[CLS]", *text, "[SEP]")]',
-    '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
-    "        letters = torch.tensor([False] + [True] * len(text) + [False])",
-)
+# likewise, where a token is a letter: what stands before a sequence and after it
+OF_LETTERS = {"lucaone": ("[CLS]", "[SEP]"), "proteinbert": ("<cls>", "<eos>")}
 # family whose tokenizer is code -> what stands in its place: imports, and how it is opened
 READERS = {
     OF_SIX_MERS: (READER, "tokenizer = SixMerReader.of(read_vocabulary(Path(folder)))"),
     OF_BASES: ((), 'tokenizer = {base: number for number, base in enumerate("ACGTN", 7)}'),
-    OF_LETTERS: (READER[:1], "tokenizer = read_vocabulary(Path(folder))"),
+    **dict.fromkeys(OF_LETTERS, (READER[:1], "tokenizer = read_vocabulary(Path(folder))")),
 }
 EXAMPLES = {
     PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
@@ -77,8 +70,8 @@ def reading_code(manifest: dict) -> tuple[str, ...]:
         return SIX_MERS
     if manifest["family"] == OF_BASES:
         return BASE_BY_BASE
-    if manifest["family"] == OF_LETTERS:
-        return LETTERS
+    if manifest["family"] in OF_LETTERS:
+        return _letters(*OF_LETTERS[manifest["family"]])
     if between := between_chains(manifest):
         apart = f'tokenizer.convert_tokens_to_ids("{between}")'
         return (*WITH_MASK, f'    letters &= tokens["input_ids"][0] != {apart}  # what stands between the chains')
@@ -102,7 +95,7 @@ def example_texts(manifest: dict) -> list[str]:
         if manifest.get("structures"):
             form = '"".join(map("".join, zip("{}", "{}")))'
         return [form.format(*both) for both in zip(EXAMPLES[PROTEIN], EXAMPLES[STATES], strict=True)]
-    if manifest["family"] == OF_LETTERS:
+    if manifest["family"] in OF_LETTERS:
         bases = f"str.maketrans({''.join(BASE_TOKENS)!r}, {''.join(BASE_TOKENS.values())!r})"
         form = '"{}"' if manifest["alphabet"] == PROTEIN else f'"{{}}".translate({bases})'
         return [form.format(one) for one in EXAMPLES[manifest["alphabet"]]]
@@ -112,6 +105,18 @@ def example_texts(manifest: dict) -> list[str]:
     if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
         form = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'
     return [form.format(one) for one in EXAMPLES.get(manifest["alphabet"], MOLECULES)]
+
+
+def _letters(before: str, after: str) -> tuple[str, ...]:
+    """Python that reads letters by a table of tokens, see ``families.lucaone``."""
+    return (
+        "    if not isinstance(tokenizer, dict):  # a second model, whose tokens are others",
+        *(f"    {line}" for line in WITH_MASK),
+        "    else:",
+        f"        ids = [tokenizer[one] for one in ({json.dumps(before)}, *text, {json.dumps(after)})]",
+        '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
+        "        letters = torch.tensor([False] + [True] * len(text) + [False])",
+    )
 
 
 def _told(prefix: str) -> tuple[str, ...]:

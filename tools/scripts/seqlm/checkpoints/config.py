@@ -30,15 +30,17 @@ PER_HEAD = _names("head_dim d_kv d_head")
 POSITIONS = _names("max_position_embeddings n_positions n_ctx")
 SIZES = {
     **dict.fromkeys((*LAYERS, *_names("num_decoder_layers num_hidden_groups inner_group_num")), 1024),
-    **dict.fromkeys((*WIDTHS, *PER_HEAD, "embedding_size", "rotary_dim"), 1 << 16),
+    **dict.fromkeys((*WIDTHS, *PER_HEAD, "embedding_size", "rotary_dim", "global_hidden_size"), 1 << 16),
     **dict.fromkeys(INNER, 1 << 20),
     **dict.fromkeys((*HEADS, "num_key_value_heads"), 1024),
     **dict.fromkeys((*POSITIONS, *_names("alibi_starting_size local_attention mem_len reuse_len")), 1 << 18),
     **dict.fromkeys(_names("relative_attention_max_distance relative_attention_num_buckets type_vocab_size"), 4096),
     "num_labels": 10_000,
     "max_seq_len": 1 << 20,  # HyenaDNA reads a million bases
-    **dict.fromkeys(_names("emb_dim filter_order pad_vocab_size_multiple"), 4096),
-    **dict.fromkeys(_names("hyena_order num_inner_mlps short_filter_order"), 64),
+    **dict.fromkeys(_names("attention_key_size emb_dim filter_order pad_vocab_size_multiple"), 4096),
+    **dict.fromkeys(
+        _names("conv_kernel_size hyena_order num_inner_mlps short_filter_order wide_conv_dilation_rate"), 64
+    ),
     **dict.fromkeys((*VOCABULARIES, HEAD_VOCABULARY), 1 << 22),
     # of ESMFold
     **dict.fromkeys(_names("num_blocks num_resnet_blocks num_transition_layers num_heads_ipa"), 256),
@@ -107,13 +109,13 @@ TOKENS = _names(
 # Entries that say where a model came from or how text was once generated; a tool here decides these for itself.
 DROPPED = _names(
     """
-    _attn_implementation_autoset _commit_hash _from_model_config bad_words_ids begin_suppress_tokens
+    _attn_implementation_autoset _commit_hash _from_model_config annotation_size bad_words_ids begin_suppress_tokens
     chunk_size_feed_forward classifier_loss_reduction classifier_loss_type classifier_num_labels
     classifier_pooling_type classifier_pos_weight classifier_weight diversity_penalty do_sample down_scale_factor
     early_stopping encoder_no_repeat_ngram_size ffn_dim finetuning_task forced_bos_token_id forced_eos_token_id
-    gradient_checkpointing ignore_index is_gpu length_penalty max_length min_length name_or_path
-    no_repeat_ngram_size norm_mean norm_std num_beam_groups num_beams num_return_sequences output_attentions
-    output_hidden_states output_past output_scores prefix reference_compile remove_invalid_values
+    gradient_checkpointing head ignore_index is_gpu length_penalty lm_head max_length min_length name_or_path
+    no_repeat_ngram_size norm_mean norm_std null_token_id num_beam_groups num_beams num_return_sequences
+    output_attentions output_hidden_states output_past output_scores prefix reference_compile remove_invalid_values
     repad_logits_with_grad repetition_penalty return_dict return_dict_in_generate suppress_tokens task_level
     task_specific_params task_type temperature tf_legacy_loss top_k top_p torchscript transformers.js_config
     transformers_version typical_p use_bfloat16 use_mems

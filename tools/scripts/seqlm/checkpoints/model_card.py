@@ -16,7 +16,6 @@ from seqlm.data.tasks import level_of
 from .card_reading import (
     EXAMPLES,
     MOLECULES,
-    OF_LETTERS,
     OF_SIX_MERS,
     READER,
     READERS,
@@ -52,12 +51,14 @@ ENCODERS = {
     "nucleotide_transformer": "GatedEsmModel",
     "hyenadna": "HyenaDnaModel",
     "lucaone": "LucaOneModel",
+    "proteinbert": "ProteinBertModel",
 }
 OWN_ARCHITECTURES = {
     "dnabert2": "seqlm.models.dnabert2",
     "nucleotide_transformer": "seqlm.models.gated_esm",
     "hyenadna": "seqlm.models.hyenadna",
     "lucaone": "seqlm.models.lucaone",
+    "proteinbert": "seqlm.models.proteinbert",
 }
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 
@@ -370,7 +371,7 @@ def _reading(manifest: dict) -> list[str]:
             "refuse": f"{longer} refused by the tool.",
         }[manifest["long_sequences"]]
     ]
-    if manifest["family"] == OF_LETTERS:
+    if manifest["family"] == "lucaone":
         lines.append(f"The model was told that it reads {_code(manifest['prefix'])}; all letters are tokens.")
     elif told := manifest.get("prefix"):
         lines.append(f"Before each sequence stands {_code(told)}, which tells the model what follows.")

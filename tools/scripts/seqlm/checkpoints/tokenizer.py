@@ -30,8 +30,8 @@ CLASSES = frozenset(
     )
     for fast in ("", "Fast")
 ).union(FIXED)  # fmt: skip
-# code of GENERator's, Carbon's and LucaOne's authors; what stands in its place is found by itself
-REWRITTEN = frozenset(("DNAKmerTokenizer", HYBRID, "LucaGPLMTokenizer"))
+# code of GENERator's, Carbon's and LucaOne's authors, and MultiMolecule's; what stands in its place is found by itself
+REWRITTEN = frozenset(("DNAKmerTokenizer", HYBRID, "LucaGPLMTokenizer", "ProteinTokenizer"))
 SWITCHES = frozenset((
     "add_bos_token", "add_eos_token", "add_prefix_space", "clean_up_tokenization_spaces", "do_basic_tokenize",
     "do_lower_case", "keep_accents", "legacy", "remove_space", "split_special_tokens", "strip_accents",

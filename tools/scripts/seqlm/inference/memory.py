@@ -45,7 +45,10 @@ MAPPED = 1 << 25  # bytes of a tensor from which glibc gives it back at once by 
 IN_FOUR_BITS = 4.127 / 8  # bytes of a weight, section 3 of https://doi.org/10.48550/arXiv.2305.14314
 STREAMED = 1 << 20  # letters of which tokens are held together, where sequences are streamed
 OF_A_LETTER = 24  # bytes of its token, with all that is noted beside it
-NOT_OF_ENCODER = ("decoder.", "lm_head", "cls.", "predictions.", "pooler", "esm.contact_head", "head.", "classifier.")
+NOT_OF_ENCODER = (
+    "decoder.", "lm_head", "cls.", "predictions.", "pooler", "esm.contact_head", "head.", "classifier.",
+    "annotation_head.", "model.embeddings.annotation_embeddings.weight",
+)  # fmt: skip
 
 
 def usual_tokens(kind: str, training: bool = False) -> int:

@@ -33,6 +33,7 @@ CITATIONS = {
     "generator-2": ("GENERator-v2: Li et al. 2026.", DOI + "10.64898/2026.01.27.702015"),
     "carbon": ("Carbon: technical report, 2026.", "https://github.com/huggingface/carbon"),
     "hyenadna": ("HyenaDNA: Nguyen et al. 2023.", DOI + "10.48550/arXiv.2306.15794"),
+    "proteinbert": ("ProteinBERT: Brandes et al. 2022, Bioinformatics.", DOI + "10.1093/bioinformatics/btac020"),
     "lucaone": ("LucaOne: He et al. 2025, Nature Machine Intelligence.", DOI + "10.1038/s42256-025-01044-4"),
     "llama": ("LLaMA: Touvron et al. 2023.", DOI + "10.48550/arXiv.2302.13971"),
     # tokenizers

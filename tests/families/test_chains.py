@@ -1,9 +1,11 @@
 """Heavy and light chain of an antibody in one text, from two columns, as IgBert and IgT5 were trained to read them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, BertModel, T5EncoderModel
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertModel, T5EncoderModel
 
 from makers.protein_models import LETTERS, t5
 from makers.scripts import DATA, manifest, one_line, run_all, run_batch, shown_by_card, table, vectors
@@ -37,13 +39,23 @@ def igt5(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def igbert(tmp_path_factory):
+    """With its head for masked residues."""
+    folder = tmp_path_factory.mktemp("igbert") / "model"
+    shutil.copytree(BERT, folder)
+    torch.manual_seed(5)
+    BertForMaskedLM(BertConfig.from_pretrained(BERT, initializer_range=0.2)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def models(igt5):
     return {"bert": (BERT, BertModel, "[SEP]"), "t5": (igt5, T5EncoderModel, "</s>")}
 
 
 @pytest.fixture(scope="module")
-def runs(igt5, tmp_path_factory):
-    """Embeddings of two chains and of one, a fine-tuning on two, and what its bundle predicts."""
+def runs(igt5, igbert, tmp_path_factory):
+    """Embeddings and scores of two chains and of one, a fine-tuning on two, and what its bundle predicts."""
     work = tmp_path_factory.mktemp("runs")
     data = ["--sequences", PAIRS]
     train = ["--train", PAIRS, "--label-column", "binds", "--test-fraction", "0.3", "--epochs", "1"]
@@ -59,6 +71,10 @@ def runs(igt5, tmp_path_factory):
         ("finetune", *train, *SINGLES, "--output-model", "single.zip"),
         ("predict", *made, *COLUMNS, "--output-table", "predicted.tsv"),
         ("embed", *made, *SINGLES, "--output-table", "as_one.tsv"),
+        ("score", "--model", igbert, *data, *COLUMNS, "--output-table", "s.tsv", "--output-fasta", "s.fasta",
+         "--output-html", "s.html", "--keep-best", "40"),
+        ("embed", "--model", igbert, *data, *COLUMNS, "--output-table", "both.tsv", "--append-scores", "exact",
+         "--probe", "classes", "--label-column", "binds", "--output-html", "both.html"),
     ]  # fmt: skip
     return work, run_all([(work, *call) for call in calls])
 
@@ -115,6 +131,29 @@ def test_a_row_without_a_light_chain_is_read_as_a_single_chain_and_counted(runs)
     assert {row["id"]: row["changed"] for row in table(work / "predicted.tsv")}[ALONE] == f"{SINGLE} (1)"
 
 
+def test_each_residue_is_masked_in_its_turn_and_what_stands_between_never(runs, igbert):
+    """Pseudo-perplexities of a plain loop over both chains, also where they stand beside vectors."""
+    work, done = runs
+    model, tokenizer = BertForMaskedLM.from_pretrained(igbert).eval(), AutoTokenizer.from_pretrained(igbert)
+    scores, beside = ({row["id"]: row for row in table(work / name)} for name in ("s.tsv", "both.tsv"))
+    for name, heavy, light, _ in FEW[-2:]:
+        ids = tokenizer(text(heavy, light, "[SEP]"), return_tensors="pt")["input_ids"]
+        places = [place for place in range(1, ids.shape[1] - 1) if ids[0, place] != tokenizer.sep_token_id]
+        hidden = ids.repeat(len(places), 1)
+        hidden[range(len(places)), places] = tokenizer.mask_token_id
+        with torch.no_grad():
+            found = (
+                model(hidden).logits.double().log_softmax(-1)[range(len(places)), places, ids[0, places]].sum().item()
+            )
+        assert len(places) == len(heavy + light) == int(scores[name]["tokens"]) == int(scores[name]["length"])
+        assert float(scores[name]["log_likelihood"]) == pytest.approx(found, rel=1e-5)
+        assert float(beside[name]["pseudo_log_likelihood"]) == pytest.approx(found, rel=1e-5)
+    kept = (work / "s.fasta").read_text()
+    name, heavy, light, _ = FEW[0]
+    assert f"{heavy}:{light}" in "".join(kept.partition(f">{name} ")[2].split(">")[0].splitlines()[1:])
+    assert SINGLE in done[8].stderr and "not scored" not in done[8].stderr
+
+
 def test_a_bundle_predicts_as_it_was_judged_and_so_does_the_code_of_its_card(runs):
     work, _ = runs
     assert manifest(work / "b.zip")["light_chains"] is True and "light_chains" not in manifest(work / "single.zip")
@@ -156,6 +195,10 @@ def test_mistakes_about_chains_are_one_line_before_torch(runs, tmp_path):
             *train, PAIRS, *COLUMNS, "--label-column", "binds", "--max-length", "40"],
         "--light-column is for tasks of sequences; the task is residue-classification": [
             *train, PAIRS, *COLUMNS, "--task", "residue-classification", *pairs],
+        "is for scores of whole sequences; leave out --variants and --scan": [
+            "score", "--model", BERT, "--scan", *out, *pairs, *COLUMNS],
+        "beside heavy ones, and explanations are of one sequence": [
+            "explain", "--model", work / "b.zip", "--base-model", BERT, *pairs, *SINGLES, "--output-table", "t.tsv"],
         "b.zip was trained with light chains beside heavy ones; say which column": [
             *made, "--model", work / "b.zip", *pairs, *SINGLES],
         "single.zip was trained on single chains; leave the light chains out": [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seqlm.cli.arguments import Number
 from seqlm.cli.errors import Parser
-from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, add, add_group
+from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, SHARED, add, add_group
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.running import run
 from seqlm.inference.score_methods import METHODS
@@ -24,7 +24,7 @@ def options() -> Parser:
         parser, "--model-id", action="append", default=[], help="its name, as noted in the outputs; once for each model"
     )
     add(parser, "--base-model", "--installed-models", "--sequences", "--structures", "--control")
-    add_group(parser, COLUMNS)
+    add(add_group(parser, COLUMNS), "--light-column", help=f"{SHARED['--light-column']['help']}; of whole sequences")
     parser.add_argument(
         "--method",
         default="auto",

@@ -37,6 +37,10 @@ class Record:
     labels: str = ""
     light: str | None = None
 
+    def letters(self, cleaned: str) -> str:
+        """The cleaned sequence without the break between two chains, which is no letter."""
+        return cleaned.replace(BREAK, "") if self.light else cleaned
+
 
 @dataclass
 class Rules:

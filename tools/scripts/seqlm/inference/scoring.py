@@ -153,10 +153,10 @@ class Engine:
     def _masked(self, items: Sequence[tuple[str, str]], told: Told, one_pass: bool) -> list[Likelihood]:
         names, letters = [name for name, _ in items], [len(sequence) for _, sequence in items]
         tokens = self.tokens(items)
-        unknown = self.plan.unknown
-        known = [np.flatnonzero(~np.isin(ids, unknown)) for ids in tokens]
+        unknown, between = self.plan.unknown, self.plan.encoder.chains
+        known = [np.flatnonzero(~np.isin(ids, [*unknown, -1 if between is None else between])) for ids in tokens]
         own = one_pass and not self._alike  # of letters with several tokens all are asked for
-        self._count_left_out(tokens, known)
+        self._count_left_out(tokens, unknown)
         if one_pass:
             asked = (self.reader.plain(ids, places, owner) for owner, (ids, places) in _numbered(tokens, known))
         else:
@@ -186,10 +186,10 @@ class Engine:
                 self.rules.count(f"read in windows of {self.plan.limit:,} tokens", len(sequence))
         return [reading.ids for reading in readings]
 
-    def _count_left_out(self, tokens: list[np.ndarray], known: list[np.ndarray]) -> None:
-        for ids, places in zip(tokens, known, strict=True):
-            if len(places) < len(ids):
-                self.rules.count("tokens for unknown letters read, but not scored", len(ids) - len(places))
+    def _count_left_out(self, tokens: list[np.ndarray], unknown: list[int]) -> None:
+        for ids in tokens:
+            if left_out := int(np.isin(ids, unknown).sum()):
+                self.rules.count("tokens for unknown letters read, but not scored", left_out)
 
     def positions(
         self, asked: Iterable[tuple[np.ndarray, Sequence[int], int]], name: Callable[[int], str]

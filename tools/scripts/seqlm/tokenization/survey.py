@@ -79,7 +79,7 @@ def survey(
         sequence = clean(record, family.alphabet, family.replacements, rules, arguments.sequences)
         ids.append(hash(record.id))
         sequences.append(hash(sequence))
-        size = len(sequence) - bool(record.light)  # the break between two chains is no letter
+        size = len(record.letters(sequence))
         letters += size
         longest, longest_id = max(longest, size), max(longest_id, len(record.id))
         strangers.see(record.sequence)

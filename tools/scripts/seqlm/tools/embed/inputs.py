@@ -156,7 +156,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     scored = None
     if scoring:
         opened, method, text = scoring
-        reading = {"tokenizer": options["tokenizer"], "structures": structures}
+        reading = {"tokenizer": options["tokenizer"], "structures": structures, "chains": options["chains"]}
         own = None if text else Encoder(opened.family, base.path, **reading)
         scored = ScoredModel(arguments=arguments, opened=opened, method=method, survey=found, text=text, encoder=own)
         scored.memory.foresee()

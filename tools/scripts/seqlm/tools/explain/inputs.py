@@ -93,6 +93,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"{Path(arguments.model).name} was made for the task '{task}'; models of whole sequences or windows are "
             "explained, so take one of those"
         )
+    if manifest.get("light_chains"):
+        raise InputError(
+            f"{Path(arguments.model).name} was trained with light chains beside heavy ones, and explanations are of "
+            "one sequence; take a model of single chains"
+        )
     family = recognise(base.path, base.config, **reading_of(manifest))
     labels = tuple(manifest["labels"]) if manifest["labels"] else None
     goal, hidden = _goal(arguments.explained_class, labels), hidden_token(family)

@@ -22,6 +22,7 @@ from seqlm.inference.score_methods import (
     WILD_TYPE,
 )
 from seqlm.inference.scored_model import ScoredModel, check_masks, check_tokens
+from seqlm.tokenization.chains import reads_chains, refuse_longer
 from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText, control_tokens
 from seqlm.tokenization.structures import Structures, open_structures
@@ -84,6 +85,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     _check_options(arguments, mode)
     opened, *others = _opened(arguments, scratch)
     family = opened.family
+    chains = reads_chains(arguments, family)
     placed = next((one.family for one in (opened, *others) if one.family.structured), family)
     structures = open_structures(arguments, placed, scratch)
     letters = letters_of(family.alphabet) if mode != SEQUENCES else ""
@@ -107,11 +109,13 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         control_tokens(opened.base.path, family, arguments.control)  # which says whom it is for
     elif family.one_letter_tokens:  # others take seconds to load, so sequences are looked at first
         own = structures if family.structured else None
-        encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer, structures=own)
-    several = [_beside(one, opened, method, structures, arguments.control) for one in others]
+        encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer, structures=own, chains=chains)
+    several = [_beside(one, opened, method, structures, arguments) for one in others]
 
     def visit(record: Record, sequence: str) -> None:
-        frequencies.update(sequence)
+        frequencies.update(record.letters(sequence))
+        if record.light:
+            refuse_longer(record.id, len(sequence) - 1, encoder.max_length)
         if structures:
             structures.of(record.id, sequence)
         if text:
@@ -195,7 +199,7 @@ def _opened(arguments: Namespace, scratch: Path) -> list[Opened]:
 
 
 def _beside(
-    one: Opened, first: Opened, method: str, structures: Structures | None, control: str
+    one: Opened, first: Opened, method: str, structures: Structures | None, arguments: Namespace
 ) -> tuple[Opened, Encoder | LanguageText]:
     """A further model with how it reads.
 
@@ -213,7 +217,7 @@ def _beside(
                 f"{first.name} reads from left to right and {one.name} from both sides; models that are averaged are "
                 "of one kind"
             )
-        return one, LanguageText(one.family, one.base.path, tokenizer=one.tokenizer, control=control)
+        return one, LanguageText(one.family, one.base.path, tokenizer=one.tokenizer, control=arguments.control)
     for model in (one, first):
         if model.family.causal or not model.family.one_letter_tokens:
             raise InputError(
@@ -226,8 +230,8 @@ def _beside(
             "averaged read the same letters"
         )
     check_masks(one)
-    own = structures if one.family.structured else None
-    return one, Encoder(one.family, one.base.path, tokenizer=one.tokenizer, structures=own)
+    own, chains = structures if one.family.structured else None, reads_chains(arguments, one.family)
+    return one, Encoder(one.family, one.base.path, tokenizer=one.tokenizer, structures=own, chains=chains)
 
 
 def _check_alike(
@@ -273,6 +277,7 @@ def _check_options(arguments: Namespace, mode: str) -> None:
         *((name, (VARIANTS,), "is about the table of --variants") for name in of_list),
         ("output_matrix", (SCAN,), "needs --scan"),
         ("output_positions", (SCAN,), "needs --scan"),
+        ("light_column", (SEQUENCES,), "is for scores of whole sequences; leave out --variants and --scan"),
         ("output_fasta", (SEQUENCES,), "is of whole sequences; leave out --variants and --scan"),
         ("max_perplexity", (SEQUENCES,), "is about whole sequences; leave out --variants and --scan"),
         ("keep_best", (SEQUENCES,), "is about whole sequences; leave out --variants and --scan"),

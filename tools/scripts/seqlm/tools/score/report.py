@@ -29,6 +29,7 @@ CITED = {  # by what the family of the model names, and by the method
     "dnabert2": "dnabert2",
     "esm1b": "esm1b",
     "saprot": "saprot",
+    "igbert": "igbert",
     "foldseek": "foldseek",
     "protgpt2": "protgpt2-short",
     PSEUDO: "pseudo-likelihood",
@@ -73,7 +74,8 @@ def score_report(plan: Plan, summary: Summary) -> Report:
 def _cited(plan: Plan) -> list[str]:
     method = PSEUDO if plan.method == RATIO and not plan.text else plan.method
     blosum = ["blosum62"] if plan.mode != SEQUENCES and plan.family.alphabet == PROTEIN else []
-    return [*(CITED.get(key, "") for key in (*plan.family.citations, method)), *blosum, "transformers"]
+    family = plan.encoder.citations if plan.encoder else plan.family.citations
+    return [*(CITED.get(key, "") for key in (*family, method)), *blosum, "transformers"]
 
 
 def _models(plan: Plan, summary: Summary) -> list[Block]:

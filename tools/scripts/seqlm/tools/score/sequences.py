@@ -19,7 +19,7 @@ import numpy as np
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import cell, write_table
 from seqlm.cli.progress import Progress
-from seqlm.data.records import Record, Rules, quoted
+from seqlm.data.records import BREAK, Record, Rules, quoted
 from seqlm.data.sequences import clean
 from seqlm.inference.likelihood import Likelihood
 from seqlm.inference.score_methods import ONE_PASS
@@ -140,9 +140,10 @@ def sequence_scores(plan: Plan, found: list[OfModel]) -> SequenceScores:
                 f"{one.tokens[other[0]]:,}, so that their scores have no mean; leave such sequences out"
             )
     lengths, baseline, cost = array("q"), array("d"), letter_bits(plan.frequencies)
-    for _, sequence in cleaned(plan):
-        lengths.append(len(sequence))
-        baseline.append(sum(map(cost.__getitem__, sequence)) / len(sequence))
+    for record, sequence in cleaned(plan):
+        letters = record.letters(sequence)
+        lengths.append(len(letters))
+        baseline.append(sum(map(cost.__getitem__, letters)) / len(letters))
     each = np.stack([one.log_likelihood for one in found])
     mean = each.mean(0)
     perplexity = _perplexities(mean, tokens)
@@ -241,7 +242,8 @@ class Spool:
         self._ends = array("q", [0])
 
     def add(self, record: Record) -> None:
-        self._file.write(f"{record.id}\n{record.sequence}".encode())
+        light = "".join((record.light or "").split())
+        self._file.write(f"{record.id}\n{BREAK.join(filter(None, (record.sequence, light)))}".encode())
         self._ends.append(self._file.tell())
 
     def read(self, numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
@@ -254,7 +256,8 @@ class Spool:
 
 
 def write_fasta(path: Path, scores: SequenceScores, spool: Spool) -> None:
-    """The sequences that were kept, as they were given, the lowest perplexity first."""
+    """The sequences that were kept, as they were given, the lowest perplexity first; between two chains a colon, as
+    programs that fold several chains read it."""
     numbers = np.argsort(scores.rank)[: len(scores.rank)]
     numbers = numbers[scores.kept[numbers]].tolist()
     with open(path, "w", encoding="utf-8") as file:

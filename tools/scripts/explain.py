@@ -28,6 +28,14 @@ def options() -> Parser:
     what.add_argument(
         "--explained-class", default="", metavar="NAME", help="the class predicted of each sequence if not given"
     )
+    what.add_argument(
+        "--explained-position",
+        default=0,
+        type=Number(int, 0, 1_000_000),
+        metavar="N",
+        help="of a model of residues the one that is explained in each sequence, such as the middle of windows; 0: the "
+        "one of the highest number",
+    )
     what.add_argument("--method", default=METHODS[0], choices=METHODS)
     what.add_argument(
         "--steps", default=32, type=Number(int, 2, 1000), metavar="N", help="of the integral of integrated gradients"
@@ -42,6 +50,9 @@ def options() -> Parser:
     add_group(parser, COMPUTING)
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output-table", required=True, metavar="TSV", help="a row a letter of each sequence")
+    outputs.add_argument("--output-matrix", metavar="TSV", help="of mutagenesis: a row a position, a column a letter")
+    outputs.add_argument("--output-bedgraph", metavar="BEDGRAPH", help="all values, for a genome browser")
+    outputs.add_argument("--output-gff3", metavar="GFF3", help="the stretches that speak the most")
     add(parser.add_argument_group("report"), *REPORT)
     return parser
 

@@ -4,6 +4,7 @@ import random
 import re
 import zipfile
 
+import gffutils
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
@@ -71,6 +72,29 @@ def done(tmp_path_factory):
         "gradients": ("--model", bundle, *common, *REPORT),
         "occlusion": ("--model", bundle, *common, *REPORT, "--method", "occlusion"),
         "again": ("--model", bundle, *common, *REPORT, "--method", "occlusion"),
+        "residues": (
+            "--model",
+            DATA / "bundle_residues_esm.zip",
+            "--base-model",
+            MODELS / "tiny-esm",
+            "--method",
+            "mutagenesis",
+            "--sequences",
+            DATA / "wild_type.fasta",
+            "--explained-position",
+            "12",
+            "--random-models",
+            "2",
+            "--output-table",
+            "t.tsv",
+            "--output-matrix",
+            "m.tsv",
+            "--output-bedgraph",
+            "b.bedgraph",
+            "--output-gff3",
+            "g.gff3",
+            *REPORT,
+        ),
         "chance": ("--model", chance, *common, "--method", "occlusion", "--output-report", "r.md"),
     }
     works = {name: folder / name for name in calls}
@@ -110,7 +134,7 @@ def test_a_model_that_has_learnt_nothing_does_not_pass(done):
 def test_the_same_seed_gives_the_same_bytes(done):
     first, second = done["occlusion"][2], done["again"][2]
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(files) == 5
+    assert len(files) == 6
     for file in files:
         assert (first / file).read_bytes() == (second / file).read_bytes(), file
 
@@ -120,13 +144,33 @@ def test_the_report_says_what_was_checked_and_shows_both_maps(done):
     for part in ("Checked on 12 sequences drawn at random", "Rank correlation with the maps of shuffled weights",
                  "Sundararajan et al. 2017", "Adebayo et al. 2018", "the token that masks"):  # fmt: skip
         assert part in text
-    assert {path.name for path in (done["gradients"][2] / "figures").iterdir()} == {
-        "deletion.png", "maps.png", "heat_map.png"
-    }  # fmt: skip
+    drawn = {path.stem for path in (done["gradients"][2] / "figures").iterdir()}
+    assert drawn == {"deletion", "maps", "heat_map", "logos"}
     assert sum(bool(row["shuffled"]) for row in done["gradients"][1]) == 12 * LENGTH
 
 
 ALONE = ("--base-model", "")
+
+
+def test_substitutions_and_tracks_say_the_same_as_the_table(done):
+    one, rows, work = done["residues"]
+    assert "cannot be told from 1 sequence" in one.stdout
+    assert {(row["explained"], row["class"]) for row in rows} == {("12", "1")}
+    values = np.asarray([float(row["value"]) for row in rows])
+    matrix = table(work / "m.tsv")
+    for row, other, value in zip(rows, matrix, values, strict=True):
+        effects = [float(other[letter]) for letter in "ACDEFGHIKLMNPQRSTVWY"]
+        assert other[row["letter"]] == "0" and value == pytest.approx(-sum(effects) / 19, rel=1e-4, abs=1e-6)
+    drawn = np.full(len(values), np.nan)
+    for line in (work / "b.bedgraph").read_text().splitlines():
+        _, start, end, value = line.split("\t")
+        drawn[int(start) : int(end)] = float(value)
+    assert drawn == pytest.approx(values, rel=1e-4, abs=1e-6)
+    features = list(gffutils.iterators.DataIterator(str(work / "g.gff3")))
+    assert features and sum(float(one.score) for one in features) >= 0.5 * values[values > 0].sum() - 1e-6
+    assert {path.stem for path in (work / "figures").iterdir()} == {"deletion", "maps", "substitutions"}
+
+
 MISTAKES = {
     "a class that there is not": (
         {}, ("--explained-class", "golgi"), "the model knows no class 'golgi'; its classes are membrane, nucleus"
@@ -140,6 +184,11 @@ MISTAKES = {
     ),
     "a model that was not fine-tuned": (
         {"model": MODELS / "tiny-esm"}, ALONE, "is not a fine-tuned model of this tool suite"
+    ),
+    "a position of a model of sequences": ({}, ("--explained-position", "3"), "a position is explained of models of"),
+    "a matrix without substitutions": ({}, ("--output-matrix", "m.tsv"), "take --method mutagenesis"),
+    "no such position": (
+        {"model": DATA / "bundle_residues_esm.zip"}, ("--explained-position", "9999"), "so there is no position 9,999"
     ),
     "no archive": ({"model": b"PK\x03\x04 no zip"}, (), "model"),
     "pickle": ({"model": b"\x80\x04\x95"}, (), "model"),

@@ -1,8 +1,11 @@
 """Values of positions compared with plain loops over transformers, and what they are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel, EsmModel
 
@@ -12,11 +15,13 @@ from seqlm.checkpoints.folder import read_model_folder
 from seqlm.data.sequences import read_records
 from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import load_finetuned
+from seqlm.report.logo import information
 from seqlm.tokenization.encoder import Encoded
-from seqlm.tools.explain import deletion, occlusion
+from seqlm.tools.explain import deletion, mutagenesis, occlusion
 from seqlm.tools.explain.function import Change, Function, Item
 from seqlm.tools.explain.gradients import Gradients
 from seqlm.tools.explain.shuffled import shuffled
+from seqlm.tools.explain.tracks import stretches
 
 CPU = torch.device("cpu")
 SEQUENCES = [("a", "MKTAYIAKQRQISFVKSHFSRQ"), ("b", "GAVLIMCPFWYSTNQ"), ("c", "MKT")]
@@ -181,3 +186,75 @@ def test_a_change_replaces_tokens_by_others(esm):
     assert function.values([item], [Change(0, np.asarray([2]), np.asarray([other[3]]))])[0] == pytest.approx(
         log_odds(other, 0), abs=1e-4
     )
+
+
+@pytest.fixture
+def residues(tmp_path):
+    """A model of sites, and the log-odds of one residue for token ids, by transformers and peft alone."""
+    restored, folder, base = opened(tmp_path, "residues_esm", "tiny-esm")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    plain = PeftModel.from_pretrained(EsmModel.from_pretrained(base, add_pooling_layer=False), folder)
+
+    @torch.no_grad()
+    def log_odds(ids, site):
+        outputs, _ = head(folder, plain.eval()(input_ids=torch.tensor([ids])).last_hidden_state[0, 1 + site])
+        p = torch.softmax(outputs.double() / restored.task.temperature, 0)[1]
+        return float(torch.log(p / (1 - p)))
+
+    return Function(restored, 1024, tokenizer.mask_token_id), lambda text: tokenizer(text)["input_ids"], log_odds
+
+
+def test_of_a_model_of_residues_one_residue_is_explained(residues):
+    function, tokens, log_odds = residues
+    for site in (None, 2):
+        items = function.items(SEQUENCES, goal=1, site=site)
+        for item, values, (_, text) in zip(items, occlusion.maps(function, items), SEQUENCES, strict=True):
+            ids = tokens(text)
+            if site is None:
+                assert item.site == int(np.argmax([log_odds(ids, place) for place in range(len(text))]))
+            for place, value in enumerate(values):
+                hidden = [*ids[: place + 1], function.hidden, *ids[place + 2 :]]
+                assert value == pytest.approx(log_odds(ids, item.site) - log_odds(hidden, item.site), abs=1e-4)
+            values, gap = Gradients(function, 64, 512, tokens("ACDEFGHIKLMNPQRSTVWY")[1:-1]).map(item)
+            assert len(values) == len(text) and gap < 0.05 * max(1, abs(values.sum()))
+
+
+def test_of_a_residue_in_long_sequences_only_its_windows_count(residues):
+    function, *_ = residues
+    function.encoder.max_length = 16
+    text = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSG"
+    (item,) = function.items([("long", text)], 1, site=14)  # in the windows from 0 and from 12
+    assert [row.start for row in item.rows] == [0, 12]
+    (values,) = occlusion.maps(function, [item])
+    assert (values[28:] == 0).all() and (values[:28] != 0).all()
+    sites = function._sites([replace(item, site=None)])
+    function.encoder.max_length = 1022
+    assert 0 <= sites[0] < len(text)
+
+
+def test_mutagenesis_is_what_a_plain_loop_over_all_substitutions_gives(esm):
+    function, tokens, log_odds = esm
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    codes = tokens(letters)[1:-1]
+    (item,) = function.items([("a", "MKTAYIAK")], 2)
+    (effects,) = mutagenesis.scans(function, [item], codes)
+    whole = log_odds(tokens("MKTAYIAK"), 2)
+    for place in range(8):
+        for column, letter in enumerate(letters):
+            text = "MKTAYIAK"[:place] + letter + "MKTAYIAK"[place + 1 :]
+            assert effects[place, column] == pytest.approx(log_odds(tokens(text), 2) - whole, abs=1e-4)
+    own = np.asarray([[letter == mine for letter in letters] for mine in "MKTAYIAK"])
+    assert mutagenesis.lost(effects, own) == pytest.approx(-effects.sum(1) / 19)
+
+
+def test_stretches_are_the_fewest_letters_with_half_of_what_speaks_for_the_prediction():
+    assert stretches(np.asarray([0.1, -5, 3, 2, 0.2, 0, 4, np.nan])) == [(2, 3), (6, 7)]
+    assert stretches(np.asarray([5.0, 4, 1])) == [(0, 1)]
+    assert stretches(np.asarray([-1.0, 0, np.nan])) == []
+
+
+def test_the_information_of_a_logo_is_what_the_letters_tell_beyond_chance():
+    many = information(["AC"] * 500 + ["AG"] * 500, "ACGT")
+    assert many[0] == pytest.approx([2 - 3 / (2 * np.log(2) * 1000), 0, 0, 0])
+    assert many[1] == pytest.approx([0, *[(1 - 3 / (2 * np.log(2) * 1000)) / 2] * 2, 0])
+    assert information(["A", "C", "G", "T"], "ACGT").sum() == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
@@ -10,17 +12,21 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from seqlm.cli.text import shown
 from seqlm.metrics.resampling import mean
 from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, styled
+from seqlm.report.logo import KEY, information, logo
 from seqlm.report.report import Drawn
+from seqlm.report.substitutions import substitution_map
 
 from .deletion import RANDOM_ORDERS, SHARES
-from .inputs import Plan
-from .summary import Checks, Explained, Summary
+from .inputs import SUBSTITUTED, Plan
+from .summary import FEWEST, Checks, Explained, Summary
 from .verdict import number_of
 
 MAPS = 5  # sequences that are drawn one by one
 LONGEST = 120  # positions of one
 LETTERED = 60  # positions up to which letters are written
 ROWS = 100  # sequences of a heat map
+SIDE = 7  # letters of a logo on each side of the middle
+MOST_LOGOS = 4
 COLOURS = "PuOr_r"  # orange speaks for, purple against: told apart with every kind of colour vision
 
 
@@ -49,7 +55,94 @@ def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
             "shuffled weights.",
             lambda: heat_map(ordered[:ROWS]),
         )
+    if logos := logos_of(plan, summary):
+        centred = "" if logos[0].whole else f" around the position that speaks the most (0), {SIDE} on each side"
+        drawn["logos"] = Drawn(
+            f"Of the sequences of the highest {number}: left what letters they have in common (bits), right what their "
+            f"letters speak for on average{centred}; below the axis, against it."
+            + plan.protein
+            * f" {KEY.capitalize()}.",
+            lambda: draw_logos(logos, dna=not plan.protein),
+        )
+    if ordered and ordered[0].effects is not None:
+        one = ordered[0]
+        drawn["substitutions"] = Drawn(
+            f"What every single substitution changes of the {number}, of {shown(one.item.id, 40)}; orange raises it, "
+            "purple lowers it, the letter itself is a black dot.",
+            lambda: substitution_map(
+                one.item.sequence[: one.item.tokens], plan.substituted, one.effects, 1, plan.family.alphabet, COLOURS
+            ),
+        )
     return drawn
+
+
+@dataclass(frozen=True)
+class Logo:
+    """Sequences of one class in one frame.
+
+    Attributes:
+        title: the class; empty where there is only one.
+        bits, values: (positions, letters); first: number of the first position.
+        whole: the frame is all of each sequence.
+    """
+
+    title: str
+    bits: np.ndarray
+    values: np.ndarray
+    letters: str
+    first: int
+    whole: bool
+
+
+def logos_of(plan: Plan, summary: Summary) -> list[Logo]:
+    """A logo of each class that is explained, of the sequences of the highest numbers."""
+    if plan.family.alphabet not in SUBSTITUTED:
+        return []
+    letters, found = SUBSTITUTED[plan.family.alphabet], []
+    lengths = {len(one.item.sequence) for one in summary.explained}
+    whole = len(lengths) == 1 and max(lengths) <= LETTERED
+    for goal in sorted({one.item.goal for one in summary.explained}):
+        mine = [one for one in summary.ordered() if one.item.goal == goal]
+        best = mine[: max(FEWEST, len(mine) // 4)]
+        if len(best) < FEWEST:
+            continue
+        framed = [_framed(one, whole) for one in best]
+        values = np.zeros((len(framed[0][0]), len(letters)))
+        for text, own in framed:
+            for place, (letter, value) in enumerate(zip(text, own.tolist(), strict=True)):
+                if letter in letters and np.isfinite(value):
+                    values[place, letters.index(letter)] += value / len(framed)
+        bits = information([text for text, _ in framed], letters)
+        title = shown(plan.labels[goal], 30) if plan.labels and plan.goal is None else ""
+        found.append(Logo(title, bits, values, letters, 1 if whole else -SIDE, whole))
+    return found[:MOST_LOGOS]
+
+
+def _framed(one: Explained, whole: bool) -> tuple[str, np.ndarray]:
+    """The letters of a frame and their values; around the position that speaks the most, with - beyond the ends."""
+    text, values = one.item.sequence, one.item.by_letter(one.values)
+    if whole:
+        return text, values
+    middle = int(np.nanargmax(np.convolve(np.nan_to_num(values), np.ones(3), "same")))
+    ends = range(middle - SIDE, middle + SIDE + 1)
+    inside = [0 <= place < len(text) for place in ends]
+    letters = "".join(text[place] if known else "-" for place, known in zip(ends, inside, strict=True))
+    return letters, np.asarray([values[place] if known else 0.0 for place, known in zip(ends, inside, strict=True)])
+
+
+@styled
+def draw_logos(logos: list[Logo], dna: bool) -> Figure:
+    """Two logos a class: what sequences have in common, and what speaks for the class."""
+    figure = Figure(figsize=(7.2, 1.5 * len(logos) + 0.5))
+    for (left, right), one in zip(figure.subplots(len(logos), 2, squeeze=False), logos, strict=True):
+        logo(left, one.bits, one.letters, one.first, dna)
+        logo(right, one.values, one.letters, one.first, dna)
+        left.set(ylabel="Bits")
+        right.set(ylabel="Mean value")
+        left.set_title(one.title, fontsize=8, loc="left")
+    for axes in figure.axes[-2:]:
+        axes.set_xlabel("Position")
+    return figure
 
 
 def _norm(values: np.ndarray) -> CenteredNorm:

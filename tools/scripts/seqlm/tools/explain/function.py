@@ -3,7 +3,10 @@
 It is the log-odds of a class, log p(class) / (1 - p(class)), or a value in its own units. What the windows of a
 sequence give is added up, so that of a change only the windows that hold it are computed again:
 
-    a sequence   Σ weight * vector of each token   ->   head of the weighted mean   ->   log-odds or value
+    a sequence   Σ weight * vector of each token     ->   head of the weighted mean   ->   log-odds or value
+    a residue    Σ weight * head of its vector       ->   log-odds or value
+
+where the windows that hold a residue are those that count for it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy as np
 import torch
 
 from seqlm.inference.batching import Batch, Row, rows_of
-from seqlm.inference.inference import passes
+from seqlm.inference.inference import passes, residue_starts, residue_values
 from seqlm.inference.loading import Finetuned, SequenceModel
 from seqlm.tokenization.encoder import Encoded
 
@@ -30,6 +33,7 @@ class Item:
     Attributes:
         rows: its windows.
         goal: place among the labels of the class that is explained; 0 where there are no classes.
+        site: number, from 0, of the residue that is explained; None for the whole sequence.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Item:
     encoded: Encoded
     rows: tuple[Row, ...]
     goal: int = 0
+    site: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -83,12 +88,20 @@ class Function:
         for part in (self.model, *(head for _, head in self.model.members)):
             part.requires_grad_(False)  # gradients are those of embeddings
 
-    def items(self, sequences: Sequence[tuple[str, str]], goal: int | None) -> list[Item]:
-        """Sequences with the class that is explained of each, by default the one that is predicted."""
+    def items(self, sequences: Sequence[tuple[str, str]], goal: int | None, site: int | None = None) -> list[Item]:
+        """Sequences with what is explained of each.
+
+        Args:
+            goal: the class; of whole sequences by default the one that is predicted.
+            site: of a model of residues which one, from 0; by default the one of the highest number.
+        """
         found = []
         for (name, text), encoded in zip(sequences, self.encoder.encode_many(sequences), strict=True):
             rows = tuple(row for row in rows_of([encoded]) if row.weights.any())
             found.append(Item(name, text, encoded, rows, goal or 0))
+        if self.task.level == "residue":
+            sites = self._sites(found) if site is None else [site] * len(found)
+            return [self._narrowed(item, place) for item, place in zip(found, sites, strict=True)]
         if goal is None and self.task.labels:
             places = self.predicted(found).argmax(-1).tolist()
             found = [replace(item, goal=place) for item, place in zip(found, places, strict=True)]
@@ -138,28 +151,54 @@ class Function:
         for row in item.rows:
             part = row.ids[self.first : len(row.ids) - len(self.encoder.suffix)]
             ids[row.start : row.start + len(part)] = part
-        return ids
+        return ids  # of what no window that counts holds, 0
 
     def parts(self, model: SequenceModel, batch: Batch) -> tuple[torch.Tensor, ...]:
         """What each row adds to the sum of its sequence, (rows, numbers)."""
+        if self.task.level == "residue":
+            return (model.head(model.residues(batch)) * batch.weights.sum(1)[:, None],)
         return (model.weighted_sums(batch)[0],)
 
     def finish(self, sums: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
         """The number that is explained, (n,), from the sums over the windows of ``items`` (n, numbers)."""
-        outputs = self._outputs(sums, items)
+        return self._explained(self._outputs(sums, items), [item.goal for item in items])
+
+    def _explained(self, outputs: torch.Tensor, goals: Sequence[int]) -> torch.Tensor:
+        """The number (n,) that outputs of the head (n, outputs) stand for."""
         if self.task.labels is None:
             head = self.model.head
             return outputs[:, 0] * head.scale.double() + head.shift.double()
         logits = outputs / self.task.temperature
-        goals = torch.tensor([item.goal for item in items], device=logits.device)[:, None]
+        goals = torch.tensor(goals, device=logits.device)[:, None]
         own = logits.gather(1, goals)[:, 0]
         return own if self.task.several else own - logits.scatter(1, goals, -torch.inf).logsumexp(1)
 
     def _outputs(self, sums: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
         """Outputs of the head (n, outputs)."""
+        if self.task.level == "residue":
+            return sums.to(self.model.device).double()
         weights = torch.tensor([sum(float(row.weights.sum()) for row in item.rows) for item in items])
         vectors = sums.to(self.model.device) / weights.to(self.model.device)[:, None]
         return self.model.head(vectors).double()
+
+    def _sites(self, items: Sequence[Item]) -> list[int]:
+        """Of each item the residue of the highest number."""
+        encoded, starts = [item.encoded for item in items], residue_starts([item.encoded for item in items])
+        goals, numbers = np.repeat([item.goal for item in items], np.diff(starts)).tolist(), 0.0
+        for _ in self.model.turns():
+            outputs = residue_values(self.model, encoded, self.encoder.padding, self.budget, [one.id for one in items])
+            numbers += self._explained(outputs.double().to(self.model.device), goals).cpu().numpy()
+        return [int(part.argmax()) for part in np.split(numbers, starts[1:-1])]
+
+    def _narrowed(self, item: Item, site: int) -> Item:
+        """An item of which one residue is explained: the windows that hold it, with a weight for it alone."""
+        rows = []
+        for row in item.rows:
+            if 0 <= (place := self.first + site - row.start) < len(row.ids) and row.weights[place]:
+                weights = np.zeros_like(row.weights)
+                weights[place] = row.weights[place]
+                rows.append(replace(row, weights=weights))
+        return replace(item, rows=tuple(rows), site=site)
 
     def _bases(self, items: Sequence[Item]) -> list[torch.Tensor]:
         """What the windows of each item as it is add, (windows, numbers)."""

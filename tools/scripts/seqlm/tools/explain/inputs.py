@@ -13,18 +13,22 @@ from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.opening import open_model, require_head
 from seqlm.cli.errors import InputError
 from seqlm.cli.text import shown
-from seqlm.data.records import PROTEIN, Record
+from seqlm.data.records import DNA, PROTEIN, Record, quoted
 from seqlm.data.tasks import level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
+from seqlm.families.vocabulary import AMINO_ACIDS
 from seqlm.inference.fitting import Memory
-from seqlm.tokenization.encoder import Encoder
+from seqlm.tokenization.encoder import Encoder, require_letter_tokens
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import Survey, records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
 from .memory import memory_of
+from .methods import GRADIENTS, MUTAGENESIS, OCCLUSION
+
+SUBSTITUTED = {PROTEIN: "".join(sorted(AMINO_ACIDS)), DNA: "ACGT"}  # letters that take each other's place
 
 
 @dataclass
@@ -67,9 +71,28 @@ class Plan:
         return Path(self.arguments.model).name
 
     @property
+    def protein(self) -> bool:
+        return self.family.alphabet == PROTEIN
+
+    @property
     def letter(self) -> str:
         """What one letter of a sequence is, in words."""
         return {"protein": "residue", "DNA": "base"}.get(self.family.alphabet, "letter")
+
+    @property
+    def site(self) -> int | None:
+        """Of a model of residues which one is explained, from 0; None for the one of the highest number."""
+        return self.arguments.explained_position - 1 if self.arguments.explained_position else None
+
+    @property
+    def substituted(self) -> str:
+        """Letters that take each other's place, of in-silico mutagenesis."""
+        return SUBSTITUTED[self.family.alphabet]
+
+    @property
+    def codes(self) -> list[int]:
+        """The tokens of these letters."""
+        return [self.family.vocabulary[self.family.token(letter)] for letter in self.substituted]
 
     @property
     def letters(self) -> list[int]:
@@ -88,19 +111,33 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     bundle, base = open_model(arguments, scratch)
     manifest = require_head(bundle, arguments.model)
     task = manifest["task"]
-    if level_of(task) != "sequence":
+    level = level_of(task)
+    if level == "pair":
         raise InputError(
-            f"{Path(arguments.model).name} was made for the task '{task}'; models of whole sequences or windows are "
-            "explained, so take one of those"
+            f"{Path(arguments.model).name} was made for the task '{task}'; models of sequences, windows and residues "
+            "are explained, and none of pairs"
         )
     if manifest.get("light_chains"):
         raise InputError(
             f"{Path(arguments.model).name} was trained with light chains beside heavy ones, and explanations are of "
             "one sequence; take a model of single chains"
         )
+    if arguments.explained_position and level != "residue":
+        raise InputError("a position is explained of models of residues; leave it empty (--explained-position)")
     family = recognise(base.path, base.config, **reading_of(manifest))
     labels = tuple(manifest["labels"]) if manifest["labels"] else None
-    goal, hidden = _goal(arguments.explained_class, labels), hidden_token(family)
+    goal, hidden = _goal(arguments.explained_class, labels, level), hidden_token(family)
+    if level == "residue":
+        require_letter_tokens(family)
+    if arguments.method == MUTAGENESIS and (
+        family.alphabet not in SUBSTITUTED or family.structured or not family.one_letter_tokens
+    ):
+        raise InputError(
+            f"this {family.name} model does not read one letter a token, so letters cannot be substituted one by one; "
+            f"take --method {OCCLUSION} or {GRADIENTS}"
+        )
+    if arguments.output_matrix and arguments.method != MUTAGENESIS:
+        raise InputError(f"--output-matrix is of substitutions; take --method {MUTAGENESIS}")
     structures = _structures(arguments, manifest, family, scratch)
     sequences: list[tuple[str, str]] = []
 
@@ -112,6 +149,11 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             )
         if structures:
             structures.of(record.id, sequence)
+        if arguments.explained_position > len(sequence):
+            raise InputError(
+                f"{Path(arguments.sequences).name}: record '{quoted(record.id)}' has {len(sequence):,} letters, so "
+                f"there is no position {arguments.explained_position:,} (--explained-position)"
+            )
         sequences.append((record.id, sequence))
 
     found = survey(arguments, family, visit)
@@ -128,14 +170,16 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     return plan
 
 
-def _goal(name: str, labels: tuple[str, ...] | None) -> int | None:
-    """The place of the class that was asked for.
+def _goal(name: str, labels: tuple[str, ...] | None, level: str) -> int | None:
+    """The place of the class that was asked for; of residues that are sites or none, that of sites.
 
     Raises:
-        InputError: a class that the model does not have.
+        InputError: a class that the model does not have, or none of several of residues.
     """
     if not name:
-        return None
+        if level == "residue" and labels and len(labels) > 2:
+            raise InputError("of a model of residues one class is explained; name it (--explained-class)")
+        return 1 if level == "residue" and labels else None
     if labels is None:
         raise InputError("this model gives numbers and knows no classes; leave the class empty (--explained-class)")
     if name not in labels:

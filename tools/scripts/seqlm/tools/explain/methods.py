@@ -1,4 +1,4 @@
 """How values of positions are found, and what they are called. Needs no torch."""
 
-GRADIENTS, OCCLUSION = "integrated-gradients", "occlusion"
-METHODS = (GRADIENTS, OCCLUSION)
+GRADIENTS, OCCLUSION, MUTAGENESIS = "integrated-gradients", "occlusion", "mutagenesis"
+METHODS = (GRADIENTS, OCCLUSION, MUTAGENESIS)

@@ -17,7 +17,7 @@ from .summary import Summary
 from .verdict import explanation, headline, number_of, rests_on, trust
 
 PACKAGES = ("torch", "transformers", "captum", "numpy", "scipy")
-SETTINGS = ("method", "explained_class", "steps", "checked", "random_models", "precision", "seed")
+SETTINGS = ("method", "explained_class", "explained_position", "steps", "checked", "random_models", "precision", "seed")
 LISTED = 8  # sequences, and positions of each
 CITED = {"esm2": "esm2", "esm1b": "esm1b", "prottrans": "prottrans-short", "dnabert2": "dnabert2", "saprot": "saprot"}
 
@@ -37,15 +37,15 @@ def explanation_report(plan: Plan, summary: Summary) -> Report:
     report.section("What can be trusted", *(Note(sentence(text.rstrip("."))) for text in trust(plan, summary)))
     report.section("More than chance?", *report.pictures("deletion"), Paragraph(_how_checked(plan, summary)))
     report.section(
-        "What speaks for the prediction", *report.pictures("maps", "heat_map"), Table(*_strongest(plan, summary))
+        "What speaks for the prediction",
+        *report.pictures("maps", "heat_map", "logos", "substitutions"),
+        Table(*_strongest(plan, summary)),
     )
     report.section("Sequences", Bullets(_read(plan, summary)))
     report.section("Model", Table(["Property", "Value"], _model(plan)))
-    method = "integrated-gradients" if plan.arguments.method == GRADIENTS else "occlusion"
-    cited = [*(CITED.get(key, "") for key in plan.family.citations), method, "captum", "sanity-checks", "deletion"]
-    if method != "integrated-gradients":
-        cited.remove("captum")
-    without = () if plan.arguments.method == GRADIENTS else ("steps",)
+    cited = [*(CITED.get(key, "") for key in plan.family.citations), plan.arguments.method, "sanity-checks", "deletion"]
+    cited += ["captum"] * (plan.arguments.method == GRADIENTS)
+    without = ("steps",) * (plan.arguments.method != GRADIENTS) + ("explained_position",) * (plan.site is None)
     report.closing(parameters(plan.arguments, SETTINGS, without), versions(PACKAGES), [*cited, "transformers"])
     return report
 
@@ -68,7 +68,9 @@ def _strongest(plan: Plan, summary: Summary) -> tuple[list[str], list[list[str]]
         order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")[:LISTED]
         named = [f"{one.item.sequence[place]}{place + 1}" for place in order.tolist() if values[place] > 0]
         goal = [shown(plan.labels[one.item.goal], 20)] if plan.labels else []
-        rows.append([shown(one.item.id, 30), *goal, f"{one.number:.2f}", f"{one.hidden:.2f}", ", ".join(named)])
+        site = one.item.site
+        name = shown(one.item.id, 30) + ("" if site is None else f", {one.item.sequence[site]}{site + 1}")
+        rows.append([name, *goal, f"{one.number:.2f}", f"{one.hidden:.2f}", ", ".join(named)])
     first = number_of(plan) if plan.labels is None else "log-odds"
     columns = ["Sequence", *(["Class"] if plan.labels else []), first, "all hidden", "Speak for it the most"]
     return columns, rows

@@ -13,7 +13,7 @@ from seqlm.cli.outputs import Outputs
 from seqlm.cli.progress import Progress
 
 from .inputs import Plan
-from .methods import GRADIENTS
+from .methods import GRADIENTS, MUTAGENESIS
 from .summary import Checks, Explained, Summary, likeness
 
 
@@ -23,19 +23,26 @@ def explain(plan: Plan, outputs: Outputs) -> Summary:
     from seqlm.inference import loading
 
     from .function import Function
-    from .outputs import write_table_of
+    from .outputs import write_matrix, write_table_of
+    from .tracks import write_bedgraph, write_gff3
 
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     memory = plan.memory.on(device)
     restored = loading.load_finetuned(plan.bundle, plan.base, device, arguments.precision, structures=plan.structures)
     function = Function(restored, memory.tokens(), plan.hidden[0], plan.family.masked_tokens)
-    items = function.items(plan.sequences, plan.goal)
+    items = function.items(plan.sequences, plan.goal, plan.site)
     summary = Summary(_explained(plan, function, items, memory), None, plan.survey.rules)
     _count(plan, summary, restored.encoder.max_length)
     summary.checks = _checks(plan, function, summary.explained, memory)
-    if arguments.output_table:
-        write_table_of(outputs.file(arguments.output_table), plan, summary)
+    for target, write in (
+        (arguments.output_table, write_table_of),
+        (arguments.output_matrix, write_matrix),
+        (arguments.output_bedgraph, write_bedgraph),
+        (arguments.output_gff3, write_gff3),
+    ):
+        if target:
+            write(outputs.file(target), plan, summary)
     for line in [*plan.notes, *summary.rules.lines()]:
         print(f"note: {line}", file=sys.stderr)
     print(f"explained {len(items):,} sequences by {arguments.method}", file=sys.stderr)
@@ -43,19 +50,27 @@ def explain(plan: Plan, outputs: Outputs) -> Summary:
 
 
 def _maps(plan: Plan, function, items: Sequence, memory, told: Callable[[int], None], only: int | None = None):
-    """(values (tokens,), gap) of each item; ``told`` is told how many are done."""
+    """(values (tokens,), gap, effects of substitutions (tokens, letters)) of each item, the last two where the method
+    has them; ``told`` is told how many are done."""
+    if plan.arguments.method == MUTAGENESIS:
+        from .mutagenesis import lost, scans
+
+        for item, effects in zip(items, scans(function, items, plan.codes, only, told), strict=True):
+            own = function.tokens_of(item)[:, None] == np.asarray(plan.codes)
+            yield lost(effects, own), math.nan, effects
+        return
     if plan.arguments.method == GRADIENTS:
         from .gradients import Gradients
 
         gradients = Gradients(function, plan.arguments.steps, memory.tokens(training=True), plan.letters)
         for number, item in enumerate(items):
-            yield gradients.map(item, only)
+            yield *gradients.map(item, only), None
             told(number + 1)
         return
     from .occlusion import maps
 
     for values in maps(function, items, only, told):
-        yield values, math.nan
+        yield values, math.nan, None
 
 
 def _explained(plan: Plan, function, items: Sequence, memory) -> list[Explained]:
@@ -66,8 +81,8 @@ def _explained(plan: Plan, function, items: Sequence, memory) -> list[Explained]
     numbers, hidden = np.split(function.values(items, nothing + everything), 2)
     found = _maps(plan, function, items, memory, Progress("explaining", len(items), "sequences"))
     return [
-        Explained(item, values, number, without, gap, one)
-        for item, (values, gap), number, without, one in zip(
+        Explained(item, values, number, without, gap, one, effects=effects)
+        for item, (values, gap, effects), number, without, one in zip(
             items, found, numbers.tolist(), hidden.tolist(), predicted, strict=True
         )
     ]
@@ -89,7 +104,7 @@ def _checks(plan: Plan, function, explained: list[Explained], memory) -> Checks:
     for number in range(arguments.random_models):
         told = partial(_told_after, progress, number * count)
         with shuffled(function.model, arguments.seed + number):
-            own = [values for values, _ in _maps(plan, function, items, memory, told, only=0)]
+            own = [values for values, *_ in _maps(plan, function, items, memory, told, only=0)]
             orders = [[by_value(values), *drawn] for values, drawn in zip(own, at_random, strict=True)]
             of_shuffled.append(gains(curves(function, items, orders, only=0)))
         alike.append([likeness(one.values, values) for one, values in zip(chosen, own, strict=True)])

@@ -30,6 +30,7 @@ class Explained:
         gap: how much integrated gradients miss of the difference of the two; NaN of other methods.
         predicted: probabilities (classes,), or a value.
         shuffled: (tokens,) values of a model with shuffled weights, the first one, where that was asked.
+        effects: (tokens, letters) what each substitution changes, of in-silico mutagenesis.
     """
 
     item: object
@@ -39,6 +40,7 @@ class Explained:
     gap: float
     predicted: np.ndarray
     shuffled: np.ndarray | None = None
+    effects: np.ndarray | None = None
 
 
 @dataclass

@@ -11,7 +11,7 @@ from seqlm.report.words import few, ranged
 from seqlm.tokenization.unknown import unknown_letters
 
 from .inputs import Plan
-from .methods import GRADIENTS, OCCLUSION
+from .methods import GRADIENTS, MUTAGENESIS, OCCLUSION
 from .summary import CHANCE, FEW, FEWEST, MORE, SAME, Checks, Summary
 
 GAP = 0.05  # share of the difference to an empty sequence that integrated gradients may miss
@@ -21,15 +21,20 @@ METHODS = {
     "sequence add up to that difference.",
     OCCLUSION: "The value of a position is how much of the {number} is lost when it alone is hidden (Zeiler & Fergus "
     "2014).",
+    MUTAGENESIS: "The value of a position is how much of the {number} is lost on average when its letter is replaced "
+    "by each of the others (in-silico mutagenesis, Zhou & Troyanskaya 2015).",
 }
 
 
 def number_of(plan: Plan) -> str:
     """What is explained, in words."""
+    of = ""
+    if plan.level == "residue":
+        of = f" of residue {plan.site + 1}" if plan.site is not None else " of the residue that is explained"
     if plan.labels is None:
-        return "predicted value"
+        return f"predicted value{of}"
     name = f"class {shown(plan.labels[plan.goal], 40)}" if plan.goal is not None else "predicted class"
-    return f"log-odds of the {name}"
+    return f"log-odds of the {name}{of}"
 
 
 def headline(plan: Plan, summary: Summary) -> str:
@@ -66,9 +71,11 @@ def explanation(plan: Plan) -> str:
     hidden = plan.hidden[1]
     if plan.arguments.method == GRADIENTS and plan.family.config.get("token_dropout"):
         hidden = f"the mean of all letters, and in the curves below as {hidden}"
+    if plan.level == "residue" and plan.site is None:
+        text += " Of each sequence the residue with the highest one is explained."
     text += f" What is hidden is read as {hidden}. Positive values speak for the prediction, negative ones"
     text += " against it; they are of the model, and no measurement."
-    if plan.goal is None and plan.labels and plan.task != "multi-label":
+    if plan.goal is None and plan.labels and plan.level == "sequence" and plan.task != "multi-label":
         text += " Of each sequence the class is explained that the model predicts."
     return text
 

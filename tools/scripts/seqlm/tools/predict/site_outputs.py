@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .gff3 import Site, SiteWriter
+from seqlm.data.gff3 import Site, SiteWriter
 
 if TYPE_CHECKING:
     from seqlm.cli.outputs import Outputs

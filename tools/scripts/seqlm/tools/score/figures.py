@@ -7,15 +7,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from seqlm.cli.text import shown
-from seqlm.data.records import DNA
-from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
+from seqlm.report.figure_style import BLUE, GREY, ORANGE, RED, styled
 from seqlm.report.figures import baselines, measured_points
 from seqlm.report.report import Drawn
+from seqlm.report.substitutions import SHOWN, substitution_map
 
 from .baselines import MEANINGS
 from .effects import Scanned
@@ -24,10 +23,6 @@ from .sequences import SequenceScores
 from .summary import Effects, Summary
 from .verdict import with_interval
 
-ORDER = {"protein": "GAVLIMCPFWYSTNQHKRDE", DNA: "AGCT"}  # like letters beside each other
-PANEL = 100  # positions in a row of the heat map
-MOST_PANELS = 5
-SHOWN = PANEL * MOST_PANELS
 BINS = 40
 
 
@@ -53,7 +48,7 @@ def _scan_figures(plan: Plan, one: Scanned) -> dict[str, Drawn]:
     return {
         "heat_map": Drawn(
             f"Scores of all single substitutions{which}; the wild type is a black dot.{cut}",
-            lambda: heat_map(one, first, plan.family.alphabet),
+            lambda: substitution_map(one.sequence, one.letters, one.scores, first, plan.family.alphabet),
         ),
         "positions": Drawn(
             f"Mean score and entropy of the letters at each position{which}.", lambda: positions(one, first)
@@ -136,54 +131,6 @@ def measured(values: np.ndarray, scores: np.ndarray, name: str, title: str) -> F
     axes.set_title(title, fontsize=8, loc="left")
     axes.legend(loc="best")
     return figure
-
-
-@styled
-def heat_map(one: Scanned, first: int, alphabet: str) -> Figure:
-    """Scores of all substitutions of the first ``SHOWN`` positions, a row for each letter; the wild type is a dot."""
-    letters = [letter for letter in ORDER[alphabet] if letter in one.letters]
-    rows = [one.letters.index(letter) for letter in letters]
-    shown = min(len(one.sequence), SHOWN)
-    panels = math.ceil(shown / PANEL)
-    width = min(shown, PANEL)
-    values = one.scores[:shown, rows].T
-    norm = _norm(one.scores[one.others])
-    height = 0.13 * len(letters) + 0.45
-    figure = Figure(figsize=(max(3.2, 1.3 + 0.085 * width), panels * height + 0.4))
-    grid = figure.subplots(panels, 1, squeeze=False)[:, 0]
-    for number, axes in enumerate(grid):
-        start = number * PANEL
-        part = values[:, start : start + PANEL]
-        image = axes.imshow(
-            part, cmap="PuOr", norm=norm, aspect="auto", interpolation="nearest",
-            extent=(first + start - 0.5, first + start + part.shape[1] - 0.5, len(letters) - 0.5, -0.5),
-        )  # fmt: skip
-        wild = [(place, letters.index(letter)) for place, letter in enumerate(one.sequence[start : start + PANEL])
-                if letter in letters]  # fmt: skip
-        if wild:
-            x, y = np.asarray(wild).T
-            axes.plot(x + first + start, y, "o", ms=2.2, color=BLACK)
-        axes.set_xlim(first + start - 0.5, first + start + width - 0.5)
-        axes.set_yticks(range(len(letters)), letters, fontsize=6)
-        axes.tick_params(length=1.5)
-        axes.grid(False)
-        axes.xaxis.set_major_locator(FixedLocator(_ticks(first + start, part.shape[1])))
-    grid[-1].set_xlabel("Position")
-    bar = figure.colorbar(image, ax=grid.tolist(), shrink=1 / panels, anchor=(0, 1), aspect=14, pad=0.02)
-    bar.set_label("Score", fontsize=8)
-    bar.outline.set_visible(False)
-    return figure
-
-
-def _norm(scores: np.ndarray) -> CenteredNorm:
-    """White at 0, and both sides alike, as far as all but one in fifty scores go."""
-    return CenteredNorm(0, max(float(np.percentile(np.abs(scores), 98)), 1e-6))
-
-
-def _ticks(start: int, count: int) -> list[int]:
-    """Tens, or the first and the last of a few."""
-    tens = [number for number in range(start, start + count) if number % 10 == 0]
-    return tens if len(tens) > 1 else sorted({start, start + count - 1})
 
 
 @styled

@@ -1,4 +1,4 @@
-"""Sites as GFF3, for genome browsers and for tools that work with intervals.
+"""Sites and stretches of sequences as GFF3, for genome browsers and for tools that work with intervals.
 
 Version 1.26 of the format: https://github.com/The-Sequence-Ontology/Specifications/blob/master/gff3.md. A protein is
 the landmark of its sites. Sites are grouped by protein and in the order of their positions, so that browsers and tabix
@@ -73,7 +73,7 @@ class SiteWriter:
         Raises:
             ValueError: for sites beyond the protein or out of order.
         """
-        landmark, last = _landmark(name), 0
+        landmark, last = landmark_of(name), 0
         self._file.write(f"##sequence-region {landmark} 1 {length}\n")
         for site in sites:
             if not last <= site.position <= length or site.position < 1:
@@ -89,13 +89,19 @@ class SiteWriter:
                     "residue": site.residue,
                     "window": site.window,
                 }
-                told = ";".join(f"{key}={_escaped(value)}" for key, value in attributes.items() if value)
-                columns = (landmark, SOURCE, self._feature, site.position, site.position,
-                           cell(site.probability) or ".", ".", ".", told)  # fmt: skip
-                self._file.write("\t".join(map(str, columns)) + "\n")
+                self._file.write(
+                    feature_line(landmark, self._feature, site.position, site.position, site.probability, attributes)
+                )
 
 
-def _landmark(name: str) -> str:
+def feature_line(landmark: str, feature: str, start: int, end: int, score: float, attributes: dict[str, str]) -> str:
+    """A line of a feature; ``attributes`` that are empty are left out, ``landmark`` as :func:`landmark_of` gives it."""
+    told = ";".join(f"{key}={_escaped(value)}" for key, value in attributes.items() if value)
+    columns = (landmark, SOURCE, feature, start, end, cell(score) or ".", ".", ".", told)
+    return "\t".join(map(str, columns)) + "\n"
+
+
+def landmark_of(name: str) -> str:
     """A sequence's id in the letters that column 1 may hold, the rest as %XX; a ``>`` at its start is one of them."""
     return quote(name, safe=".:^*$@!+_?-|").replace("~", "%7E")
 

@@ -5,7 +5,7 @@ import re
 import gffutils
 import pytest
 
-from seqlm.tools.predict.gff3 import FEATURES, Site, SiteWriter
+from seqlm.data.gff3 import FEATURES, Site, SiteWriter
 
 HOSTILE = [
     "sp|Q9UQC2|GAB2_HUMAN%598",

@@ -52,7 +52,7 @@ def ankh3(folder):
 
 
 def esm_tokenizer(folder, tokens):
-    (folder / "vocab.txt").write_text("\n".join(tokens))
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "EsmTokenizer", "model_max_length": 1024}')
     (folder / "special_tokens_map.json").write_text(json.dumps(ESM_TOKENS))
 

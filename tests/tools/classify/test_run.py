@@ -62,6 +62,7 @@ def write(folder: Path, vectors, labels, splits=None, sequences=None) -> Namespa
         id_column=None, sequence_column=None, positive_label=None, test_fraction=0.3, cross_validation=0,
         split_column="split" if splits is not None else None, split_pattern=None, identical="together",
         classifier=["naive-bayes"], grid_search="none", class_weights="none", metric="mcc", seed=SEED, class_fasta=[],
+        feature_column=[],
     )  # fmt: skip
 
 

@@ -25,6 +25,13 @@ def options() -> Parser:
         help="how often the structure is refined; more takes as many times longer. If not given, as the model's "
         "config.json has it",
     )
+    folding.add_argument(
+        "--samples",
+        type=Number(int, 1, 64),
+        metavar="N",
+        help="structures that ESMFold2 draws of each protein, of which that with the highest pTM is kept; if not "
+        "given, as the model's config.json has it",
+    )
     add(folding, "--first-position", type=Number(int, -999, 9999))
     folding.add_argument(
         "--allow-slow", action="store_true", help="fold on a CPU what is expected to take longer than a day"

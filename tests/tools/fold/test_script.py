@@ -11,11 +11,11 @@ import pytest
 import torch
 from Bio.PDB import MMCIFParser, PDBParser
 from safetensors.torch import load_file, save_file
-from transformers import EsmConfig, EsmForProteinFolding
+from transformers import EsmConfig, EsmFold2Model, EsmForProteinFolding
 
 from makers.scripts import DATA, one_line, run_batch, run_mistakes, table
 
-MODEL = DATA / "models" / "tiny-esmfold"
+MODEL, SECOND = DATA / "models" / "tiny-esmfold", DATA / "models" / "tiny-esmfold2"
 PROTEINS = {
     "short": "MY",
     "a/1": "MKTAYIAKQRQISFVKXSHFSRQ",
@@ -46,6 +46,9 @@ def done(tmp_path_factory):
         "again": given,
         "half": [*given[: -len(REPORT)], "--precision", "fp16"],
         "numbered": [*alone, "--first-position", "101", "--recycles", "3"],
+        "second": ["--model", SECOND, *given[2 : -len(REPORT)]],
+        "second again": ["--model", SECOND, *given[2 : -len(REPORT)]],
+        "second in half": ["--model", SECOND, *alone[2:], "--precision", "bf16", "--samples", "3", "--recycles", "2"],
         "packed": ["--model", folder / "packed.zip", *alone[2:]],
     }
     works = {name: folder / "runs" / name for name in calls}
@@ -99,6 +102,33 @@ def test_coordinates_and_confidence_are_those_of_transformers_to_the_last_digit(
         assert said["max_predicted_aligned_error"] == float(output["max_predicted_aligned_error"])
 
 
+@pytest.mark.parametrize(
+    ("name", "half", "settings"),
+    [("second", False, {}), ("second in half", True, {"num_diffusion_samples": 3, "num_loops": 2})],
+)
+def test_what_is_drawn_is_what_transformers_draws_after_the_same_seed(done, name, half, settings):
+    work, model = done[name][1], EsmFold2Model.from_pretrained(SECOND).eval()
+    if half:
+        for weight in model.esmc.parameters():  # frequencies of positions stay as they are
+            weight.data = weight.data.bfloat16()
+    rows = {row["id"]: row for row in table(work / "table.tsv")}
+    for protein in rows:
+        torch.manual_seed(42)
+        own = atoms(model.infer_protein_as_pdb(READ[protein], **settings))
+        torch.manual_seed(42)
+        output = model.infer_protein(READ[protein], **settings)
+        best = int(output["ptm"].argmax())
+        file = rows[protein]["file"]
+        written = atoms((work / "pdb" / f"{file}.pdb").read_text())
+        assert [atom[:3] for atom in written] == [atom[:3] for atom in own]
+        assert written == atoms((work / "cif" / f"{file}.cif").read_text(), MMCIFParser)
+        assert float(rows[protein]["ptm"]) == pytest.approx(float(output["ptm"][best]), rel=1e-5)
+        confidence = 100 * output["plddt"][best].numpy()
+        assert float(rows[protein]["mean_plddt"]) == pytest.approx(float(confidence.mean()), rel=1e-5)
+        said = json.loads((work / "pae" / f"{file}.json").read_text())[0]["predicted_aligned_error"]
+        np.testing.assert_allclose(said, output["pae"][best].numpy(), atol=0.0051)
+
+
 def test_recycles_are_passed_on_and_residues_are_numbered_from_the_first(done):
     work = done["numbered"][1]
     own = atoms(reference(recycles=3).infer_pdb(READ["a/1"]))
@@ -143,11 +173,12 @@ def test_the_longest_is_folded_first(done):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_a_protein_is_as_if_folded_alone(done):
-    first, second = done["plain"][1], done["again"][1]
-    names = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(names) == 3 * 4 + 2 + 2 + 2
-    for name in names:
-        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    for once, again, files in (("second", "second again", 3 * 5 + 2), ("plain", "again", 3 * 4 + 2 + 4)):
+        first, second = done[once][1], done[again][1]
+        names = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+        assert len(names) == files
+        for name in names:
+            assert (first / name).read_bytes() == (second / name).read_bytes(), name
     alone = (done["packed"][1] / "pdb" / "a_1.pdb").read_text().splitlines()
     assert alone[4:] == (first / "pdb" / "a_1.pdb").read_text().splitlines()[4:]
 
@@ -164,7 +195,14 @@ def plan_of(folder, proteins, **options):
 
     (folder / "p.fasta").write_text("".join(f">p{length}_{at}\n{'MKTAY' * (length // 5)}\n" for at, length in proteins))
     usual = {"model": MODEL, "model_id": "", "sequences": str(folder / "p.fasta"), "format": "auto", "id_column": None}
-    usual |= {"sequence_column": None, "recycles": None, "first_position": 1, "allow_slow": False, "device": "cpu"}
+    usual |= {
+        "sequence_column": None,
+        "recycles": None,
+        "samples": None,
+        "first_position": 1,
+        "allow_slow": False,
+        "device": "cpu",
+    }
     usual |= {"precision": "auto", "threads": 1, "seed": 1, "output_pdb": "x", "output_table": None}
     usual |= dict.fromkeys(("output_cif", "output_pae", "output_residues", "output_report", "output_html"))
     return check(Namespace(**usual, output_figures=None) if not options else Namespace(**usual | options), folder)
@@ -186,13 +224,17 @@ def test_where_memory_is_short_rows_are_computed_some_at_a_time_and_what_does_no
 
 
 def test_rows_computed_some_at_a_time_change_no_more_than_the_last_digits():
-    from seqlm.tools.fold.architectures import EsmFold
+    from seqlm.tools.fold.architectures import architecture_of
 
-    own = EsmFold(json.loads((MODEL / "config.json").read_text()))
-    model = own.load(MODEL, "fp32", torch.device("cpu"))
-    whole, parts = (own.fold(model, READ["long"], 2, chunk) for chunk in (0, 8))
-    np.testing.assert_allclose(whole.plddt, parts.plddt, atol=1e-3)
-    np.testing.assert_allclose(whole.pae, parts.pae, atol=1e-3)
+    for folder in (MODEL, SECOND):
+        own = architecture_of(json.loads((folder / "config.json").read_text()), "")
+        model, found = own.load(folder, "fp32", torch.device("cpu")), []
+        for chunk in (0, 8, 0):
+            torch.manual_seed(1)
+            found.append(own.fold(model, READ["long"], 2, 1, chunk))
+        np.testing.assert_allclose(found[0].plddt, found[1].plddt, atol=1e-3)
+        np.testing.assert_allclose(found[0].pae, found[1].pae, atol=1e-3)
+        assert found[0].pdb == found[2].pdb
 
 
 def test_a_job_that_would_take_days_on_a_cpu_is_refused_with_an_estimate_unless_it_is_allowed(tmp_path, monkeypatch):
@@ -214,6 +256,9 @@ MISTAKES = {
     "bf16": ({"sequences": FASTA}, ["--precision", "bf16"], "is computed in fp32 or fp16 here, not in bf16"),
     "a gap": ({"sequences": ">a\nMK-TA\n"}, [], "has '-' at position 3"),
     "numbers beyond PDB": ({"sequences": FASTA}, ["--first-position", "9999"], "which a PDB file cannot have"),
+    "samples": ({"sequences": FASTA}, ["--samples", "2"], "ESMFold draws no structures, it gives one"),
+    "fp16": ({"sequences": FASTA, "model": SECOND}, ["--precision", "fp16"], "is computed in fp32 or bf16 here"),
+    "a residue": ({"sequences": ">a\nM\n", "model": SECOND}, [], "ESMFold2 folds no protein of 1 residue"),
     "only X": ({"sequences": ">a\nXX\n"}, [], "no protein can be folded; 'a': none of its residues"),
 }
 
@@ -229,6 +274,12 @@ def test_a_mistake_is_one_line_before_torch_is_imported(mistakes, name):
     one_line(mistakes[name][0], MISTAKES[name][2], mistakes[name][1])
 
 
+HOSTILE_SECOND = {
+    "endless loops": (("num_loops",), 10**6, "it must be a whole number up to 64"),
+    "a language model that is not there": (("esmc_config",), {}, "does not give the size of the model"),
+    "a larger language model": (("esmc_config", "num_hidden_layers"), 30, "have another shape"),
+    "another part": (("structure_head", "diffusion_module", "kernel"), "x/y", "is not known for any supported model"),
+}
 HOSTILE = {
     "an entry that is not known": (("trunk", "load_from"), "x", "'load_from' in 'trunk' in 'esmfold_config'"),
     "code in a part": (("auto_map",), {"AutoModel": "x.Y"}, "names Python code to run"),
@@ -239,14 +290,14 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("attack", HOSTILE)
+@pytest.mark.parametrize("attack", [*HOSTILE, *HOSTILE_SECOND])
 def test_an_archive_that_asks_for_more_than_it_holds_is_refused(tmp_path, attack):
-    path, value, message = HOSTILE[attack]
+    path, value, message = (HOSTILE | HOSTILE_SECOND)[attack]
     folder, work = tmp_path / "model", tmp_path / "work"
-    shutil.copytree(MODEL, folder)
+    shutil.copytree(MODEL if attack in HOSTILE else SECOND, folder)
     work.mkdir()
     config = json.loads((folder / "config.json").read_text())
-    part = config["esmfold_config"]
+    part = config["esmfold_config"] if attack in HOSTILE else config
     for key in path[:-1]:
         part = part[key]
     part[path[-1]] = value

@@ -19,6 +19,7 @@ CITATIONS = {
     "esm2": ("ESM-2: Lin et al. 2023, Science.", DOI + "10.1126/science.ade2574"),
     "esmc": ("ESM Cambrian: EvolutionaryScale 2024.", "https://www.evolutionaryscale.ai/blog/esm-cambrian"),
     "esmfold": ("ESMFold: Lin et al. 2023, Science.", DOI + "10.1126/science.ade2574"),
+    "esmfold2": ("ESMFold2: Biohub 2026.", "https://huggingface.co/biohub/ESMFold2"),
     "plddt": ("What pLDDT says: Tunyasuvunakool et al. 2021, Nature.", DOI + "10.1038/s41586-021-03828-1"),
     "dnabert2": ("DNABERT-2: Zhou et al. 2023.", DOI + "10.48550/arXiv.2306.15006"),
     "nucleotide-transformer": (

@@ -6,6 +6,9 @@ ESMFold (Lin et al. 2023, https://doi.org/10.1126/science.ade2574)::
                                  ├─► trunk: blocks on residues and on pairs of residues ─► structure module ─► atoms
     nothing ─► a vector a pair ──┘       └───────────────── again, some times ───────────────────┘
 
+ESMFold2 (Biohub 2026, https://huggingface.co/biohub/ESMFold2) has ESM-C for ESM-2, no vectors of residues in its trunk,
+and draws the atoms by diffusion, several times; a head then says how good each of these structures is.
+
 Numbers of memory and time are those of the pairs, of which there are the square of the residues. No torch before a
 model is loaded.
 """
@@ -52,6 +55,8 @@ class Architecture:
     halves: ClassVar[tuple[str, ...]]  # half precision that its language model can be computed in
     atoms_of_unknown: ClassVar[bool]  # whether a residue of unknown kind has any
     largest_pae: ClassVar[float]  # Å, the largest error that the model can expect
+    shortest: ClassVar[int] = 1  # residues
+    draws: ClassVar[bool] = False  # whether structures are drawn at random
 
     # what the pass over the sequences asks of a family
     alphabet = PROTEIN
@@ -75,11 +80,16 @@ class Architecture:
         """How often the trunk is gone through, as config.json counts it."""
         raise NotImplementedError
 
-    def taken(self, length: int, chunk: int) -> float:
-        """Bytes that a protein of so many residues takes beside the weights; ``chunk`` 0: all rows at once."""
+    @property
+    def samples(self) -> int:
+        """How many structures are drawn of a protein, of which the best is kept."""
+        return 1
+
+    def taken(self, length: int, chunk: int, samples: int) -> float:
+        """Bytes that a protein of so many residues takes beside the weights; ``chunk`` 0: as config.json has it."""
         raise NotImplementedError
 
-    def operations(self, length: int, recycles: int, language_model: int) -> float:
+    def operations(self, length: int, recycles: int, samples: int, language_model: int) -> float:
         """Floating-point operations of folding one protein; ``language_model`` is the number of its weights."""
         raise NotImplementedError
 
@@ -91,7 +101,7 @@ class Architecture:
         """The model; its language model in this precision, all else in fp32."""
         raise NotImplementedError
 
-    def fold(self, model, sequence: str, recycles: int, chunk: int) -> Fold:
+    def fold(self, model, sequence: str, recycles: int, samples: int, chunk: int) -> Fold:
         raise NotImplementedError
 
 
@@ -117,7 +127,8 @@ class EsmFold(Architecture):
         width = self._trunk("pairwise_state_dim", 128)
         return width, max(1, width // max(1, self._trunk("pairwise_head_width", 32)))
 
-    def taken(self, length: int, chunk: int) -> float:
+    def taken(self, length: int, chunk: int, samples: int) -> float:
+        chunk = chunk or self._trunk("chunk_size", 0)
         # copies of all pairs, and scores of the attention along rows: measured on the trunk of esmfold_v1 with fp32
         width, heads = self._pair
         layers, hidden = self.size("num_hidden_layers", otherwise=12), self.size("hidden_size", otherwise=768)
@@ -125,7 +136,7 @@ class EsmFold(Architecture):
         states = 4 * length * (2 * (layers + 1) * hidden + 30 * self._trunk("sequence_state_dim", 1024))
         return pairs + states
 
-    def operations(self, length: int, recycles: int, language_model: int) -> float:
+    def operations(self, length: int, recycles: int, samples: int, language_model: int) -> float:
         width, _ = self._pair
         maps = (2 * 6 + 2 * 5 + 8) * 2 * width**2  # of two products, two attentions and a transition for each pair
         across = (2 * 2 + 2 * 4) * length * width
@@ -150,11 +161,11 @@ class EsmFold(Architecture):
 
         return load_weights(load, folder, torch.float32, device, mixed=True)
 
-    def fold(self, model, sequence: str, recycles: int, chunk: int) -> Fold:
+    def fold(self, model, sequence: str, recycles: int, samples: int, chunk: int) -> Fold:
         import torch
 
         with torch.inference_mode():
-            model.trunk.set_chunk_size(chunk or None)
+            model.trunk.set_chunk_size(chunk or self._trunk("chunk_size", 0) or None)
             model.trunk.config.max_recycles = recycles
             output = model.infer(sequence)
             # of each of 37 atoms, from 0 to 1; as in AlphaFold's files a residue has that of its Cα, from 0 to 100
@@ -166,7 +177,97 @@ class EsmFold(Architecture):
             return Fold(pdb, plddt.float().cpu().numpy(), pae.float().cpu().numpy(), float(output["ptm"]))
 
 
-ARCHITECTURES: dict[str, type[Architecture]] = {"esm": EsmFold}
+class EsmFold2(Architecture):
+    """``EsmFold2Model``, as biohub/ESMFold2; one chain, no alignment."""
+
+    name = "ESMFold2"
+    citation = "esmfold2"
+    chunks = (32, 16, 8)
+    halves = ("bf16",)
+    atoms_of_unknown = True
+    largest_pae = 31.75
+    shortest = 2  # transformers' class fails where there is a single one
+    draws = True
+
+    @property
+    def recycles(self) -> int:
+        return self.size("num_loops", otherwise=10)
+
+    @property
+    def samples(self) -> int:
+        return self.size("structure_head", "num_diffusion_samples", otherwise=8)
+
+    def taken(self, length: int, chunk: int, samples: int) -> float:
+        # copies of all pairs, and of the confidences of each structure: measured on layers of the published sizes
+        width = self.size("pairwise_hidden_size", otherwise=256)
+        own = self.size("chunk_size", otherwise=64)
+        layers = self.size("esmc_config", "num_hidden_layers", otherwise=30)
+        hidden = self.size("esmc_config", "hidden_size", otherwise=960)
+        rows = min(chunk or own or length, length) / max(length, 1)
+        outer = self.size("msa_encoder", "outer_hidden_size", otherwise=32) ** 2
+        shared = width * (15 + 10 * rows) + outer * (rows if chunk else 1)
+        pairs = 4 * length**2 * (shared + samples * width * 4)
+        return pairs + 4 * length * 2 * (layers + 1) * hidden
+
+    def operations(self, length: int, recycles: int, samples: int, language_model: int) -> float:
+        width = self.size("pairwise_hidden_size", otherwise=256)
+        inner = self.size("pair_transition_intermediate_size", otherwise=4 * width)
+        layer = length**2 * (2 * (6 * 2 * width**2 + 2 * length * width) + 3 * 2 * width * inner)
+        again = self.size("folding_trunk_num_hidden_layers", otherwise=24)
+        again += self.size("lm_encoder", "num_hidden_layers", otherwise=4)
+        again += self.size("msa_encoder", "num_hidden_layers", otherwise=4)
+        once = self.size("parcae_num_coda_layers", otherwise=2)
+        once += samples * self.size("confidence_head", "num_hidden_layers", otherwise=4)
+        part = ("structure_head", "diffusion_module")
+        wide = self.size(*part, "hidden_size", otherwise=768)
+        blocks = self.size(*part, "num_hidden_layers", otherwise=12)
+        steps = self.size("structure_head", "inference_num_steps", otherwise=68)
+        drawing = steps * samples * blocks * length * (2 * 12 * wide**2 + 4 * length * wide)
+        return 2.0 * language_model * length + ((recycles + 1) * again + once) * layer + drawing
+
+    def of_language_model(self, tensor: str) -> bool:
+        return tensor.startswith("esmc.")
+
+    def load(self, folder: Path, precision: str, device):
+        import torch
+        import transformers
+
+        from seqlm.inference.loading import load_weights, placed
+
+        if not hasattr(transformers, "EsmFold2Model"):
+            raise InputError(
+                f"ESMFold2 needs transformers 5.16 or newer, and this server has {transformers.__version__}"
+            )
+        model = load_weights(transformers.EsmFold2Model.from_pretrained, folder, torch.float32, device, mixed=True)
+        if precision != "fp32":
+            placed(model.esmc, device, torch.bfloat16)
+        return model
+
+    def fold(self, model, sequence: str, recycles: int, samples: int, chunk: int) -> Fold:
+        import torch
+        from transformers.models.esmfold2.protein_utils import output_to_pdb, prepare_protein_features
+
+        with torch.inference_mode():
+            self._compute_at_once(model, chunk)
+            features = prepare_protein_features(sequence, device=model.device)
+            output = model.fold(**features, num_loops=recycles, num_diffusion_samples=samples)
+            best = int(output["ptm"].float().argmax())  # as transformers ranks them
+            output["plddt"] = 100 * output["plddt"]  # of each residue
+            pdb = output_to_pdb(output, features, sample_idx=best)
+            plddt, pae = (output[name][best].float().cpu().numpy() for name in ("plddt", "pae"))
+            return Fold(pdb, plddt, pae, float(output["ptm"][best]))
+
+    def _compute_at_once(self, model, chunk: int) -> None:
+        """So many rows of pairs in each part of the model that has no other size of its own."""
+        for name in ("folding_trunk", "lm_encoder", "msa_encoder", "parcae", "confidence_head"):
+            for module in part.modules() if (part := getattr(model, name)) is not None else ():
+                if hasattr(module, "chunk_size"):
+                    if not hasattr(module, "published_chunk_size"):
+                        module.published_chunk_size = module.chunk_size
+                    module.chunk_size = chunk or module.published_chunk_size
+
+
+ARCHITECTURES: dict[str, type[Architecture]] = {"esm": EsmFold, "esmfold2": EsmFold2}
 
 
 def architecture_of(config: dict, name: str) -> Architecture:

@@ -51,6 +51,7 @@ class Plan:
     Attributes:
         proteins: in the order of the file.
         recycles: how often the trunk is gone through, as the config of the model counts it.
+        samples: structures that are drawn of each protein.
     """
 
     arguments: Namespace
@@ -59,6 +60,7 @@ class Plan:
     proteins: list[Protein]
     survey: Survey
     recycles: int
+    samples: int
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -98,8 +100,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         proteins.append(Protein(record.id, _file_name(record.id, names), sequence))
 
     found = survey(arguments, architecture, visit)
-    recycles = arguments.recycles or architecture.recycles
-    plan = Plan(arguments, base, architecture, proteins, found, recycles)
+    if arguments.samples and not architecture.draws:
+        raise InputError(f"{architecture.name} draws no structures, it gives one; leave --samples out")
+    recycles, samples = arguments.recycles or architecture.recycles, arguments.samples or architecture.samples
+    plan = Plan(arguments, base, architecture, proteins, found, recycles, samples)
     for one in proteins:
         one.left_out = _unfit(one, architecture, arguments.first_position)
     plan.memory.foresee(plan)
@@ -121,6 +125,8 @@ def _unfit(protein: Protein, architecture: Architecture, first: int) -> str:
     length = len(protein.sequence)
     if length > LONGEST or first + length - 1 > LAST:
         return f"over {LONGEST:,} residues, or numbers over {LAST:,}, which a PDB file cannot have"
+    if length < architecture.shortest:
+        return f"{architecture.name} folds no protein of {length} residue{'s' * (length != 1)}"
     if not architecture.atoms_of_unknown and not set(protein.sequence) & set(STANDARD):
         return "none of its residues is a standard one, and no other has atoms"
     return ""

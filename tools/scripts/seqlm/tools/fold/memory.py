@@ -57,6 +57,7 @@ class Memory:
         self.language_model, self.others = language_model, others
         self.machine: Machine | None = None
         self.precision, self.expected, self.seconds = "", 0.0, 0.0
+        self.samples = arguments.samples or architecture.samples
 
     def foresee(self, plan) -> None:
         """Refuse what cannot be done before torch is imported, where it is known that no GPU is used."""
@@ -112,7 +113,7 @@ class Memory:
 
     def _needed(self, length: int, chunk: int) -> float:
         fixed = 0.0 if self.machine.kind == "cuda" else LIBRARIES
-        return fixed + self._weights + SLACK * self.architecture.taken(length, chunk)
+        return fixed + self._weights + SLACK * self.architecture.taken(length, chunk, self.samples)
 
     def _chunk(self, length: int) -> int | None:
         """Rows at once: all of them where that leaves a margin, else the most that do."""
@@ -142,7 +143,8 @@ class Memory:
     def _check_time(self, plan) -> None:
         fitting, many = plan.to_fold, cores(self.arguments)
         work = sum(
-            self.architecture.operations(len(one.sequence), plan.recycles, self.language_model) for one in fitting
+            self.architecture.operations(len(one.sequence), plan.recycles, self.samples, self.language_model)
+            for one in fitting
         )
         self.seconds = work / (RATE * many)
         if self.seconds > DAY and not self.arguments.allow_slow:

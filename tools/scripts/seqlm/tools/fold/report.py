@@ -14,7 +14,7 @@ from .summary import BANDS, Summary, band
 from .verdict import LIMITS, MEANING, headline, warnings
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython")
-SETTINGS = ("recycles", "first_position", "precision", "seed")
+SETTINGS = ("recycles", "samples", "first_position", "precision", "seed")
 
 
 def folding_report(plan: Plan, summary: Summary) -> Report:
@@ -69,8 +69,10 @@ def _next() -> list[str]:
 
 def _how(plan: Plan, summary: Summary) -> list[str]:
     name, memory = plan.architecture.name, plan.memory
+    drawn = f", of {plan.samples} structures drawn that with the highest pTM" if plan.architecture.draws else ""
     lines = [
-        f"{name}, {plan.recycles} recycles, its language model in {memory.precision} and all else in fp32; "
+        f"{name}, {plan.recycles} recycle{'s' * (plan.recycles != 1)}{drawn}; its language model was computed in "
+        f"{memory.precision}, all else in fp32; "
         f"{plan.base.parameters:,} weights, SHA-256 {plan.base.sha256[:16]}…",
         "The structures hold chain A alone; residues have the numbers of the sequence"
         + (f", from {plan.arguments.first_position}" if plan.arguments.first_position != 1 else "")

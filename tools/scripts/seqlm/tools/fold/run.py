@@ -56,7 +56,7 @@ def fold_all(plan: Plan, outputs: Outputs) -> Summary:
 
 def _fold(plan: Plan, model, protein: Protein) -> Fold:
     try:
-        fold = plan.architecture.fold(model, protein.sequence, plan.recycles, protein.chunk)
+        fold = plan.architecture.fold(model, protein.sequence, plan.recycles, plan.samples, protein.chunk)
     except torch.OutOfMemoryError:
         raise InputError(
             f"'{shown(protein.id)}' of {len(protein.sequence):,} residues does not fit into the memory of the GPU, "

@@ -14,7 +14,9 @@ from makers.models import make
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
 from seqlm.families.recognition import recognise
+from seqlm.inference.drawing import Drawing
 from seqlm.inference.memory import Need
+from seqlm.inference.sampling import Job, Limits, sample
 from seqlm.models import hyenadna
 from seqlm.models.hyenadna import HyenaDnaConfig, HyenaDnaForCausalLM, HyenaDnaModel, LongConvolution
 from seqlm.tokenization.encoder import Encoder
@@ -162,6 +164,19 @@ def test_tokens_one_by_one_give_what_all_together_give(model):
         model(input_ids=ids[:, :2], past_key_values=begun)
     with pytest.raises(ValueError, match="reads at most 514"):
         model(input_ids=bases(1, 515))
+
+
+def test_slots_at_different_places_write_what_each_writes_alone(folder, model):
+    text, drawing = LanguageText(family_of(folder), folder), Drawing(sample=False)
+    prompts = text.encode(["ACGTTACCGA", "T", "GGC"], complete=False)
+    limits = Limits(text.ends, 40)
+    written = dict(sample(model, prompts, [Job(place, 0) for place in range(3)], drawing, limits, 2))
+    for place, prompt in enumerate(prompts):
+        with torch.no_grad():
+            alone = model.generate(
+                torch.tensor(prompt)[None], max_length=40, do_sample=False, eos_token_id=1, pad_token_id=4
+            )[0].tolist()
+        assert written[place].ids.tolist() == (alone[:-1] if written[place].complete else alone)
 
 
 def test_gradients_of_a_convolution_are_those_of_its_sums():

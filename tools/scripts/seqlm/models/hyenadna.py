@@ -16,6 +16,7 @@ are the filters, whose weights are never rounded to half. Names of tensors are t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from scipy.fft import next_fast_len
@@ -28,8 +29,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 
 ORDER, TAPS = 2, 3  # of the published models: maps that are multiplied beside the values, places of the short filter
 FAST, SLOW, TARGET, SHIFT = 0.3, 1.5, 1e-2, 0.05  # the window falls to TARGET in so many whole lengths, and never below
-NUMBERS = 1 << 20  # of a Fourier transform that are computed at once, but for so many channels at the least
-CHANNELS = 16
+NUMBERS = 1 << 19  # of a Fourier transform that are computed at once, but for so many channels at the least
+CHANNELS = 32
 PIECE = 1 << 10  # tokens of what is each token's own that are computed at once, where no gradients are
 
 
@@ -186,41 +187,43 @@ class Mixer(nn.Module):
             hidden: (rows, tokens, width).
             real: (rows, tokens, 1) 0 for padding, 1 for tokens; None without padding.
         """
-        maps = self._maps(hidden)
-        maps = maps if real is None else maps * real.mT.to(maps.dtype)
-        rows, _, tokens = maps.shape
+        rows, tokens, _ = hidden.shape
         many = max(CHANNELS, NUMBERS // (rows * tokens))
         weights, biases = (one.view(ORDER + 1, self.width, -1) for one in self.short_filter.parameters())
-        mixed, gated, features = [], [], None
-        over = cache is None and not torch.is_grad_enabled()  # put where it comes from, which saves room
-        for first, part in zip(
-            range(0, self.width, many), maps.view(rows, -1, self.width, tokens).split(many, 2), strict=True
-        ):
-            channels = slice(first, first + part.shape[2])
+        parts, gated, mixed, features = [], [], [], None
+        for channels, part in self._maps(hidden, many):
+            part = part if real is None else part * real.mT.to(part.dtype)
             weight, bias = weights[:, channels].flatten(0, 1), biases[:, channels].flatten()
-            part = conv1d(part.flatten(1, 2), weight[:, None], bias, padding=TAPS - 1, groups=len(bias))
-            outside, inside, values = part[..., :tokens].chunk(ORDER + 1, 1)
+            filtered = conv1d(part, weight[:, None], bias, padding=TAPS - 1, groups=len(bias))[..., :tokens]
+            outside, inside, values = filtered.chunk(ORDER + 1, 1)
             values = self.dropout(values * inside)
             values = values if real is None else values * real.mT.to(values.dtype)
             with torch.autocast(hidden.device.type, enabled=False):
                 features = self.filter_fn.features(tokens) if features is None else features
                 long = LongConvolution.apply(at_least_single(values), self.filter_fn.of(channels, features))
-            if over:
-                torch.mul(outside, long.to(outside.dtype), out=maps[:, channels])
-                continue
             mixed.append(outside * long.to(outside.dtype))
             if cache is not None:
+                parts.append(part.view(rows, ORDER + 1, -1, tokens))
                 gated.append(values)
         if cache is not None:
-            cache.update(maps.mT[:, None], torch.cat(gated, 1).mT[:, None], self.layer)
-        return (maps[:, : self.width] if over else torch.cat(mixed, 1)).mT
+            cache.update(torch.cat(parts, 2).flatten(1, 2).mT[:, None], torch.cat(gated, 1).mT[:, None], self.layer)
+        return torch.cat(mixed, 1).mT
 
-    def _maps(self, hidden: torch.Tensor) -> torch.Tensor:
-        """What ``in_proj`` makes of (rows, tokens, width), (rows, maps of channels, tokens)."""
-        if type(self.in_proj) is not nn.Linear:  # with an adapter
-            return self.in_proj(hidden).mT
-        weight, bias = self.in_proj.parameters()  # written this way round at once, as a copy costs more than a filter
-        return torch.baddbmm(bias[None, :, None], weight.expand(len(hidden), -1, -1), hidden.mT)
+    def _maps(self, hidden: torch.Tensor, many: int) -> Iterator[tuple[slice, torch.Tensor]]:
+        """What ``in_proj`` makes of (rows, tokens, width), so many channels at a time: which, and their three maps,
+        (rows, maps of channels, tokens), written this way round at once where no adapter is in between."""
+        plain = type(self.in_proj) is nn.Linear
+        if plain:
+            weights, biases = (one.view(ORDER + 1, self.width, -1) for one in self.in_proj.parameters())
+        else:
+            maps = self.in_proj(hidden).mT.unflatten(1, (ORDER + 1, self.width))
+        for first in range(0, self.width, many):
+            channels = slice(first, min(first + many, self.width))
+            if plain:
+                weight, bias = weights[:, channels].flatten(0, 1), biases[:, channels].flatten(0, 1)
+                yield channels, torch.baddbmm(bias[None], weight.expand(len(hidden), -1, -1), hidden.mT)
+            else:
+                yield channels, maps[:, :, channels].flatten(1, 2)
 
     def step(self, hidden: torch.Tensor, places: torch.Tensor, cache: Cache) -> torch.Tensor:
         """The same of one more token of each row, at its place, (rows,), from what was noted of those before."""

@@ -3,8 +3,8 @@
     python benchmarks/hyenadna.py
 
 Random weights of published shapes. The transformer is an ESM-2, as wide and as deep, with fused attention and heads of
-16 numbers, as the smallest ESM-2 has, or of 64, as most have; all compute one row in turns, in one process on one thread,
-and what counts is the time of the processor. Memory is what the tool itself says it expected and used.
+16 numbers, as the smallest ESM-2 has, or of 64, as most have; all compute one row in turns, in one process on one
+thread, and what counts is the time of the processor. Memory is what the tool itself says it expected and used.
 """
 
 from __future__ import annotations

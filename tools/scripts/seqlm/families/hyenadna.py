@@ -63,11 +63,11 @@ class HyenaDna(Family):
         return (self.vocabulary[END],) if END in self.vocabulary else ()
 
     def load(self, folder, **options):
-        from seqlm.models.hyenadna import SHARED, HyenaDnaModel
+        from seqlm.models.hyenadna import HyenaDnaModel
 
-        return HyenaDnaModel.from_pretrained(folder, key_mapping=SHARED, **options)
+        return HyenaDnaModel.from_pretrained(folder, **options)
 
     def load_language_model(self, folder, **options):
-        from seqlm.models.hyenadna import SHARED, HyenaDnaForCausalLM
+        from seqlm.models.hyenadna import HyenaDnaForCausalLM
 
-        return HyenaDnaForCausalLM.from_pretrained(folder, key_mapping=SHARED, **options)
+        return HyenaDnaForCausalLM.from_pretrained(folder, **options)

@@ -297,10 +297,9 @@ class Backbone(nn.Module):
         self.ln_f = nn.LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
 
 
-# of ten times a number sines are taken: rounded to half precision, filters would be others
-KEPT_SINGLE = ["filter_fn"]
-UNREAD = [r"pos_emb\.t$", r"modulation\.deltas$"]  # of published files: what is computed
-SHARED = {r"implicit_filter\.\d+\.freq$": "implicit_filter.1.freq"}  # one tensor, of whose names a file has one
+KEPT_SINGLE = ["filter_fn"]  # of ten times a number sines are taken: rounded to half, filters would be others
+# of published files: what is computed, and further names of the one sine of a layer
+UNREAD = [r"pos_emb\.t$", r"modulation\.deltas$", r"implicit_filter\.(?!1\.)\d+\.freq$"]
 
 
 class HyenaDnaModel(PreTrainedModel):

@@ -126,8 +126,10 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             "a vector for each position needs every position read; take --long-sequences window, or refuse"
         )
     options["structures"] = structures = open_structures(arguments, family, scratch)
-    scoring = open_scored(arguments, bundle, base, options["tokenizer"])
     options["chains"] = reads_chains(arguments, family)
+    if options["chains"] and arguments.append_scores != NONE:
+        raise InputError("scores are of single chains; leave out --append-scores, or the column of light chains")
+    scoring = open_scored(arguments, bundle, base, options["tokenizer"])
     # a tokenizer of pieces takes seconds to load, so sequences are looked at first
     encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None
 

@@ -127,7 +127,9 @@ def test_a_row_without_a_light_chain_is_read_as_a_single_chain_and_counted(runs)
     letters = sum(len(row["heavy"] + row["light"]) for row in table(PAIRS))
     for page in ("bert.html", "b.html"):
         assert SINGLE in (work / page).read_text() and "Kenlay" in (work / page).read_text()
-    assert f"40 sequences of {letters:,} letters" in (work / "bert.html").read_text()
+    longest = max(len(row["heavy"] + row["light"]) for row in table(PAIRS))
+    assert f"40 sequences of {letters:,} letters, the longest of {longest}" in (work / "bert.html").read_text()
+    assert f" / {longest}<" in (work / "b.html").read_text()  # the lengths of a set
     assert {row["id"]: row["changed"] for row in table(work / "predicted.tsv")}[ALONE] == f"{SINGLE} (1)"
 
 

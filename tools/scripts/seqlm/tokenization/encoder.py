@@ -218,6 +218,10 @@ class Encoder:
         readings = self.read(items)
         return [self._encoded(name, reading) for (name, _), reading in zip(items, readings, strict=True)]
 
+    def letters(self, sequence: str) -> str:
+        """A sequence without the break between two chains, which is no letter."""
+        return sequence if self.chains is None else sequence.replace(BREAK, "")
+
     def pieces(self, sequence: str, name: str = "") -> list[Piece]:
         """The tokens of one sequence, in whole: neither cut into windows nor truncated."""
         (reading,) = self.read([(name, sequence)])

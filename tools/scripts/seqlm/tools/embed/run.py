@@ -11,7 +11,7 @@ import numpy as np
 from seqlm import __version__
 from seqlm.cli.errors import InputError
 from seqlm.cli.outputs import Outputs
-from seqlm.data.records import BREAK, Rules
+from seqlm.data.records import Rules
 from seqlm.data.tasks import WITHOUT_HEAD
 from seqlm.inference.language_models import Opened, load_language_model
 
@@ -177,9 +177,7 @@ def _positions(plan: Plan, model, budget: int, progress, summary: Summary) -> It
         summary.count(encoded, plan.encoder.max_length)
         names = [name for name, _ in chunk]
         for number, start, vectors in inference.token_vectors(model, encoded, plan.encoder.padding, budget, names):
-            name, sequence = chunk[number]
-            if plan.encoder.chains is not None:
-                sequence = sequence.replace(BREAK, "")  # which has no vector
+            name, sequence = chunk[number][0], plan.encoder.letters(chunk[number][1])
             lengths = encoded[number].lengths
             for first in range(0, len(vectors), TOKENS_AT_ONCE):
                 part = vectors[first : first + TOKENS_AT_ONCE]

@@ -238,7 +238,10 @@ def _masked(result: Result) -> dict[str, int]:
 def _lengths(plan: Plan) -> dict[str, np.ndarray]:
     """Letters of each sequence of each split; of pairs each sequence once a split."""
     if plan.level != "pair":
-        return {name: np.asarray([len(example.sequence) for example in plan.dataset[name]]) for name in plan.splits}
+        letters = plan.encoder.letters
+        return {
+            name: np.asarray([len(letters(example.sequence)) for example in plan.dataset[name]]) for name in plan.splits
+        }
     first, second = plan.members
     lengths = {}
     for name in plan.splits:

@@ -22,7 +22,8 @@ from seqlm.tools.finetune.label_training import train
 from seqlm.training.state import Settings
 
 TINY = ("bert", "dnabert2", "esm", "protgpt2", "roberta", "t5")
-DEEP = sorted({*MAKERS, *TINY} - {"albert", *ALIKE})  # ALBERT has one layer, which it runs again and again
+# ALBERT has one layer, which it runs again and again; layers of ProteinBERT hand on more than vectors of residues
+DEEP = sorted({*MAKERS, *TINY} - {"albert", "proteinbert", *ALIKE})
 SEQUENCES = Task("sequence-classification", ("0", "1"))
 RESIDUES = Task("residue-classification", ("A", "B"))
 PAIRS = Task("pair-regression")

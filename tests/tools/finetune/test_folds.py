@@ -33,6 +33,7 @@ def plan_of(examples, level="sequence", alphabet=PROTEIN, labels=("0", "1"), win
         level=level,
         labels=labels,
         family=SimpleNamespace(alphabet=alphabet),
+        encoder=SimpleNamespace(chains=None),
         window=window,
         members=({}, {}),
     )

@@ -350,7 +350,7 @@ def mistakes(models, data):
         "DNA": ({"train": "".join(f">{n}\n{'ACGTTACG' * 5}{n * 'A'}\n" for n in range(9))}, llama, "holds DNA"),
         "a masked model": (
             {"train": FAMILY}, ("--model", models / "tiny-esm-mlm"),
-            "family ESM-2 cannot write sequences from left to right; choose a causal one, of the families GPT",
+            "family ESM-2 cannot write sequences from left to right; choose a causal one, of the families ",
         ),
         "T5": ({"train": FAMILY}, ("--model", models / "tiny-t5"), "cannot write sequences from left to right"),
         "an adapter": ({"train": FAMILY}, ("--model", data / "bundle_lora_t5.zip"), "holds only an adapter or a head"),

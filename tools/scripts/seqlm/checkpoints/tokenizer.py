@@ -14,8 +14,7 @@ from pathlib import Path
 
 from seqlm.archives import strict_json
 from seqlm.cli.errors import InputError
-from seqlm.families.vocabulary import FIXED, HYBRID
-from seqlm.tokenization.encoder import TOKENIZER_FILES
+from seqlm.families.vocabulary import FIXED, HYBRID, TOKENIZER_FILES
 from seqlm.tokenization.panics import panics_named
 from seqlm.tokenization.pieces import piece_tokenizer
 

@@ -20,8 +20,7 @@ from seqlm.archives.entries import MIB, Limits
 from seqlm.archives.unpacking import emptied_on_failure, unpack
 from seqlm.cli.errors import InputError
 from seqlm.families.recognition import with_type
-from seqlm.families.vocabulary import fixed_vocabulary, read_vocabulary
-from seqlm.tokenization.encoder import TOKENIZER_FILES
+from seqlm.families.vocabulary import TOKENIZER_FILES, fixed_vocabulary, read_vocabulary
 from seqlm.tokenization.special_tokens import STYLES
 
 from .bundle import check_tokenizer_files, largest, pack, rewrite

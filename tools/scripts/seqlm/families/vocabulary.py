@@ -31,6 +31,19 @@ FIXED = {"HyenaDNATokenizer": ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[R
 # how LucaOne writes bases, so that they differ from residues; any other code is N
 BASE_TOKENS = {"A": "1", "T": "2", "C": "3", "G": "4", "N": "5"}
 
+# whatever may say how a model splits sequences
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "dna_config.json",
+    "spiece.model",
+    "tokenizer.model",
+)
 UNSTRUCTURED = "#"  # where a structure, or a residue of one, is not known, in SaProt's vocabulary
 
 

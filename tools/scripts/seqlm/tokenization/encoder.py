@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 REPAIRED = "read with the repaired tokenizer, otherwise than as published"
 UNPLACED = "residues without a 3Di state read with #, which is for a structure that is not known"
 WITHOUT_STRUCTURE = "sequence without a structure, every residue read with #"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "dna_config.json",
-    "spiece.model",
-    "tokenizer.model",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,6 @@ def values(tool, model, processes=1):
     where = {
         "finetune": {"base": base},
         "pretrain": {"what": {"how": "go-on", "base": base}},
-        "explain": {"base": base},
         "predict": {"base": base},
     }
     several = {"several": {"processes": str(processes), "strategy": "ddp"}} if tool in TRAINING else {}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show which positions of sequences speak for the prediction of a fine-tuned model."""
+"""Show which positions of sequences speak for what a model says of them, and whether that is more than chance."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -14,8 +14,13 @@ from seqlm.tools.explain.methods import METHODS
 
 def options() -> Parser:
     parser = Parser(description=__doc__)
-    add(parser, "--model", help="fine-tuned model: the bundle (zip) that finetune.py wrote")
-    add(parser, "--base-model", "--installed-models", "--sequences", "--structures")
+    add(
+        parser,
+        "--model",
+        help="fine-tuned model: the bundle (zip) that finetune.py wrote; or a language model, whose log-likelihood is "
+        "explained",
+    )
+    add(parser, "--model-id", "--base-model", "--installed-models", "--sequences", "--structures")
     add_group(parser, COLUMNS)
     parser.add_argument(
         "--most-sequences",
@@ -30,11 +35,10 @@ def options() -> Parser:
     )
     what.add_argument(
         "--explained-position",
-        default=0,
-        type=Number(int, 0, 1_000_000),
+        type=Number(int, 1, 1_000_000),
         metavar="N",
-        help="of a model of residues the one that is explained in each sequence, such as the middle of windows; 0: the "
-        "one of the highest number",
+        help="of a model of residues the one that is explained in each sequence, such as the middle of windows; the "
+        "one of the highest number if not given",
     )
     what.add_argument("--method", default=METHODS[0], choices=METHODS)
     what.add_argument(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from rdkit import Chem
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel, EsmModel
 
@@ -17,9 +18,10 @@ from seqlm.inference.inference import pooled_vectors
 from seqlm.inference.loading import load_finetuned
 from seqlm.report.logo import information
 from seqlm.tokenization.encoder import Encoded
-from seqlm.tools.explain import deletion, mutagenesis, occlusion
+from seqlm.tools.explain import attention, deletion, mutagenesis, occlusion
 from seqlm.tools.explain.function import Change, Function, Item
 from seqlm.tools.explain.gradients import Gradients
+from seqlm.tools.explain.molecules import atom_values
 from seqlm.tools.explain.shuffled import shuffled
 from seqlm.tools.explain.tracks import stretches
 
@@ -258,3 +260,26 @@ def test_the_information_of_a_logo_is_what_the_letters_tell_beyond_chance():
     assert many[0] == pytest.approx([2 - 3 / (2 * np.log(2) * 1000), 0, 0, 0])
     assert many[1] == pytest.approx([0, *[(1 - 3 / (2 * np.log(2) * 1000)) / 2] * 2, 0])
     assert information(["A", "C", "G", "T"], "ACGT").sum() == 0
+
+
+def test_atoms_have_the_values_of_their_letters_in_the_order_of_rdkit():
+    smiles = "Clc1cc[nH]c1[Na+]"
+    values = np.arange(len(smiles), dtype=float)
+    found = atom_values(smiles, values)
+    molecule = Chem.MolFromSmiles(smiles)
+    assert [atom.GetSymbol() for atom in molecule.GetAtoms()] == ["Cl", "C", "C", "C", "N", "C", "Na"]
+    assert found.tolist() == [0 + 1, 2, 4, 5, 6 + 7 + 8 + 9, 10, 12 + 13 + 14 + 15 + 16]
+    assert atom_values("no molecule", values) is None
+
+
+@torch.no_grad()
+def test_attention_is_rolled_out_as_in_a_plain_loop(esm, tmp_path):
+    function, tokens, _ = esm
+    plain = EsmModel.from_pretrained(DATA / "models" / "tiny-esm", attn_implementation="eager").eval()
+    items = function.items(SEQUENCES, 0)
+    for values, (_, text) in zip(attention.maps(function, items), SEQUENCES, strict=True):
+        rolled = torch.eye(len(text) + 2)
+        for scores in plain(torch.tensor([tokens(text)]), output_attentions=True).attentions:
+            rolled = (scores[0].mean(0) + torch.eye(len(text) + 2)) / 2 @ rolled
+        assert values == pytest.approx(rolled[1:-1].mean(0)[1:-1].numpy(), abs=1e-6)
+    assert function.model.encoder_alone.config._attn_implementation == "sdpa"

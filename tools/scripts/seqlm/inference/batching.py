@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One window of one sequence; ``owner`` is the number of the sequence, ``start`` where in it the window begins,
-    ``entering`` what enters the first layer that has to be computed, if that is known."""
+    ``entering`` what enters the first layer that has to be computed, if that is known; ``targets`` are the tokens that
+    are asked for at each place, where they are not those that stand there."""
 
     ids: np.ndarray  # (tokens,)
     weights: np.ndarray  # (tokens,)
     owner: int
     start: int = 0
     entering: np.ndarray | None = None  # (tokens, hidden)
+    targets: np.ndarray | None = None  # (tokens,)
 
     @property
     def covered(self) -> slice:
@@ -49,7 +51,8 @@ class Batch:
             above;
         pairs: (pairs, 2), the places of both members in the batch; second: (pairs, other hidden), the vectors of the
             second members where another model reads them;
-        targets: what is to be learnt, a unit (sequence, residue or pair) each; importance: what each counts in the
+        targets: what is to be learnt, a unit (sequence, residue or pair) each, or the token that is asked for at each
+            place, (rows, tokens); importance: what each counts in the
             loss, of the loss's shape.
     """
 
@@ -135,7 +138,12 @@ def collate(rows: Sequence[Row], padding: int) -> Batch:
         entering = torch.zeros(len(rows), longest, rows[0].entering.shape[1])
         for row, states in zip(rows, entering.numpy(), strict=True):
             states[: len(row.ids)] = row.entering
-    return Batch(len(places), *map(torch.from_numpy, (ids, mask, weights, owners)), entering)
+    targets = None
+    if rows[0].targets is not None:
+        targets = torch.full((len(rows), longest), padding)
+        for number, row in enumerate(rows):
+            targets[number, : len(row.targets)] = torch.from_numpy(row.targets)
+    return Batch(len(places), *map(torch.from_numpy, (ids, mask, weights, owners)), entering, targets=targets)
 
 
 def updates(

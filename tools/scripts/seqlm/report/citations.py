@@ -64,6 +64,7 @@ CITATIONS = {
     "captum": ("Captum (integrated gradients): Kokhlikyan et al. 2020.", DOI + "10.48550/arXiv.2009.07896"),
     "occlusion": ("Occlusion: Zeiler & Fergus 2014, ECCV.", DOI + "10.1007/978-3-319-10590-1_53"),
     "mutagenesis": ("In-silico mutagenesis: Zhou & Troyanskaya 2015, Nature Methods.", DOI + "10.1038/nmeth.3547"),
+    "attention": ("Attention rolled out: Abnar & Zuidema 2020.", DOI + "10.18653/v1/2020.acl-main.385"),
     "sanity-checks": ("Shuffled weights: Adebayo et al. 2018, NeurIPS.", DOI + "10.48550/arXiv.1810.03292"),
     "deletion": ("Deletion curves: Petsiuk et al. 2018, BMVC.", DOI + "10.48550/arXiv.1806.07421"),
     # training

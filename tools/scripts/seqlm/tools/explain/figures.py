@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from seqlm.cli.text import shown
+from seqlm.data.records import CANONICAL, TEXT
 from seqlm.metrics.resampling import mean
 from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, styled
 from seqlm.report.logo import KEY, information, logo
@@ -18,6 +19,7 @@ from seqlm.report.substitutions import substitution_map
 
 from .deletion import RANDOM_ORDERS, SHARES
 from .inputs import SUBSTITUTED, Plan
+from .molecules import drawable, molecules
 from .summary import FEWEST, Checks, Explained, Summary
 from .verdict import number_of
 
@@ -25,6 +27,7 @@ MAPS = 5  # sequences that are drawn one by one
 LONGEST = 120  # positions of one
 LETTERED = 60  # positions up to which letters are written
 ROWS = 100  # sequences of a heat map
+MOLECULES = 4
 SIDE = 7  # letters of a logo on each side of the middle
 MOST_LOGOS = 4
 COLOURS = "PuOr_r"  # orange speaks for, purple against: told apart with every kind of colour vision
@@ -54,6 +57,13 @@ def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
             f"All checked sequences beside each other, the highest {number} on top: left of the model, right of "
             "shuffled weights.",
             lambda: heat_map(ordered[:ROWS]),
+        )
+    if plan.family.alphabet in (TEXT, CANONICAL) and (drawn_molecules := drawable(ordered, MOLECULES)):
+        drawn["molecules"] = Drawn(
+            f"Atoms in the colour of their letters, of the molecules with the highest {number}: left of the "
+            "model, right of shuffled weights, each in a scale of its own. Orange speaks for the prediction, "
+            "purple against it.",
+            lambda: molecules(drawn_molecules, COLOURS),
         )
     if logos := logos_of(plan, summary):
         centred = "" if logos[0].whole else f" around the position that speaks the most (0), {SIDE} on each side"

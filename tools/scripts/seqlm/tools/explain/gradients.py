@@ -37,7 +37,7 @@ class Gradients:
         encoder = function.model.encoder_alone
         self.embedding = encoder.get_input_embeddings()
         table = self.embedding.weight  # which a T5 has in two modules
-        self._tables = [module for module in encoder.modules() if getattr(module, "weight", None) is table]
+        self._tables = [one for one in encoder.modules() if isinstance(one, nn.Embedding) and one.weight is table]
         self.letters = torch.tensor(letters) if getattr(encoder.config, "token_dropout", False) else None
 
     def map(self, item: Item, only: int | None = None) -> tuple[np.ndarray, float]:
@@ -115,8 +115,11 @@ class _Forward(nn.Module):
         function, item, batch, states = self._all
         count, windows = given.shape[:2]
         states[:] = [given.flatten(0, 1)]
-        repeated = Batch(
-            count * windows, ids=batch.ids.repeat(count, 1), mask=None, weights=batch.weights.repeat(count, 1)
-        )
+        again = {
+            name: value.repeat(count, 1)
+            for name in ("ids", "weights", "targets")
+            if (value := getattr(batch, name)) is not None
+        }
+        repeated = Batch(count * windows, **again)
         (parts,) = function.parts(function.model, repeated)
         return function.finish(parts.view(count, windows, -1).sum(1), [item] * count)

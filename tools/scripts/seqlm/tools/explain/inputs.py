@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +15,21 @@ from seqlm.checkpoints.opening import open_model, require_head
 from seqlm.cli.errors import InputError
 from seqlm.cli.text import shown
 from seqlm.data.records import DNA, PROTEIN, Record, quoted
-from seqlm.data.tasks import level_of
+from seqlm.data.tasks import WITHOUT_HEAD, level_of
 from seqlm.families.family import Family
 from seqlm.families.recognition import recognise
 from seqlm.families.vocabulary import AMINO_ACIDS
 from seqlm.inference.fitting import Memory
+from seqlm.inference.language_models import Opened, as_language_model
 from seqlm.tokenization.encoder import Encoder, require_letter_tokens
+from seqlm.tokenization.language_text import LanguageText
 from seqlm.tokenization.readers import UNKNOWN_TOKENS
 from seqlm.tokenization.structures import Structures, open_structures
 from seqlm.tokenization.survey import Survey, records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
 from .memory import memory_of
-from .methods import GRADIENTS, MUTAGENESIS, OCCLUSION
+from .methods import ATTENTION, GRADIENTS, MUTAGENESIS, OCCLUSION
 
 SUBSTITUTED = {PROTEIN: "".join(sorted(AMINO_ACIDS)), DNA: "ACGT"}  # letters that take each other's place
 
@@ -41,11 +44,13 @@ class Plan:
         sequences: (id, cleaned sequence) of all.
         hidden: id of the token that stands in the place of what is hidden, and what that is in words.
         survey: what the file of sequences holds.
+        language: a model of which the log-likelihood is explained, with what reads for it: ``text`` of a causal one,
+            ``encoder`` of a masked one; None of a fine-tuned model with a head of its own.
         notes: sentences for the user.
     """
 
     arguments: Namespace
-    bundle: Bundle
+    bundle: Bundle | None
     base: ModelFolder
     family: Family
     task: str
@@ -55,6 +60,9 @@ class Plan:
     hidden: tuple[int, str]
     survey: Survey
     structures: Structures | None = None
+    language: Opened | None = None
+    text: LanguageText | None = None
+    encoder: Encoder | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -63,12 +71,12 @@ class Plan:
 
     @property
     def manifest(self) -> dict:
-        return self.bundle.manifest
+        return (self.bundle and self.bundle.manifest) or {}
 
     @property
     def name(self) -> str:
         """What the model is called."""
-        return Path(self.arguments.model).name
+        return self.arguments.model_id or Path(self.arguments.model).name
 
     @property
     def protein(self) -> bool:
@@ -109,6 +117,8 @@ class Plan:
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Open the model and go over all sequences once. Does not import torch."""
     bundle, base = open_model(arguments, scratch)
+    if not ((bundle and bundle.manifest) or {}).get("head"):
+        return _language(arguments, as_language_model(bundle, base, arguments), scratch)
     manifest = require_head(bundle, arguments.model)
     task = manifest["task"]
     level = level_of(task)
@@ -136,9 +146,86 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"this {family.name} model does not read one letter a token, so letters cannot be substituted one by one; "
             f"take --method {OCCLUSION} or {GRADIENTS}"
         )
+    if arguments.method == ATTENTION and (family.causal or family.own_architecture):
+        raise InputError(
+            f"attention is rolled out in encoders of transformers' own, and this {family.name} model is none; take "
+            f"--method {GRADIENTS} or {OCCLUSION}"
+        )
     if arguments.output_matrix and arguments.method != MUTAGENESIS:
         raise InputError(f"--output-matrix is of substitutions; take --method {MUTAGENESIS}")
     structures = _structures(arguments, manifest, family, scratch)
+    sequences, found = _sequences(arguments, family, structures)
+    if not family.one_letter_tokens:
+        refuse_unknown(
+            Encoder(family, base.path, tokenizer=manifest.get("tokenizer", "as-published")),
+            found.sample,
+            Path(arguments.sequences).name,
+        )
+    plan = Plan(arguments, bundle, base, family, task, labels, goal, sequences, hidden, found, structures)
+    plan.memory.foresee()
+    return plan
+
+
+def _language(arguments: Namespace, opened: Opened, scratch: Path) -> Plan:
+    """The plan of a language model, whose log-likelihood is explained."""
+    family = opened.family
+    family.check_language_model(opened.base.tensors, opened.name)
+    for option in ("explained_class", "explained_position"):
+        if getattr(arguments, option):
+            raise InputError(
+                f"{opened.name} is a language model, of which the log-likelihood of whole sequences is explained; "
+                f"leave --{option.replace('_', '-')} empty"
+            )
+    if arguments.method == ATTENTION:
+        raise InputError("attention is rolled out of models with a head of their own; take another --method")
+    if arguments.method == MUTAGENESIS or arguments.output_matrix:
+        raise InputError(
+            f"{opened.name} is a language model; what substitutions do to it is what the tool that scores variants "
+            f"says (score.py --scan); take --method {GRADIENTS} or {OCCLUSION} here"
+        )
+    if family.blocks:
+        raise InputError(f"models of the family {family.name} read 6-mers and are not explained; take another model")
+    hidden, structures, text, encoder = hidden_token(family), None, None, None
+    if family.causal:
+        text = LanguageText(family, opened.base.path, tokenizer=opened.tokenizer)
+    else:
+        structures = open_structures(arguments, family, scratch)
+
+    def check_length(record: Record, sequence: str) -> None:
+        try:
+            (ids,) = text.encode([sequence])
+        except InputError as problem:
+            raise InputError(f"{Path(arguments.sequences).name}: record '{quoted(record.id)}': {problem}") from None
+        if len(ids) > family.window + len(family.prefix) + len(family.suffix):
+            raise InputError(
+                f"{Path(arguments.sequences).name}: record '{quoted(record.id)}' has {len(ids):,} tokens, and the "
+                f"model reads {family.window:,} at once; give the part that matters"
+            )
+
+    sequences, found = _sequences(arguments, family, structures, check_length if text else None)
+    if not text:
+        encoder = Encoder(family, opened.base.path, tokenizer=opened.tokenizer, structures=structures)
+        refuse_unknown(encoder, found.sample, Path(arguments.sequences).name)
+    task = WITHOUT_HEAD[not family.causal]
+    plan = Plan(
+        arguments, opened.bundle, opened.base, family, task, None, None, sequences, hidden, found, structures, opened,
+        text, encoder,
+    )  # fmt: skip
+    plan.memory.foresee()
+    return plan
+
+
+def _sequences(
+    arguments: Namespace,
+    family: Family,
+    structures: Structures | None,
+    look: Callable[[Record, str], None] | None = None,
+) -> tuple[list[tuple[str, str]], Survey]:
+    """All sequences, which are few.
+
+    Raises:
+        InputError: more than were allowed, or one that lacks the position that is explained.
+    """
     sequences: list[tuple[str, str]] = []
 
     def visit(record: Record, sequence: str) -> None:
@@ -149,25 +236,19 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             )
         if structures:
             structures.of(record.id, sequence)
-        if arguments.explained_position > len(sequence):
+        if (arguments.explained_position or 0) > len(sequence):
             raise InputError(
                 f"{Path(arguments.sequences).name}: record '{quoted(record.id)}' has {len(sequence):,} letters, so "
                 f"there is no position {arguments.explained_position:,} (--explained-position)"
             )
+        if look:
+            look(record, sequence)
         sequences.append((record.id, sequence))
 
     found = survey(arguments, family, visit)
     if structures:
         structures.refuse_other_names(next(records(arguments)).id)
-    if not family.one_letter_tokens:
-        refuse_unknown(
-            Encoder(family, base.path, tokenizer=manifest.get("tokenizer", "as-published")),
-            found.sample,
-            Path(arguments.sequences).name,
-        )
-    plan = Plan(arguments, bundle, base, family, task, labels, goal, sequences, hidden, found, structures)
-    plan.memory.foresee()
-    return plan
+    return sequences, found
 
 
 def _goal(name: str, labels: tuple[str, ...] | None, level: str) -> int | None:
@@ -203,6 +284,8 @@ def hidden_token(family: Family) -> tuple[int, str]:
     for token in UNKNOWN_TOKENS:
         if token in vocabulary:
             return vocabulary[token], f"the token {token}"
+    if family.causal and family.start_token is not None:
+        return family.start_token, "the token that begins a text"
     raise InputError(
         f"this {family.name} model has no token that masks and none for what is unknown, so nothing can be hidden from "
         "it; take another model"

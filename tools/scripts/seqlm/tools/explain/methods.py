@@ -1,4 +1,4 @@
 """How values of positions are found, and what they are called. Needs no torch."""
 
-GRADIENTS, OCCLUSION, MUTAGENESIS = "integrated-gradients", "occlusion", "mutagenesis"
-METHODS = (GRADIENTS, OCCLUSION, MUTAGENESIS)
+GRADIENTS, OCCLUSION, MUTAGENESIS, ATTENTION = "integrated-gradients", "occlusion", "mutagenesis", "attention"
+METHODS = (GRADIENTS, OCCLUSION, MUTAGENESIS, ATTENTION)

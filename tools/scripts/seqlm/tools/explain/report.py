@@ -14,7 +14,7 @@ from seqlm.report.words import sentence
 from .inputs import Plan
 from .methods import GRADIENTS
 from .summary import Summary
-from .verdict import explanation, headline, number_of, rests_on, trust
+from .verdict import explanation, headline, rests_on, trust
 
 PACKAGES = ("torch", "transformers", "captum", "numpy", "scipy")
 SETTINGS = ("method", "explained_class", "explained_position", "steps", "checked", "random_models", "precision", "seed")
@@ -38,7 +38,7 @@ def explanation_report(plan: Plan, summary: Summary) -> Report:
     report.section("More than chance?", *report.pictures("deletion"), Paragraph(_how_checked(plan, summary)))
     report.section(
         "What speaks for the prediction",
-        *report.pictures("maps", "heat_map", "logos", "substitutions"),
+        *report.pictures("maps", "molecules", "heat_map", "logos", "substitutions"),
         Table(*_strongest(plan, summary)),
     )
     report.section("Sequences", Bullets(_read(plan, summary)))
@@ -71,7 +71,7 @@ def _strongest(plan: Plan, summary: Summary) -> tuple[list[str], list[list[str]]
         site = one.item.site
         name = shown(one.item.id, 30) + ("" if site is None else f", {one.item.sequence[site]}{site + 1}")
         rows.append([name, *goal, f"{one.number:.2f}", f"{one.hidden:.2f}", ", ".join(named)])
-    first = number_of(plan) if plan.labels is None else "log-odds"
+    first = "log-odds" if plan.labels else "log-likelihood" if plan.language else "value"
     columns = ["Sequence", *(["Class"] if plan.labels else []), first, "all hidden", "Speak for it the most"]
     return columns, rows
 
@@ -91,4 +91,6 @@ def _model(plan: Plan) -> list[list[str]]:
         rows.append(["classes", ", ".join(shown(label, 20) for label in plan.labels[:8])])
     if members := plan.manifest.get("members"):
         rows.append(["members", f"{members}, whose mean is explained"])
-    return [*rows, ["sha256 of the base model", plan.base.sha256[:16] + "…"]]
+    if plan.language:
+        rows[-1] = ["kind", "causal, from left to right" if plan.text else "masked, all tokens seen in one pass"]
+    return [*rows, ["sha256 of its weights", plan.base.sha256[:16] + "…"]]

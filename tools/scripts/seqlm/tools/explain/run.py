@@ -13,7 +13,7 @@ from seqlm.cli.outputs import Outputs
 from seqlm.cli.progress import Progress
 
 from .inputs import Plan
-from .methods import GRADIENTS, MUTAGENESIS
+from .methods import ATTENTION, GRADIENTS, MUTAGENESIS
 from .summary import Checks, Explained, Summary, likeness
 
 
@@ -29,11 +29,18 @@ def explain(plan: Plan, outputs: Outputs) -> Summary:
     arguments = plan.arguments
     device = loading.prepare(arguments.threads, arguments.seed, arguments.device)
     memory = plan.memory.on(device)
-    restored = loading.load_finetuned(plan.bundle, plan.base, device, arguments.precision, structures=plan.structures)
-    function = Function(restored, memory.tokens(), plan.hidden[0], plan.family.masked_tokens)
+    if plan.language:
+        from .language import LanguageFunction
+
+        function = LanguageFunction(plan, device, memory.tokens())
+    else:
+        restored = loading.load_finetuned(
+            plan.bundle, plan.base, device, arguments.precision, structures=plan.structures
+        )
+        function = Function(restored, memory.tokens(), plan.hidden[0], plan.family.masked_tokens)
     items = function.items(plan.sequences, plan.goal, plan.site)
     summary = Summary(_explained(plan, function, items, memory), None, plan.survey.rules)
-    _count(plan, summary, restored.encoder.max_length)
+    _count(summary, function.encoder.max_length)
     summary.checks = _checks(plan, function, summary.explained, memory)
     for target, write in (
         (arguments.output_table, write_table_of),
@@ -67,23 +74,25 @@ def _maps(plan: Plan, function, items: Sequence, memory, told: Callable[[int], N
             yield *gradients.map(item, only), None
             told(number + 1)
         return
-    from .occlusion import maps
+    if plan.arguments.method == ATTENTION:
+        from .attention import maps
+    else:
+        from .occlusion import maps
 
     for values in maps(function, items, only, told):
         yield values, math.nan, None
 
 
 def _explained(plan: Plan, function, items: Sequence, memory) -> list[Explained]:
-    predicted = function.predicted(items)
     places = [np.arange(item.tokens) for item in items]
     nothing = [function.hide(number, item, places[number][:0]) for number, item in enumerate(items)]
     everything = [function.hide(number, item, places[number]) for number, item in enumerate(items)]
     numbers, hidden = np.split(function.values(items, nothing + everything), 2)
     found = _maps(plan, function, items, memory, Progress("explaining", len(items), "sequences"))
     return [
-        Explained(item, values, number, without, gap, one, effects=effects)
-        for item, (values, gap, effects), number, without, one in zip(
-            items, found, numbers.tolist(), hidden.tolist(), predicted, strict=True
+        Explained(item, values, number, without, gap, effects=effects)
+        for item, (values, gap, effects), number, without in zip(
+            items, found, numbers.tolist(), hidden.tolist(), strict=True
         )
     ]
 
@@ -122,7 +131,7 @@ def _told_after(progress: Progress, before: int, done: int) -> None:
     progress(before + done)
 
 
-def _count(plan: Plan, summary: Summary, limit: int) -> None:
+def _count(summary: Summary, limit: int) -> None:
     """Note what was changed when letters became tokens."""
     rules = summary.rules
     for one in summary.explained:

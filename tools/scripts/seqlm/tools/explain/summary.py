@@ -28,7 +28,6 @@ class Explained:
         values: (tokens,) of the map; positive ones speak for the prediction.
         number, hidden: what is explained, of the sequence and of one of which everything is hidden.
         gap: how much integrated gradients miss of the difference of the two; NaN of other methods.
-        predicted: probabilities (classes,), or a value.
         shuffled: (tokens,) values of a model with shuffled weights, the first one, where that was asked.
         effects: (tokens, letters) what each substitution changes, of in-silico mutagenesis.
     """
@@ -38,7 +37,6 @@ class Explained:
     number: float
     hidden: float
     gap: float
-    predicted: np.ndarray
     shuffled: np.ndarray | None = None
     effects: np.ndarray | None = None
 

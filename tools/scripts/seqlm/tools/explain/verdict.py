@@ -11,7 +11,7 @@ from seqlm.report.words import few, ranged
 from seqlm.tokenization.unknown import unknown_letters
 
 from .inputs import Plan
-from .methods import GRADIENTS, MUTAGENESIS, OCCLUSION
+from .methods import ATTENTION, GRADIENTS, MUTAGENESIS, OCCLUSION
 from .summary import CHANCE, FEW, FEWEST, MORE, SAME, Checks, Summary
 
 GAP = 0.05  # share of the difference to an empty sequence that integrated gradients may miss
@@ -23,11 +23,15 @@ METHODS = {
     "2014).",
     MUTAGENESIS: "The value of a position is how much of the {number} is lost on average when its letter is replaced "
     "by each of the others (in-silico mutagenesis, Zhou & Troyanskaya 2015).",
+    ATTENTION: "The value of a position is its share in what the head of the model reads, by attention rolled out over "
+    "all layers (Abnar & Zuidema 2020).",
 }
 
 
 def number_of(plan: Plan) -> str:
     """What is explained, in words."""
+    if plan.language:
+        return "log-likelihood"
     of = ""
     if plan.level == "residue":
         of = f" of residue {plan.site + 1}" if plan.site is not None else " of the residue that is explained"
@@ -73,8 +77,11 @@ def explanation(plan: Plan) -> str:
         hidden = f"the mean of all letters, and in the curves below as {hidden}"
     if plan.level == "residue" and plan.site is None:
         text += " Of each sequence the residue with the highest one is explained."
-    text += f" What is hidden is read as {hidden}. Positive values speak for the prediction, negative ones"
-    text += " against it; they are of the model, and no measurement."
+    text += f" What is hidden is read as {hidden}."
+    if plan.arguments.method == ATTENTION:
+        return text + " Values are of the model, and no measurement."
+    text += " Positive values speak for the prediction, negative ones against it; they are of the model, and no "
+    text += "measurement."
     if plan.goal is None and plan.labels and plan.level == "sequence" and plan.task != "multi-label":
         text += " Of each sequence the class is explained that the model predicts."
     return text
@@ -97,6 +104,11 @@ def rests_on(checks: Checks) -> list[str]:
 def trust(plan: Plan, summary: Summary) -> list[str]:
     """What a reader must not overlook."""
     found = [*plan.notes]
+    if plan.arguments.method == ATTENTION:
+        found.append(
+            "Attention says where the model looks, whatever it predicts, and not what speaks for a prediction: values "
+            "are the same for every class, and never speak against one. Believe it where another method says the same."
+        )
     checks = summary.checks
     if checks.outcome != FEW:
         found += few(len(checks.gains), "sequences", 30)

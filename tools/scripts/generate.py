@@ -126,6 +126,21 @@ def options() -> Parser:
         "base model, 1 the tuned one, above 1 goes further than it",
     )
 
+    accept = parser.add_argument_group("written again until another model accepts them")
+    accept.add_argument("--accept-by", metavar="BUNDLE", help="a model fine-tuned for a class or a number of sequences")
+    accept.add_argument("--accept-base-model", metavar="PATH", help="its base model, where the bundle needs one")
+    accept.add_argument("--accept-class", default="", metavar="NAME", help="the class that sequences should be of")
+    accept.add_argument(
+        "--accept-above",
+        type=Number(float, -1e9, 1e9),
+        metavar="X",
+        help="its probability, or the number that is predicted, has to be above this; of a class 0.5 if not given",
+    )
+    accept.add_argument("--accept-below", type=Number(float, -1e9, 1e9), metavar="X", help="and below this")
+    accept.add_argument(
+        "--tries", default=10, type=Number(int, 1, 10_000), metavar="N", help="at most, for each sequence"
+    )
+
     choose = parser.add_argument_group("which are kept")
     choose.add_argument(
         "--keep-best", type=Number(int, 1, 1_000_000), metavar="N", help="the N of the lowest perplexity"

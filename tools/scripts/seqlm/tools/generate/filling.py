@@ -19,32 +19,41 @@ from .writing import Generated, drawing_of, jobs_of
 RESAMPLES = 1000
 
 
-def fill_all(plan: Plan, model, budget: int) -> tuple[list[Generated], FilledJudge]:
-    """Every template as often as asked for, in order, and who judges what was filled in."""
-    masked = MaskedModel(model)
-    reader = MaskedReader(plan.encoder, plan.family.mask_token, plan.family.masked_tokens)
-    jobs = jobs_of(plan)
-    schedule = Schedule(plan.arguments.sweeps, plan.arguments.at_once)
-    steps = sum(schedule.steps(len(prompt.places)) * plan.each for prompt in plan.prompts)
-    found = infill(
-        masked,
-        reader,
-        [(prompt.ids, prompt.places) for prompt in plan.prompts],
-        jobs,
-        drawing_of(plan, "cpu"),
-        schedule,
-        budget,
-        Progress("filling in", steps, "steps"),
-    )
-    sequences: dict[int, Generated] = {}
-    letters = {plan.family.vocabulary.get(plan.family.token(one)): one for one in reversed(plan.family.letters)}
-    for number, ids in found:
-        prompt, of_prompt = plan.prompts[number // plan.each], number % plan.each
-        written = list(prompt.letters)
-        for place in prompt.places:
-            written[place] = letters[int(ids[place])]
-        sequences[number] = Generated(f"{prompt.name}_{of_prompt + 1}", prompt, "".join(written))
-    return [sequences[number] for number in range(len(jobs))], FilledJudge(plan, masked, reader, budget)
+class Filler:
+    """A masked model, and how it reads."""
+
+    def __init__(self, plan: Plan, model, budget: int):
+        self.plan, self.budget, self.model = plan, budget, MaskedModel(model)
+        self.reader = MaskedReader(plan.encoder, plan.family.mask_token, plan.family.masked_tokens)
+
+    def judge(self) -> FilledJudge:
+        return FilledJudge(self.plan, self.model, self.reader, self.budget)
+
+    def fill(self, numbers: list[int], attempt: int = 0) -> dict[int, Generated]:
+        """Sequences of these numbers, in order."""
+        plan = self.plan
+        schedule = Schedule(plan.arguments.sweeps, plan.arguments.at_once)
+        jobs = jobs_of(plan, numbers, attempt)
+        steps = sum(schedule.steps(len(plan.prompts[job.prompt].places)) for job in jobs)
+        found = infill(
+            self.model,
+            self.reader,
+            [(prompt.ids, prompt.places) for prompt in plan.prompts],
+            jobs,
+            drawing_of(plan, "cpu"),
+            schedule,
+            self.budget,
+            Progress("filling in", steps, "steps"),
+        )
+        sequences: dict[int, Generated] = {}
+        letters = {plan.family.vocabulary.get(plan.family.token(one)): one for one in reversed(plan.family.letters)}
+        for place, ids in found:
+            number, prompt = numbers[place], plan.prompts[jobs[place].prompt]
+            written = list(prompt.letters)
+            for at in prompt.places:
+                written[at] = letters[int(ids[at])]
+            sequences[number] = Generated(f"{prompt.name}_{number % plan.each + 1}", prompt, "".join(written))
+        return {number: sequences[number] for number in numbers}
 
 
 @dataclass(frozen=True)

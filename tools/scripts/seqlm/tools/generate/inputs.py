@@ -20,6 +20,7 @@ from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.language_text import LanguageText
 from seqlm.tokenization.unknown import unknown_letters
 
+from .acceptance import Wish, read_wish
 from .memory import memory_of
 from .prompts import Prompt, read_beginnings, read_templates
 from .properties import BASES, STANDARD
@@ -42,6 +43,7 @@ class Plan:
         forbidden: ids that are never chosen.
         top_k: 0 for all.
         notes: sentences for the user.
+        wish: what another model has to predict for a sequence to be accepted.
     """
 
     arguments: Namespace
@@ -58,6 +60,7 @@ class Plan:
     reference: Reference | None
     rules: Rules
     notes: list[str] = field(default_factory=list)
+    wish: Wish | None = None
 
     @property
     def family(self) -> Family:
@@ -82,9 +85,11 @@ class Plan:
         """Whether the base model has a say beside the tuned one."""
         return self.arguments.guidance not in (None, 1)
 
-    def seed_of(self, prompt: Prompt, number: int) -> int:
-        """Seed of one sequence, int64: it depends on the seed, the prompt's name and the sequence's number alone."""
-        digest = hashlib.sha256(f"{self.arguments.seed}/{prompt.name}/{number}".encode()).digest()
+    def seed_of(self, prompt: Prompt, number: int, attempt: int = 0) -> int:
+        """Seed of one try of one sequence, int64: it depends on the seed, the prompt's name, the sequence's number and
+        the try alone."""
+        again = f"/{attempt}" if attempt else ""
+        digest = hashlib.sha256(f"{self.arguments.seed}/{prompt.name}/{number}{again}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
     @cached_property
@@ -104,6 +109,7 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         mmseqs.program()
     opened = open_language_model(arguments, scratch)
     plan = (_writing if opened.family.causal else _filling)(arguments, scratch, opened)
+    plan.wish = read_wish(arguments, scratch, opened.family)
     each, prompts = plan.each, plan.prompts
     if each * len(prompts) > MOST:
         raise InputError(

@@ -11,11 +11,14 @@ def memory_of(plan) -> Memory:
     family, arguments = plan.family, plan.arguments
     weights, stored = weights_in(plan.opened.base, encoder=False)
     most = plan.each * len(plan.prompts)
+    other = beside(plan.opened.bundle)
+    if plan.wish:  # the model that accepts
+        other += 4 * weights_in(plan.wish.base)[0] + beside(plan.wish.bundle)
     if plan.encoder:
         longest = min(
             max(len(prompt.ids) for prompt in plan.prompts) + len(family.prefix) + len(family.suffix), plan.limit
         )
-        held = OF_A_LETTER * STREAMED + beside(plan.opened.bundle)
+        held = OF_A_LETTER * STREAMED + other
         return Memory(Need(family, weights, stored, longest, most=min(most * longest, STREAMED), held=held), arguments)
     # keys and values of all places; logits in three copies, one of them in double precision where all are drawn from
     slot = 8 * family.depth * family.key_width * arguments.max_length + 24 * family.vocabulary_size
@@ -29,8 +32,7 @@ def memory_of(plan) -> Memory:
         stored,
         arguments.max_length,
         most=min(plan.each * len(plan.prompts) * arguments.max_length, STREAMED),
-        held=OF_A_LETTER * min(plan.each * len(plan.prompts) * arguments.max_length, STREAMED)
-        + beside(plan.opened.bundle),
+        held=OF_A_LETTER * min(plan.each * len(plan.prompts) * arguments.max_length, STREAMED) + other,
         logits=family.vocabulary_size,
         slot=slot,
         slots=most,

@@ -55,6 +55,7 @@ def table_columns(plan: Plan) -> list[str]:
     return [
         *("id", "rank", "kept", "status", "perplexity", "perplexity_per_letter", "tokens"),
         *(["base_perplexity"] if plan.guided else []),
+        *(["prediction", "tries"] if plan.wish else []),
         *(["filled"] if plan.encoder else []),
         *columns(plan.alphabet),
         *compared,
@@ -79,6 +80,7 @@ def _row(plan: Plan, one: Generated) -> list:
         one.letter_perplexity,
         one.likelihood.tokens if one.likelihood else "",
         *([one.base.perplexity if one.base else math.nan] if plan.guided else []),
+        *([one.prediction, one.tries] if plan.wish else []),
         *([one.filled] if plan.encoder else []),
         *one.properties,
         *compared,

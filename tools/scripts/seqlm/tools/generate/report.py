@@ -11,6 +11,7 @@ from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
 from seqlm.report.words import ranged, sentence
 from seqlm.similarity.duplicates import Duplicate
 
+from .acceptance import means
 from .figures import figures_of
 from .inputs import Plan
 from .properties import NO
@@ -19,6 +20,7 @@ from .run import KNOWN, REFERENCE, SHUFFLED, WRITTEN, Result
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (
     "control", "fill", "sweeps", "at_once", "guidance",
+    "accept_class", "accept_above", "accept_below", "tries",
     "num_sequences", "max_length", "max_letters", "strategy", "temperature", "top_p", "min_p", "typical_p",
     "letters", "forbid", "stop_at", "cut", "min_letters", "duplicates", "near_identity", "keep_best", "max_perplexity",
     "seed",
@@ -36,6 +38,8 @@ def generation_report(plan: Plan, result: Result) -> Report:
     report.section("The best", _best(plan, result))
     if plan.guided:
         report.section("What guidance did", *_guided(plan, result))
+    if result.acceptance:
+        report.section("What was accepted", *_accepted(plan, result))
     if result.recovered:
         report.section("Whether what stood there came back", *_recovered(result))
     report.section("How probable they are to the model", *_probable(plan, result, report))
@@ -140,6 +144,36 @@ def _guided(plan: Plan, result: Result) -> list[Block]:
             "independent judge: compare with sequences of the family that were not trained on, and with what the same "
             "seed writes at a guidance of 1."
         )
+    ]
+
+
+def _accepted(plan: Plan, result: Result) -> list[Block]:
+    tally, first = result.acceptance.tally, result.acceptance.first
+    kept = [one for one in result.sequences if one.accepted]
+
+    def share(found: int, of: int) -> str:
+        low, high = share_interval(found, of)
+        return f"{found / of:.1%} ({low:.1%} to {high:.1%}), {found:,} of {of:,}"
+
+    rows = [
+        ["Of the first tries, which is what the model writes by itself", share(tally.accepted[0], tally.tried[0])],
+        ["Of all tries", share(sum(tally.accepted), sum(tally.tried))],
+        [f"Of the sequences, in up to {plan.arguments.tries:,} tries", share(sum(tally.accepted), tally.tried[0])],
+    ]
+    before, after = (means(some, plan.alphabet, plan.arguments.seed) for some in (first, kept))
+    compared = [
+        [name.replace("_", " "), ranged(score), ranged(after[name])] for name, score in before.items() if name in after
+    ]
+    return [
+        Paragraph(f"Asked for: {plan.wish.words}, by {shown(plan.wish.name, 80)}."),
+        Table(["Accepted", "Share (95 % interval)"], rows),
+        Table(["Mean (95 % interval)", "First tries", "Accepted"], compared),
+        Paragraph(
+            "The second table is of what the accepting model was not asked about, and is the only independent word "
+            "here: that model's predictions are what was chosen by, so they do not say whether it is right, and where "
+            "it is wrong it is now wrong more often. Judge with a measurement, or with a model that was trained on "
+            "other data."
+        ),
     ]
 
 

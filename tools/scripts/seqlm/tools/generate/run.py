@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -21,14 +22,27 @@ from seqlm.metrics.resampling import Score
 from seqlm.similarity import composition, duplicates
 from seqlm.similarity.duplicates import Duplicates
 
-from .filling import Recovery, fill_all, recovery
+from .acceptance import Predictor, Tally, until_accepted
+from .filling import Filler, Recovery, recovery
 from .inputs import Plan
 from .judging import WriterJudge
 from .properties import describe
-from .writing import Generated, write_all
+from .writing import EMPTY, Generated, write_all
 
 COMPARED = 200  # shuffled, and reference, sequences that perplexities are compared with
 WRITTEN, SHUFFLED, REFERENCE, KNOWN = "written", "shuffled", "reference", "known"
+
+
+@dataclass
+class Acceptance:
+    """What another model accepted.
+
+    Attributes:
+        first: the first try of each sequence, as the model writes without being steered.
+    """
+
+    tally: Tally
+    first: list[Generated]
 
 
 @dataclass
@@ -40,6 +54,7 @@ class Result:
             interval and number of sequences.
         of_base: the same to the base model, where it had a say.
         distances: of word lengths, to the reference set.
+        acceptance: of another model, where it was asked for.
         recovered: how often what stood there before was filled in, where it is known.
     """
 
@@ -50,6 +65,7 @@ class Result:
     rules: Rules
     of_base: dict[str, tuple[Score, int]] = field(default_factory=dict)
     recovered: Recovery | None = None
+    acceptance: Acceptance | None = None
     reference_letters: dict[str, float] = field(default_factory=dict)
     own_letters: dict[str, float] = field(default_factory=dict)
 
@@ -71,14 +87,25 @@ def generate(plan: Plan) -> Result:
     memory = plan.memory.on(device)
     model = load_language_model(plan.opened, device, arguments.precision)
     rules, budget, base = Rules().merged(plan.rules), memory.tokens(), None
+    lost = Rules() if plan.wish else rules  # what wrote nothing is tried again
     if plan.encoder:
-        found, judge = fill_all(plan, model, budget)
+        filler = Filler(plan, model, budget)
+        write, judge = filler.fill, filler.judge()
     else:
-        found, judge = write_all(plan, model, rules), WriterJudge(plan, model, budget)
+        write, judge = partial(write_all, plan, model, lost), WriterJudge(plan, model, budget)
         base = WriterJudge(plan, model, budget, base=True) if plan.guided else None
+    total, acceptance = plan.each * len(plan.prompts), None
+    if plan.wish:
+        predictor = Predictor(plan.wish, device, arguments.precision, budget)
+        last, first, tally = until_accepted(write, predictor, total, arguments.tries)
+        found, acceptance = list(last.values()), Acceptance(tally, list(first.values()))
+        if len(found) < total:
+            rules.count(EMPTY, total - len(found))
+    else:
+        found = list(write(list(range(total))).values())
     if not found:
         raise InputError(
-            f"the model ended each of {plan.each * len(plan.prompts):,} sequences before its first letter; give a "
+            f"the model ended each of {total:,} sequences before its first letter; give a "
             "prompt, or another token that ends a sequence"
         )
     for one, likelihood in zip(found, judge.of(found), strict=True):
@@ -87,8 +114,8 @@ def generate(plan: Plan) -> Result:
             rules.count("written with letters that the model cannot read back, so without a perplexity")
     for one, likelihood in zip(found, base.of(found), strict=True) if base else ():
         one.base = likelihood
-    for one in found:
-        one.properties = describe(one.letters, plan.alphabet)
+    for one in [*found, *(acceptance.first if acceptance else [])]:
+        one.properties = one.properties or describe(one.letters, plan.alphabet)
     print("comparing sequences", file=sys.stderr)
     (plan.scratch / "compared").mkdir()
     alike = duplicates.find(
@@ -107,7 +134,7 @@ def generate(plan: Plan) -> Result:
     if not any(one.rank for one in found):
         reasons = sorted({one.dropped for one in found})
         raise InputError(f"of {len(found):,} sequences none is left: {'; '.join(reasons)}; keep more, or write more")
-    result = Result(found, alike, {}, [], rules.merged(alike.rules))
+    result = Result(found, alike, {}, [], rules.merged(alike.rules), acceptance=acceptance)
     _compare(plan, judge, base, result)
     return result
 
@@ -120,7 +147,9 @@ def _choose(plan: Plan, found: list[Generated]) -> None:
     for one in order:
         equal = one.duplicate.duplicate_of or one.id
         group = {"report": None, "drop-equal": equal, "drop-near": one.duplicate.cluster}[arguments.duplicates]
-        if not one.complete and arguments.cut == "drop":
+        if not one.accepted:
+            one.dropped = f"not accepted in {arguments.tries:,} tries"
+        elif not one.complete and arguments.cut == "drop":
             one.dropped = "ran into the limit of its length"
         elif arguments.min_letters and len(one.letters) < arguments.min_letters:
             one.dropped = "too short"

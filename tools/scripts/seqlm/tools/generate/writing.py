@@ -35,6 +35,7 @@ class Generated:
         complete: the model ended it; otherwise it ran into a limit.
         likelihood: what the model says of it, or of what was filled in; None for a sequence that it cannot read.
         base: what the base model says of it, where it had a say.
+        prediction: of the model that accepts, where there is one, and the number of the ``tries`` that it took.
         properties: as :func:`seqlm.tools.generate.properties.columns` names them.
         composition: distance of its single letters to those of the reference set; NaN without one.
         dropped: why it is not kept; empty if it is.
@@ -47,6 +48,9 @@ class Generated:
     complete: bool = True
     likelihood: Likelihood | None = None
     base: Likelihood | None = None
+    prediction: float = math.nan
+    tries: int = 1
+    accepted: bool = True
     properties: list = field(default_factory=list)
     composition: float = math.nan
     duplicate: Duplicate = field(default_factory=Duplicate)
@@ -80,22 +84,22 @@ class Generated:
         return self.start.at_places(self.letters)
 
 
-def write_all(plan: Plan, model, rules: Rules) -> list[Generated]:
-    """All sequences as letters, in order. What wrote nothing is counted and left out."""
-    total = plan.each * len(plan.prompts)
-    progress = Progress("writing", total, "sequences")
+def write_all(plan: Plan, model, rules: Rules, numbers: list[int], attempt: int = 0) -> dict[int, Generated]:
+    """Sequences of these numbers as letters, in order. What wrote nothing is counted and left out."""
+    progress = Progress("writing", len(numbers), "sequences")
     found: dict[int, Written] = {}
-    for number, written in _sampled(plan, model) if plan.arguments.strategy != "beam" else _beams(plan, model):
+    ways = _beams(plan, model) if plan.arguments.strategy == "beam" else _sampled(plan, model, numbers, attempt)
+    for number, written in ways:
         found[number] = written
         progress(len(found))
-    sequences = []
-    for number in range(total):
+    sequences = {}
+    for number in numbers:
         prompt, of_prompt = plan.prompts[number // plan.each], number % plan.each
         letters, complete = _letters(plan, prompt, found[number])
-        if not letters:
+        if letters:
+            sequences[number] = Generated(f"{prompt.name}_{of_prompt + 1}", prompt, letters, complete)
+        else:
             rules.count(EMPTY)
-            continue
-        sequences.append(Generated(f"{prompt.name}_{of_prompt + 1}", prompt, letters, complete))
     return sequences
 
 
@@ -125,25 +129,24 @@ def drawing_of(plan: Plan, device) -> Drawing:
     )
 
 
-def jobs_of(plan: Plan) -> list[Job]:
-    """What is to be written, prompt by prompt."""
-    return [
-        Job(place, plan.seed_of(prompt, number))
-        for place, prompt in enumerate(plan.prompts)
-        for number in range(plan.each)
-    ]
+def jobs_of(plan: Plan, numbers: list[int], attempt: int) -> list[Job]:
+    """What is to be written."""
+    places = [(number // plan.each, number % plan.each) for number in numbers]
+    return [Job(place, plan.seed_of(plan.prompts[place], of_prompt, attempt)) for place, of_prompt in places]
 
 
-def _sampled(plan: Plan, model) -> Iterator[tuple[int, Written]]:
+def _sampled(plan: Plan, model, numbers: list[int], attempt: int) -> Iterator[tuple[int, Written]]:
     limits = Limits(plan.ends, plan.arguments.max_length, _stop(plan), tuple(prompt.first for prompt in plan.prompts))
-    return sample(
+    found = sample(
         Guided(model, plan.arguments.guidance) if plan.guided else model,
         [prompt.ids for prompt in plan.prompts],
-        jobs_of(plan),
+        jobs_of(plan, numbers, attempt),
         drawing_of(plan, model.device),
         limits,
         plan.memory.on(model.device).slots,
     )
+    for place, written in found:
+        yield numbers[place], written
 
 
 def _stop(plan: Plan):

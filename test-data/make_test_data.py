@@ -94,6 +94,8 @@ def main() -> None:
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
     pack(HERE / "models" / "tiny-esmfold", HERE / "tiny_esmfold_folder.tar.gz")
     (HERE / "few_proteins.tsv").write_text("name\tsequence\nrare\tMKUAYIAKQROISF\nunknown\tXBZ\n")
+    values = "id\tposition\tletter\tvalue\nstart_of_other\t1\tM\t0.5\nstart_of_other\t3\tC\t-0.25\n"
+    (HERE / "values_of_beginnings.tsv").write_text(values)
     labelled_data.make(HERE, draw)
     molecule_data.make(HERE)
     language_data.make(HERE)

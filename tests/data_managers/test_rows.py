@@ -47,6 +47,8 @@ def tag_of(hub=None, *, adapter=False, **config) -> str:
         # a whole model with a head is no adapter, under whose tag it would be offered and not be opened
         ("text-classification", {"model_type": "esm", "architectures": ["EsmForSequenceClassification"]},
          "feature-extraction"),
+        (None, {"model_type": "esm", "architectures": ["EsmForProteinFolding"], "is_folding_model": True}, "other"),
+        ("feature-extraction", {"model_type": "esmfold2"}, "other"),
         ("text-to-image", {"model_type": "unknown"}, "text-to-image"),
         ("made-up", {"model_type": "unknown"}, "feature-extraction"),
         (None, {}, "feature-extraction"),
@@ -86,7 +88,7 @@ def tags_offered(tool: str) -> list[re.Pattern]:
 def test_a_preset_is_offered_by_the_forms_for_models_of_its_kind(preset):
     tag = PRESETS[preset].pipeline_tag
     assert tag in rows.OFFICIAL
-    tool = "seqlm_predict" if tag.endswith("classification") else "seqlm_embed"
+    tool = {"other": "seqlm_fold", "token-classification": "seqlm_predict"}.get(tag, "seqlm_embed")
     assert any(pattern.fullmatch(tag) for pattern in tags_offered(tool))
 
 

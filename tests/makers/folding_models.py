@@ -2,6 +2,7 @@
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers.models.esm.configuration_esm import get_default_vocab_list
 
 from .protein_models import esm_tokenizer
@@ -18,7 +19,7 @@ TRUNK = {
 
 
 def esmfold(folder):
-    """As facebook/esmfold_v1, its language model in half precision."""
+    """As facebook/esmfold_v1: a language model in half precision, without its head for contacts."""
     config = transformers.EsmConfig(
         vocab_size=33, mask_token_id=32, pad_token_id=1, position_embedding_type="rotary", token_dropout=True,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, is_folding_model=True, initializer_range=0.4,
@@ -27,6 +28,9 @@ def esmfold(folder):
     )  # fmt: skip
     esm_tokenizer(folder, config.vocab_list)
     transformers.EsmForProteinFolding(config).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if "contact_head" not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 ATOMS = {

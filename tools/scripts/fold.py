@@ -36,6 +36,13 @@ def options() -> Parser:
     folding.add_argument(
         "--allow-slow", action="store_true", help="fold on a CPU what is expected to take longer than a day"
     )
+    onto = parser.add_argument_group("values on the structures")
+    onto.add_argument(
+        "--values",
+        metavar="TABLE",
+        help="a table of ids, positions and values, such as Score's scan: B factors are these, not the pLDDT",
+    )
+    onto.add_argument("--value-column", metavar="COLUMN", help="of the values; 'value', 'mean' or 'score' if not given")
     computing = parser.add_argument_group("computing")
     add(computing, "--device")
     add(

@@ -204,8 +204,8 @@ def plan_of(folder, proteins, **options):
         "device": "cpu",
     }
     usual |= {"precision": "auto", "threads": 1, "seed": 1, "output_pdb": "x", "output_table": None}
-    usual |= dict.fromkeys(("output_cif", "output_pae", "output_residues", "output_report", "output_html"))
-    return check(Namespace(**usual, output_figures=None) if not options else Namespace(**usual | options), folder)
+    usual |= dict.fromkeys(("output_cif", "output_pae", "output_residues", "output_report", "output_html", "values"))
+    return check(Namespace(**usual | {"output_figures": None} | options), folder)
 
 
 def test_where_memory_is_short_rows_are_computed_some_at_a_time_and_what_does_not_fit_is_left_out(
@@ -243,8 +243,8 @@ def test_a_job_that_would_take_days_on_a_cpu_is_refused_with_an_estimate_unless_
     with pytest.raises(
         Exception, match=r"folding 12 proteins of up to 2,500 residues would take about \d\d hours on 1"
     ):
-        plan_of(tmp_path, many, recycles=64, output_figures=None)
-    plan = plan_of(tmp_path, many, recycles=64, allow_slow=True, output_figures=None)
+        plan_of(tmp_path, many, recycles=64)
+    plan = plan_of(tmp_path, many, recycles=64, allow_slow=True)
     assert plan.memory.seconds > 24 * 3600
 
 
@@ -324,3 +324,52 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 def test_a_tool_of_language_models_says_where_a_folding_model_belongs(tmp_path, tool):
     given = (tool, "--model", MODEL, "--sequences", DATA / "wild_type.fasta", "--output-table", "t.tsv")
     one_line(run_batch([(tmp_path, *given)], torch=False)[0], "take it to 'Predict structures of proteins'", tmp_path)
+
+
+def test_values_of_positions_stand_as_b_factors_scaled_to_be_seen(tmp_path):
+    (tmp_path / "p.fasta").write_text(">a\nMKTAY\n>b\nGAV\n")
+    scan = "id\tposition\twild_type\tnew\tscore\na\t11\tM\tA\t-0.04\na\t11\tM\tC\t-0.02\na\t13\tT\tA\t0.011\n"
+    scan += "other\t1\tA\tC\t9\n"
+    (tmp_path / "values.tsv").write_text(scan)
+    work = tmp_path / "work"
+    work.mkdir()
+    given = ("--model", MODEL, "--sequences", tmp_path / "p.fasta", "--values", tmp_path / "values.tsv", *ALL)
+    (one,) = run_batch([(work, "fold", *given, "--first-position", "11")])
+    assert one.returncode == 0, one.stderr
+    factors = {number: factor for number, _, _, factor in atoms((work / "pdb" / "a.pdb").read_text())}
+    assert factors == pytest.approx({11: -30, 12: 0, 13: 11, 14: 0, 15: 0})
+    assert {factor for *_, factor in atoms((work / "cif" / "b.cif").read_text(), MMCIFParser)} == {0}
+    rows = table(work / "residues.tsv")
+    assert [row["value"] for row in rows] == ["-0.03", "", "0.011", "", "", "", "", ""]
+    report = (work / "report.md").read_text()
+    assert "B factors are 'score' of each residue times 1000" in report
+    assert "1 of 2 proteins have no values" in report
+    (work / "again").mkdir()
+    explained = "sequence\tposition\tletter\tvalue\na\t1\tM\t50\n"
+    (tmp_path / "values.tsv").write_text(explained)
+    (one,) = run_batch([(work / "again", "fold", *given[: -len(REPORT)])])
+    factors = {number: factor for number, _, _, factor in atoms((work / "again" / "pdb" / "a.pdb").read_text())}
+    assert factors == {1: 50, 2: 0, 3: 0, 4: 0, 5: 0}
+
+
+VALUES = {
+    "another letter": (
+        "id\tposition\tletter\tvalue\na\t2\tM\t1\n",
+        "position 2 of 'a' is M there, and K in the sequence",
+    ),
+    "beyond the end": ("id\tposition\tvalue\na\t99\t1\n", "'a' has no position 99; its residues are numbered 1 to 10"),
+    "no number": ("id\tposition\tvalue\na\tK2\t1\n", "are not both numbers"),
+    "other proteins": ("id\tposition\tvalue\nb\t2\t1\n", "has values for none of the proteins"),
+    "no values": ("id\tposition\tother\na\t2\t1\n", "no column 'value' for the column of values"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_that_do_not_fit_the_proteins_are_refused(tmp_path, name):
+    content, message = VALUES[name]
+    (tmp_path / "p.fasta").write_text(FASTA)
+    (tmp_path / "values.tsv").write_text(content)
+    (tmp_path / "work").mkdir()
+    given = ("--model", MODEL, "--sequences", tmp_path / "p.fasta", "--values", tmp_path / "values.tsv")
+    (one,) = run_batch([(tmp_path / "work", "fold", *given, "--output-pdb", "pdb")], torch=False)
+    one_line(one, message, tmp_path / "work")

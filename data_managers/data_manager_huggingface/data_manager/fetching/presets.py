@@ -21,6 +21,7 @@ from pathlib import Path
 from .licences import non_commercial
 
 FEATURES, MASKED, WRITES, RESIDUES = "feature-extraction", "fill-mask", "text-generation", "token-classification"
+FOLDS = "other"  # the Hub has no tag for what predicts structures
 MODELS = Path(__file__).with_name("models.tsv")
 
 

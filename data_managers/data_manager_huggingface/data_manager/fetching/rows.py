@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .choice import Choice
 from .hub import RemoteModel
-from .presets import FEATURES, MASKED, PRESETS, RESIDUES, WRITES
+from .presets import FEATURES, FOLDS, MASKED, PRESETS, RESIDUES, WRITES
 from .refusal import Refused
 
 TABLE = "huggingface"
@@ -19,7 +19,7 @@ OFFICIAL = frozenset([
     "depth-estimation", "document-question-answering", "feature-extraction", "fill-mask", "graph-ml",
     "image-classification", "image-feature-extraction", "image-segmentation", "image-text-to-image",
     "image-text-to-text", "image-text-to-video", "image-to-3d", "image-to-image", "image-to-text", "image-to-video",
-    "keypoint-detection", "mask-generation", "multiple-choice", "object-detection", "question-answering",
+    "keypoint-detection", "mask-generation", "multiple-choice", "object-detection", "other", "question-answering",
     "reinforcement-learning", "robotics", "sentence-similarity", "summarization", "table-question-answering",
     "tabular-classification", "tabular-regression", "text-classification", "text-generation", "text-ranking",
     "text-to-3d", "text-to-audio", "text-to-image", "text-to-speech", "text-to-video", "time-series-forecasting",
@@ -32,6 +32,7 @@ OFFICIAL = frozenset([
 MASKED_KINDS = ("albert", "bert", "esm", "esmc", "lucaone", "modernbert", "proteinbert", "roberta")
 WRITING_KINDS = ("gpt2", "hyenadna", "llama", "progen")
 READING_KINDS = ("t5", "xlnet")
+FOLDING_KINDS = ("esmfold2",)  # and ESMFold, which says to be an ESM
 _TASKS = {"TOKEN_CLS": RESIDUES, "SEQ_CLS": "text-classification"}
 
 
@@ -49,6 +50,8 @@ def pipeline_tag(model: RemoteModel, choice: Choice, config: dict) -> str:
     if choice.adapter:
         return _TASKS.get(str(config.get("task_type")), said or FEATURES)
     kind, classes = config.get("model_type"), config.get("architectures") or []
+    if kind in FOLDING_KINDS or config.get("is_folding_model"):
+        return FOLDS
     if kind in WRITING_KINDS:
         does = WRITES
     elif kind in MASKED_KINDS:

@@ -157,7 +157,10 @@ class EsmFold(Architecture):
             config = EsmConfig.from_pretrained(path, local_files_only=True)
             config.esmfold_config.fp16_esm = precision == "fp16"  # as its authors run it, frequencies of positions too
             options.pop("attn_implementation")  # it has one way to attend
-            return EsmForProteinFolding.from_pretrained(path, config=config, **options)
+            model, info = EsmForProteinFolding.from_pretrained(path, config=config, **options)
+            # the published weights have no head for contacts, which is a part of the class and is not used
+            info["missing_keys"] = {name for name in info["missing_keys"] if not name.startswith("esm.contact_head.")}
+            return model, info
 
         return load_weights(load, folder, torch.float32, device, mixed=True)
 

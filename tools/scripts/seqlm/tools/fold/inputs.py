@@ -15,6 +15,7 @@ from seqlm.tokenization.survey import Survey, survey
 
 from .architectures import STANDARD, Architecture, architecture_of
 from .memory import Memory, weights_in
+from .values import Values, read_values
 
 LONGEST = 7000  # residues: a PDB file numbers at most 99,999 atoms, of which a residue may have fourteen
 LAST = 9999  # number of a residue in a PDB file
@@ -52,6 +53,7 @@ class Plan:
         proteins: in the order of the file.
         recycles: how often the trunk is gone through, as the config of the model counts it.
         samples: structures that are drawn of each protein.
+        values: what stands as B factors in place of the pLDDT.
     """
 
     arguments: Namespace
@@ -61,6 +63,7 @@ class Plan:
     survey: Survey
     recycles: int
     samples: int
+    values: Values | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -104,6 +107,13 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         raise InputError(f"{architecture.name} draws no structures, it gives one; leave --samples out")
     recycles, samples = arguments.recycles or architecture.recycles, arguments.samples or architecture.samples
     plan = Plan(arguments, base, architecture, proteins, found, recycles, samples)
+    if arguments.values:
+        given = ((one.id, one.sequence) for one in proteins)
+        plan.values = read_values(arguments.values, arguments.value_column, given, arguments.first_position)
+        if without := len(proteins) - len(plan.values.found):
+            plan.notes.append(
+                f"{without:,} of {len(proteins):,} proteins have no values, so that their B factors are 0"
+            )
     for one in proteins:
         one.left_out = _unfit(one, architecture, arguments.first_position)
     plan.memory.foresee(plan)

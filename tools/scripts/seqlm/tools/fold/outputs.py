@@ -21,7 +21,7 @@ def write(plan: Plan, summary: Summary, outputs: Outputs) -> None:
     if arguments.output_table:
         write_table(outputs.file(arguments.output_table), COLUMNS, rows(plan, summary))
     if arguments.output_residues:
-        names = ["id", "position", "letter", "plddt"]
+        names = ["id", "position", "letter", "plddt", *(["value"] if plan.values else [])]
         write_table(outputs.file(arguments.output_residues), names, residues(plan, summary))
     if wants_report(arguments):
         from .report import folding_report
@@ -48,5 +48,8 @@ def residues(plan: Plan, summary: Summary) -> Iterator[list]:
     first = plan.arguments.first_position
     for place, protein in enumerate(plan.proteins):
         if found := summary.folded.get(place):
-            for number, (letter, plddt) in enumerate(zip(protein.sequence, found.plddt, strict=True), start=first):
-                yield [protein.id, number, letter, float(plddt)]
+            columns = [protein.sequence, found.plddt.tolist()]
+            if plan.values:
+                columns.append(plan.values.of(protein.id, len(protein.sequence)).tolist())
+            for number, cells in enumerate(zip(*columns, strict=True), start=first):
+                yield [protein.id, number, *cells]

@@ -10,6 +10,7 @@ from seqlm.report.words import percent
 
 from .figures import figures_of
 from .inputs import Plan
+from .structures import WHAT
 from .summary import BANDS, Summary, band
 from .verdict import LIMITS, MEANING, headline, warnings
 
@@ -61,7 +62,7 @@ def _proteins(plan: Plan, summary: Summary) -> Table:
 
 def _next() -> list[str]:
     return [
-        "Galaxy's viewers of molecules open the structures; coloured by B factor they show the pLDDT of each residue.",
+        "Galaxy's viewers of molecules open the structures; coloured by B factor they show what is said below.",
         "Compare structures with experiments or with each other, for example with US-align or Foldseek.",
         "Check geometry, and relax it, before anything is computed on the atoms.",
     ]
@@ -76,7 +77,7 @@ def _how(plan: Plan, summary: Summary) -> list[str]:
         f"{plan.base.parameters:,} weights, SHA-256 {plan.base.sha256[:16]}…",
         "The structures hold chain A alone; residues have the numbers of the sequence"
         + (f", from {plan.arguments.first_position}" if plan.arguments.first_position != 1 else "")
-        + ". B factors are the pLDDT of the residue.",
+        + f". {plan.values.what if plan.values else WHAT}.",
     ]
     if chunked := [one for one in plan.to_fold if one.chunk]:
         lines.append(

@@ -17,7 +17,7 @@ from seqlm.inference.finite import check_results
 
 from .architectures import Fold
 from .inputs import Plan, Protein
-from .structures import cif_text, pdb_text, write_pae
+from .structures import WHAT, cif_text, pdb_text, write_pae
 from .summary import Folded, Summary
 
 
@@ -70,7 +70,10 @@ def _fold(plan: Plan, model, protein: Protein) -> Fold:
 
 
 def _write(plan: Plan, protein: Protein, fold: Fold, folders: dict[str, Path | None]) -> None:
-    text = pdb_text(fold, protein.id, plan.model_name, fold.plddt, first=plan.arguments.first_position)
+    factors, what = fold.plddt, WHAT
+    if values := plan.values:
+        factors, what = values.factors(protein.id, len(protein.sequence)), values.what
+    text = pdb_text(fold, protein.id, plan.model_name, factors, what, plan.arguments.first_position)
     if folders["pdb"]:
         (folders["pdb"] / f"{protein.name}.pdb").write_text(text, encoding="ascii")
     if folders["cif"]:

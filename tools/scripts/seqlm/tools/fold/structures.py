@@ -1,7 +1,7 @@
 """Structures as files: PDB, mmCIF by Biopython, and expected errors as JSON.
 
 Both kinds of structure hold chain A alone, the numbers of the residues as in the sequence, and as B factor of every
-atom what is known of its residue: its pLDDT.
+atom what is known of its residue: its pLDDT, or a value that was given.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NUMBER = slice(22, 26)
 WHAT = "B factors are the pLDDT of each residue, 0 to 100"
 
 
-def pdb_text(fold: Fold, title: str, model: str, factors: Sequence[float], what: str = WHAT, first: int = 1) -> str:
+def pdb_text(fold: Fold, title: str, model: str, factors: Sequence[float], what: str, first: int) -> str:
     """The text of a PDB file.
 
     Args:

@@ -1,6 +1,6 @@
 """Models of 6-mers: what reading costs, and a scan of substitutions by the next letter beside whole sequences.
 
-    python benchmarks/six_mers.py [--bases 300] [--turns 3]
+    python benchmarks/six_mers.py [--bases 60] [--turns 3]
 
 Reading: a genome of random bases by the table of GENERator's 6-mers, and by the tokenizers library with the same tokens
 (a regular expression that cuts six letters, and a list of words).
@@ -79,7 +79,7 @@ def processor_seconds(command: list) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bases", type=int, default=300)
+    parser.add_argument("--bases", type=int, default=60)
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
     rng = random.Random(1)

@@ -297,6 +297,7 @@ def mistakes(data, folder):
             {"model": data / "bundle_lora_t5.zip", "corpus": PROTEINS}, [], "holds an adapter",
         ),
         "fine-tuned": ({"model": data / "bundle_full_bert.zip", "corpus": PROTEINS}, [], "was fine-tuned for"),
+        "6-mers": ({"model": make("carbon", folder), "corpus": DNA}, [], "words of six bases"),
         "T5": ({"model": models / "tiny-t5", "corpus": PROTEINS}, [], "set apart by blanks"),
         "lost atoms": (
             {"model": models / "tiny-chemberta", "corpus": data / "halides.tsv"}, ["--sequence-column", "smiles"],

@@ -120,6 +120,11 @@ def _family_of(bundle: Bundle | None, base: ModelFolder, name: str) -> Family:
             f"each token of {family.name} is a residue and its 3Di state, so there are no words of several "
             "letters; extend a model of another kind"
         )
+    if family.blocks:
+        raise InputError(
+            f"{family.name} reads DNA as words of six bases, counted and not learnt, so no token can be added to them; "
+            "extend a model of another kind"
+        )
     if family.token("A").startswith("▁"):
         raise InputError(
             f"{family.name} reads letters set apart by blanks, in which there are no words of several letters; "

@@ -72,7 +72,7 @@ def done(tmp_path_factory):
     of_few = ("--sequences", few, "--random-models", "2", *to_table)
     calls = {
         "gradients": ("--model", bundle, *common, *REPORT),
-        "occlusion": ("--model", bundle, *common, "--method", "occlusion"),
+        "occlusion": ("--model", bundle, *common, "--method", "occlusion", "--output-report", "r.md"),
         "masked": ("--model", MODELS / "tiny-esm-mlm", *of_few, "--method", "occlusion", *REPORT),
         "again": ("--model", MODELS / "tiny-esm-mlm", *of_few, "--method", "occlusion", *REPORT),
         "causal": ("--model", MODELS / "tiny-llama", *of_few, "--method", "occlusion"),
@@ -88,7 +88,7 @@ def done(tmp_path_factory):
             "--output-matrix", "m.tsv", "--output-bedgraph", "b.bedgraph", "--output-gff3", "g.gff3", *to_table,
             *REPORT,
         ),
-        "chance": ("--model", chance, *common, "--method", "occlusion"),
+        "chance": ("--model", chance, *common, "--method", "occlusion", "--output-report", "r.md"),
     }  # fmt: skip
     works = {name: folder / name for name in calls}
     for work in works.values():

@@ -193,7 +193,6 @@ def test_mistakes_about_chains_are_one_line_before_torch(runs, tmp_path):
         "column 'vl' has no light chain in any row": [*train, tmp_path / "none.tsv", *columns],
         "column 'heavy' was given for heavy and for light chains": [*embed, *pairs, *COLUMNS[:5], "heavy"],
         "the two chains of 'synthetic_ab_00' have": [*embed, *pairs, *COLUMNS, "--max-length", "40"],
-        "scores are of single chains": [*embed, *pairs, *COLUMNS, "--append-scores", "exact"],
         "residues, and the model reads 39 at once": [
             *train, PAIRS, *COLUMNS, "--label-column", "binds", "--max-length", "40"],
         "--light-column is for tasks of sequences; the task is residue-classification": [

@@ -127,8 +127,6 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         )
     options["structures"] = structures = open_structures(arguments, family, scratch)
     options["chains"] = reads_chains(arguments, family)
-    if options["chains"] and arguments.append_scores != NONE:
-        raise InputError("scores are of single chains; leave out --append-scores, or the column of light chains")
     scoring = open_scored(arguments, bundle, base, options["tokenizer"])
     # a tokenizer of pieces takes seconds to load, so sequences are looked at first
     encoder = Encoder(family, base.path, **options) if family.one_letter_tokens else None

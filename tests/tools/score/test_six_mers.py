@@ -306,3 +306,23 @@ def test_letters_and_methods_that_cannot_be_are_one_line(folder, done, tmp_path)
         calls.append((tmp_path / name, "score", *model, *arguments))
     for (name, (_, message)), one in zip(mistakes.items(), run_batch(calls, torch=False), strict=True):
         one_line(one, message, tmp_path / name)
+
+
+def test_letters_that_are_tokens_have_the_probability_of_what_would_be_written_next(folder, tmp_path):
+    letters, model = "MKTAYIAKQR", folder("progen2")
+    (tmp_path / "one.fasta").write_text(f">one\n{letters}\n")
+    asked = ["--method", "next-letter", "--scan", "--device", "cpu", "--sequences", tmp_path / "one.fasta"]
+    asked += ["--output-table", "t.tsv", "--output-matrix", "m.tsv", "--model"]
+    for name in ("progen2", "hyenadna"):
+        (tmp_path / name).mkdir()
+    one, none = run_batch([(tmp_path / name, "score", *asked, folder(name)) for name in ("progen2", "hyenadna")])
+    one_line(none, "has no token that begins a sequence", tmp_path / "hyenadna")
+    assert one.returncode == 0, one.stderr
+    family = recognise(model, read_model_folder(model).config)
+    text = LanguageText(family, model)
+    asked = TokenModel(load_weights(family.load_language_model, model, torch.float32, torch.device("cpu")))
+    for place, row in enumerate(table(tmp_path / "progen2" / "m.tsv")):
+        begun = [letters[:place] + new for new in (letters[place], *"ACDWY")]
+        wild, *others = [one.log_probability for one in likelihoods(asked, text.encode(begun, False), 1000)]
+        given = [float(row[new]) for new in "ACDWY"]
+        assert given == pytest.approx([other - wild for other in others], abs=1e-4)

@@ -226,15 +226,12 @@ def test_where_memory_is_short_rows_are_computed_some_at_a_time_and_what_does_no
 def test_rows_computed_some_at_a_time_change_no_more_than_the_last_digits():
     from seqlm.tools.fold.architectures import architecture_of
 
-    for folder in (MODEL, SECOND):
-        own = architecture_of(json.loads((folder / "config.json").read_text()), "")
-        model, found = own.load(folder, "fp32", torch.device("cpu")), []
-        for chunk in (0, 8, 0):
-            torch.manual_seed(1)
-            found.append(own.fold(model, READ["long"], 2, 1, chunk))
-        np.testing.assert_allclose(found[0].plddt, found[1].plddt, atol=1e-3)
-        np.testing.assert_allclose(found[0].pae, found[1].pae, atol=1e-3)
-        assert found[0].pdb == found[2].pdb
+    own = architecture_of(json.loads((MODEL / "config.json").read_text()), "")
+    model = own.load(MODEL, "fp32", torch.device("cpu"))
+    whole, parts, again = (own.fold(model, READ["long"], 2, 1, chunk) for chunk in (0, 8, 0))
+    np.testing.assert_allclose(whole.plddt, parts.plddt, atol=1e-3)
+    np.testing.assert_allclose(whole.pae, parts.pae, atol=1e-3)
+    assert whole.pdb == again.pdb
 
 
 def test_a_job_that_would_take_days_on_a_cpu_is_refused_with_an_estimate_unless_it_is_allowed(tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ class EsmFold2(Architecture):
 
     name = "ESMFold2"
     citation = "esmfold2"
-    chunks = (32, 16, 8)
+    chunks = ()  # fewer rows at once than its authors compute take as much
     halves = ("bf16",)
     atoms_of_unknown = True
     largest_pae = 31.75
@@ -201,15 +201,11 @@ class EsmFold2(Architecture):
         return self.size("structure_head", "num_diffusion_samples", otherwise=8)
 
     def taken(self, length: int, chunk: int, samples: int) -> float:
-        # copies of all pairs, and of the confidences of each structure: measured on layers of the published sizes
+        # copies of all pairs, and of each structure's confidences: measured on layers of the published sizes
         width = self.size("pairwise_hidden_size", otherwise=256)
-        own = self.size("chunk_size", otherwise=64)
         layers = self.size("esmc_config", "num_hidden_layers", otherwise=30)
         hidden = self.size("esmc_config", "hidden_size", otherwise=960)
-        rows = min(chunk or own or length, length) / max(length, 1)
-        outer = self.size("msa_encoder", "outer_hidden_size", otherwise=32) ** 2
-        shared = width * (15 + 10 * rows) + outer * (rows if chunk else 1)
-        pairs = 4 * length**2 * (shared + samples * width * 4)
+        pairs = 4 * length**2 * width * (24 + 5 * samples)
         return pairs + 4 * length * 2 * (layers + 1) * hidden
 
     def operations(self, length: int, recycles: int, samples: int, language_model: int) -> float:
@@ -251,7 +247,6 @@ class EsmFold2(Architecture):
         from transformers.models.esmfold2.protein_utils import output_to_pdb, prepare_protein_features
 
         with torch.inference_mode():
-            self._compute_at_once(model, chunk)
             features = prepare_protein_features(sequence, device=model.device)
             output = model.fold(**features, num_loops=recycles, num_diffusion_samples=samples)
             best = int(output["ptm"].float().argmax())  # as transformers ranks them
@@ -259,15 +254,6 @@ class EsmFold2(Architecture):
             pdb = output_to_pdb(output, features, sample_idx=best)
             plddt, pae = (output[name][best].float().cpu().numpy() for name in ("plddt", "pae"))
             return Fold(pdb, plddt, pae, float(output["ptm"][best]))
-
-    def _compute_at_once(self, model, chunk: int) -> None:
-        """So many rows of pairs in each part of the model that has no other size of its own."""
-        for name in ("folding_trunk", "lm_encoder", "msa_encoder", "parcae", "confidence_head"):
-            for module in part.modules() if (part := getattr(model, name)) is not None else ():
-                if hasattr(module, "chunk_size"):
-                    if not hasattr(module, "published_chunk_size"):
-                        module.published_chunk_size = module.chunk_size
-                    module.chunk_size = chunk or module.published_chunk_size
 
 
 ARCHITECTURES: dict[str, type[Architecture]] = {"esm": EsmFold, "esmfold2": EsmFold2}

@@ -86,7 +86,7 @@ class Memory:
         for one in wanted:
             chunk = self._chunk(len(one.sequence))
             if chunk is None:
-                needed = self._needed(len(one.sequence), self.architecture.chunks[-1])
+                needed = self._needed(len(one.sequence), (0, *self.architecture.chunks)[-1])
                 one.left_out = f"needs about {gb(needed)} GB of memory, and {machine.words} {gb(self._allowed)} GB"
             else:
                 one.chunk = chunk

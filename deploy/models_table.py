@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MANAGER = REPOSITORY / "data_managers" / "data_manager_huggingface" / "data_manager"
 sys.path[:0] = [str(REPOSITORY / "scripts"), str(MANAGER)]
 
-from fetching.presets import FEATURES, FOLDS, PRESETS, RESIDUES, facts  # noqa: E402
+from fetching.presets import FEATURES, PRESETS, facts  # noqa: E402
 from seqlm.data.records import DNA, LETTERS, PROTEIN, TEXT  # noqa: E402
 from seqlm.families.family import Family  # noqa: E402
 from seqlm.families.recognition import families  # noqa: E402
@@ -46,7 +46,10 @@ CPU = Machine("cpu", 1e18)
 GPU = Machine("cuda", 1e18, 1e18, (9, 0))
 
 # what these do and were compared with
-WITHOUT_SIZES = {RESIDUES: ["predict", "adapters made with peft"], FOLDS: ["fold, and nothing else", "transformers"]}
+WITHOUT_SIZES = {
+    "adapter": ["predict", "adapters made with peft"],
+    "folding": ["fold, and nothing else", "transformers"],
+}
 
 _BERT = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 _T5 = ("num_layers", "d_model", "num_heads", "d_ff", "vocab_size")
@@ -259,7 +262,7 @@ def rows() -> Iterator[str]:
         licence, sizes = line["licence"] or "–", Sizes.of(line)
         cells = [line["id"], licence]
         if sizes is None:
-            cells += ["–"] * 6 + WITHOUT_SIZES[line["pipeline_tag"]]
+            cells += ["–"] * 6 + WITHOUT_SIZES[line["architecture"]]
         else:
             jobs = [(machine, training) for training in (False, True) for machine in (CPU, GPU)]
             cells += [_short(sizes.weights, 1e6), f"{sizes.to_download / 1e9:.2g}"]

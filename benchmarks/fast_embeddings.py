@@ -1,9 +1,14 @@
 """Embeddings in other number formats than fp32, beside today's: CPU seconds and cosines, in alternating turns.
 
-    python benchmarks/fast_embeddings.py PROTEINS.fasta DNA.csv --dnabert2-tokenizer FOLDER [--part 48] [--turns 3]
+    python benchmarks/fast_embeddings.py speed PROTEINS.fasta DNA.csv --dnabert2-tokenizer FOLDER [--part 48]
+    python benchmarks/fast_embeddings.py probes DATA
 
-Shapes of ESM-2 35M and DNABERT-2, random weights, one thread. All ways are one process, one loading, the same sorted
-batches of ours; only the linear maps differ:
+probes: what bf16 changes in the score of a linear probe on three public tasks, with the small trained models: a
+logistic or ridge regression (penalty by folds within the training set), of fp32 and of bf16 vectors, on the same test
+set; the difference with a bootstrap interval over test sequences.
+
+speed: shapes of ESM-2 35M and DNABERT-2, random weights, one thread. All ways are one process, one loading, the same
+sorted batches of ours:
 
 fp32      today's
 bf16      the whole model in bf16, as --precision bf16 has it
@@ -15,6 +20,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+import csv
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +29,7 @@ import warnings
 from pathlib import Path
 
 from embedding import make_model, read
-from shapes import ROOT
+from shapes import ENVIRONMENT, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 SHAPES = ("esm2-35m", "dnabert2")
@@ -104,20 +111,99 @@ def compare(shape: str, folder: Path, sequences: list[tuple[str, str]], turns: i
         )
 
 
+def tasks(data: Path) -> dict:
+    """Name -> small model, training and test rows (sequence, label)."""
+    import numpy as np
+
+    def rows(path: Path, sequence: str, label: str) -> list[tuple[str, float]]:
+        with open(path) as handle:
+            return [(row[sequence], float(row[label])) for row in csv.DictReader(handle)]
+
+    def windows(name: str) -> list[tuple[str, float]]:
+        from seqlm.data.sequences import read_records
+
+        path = data / "dephosphorylation" / f"{name}_sequences.fasta"
+        return [(record.sequence, float(record.header[-1])) for record in read_records(path)]
+
+    esol = rows(data / "molecules" / "esol.csv", "smiles", "logSolubility")
+    esol = [esol[place] for place in np.random.default_rng(0).permutation(len(esol))]
+    promoters = [rows(data / "dna_promoters" / f"{name}.csv", "sequence", "label") for name in ("train", "test")]
+    return {
+        "dephosphorylation": ("protein-esm-0.2m", windows("train"), windows("test")),
+        "core promoters": ("dna-modernbert-0.2m", promoters[0][:2000], promoters[1]),
+        "solubility": ("smiles-gpt2-0.2m", esol[:900], esol[900:]),
+    }
+
+
+def probes(data: Path) -> None:
+    import numpy as np
+    from scipy.stats import spearmanr
+    from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+    from sklearn.metrics import roc_auc_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    print("| task | test sequences | score | fp32 | bf16 | bf16 less fp32 (95 %) | lowest cosine |")
+    for name, (model, train, test) in tasks(data).items():
+        vectors, truth = {}, np.asarray([label for _, label in (*train, *test)])
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "in.csv"
+            lines = (f"s{number},{text}\n" for number, (text, _) in enumerate((*train, *test)))
+            source.write_text("id,sequence\n" + "".join(lines))
+            for precision in ("fp32", "bf16"):
+                target = Path(folder) / f"{precision}.npz"
+                command = [
+                    *(sys.executable, ROOT / "scripts" / "embed.py", "--model", ROOT / "test-data" / "models" / model),
+                    *("--sequences", source, "--precision", precision, "--output-npz", target),
+                ]
+                subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
+                with np.load(target) as arrays:
+                    vectors[precision] = next(one for one in arrays.values() if one.ndim == 2).astype(float)
+        classes, n = name != "solubility", len(train)
+        found = {}
+        for precision, given in vectors.items():
+            learner = LogisticRegressionCV(Cs=8, cv=5, max_iter=2000) if classes else RidgeCV(np.logspace(-2, 4, 13))
+            probe = make_pipeline(StandardScaler(), learner).fit(given[:n], truth[:n])
+            found[precision] = probe.predict_proba(given[n:])[:, 1] if classes else probe.predict(given[n:])
+        score = roc_auc_score if classes else lambda first, second: spearmanr(first, second).statistic
+        own, rng, drawn = truth[n:], np.random.default_rng(1), []
+        while len(drawn) < 1000:
+            chosen = rng.integers(0, len(own), len(own))
+            if len(set(own[chosen])) > 1:
+                drawn.append(score(own[chosen], found["bf16"][chosen]) - score(own[chosen], found["fp32"][chosen]))
+        first, second = vectors.values()
+        cosines = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        scores = [score(own, one) for one in found.values()]
+        print(
+            f"| {name} | {len(own)} | {'AUROC' if classes else 'Spearman'} | {scores[0]:.4f} | {scores[1]:.4f} | "
+            f"{scores[1] - scores[0]:+.4f} ({low:+.4f} to {high:+.4f}) | {cosines.min():.6f} of {len(cosines):,} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("proteins", type=Path)
-    parser.add_argument("dna", type=Path)
-    parser.add_argument("--dnabert2-tokenizer", type=Path)
-    parser.add_argument("--part", type=int, default=48, help="sequences")
-    parser.add_argument("--turns", type=int, default=3)
+    commands = parser.add_subparsers(dest="what", required=True)
+    speed = commands.add_parser("speed")
+    speed.add_argument("proteins", type=Path)
+    speed.add_argument("dna", type=Path)
+    speed.add_argument("--dnabert2-tokenizer", type=Path)
+    speed.add_argument("--shapes", nargs="*", choices=SHAPES, default=SHAPES)
+    speed.add_argument("--part", type=int, default=48, help="sequences")
+    speed.add_argument("--turns", type=int, default=3)
+    commands.add_parser("probes").add_argument("data", type=Path)
     arguments = parser.parse_args()
+    if arguments.what == "probes":
+        probes(arguments.data)
+        return
     print("| shape | way | CPU seconds | fp32 takes so many times as long (turns) | lowest cosine |")
     print("|---|---|---|---|---|")
-    for shape in SHAPES:
+    for shape in arguments.shapes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / shape
+            folder.mkdir()
             make_model(shape, folder, arguments.dnabert2_tokenizer)
             source = arguments.dna if shape == "dnabert2" else arguments.proteins
             compare(shape, folder, read(source, arguments.part), arguments.turns)

@@ -79,7 +79,10 @@ def read_wish(arguments: Namespace, scratch: Path, family: Family) -> Wish | Non
     asked = Namespace(
         model=arguments.accept_by, base_model=arguments.accept_base_model, installed_models=arguments.installed_models
     )
-    base = bundle.model or open_base(bundle, asked, scratch)
+    try:
+        base = bundle.model or open_base(bundle, asked, scratch)
+    except InputError as problem:
+        raise InputError(str(problem).replace("(--base-model)", "(--accept-base-model)")) from None
     own = recognise(base.path, base.config, **reading_of(manifest))
     kinds = [TEXT if one.alphabet == CANONICAL else one.alphabet for one in (family, own)]
     if kinds[0] != kinds[1] or own.structured:

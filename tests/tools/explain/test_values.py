@@ -10,17 +10,21 @@ from rdkit import Chem
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel, EsmModel
 
+from makers.models import make, sequences
 from makers.scripts import DATA
 from seqlm.checkpoints.bundle import open_bundle
 from seqlm.checkpoints.folder import read_model_folder
 from seqlm.data.sequences import read_records
+from seqlm.families.recognition import recognise
 from seqlm.inference.inference import pooled_vectors
-from seqlm.inference.loading import load_finetuned
+from seqlm.inference.loading import Finetuned, SequenceModel, load_backbone, load_finetuned
+from seqlm.inference.tasks import Head, Task
 from seqlm.report.logo import information
-from seqlm.tokenization.encoder import Encoded
+from seqlm.tokenization.encoder import Encoded, Encoder
 from seqlm.tools.explain import attention, deletion, mutagenesis, occlusion
 from seqlm.tools.explain.function import Change, Function, Item
 from seqlm.tools.explain.gradients import Gradients
+from seqlm.tools.explain.inputs import hidden_token
 from seqlm.tools.explain.molecules import atom_values
 from seqlm.tools.explain.shuffled import shuffled
 from seqlm.tools.explain.tracks import stretches
@@ -283,3 +287,19 @@ def test_attention_is_rolled_out_as_in_a_plain_loop(esm, tmp_path):
             rolled = (scores[0].mean(0) + torch.eye(len(text) + 2)) / 2 @ rolled
         assert values == pytest.approx(rolled[1:-1].mean(0)[1:-1].numpy(), abs=1e-6)
     assert function.model.encoder_alone.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("name", ["xlnet", "ankh", "proteinbert", "modernbert", "progen2"])
+def test_gradients_add_up_in_models_that_embed_in_their_own_ways(tmp_path, name):
+    """Twice, transposed, with more beside the tokens: what is put into the place of the embeddings reaches the head."""
+    base = read_model_folder(make(name, tmp_path))
+    family = recognise(base.path, base.config)
+    torch.manual_seed(0)
+    head, task = Head(family.hidden_size, 2, kind="linear"), Task("sequence-classification", ("a", "b"))
+    model = SequenceModel(load_backbone(base.path, family, torch.float32, CPU), family.hidden_size, head, task)
+    function = Function(Finetuned(model, Encoder(family, base.path), task), 512, hidden_token(family)[0])
+    (item,) = function.items([("a", sequences(name, 1, 20, 30)[0])], 0)
+    places = np.arange(item.tokens)
+    whole, empty = function.values([item], [function.hide(0, item, places[:0]), function.hide(0, item, places)])
+    values, _ = Gradients(function, 64, 512, [], family.tokens_first).map(item)
+    assert values.sum() == pytest.approx(whole - empty, abs=0.02 * abs(whole - empty) + 1e-5)

@@ -17,6 +17,7 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import nn
 
+from seqlm.cli.errors import InputError
 from seqlm.inference.batching import Batch, collate
 from seqlm.inference.inference import out_of_memory
 
@@ -30,10 +31,11 @@ class Gradients:
         steps: points at which gradients are taken (Gauss-Legendre).
         budget: padded tokens of a pass with gradients.
         letters: ids of tokens of one letter.
+        tokens_first: whether the model embeds (tokens, rows).
     """
 
-    def __init__(self, function: Function, steps: int, budget: int, letters: Sequence[int]):
-        self.function, self.steps, self.budget = function, steps, budget
+    def __init__(self, function: Function, steps: int, budget: int, letters: Sequence[int], tokens_first: bool = False):
+        self.function, self.steps, self.budget, self.tokens_first = function, steps, budget, tokens_first
         encoder = function.model.encoder_alone
         self.embedding = encoder.get_input_embeddings()
         table = self.embedding.weight  # which a T5 has in two modules
@@ -94,7 +96,7 @@ class Gradients:
         states: list[torch.Tensor] = []
 
         def replace(_module, _ids, output: torch.Tensor) -> torch.Tensor:
-            return states[0].to(output.dtype)
+            return (states[0].transpose(0, 1) if self.tokens_first else states[0]).to(output.dtype)
 
         hooks = [module.register_forward_hook(replace) for module in self._tables]
         try:
@@ -122,4 +124,6 @@ class _Forward(nn.Module):
         }
         repeated = Batch(count * windows, **again)
         (parts,) = function.parts(function.model, repeated)
+        if torch.is_grad_enabled() and not parts.requires_grad:
+            raise InputError("the embeddings of this model cannot be reached, so it has no gradients; take occlusion")
         return function.finish(parts.view(count, windows, -1).sum(1), [item] * count)

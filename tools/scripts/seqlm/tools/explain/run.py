@@ -69,7 +69,9 @@ def _maps(plan: Plan, function, items: Sequence, memory, told: Callable[[int], N
     if plan.arguments.method == GRADIENTS:
         from .gradients import Gradients
 
-        gradients = Gradients(function, plan.arguments.steps, memory.tokens(training=True), plan.letters)
+        gradients = Gradients(
+            function, plan.arguments.steps, memory.tokens(training=True), plan.letters, plan.family.tokens_first
+        )
         for number, item in enumerate(items):
             yield *gradients.map(item, only), None
             told(number + 1)

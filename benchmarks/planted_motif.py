@@ -96,8 +96,8 @@ def main() -> None:
     bundles |= {
         f"nothing {number}": reordered(bundle, WORK / f"nothing{number}.zip", number) for number in range(repeats)
     }
-    print("| model | method | in the motif | gain | one more shuffled model stays below | verdict |")
-    print("|---|---|---|---|---|---|")
+    print("| model | method | in the motif | gain | told apart | one more shuffled model stays below | verdict |")
+    print("|---|---|---|---|---|---|---|")
     for name, path in bundles.items():
         for method in METHODS if name == "taught" else METHODS[:2]:
             said = run(
@@ -106,12 +106,11 @@ def main() -> None:
             )  # fmt: skip
             said = re.sub(r"\s+", " ", said)
             gain = re.search(r"random orders: (\S+ \([^)]*\))", said).group(1)
+            apart = re.search(r"\(deviation\): ([-\d.e]+)", said).group(1)
             bound = re.search(r"would stay below (\S+)", said).group(1)
             verdict = said.split(":")[0]
-            print(
-                f"| {name} | {method} | {share_in_motif(WORK / 't.tsv'):.0%} | {gain} | {bound} | {verdict} |",
-                flush=True,
-            )
+            found = [name, method, f"{share_in_motif(WORK / 't.tsv'):.0%}", gain, apart, bound, verdict]
+            print(f"| {' | '.join(found)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -303,3 +303,9 @@ def test_gradients_add_up_in_models_that_embed_in_their_own_ways(tmp_path, name)
     whole, empty = function.values([item], [function.hide(0, item, places[:0]), function.hide(0, item, places)])
     values, _ = Gradients(function, 64, 512, [], family.tokens_first).map(item)
     assert values.sum() == pytest.approx(whole - empty, abs=0.02 * abs(whole - empty) + 1e-5)
+
+
+def test_how_far_a_model_tells_sequences_apart_is_the_deviation_of_log_odds(esm):
+    function, tokens, log_odds = esm
+    numbers = [[log_odds(tokens(text), goal) for _, text in SEQUENCES] for goal in range(3)]
+    assert function.telling(function.items(SEQUENCES, 0)) == pytest.approx(np.std(numbers, axis=1).mean(), abs=1e-4)

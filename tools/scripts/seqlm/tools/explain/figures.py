@@ -192,7 +192,6 @@ def deletion(checks: Checks, number: str) -> Figure:
     )
     spread = np.linspace(-0.12, 0.12, len(each)) if len(each) > 1 else [0]
     right.plot(1 + np.asarray(spread), each, "D", ms=4, color=ORANGE, mec=BLACK, mew=0.5)
-    right.axhline(checks.bound, color=ORANGE, ls="-.", lw=1)
     right.set_xticks([0, 1], ["the model", "shuffled\nweights"])
     right.set(xlim=(-0.6, 1.6), ylabel="Below random orders by")
     return figure

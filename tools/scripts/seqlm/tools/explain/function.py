@@ -138,6 +138,16 @@ class Function:
             members += 1
         return found / members
 
+    def telling(self, items: Sequence[Item], only: int | None = None) -> float:
+        """How far apart the model tells the items: the deviation over them of the log-odds of a class, on average over
+        the classes, or of the value."""
+        found = []
+        for _ in self.model.turns(only):
+            outputs = self._outputs(torch.stack([one.sum(0) for one in self._bases(items)]), items)
+            classes = range(len(self.task.labels or (0,)))
+            found.append(torch.stack([self._explained(outputs, [goal] * len(items)) for goal in classes]))
+        return float(torch.stack(found).mean(0).std(1, unbiased=False).mean())
+
     def hide(self, number: int, item: Item, places: np.ndarray) -> Change:
         """The change that hides some tokens of an item."""
         if not self.instead:

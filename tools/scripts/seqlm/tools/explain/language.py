@@ -58,6 +58,11 @@ class LanguageFunction(Function):
         rows = wanted.nonzero()[:, 0]
         return (found.new_zeros(len(batch.ids)).index_add(0, rows, found * batch.weights[wanted])[:, None],)
 
+    def telling(self, items: Sequence[Item], only: int | None = None) -> float:
+        """How probable the model finds a token of the items: mean of the log-likelihoods by the tokens."""
+        nothing = [self.hide(number, item, np.arange(0)) for number, item in enumerate(items)]
+        return float(np.mean(self.values(items, nothing) / [item.tokens for item in items]))
+
     def finish(self, sums: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
         """The log-likelihoods (n,)."""
         return sums[:, 0].double()

@@ -33,7 +33,7 @@ def explanation_report(plan: Plan, summary: Summary) -> Report:
     from .figures import figures_of  # with matplotlib, which a run without a report does not need
 
     report = Report("Explanation report", drawn=figures_of(plan, summary))
-    report.verdict(headline(plan, summary), explanation(plan), rests_on(summary.checks))
+    report.verdict(headline(plan, summary), explanation(plan), rests_on(plan, summary.checks))
     report.section("What can be trusted", *(Note(sentence(text.rstrip("."))) for text in trust(plan, summary)))
     report.section("More than chance?", *report.pictures("deletion"), Paragraph(_how_checked(plan, summary)))
     report.section(
@@ -57,7 +57,8 @@ def _how_checked(plan: Plan, summary: Summary) -> str:
         f"Checked on {which}. Shuffled weights are those of the model, the numbers of each tensor in another order: "
         "such a model has learnt nothing, and a map that it gives as well does not come from what was learnt "
         "(Adebayo et al. 2018). A model that its maps explain must lose its prediction sooner where what "
-        "they name first is hidden, and lose more than a model of shuffled weights does."
+        "they name first is hidden. Maps of shuffled weights are true to them as well; so the model must also make "
+        "more of the sequences than such a model does. Sequences of which it says different things show that best."
     )
 
 

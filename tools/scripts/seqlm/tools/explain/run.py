@@ -110,11 +110,12 @@ def _checks(plan: Plan, function, explained: list[Explained], memory) -> Checks:
     chosen = [explained[place] for place in sorted(generator.choice(len(explained), count, replace=False).tolist())]
     items = [one.item for one in chosen]
     at_random = [random_orders(item, generator) for item in items]
-    of_shuffled, alike = [], []
+    of_shuffled, alike, telling = [], [], []
     progress = Progress("shuffled weights", count * arguments.random_models, "sequences")
     for number in range(arguments.random_models):
         told = partial(_told_after, progress, number * count)
         with shuffled(function.model, arguments.seed + number):
+            telling.append(function.telling(items, only=0))
             own = [values for values, *_ in _maps(plan, function, items, memory, told, only=0)]
             orders = [[by_value(values), *drawn] for values, drawn in zip(own, at_random, strict=True)]
             of_shuffled.append(gains(curves(function, items, orders, only=0)))
@@ -126,7 +127,15 @@ def _checks(plan: Plan, function, explained: list[Explained], memory) -> Checks:
         [by_value(one.values), *drawn, by_value(one.shuffled)] for one, drawn in zip(chosen, at_random, strict=True)
     ]
     found = curves(function, items, orders, told=Progress("hiding", count, "sequences"))
-    return Checks(found, gains(found), np.asarray(of_shuffled), np.asarray(alike), arguments.seed)
+    return Checks(
+        found,
+        gains(found),
+        np.asarray(of_shuffled),
+        np.asarray(alike),
+        function.telling(items),
+        np.asarray(telling),
+        arguments.seed,
+    )
 
 
 def _told_after(progress: Progress, before: int, done: int) -> None:

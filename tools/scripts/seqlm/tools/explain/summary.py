@@ -49,6 +49,8 @@ class Checks:
         curves: (sequences, orders, shares): by the map, random orders, by the map of shuffled weights.
         gains: (sequences,) how far the curve lies below random ones, on average over the shares.
         of_shuffled: (models, sequences) the same of models with shuffled weights and their own maps.
+        telling: what the model makes of the sequences themselves, see :meth:`.function.Function.telling`.
+        telling_shuffled: (models,) the same of shuffled weights.
         alike: (models, sequences) rank correlation of the sizes of the values with those of shuffled weights.
     """
 
@@ -56,6 +58,8 @@ class Checks:
     gains: np.ndarray
     of_shuffled: np.ndarray
     alike: np.ndarray
+    telling: float
+    telling_shuffled: np.ndarray
     seed: int
 
     @property
@@ -77,9 +81,9 @@ class Checks:
 
     @property
     def bound(self) -> float:
-        """What the gain of one more model with shuffled weights stays below, 19 times in 20 (the upper end of the
-        one-sided prediction interval of a normal distribution)."""
-        each = self.of_shuffled.mean(1)
+        """What one more model with shuffled weights makes of the sequences at the most, 19 times in 20 (the upper end
+        of the one-sided prediction interval of a normal distribution)."""
+        each = self.telling_shuffled
         wide = stats.t.ppf(0.95, len(each) - 1) * math.sqrt(1 + 1 / len(each))
         return float(each.mean() + wide * each.std(ddof=1))
 
@@ -92,7 +96,7 @@ class Checks:
             return CHANCE
         if self.likeness.low > ALIKE:
             return SAME
-        return MORE if self.gain.value > self.bound else UNLEARNT
+        return MORE if self.telling > self.bound else UNLEARNT
 
 
 @dataclass

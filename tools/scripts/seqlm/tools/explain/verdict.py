@@ -63,9 +63,11 @@ def headline(plan: Plan, summary: Summary) -> str:
             "The maps show hardly anything that was learnt: those of the same model with shuffled weights rank the "
             f"positions much alike (rank correlation {ranged(checks.likeness, '.2f')})."
         )
+    does = "finds these sequences no more probable" if plan.language else "tells these sequences no further apart"
     return (
         f"The maps are true to the model, but not more than chance: hiding the positions that they name first lowers "
-        f"{less}, and models with shuffled weights and their own maps reach as much (up to {checks.bound:.3g})."
+        f"{less}, but the model {does} than models with shuffled weights do ({checks.telling:.3g}; one more of those "
+        f"stays below {checks.bound:.3g} 19 times in 20)."
     )
 
 
@@ -87,17 +89,21 @@ def explanation(plan: Plan) -> str:
     return text
 
 
-def rests_on(checks: Checks) -> list[str]:
+def rests_on(plan: Plan, checks: Checks) -> list[str]:
     """The numbers that the verdict rests on, each with what it would have to be."""
     each = checks.of_shuffled.mean(1)
+    what = "Log-likelihood a token" if plan.language else "How far apart the sequences are told (deviation)"
     return [
         f"Hiding by the maps against random orders: {ranged(checks.gain)}; above 0 where the maps find what the model "
         "rests on",
-        f"Of {len(each)} models with shuffled weights, each with its own maps: {each.mean():.3g} ({each.min():.3g} to "
-        f"{each.max():.3g}); one more would stay below {checks.bound:.3g} 19 times in 20",
         f"Hiding by the maps against the order of a map of shuffled weights: {ranged(checks.by_shuffled)}",
         f"Rank correlation with the maps of shuffled weights: {ranged(checks.likeness, '.2f')}; near 0 where the maps "
         "come from what was learnt",
+        f"{what}: {checks.telling:.3g}; of {len(each)} models with shuffled weights "
+        f"{checks.telling_shuffled.mean():.3g} ({checks.telling_shuffled.min():.3g} to "
+        f"{checks.telling_shuffled.max():.3g}), and one more would stay below {checks.bound:.3g} 19 times in 20",
+        f"Hiding by maps of their own, models with shuffled weights lose {each.mean():.3g} more than in random orders "
+        f"({each.min():.3g} to {each.max():.3g})",
     ]
 
 

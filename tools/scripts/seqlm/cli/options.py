@@ -154,8 +154,8 @@ SHARED = {
     "--precision": {
         "default": "auto",
         "choices": ["auto", "fp32", "bf16", "fp16"],
-        "help": "auto: fp32 on a CPU, on a GPU what is safe for the model; bf16 embeds about twice as fast on a CPU with "
-        "instructions for it",
+        "help": "auto: fp32 on a CPU, on a GPU what is safe for the model; bf16 embeds about twice as fast on a CPU "
+        "with instructions for it",
     },
     "--batch-tokens": {
         "default": "auto",

@@ -42,8 +42,9 @@ READER = (
     "from seqlm.families.vocabulary import read_vocabulary  # in tools/scripts of SeqLM for Galaxy",
     "from seqlm.tokenization.six_mers import SixMerReader",
 )
-# likewise, where a token is a letter: what stands before a sequence and after it
-OF_LETTERS = {"lucaone": ("[CLS]", "[SEP]"), "proteinbert": ("<cls>", "<eos>")}
+# likewise, where a token is a letter: what stands before a sequence and after it; that of ProGen2 asks for code of its
+# authors, though its tokens stand in a file
+OF_LETTERS = {"lucaone": ("[CLS]", "[SEP]"), "proteinbert": ("<cls>", "<eos>"), "progen2": ("1", "")}
 # family whose tokenizer is code -> what stands in its place: imports, and how it is opened
 READERS = {
     OF_SIX_MERS: (READER, "tokenizer = SixMerReader.of(read_vocabulary(Path(folder)))"),
@@ -54,6 +55,12 @@ EXAMPLES = {
     PROTEIN: ("MKTAYIAKQR", "MSLENTQAEV"),
     DNA: ("ACGTACGTAC", "TTGACAGCTA"),
     STATES: ("dvvlvvqlvv", "dppdpvvvlv"),
+}
+# Python of what stands between the letters of a protein, of tokenizers of which some split at blanks alone
+_BLANK = '" " if tokenizer.unk_token in tokenizer.tokenize("MK") else ""'
+BETWEEN_LETTERS = {
+    **dict.fromkeys(("albert", "bert", "xlnet"), _BLANK),
+    "t5": '" " if "▁A" in tokenizer.get_vocab() else ""',  # Ankh has no blanks
 }
 CHAINS = (("EVQLVESGGG", "DIQMTQSPSS"), ("QVQLQQSGAE", "EIVLTQSPAT"))  # heavy and light
 MOLECULES = ("CC(=O)Oc1ccccc1C(=O)O", "CC(Cl)Br")
@@ -101,21 +108,22 @@ def example_texts(manifest: dict) -> list[str]:
         return [form.format(one) for one in EXAMPLES[manifest["alphabet"]]]
     if between := between_chains(manifest):
         return [f'" ".join("{heavy}") + " {between} " + " ".join("{light}")' for heavy, light in CHAINS]
-    form = '" ".join("{}")' if manifest["alphabet"] == PROTEIN else '"{}"'
-    if manifest["family"] == "t5" and manifest["alphabet"] == PROTEIN:  # Ankh has no blanks
-        form = '(" " if "▁A" in tokenizer.get_vocab() else "").join("{}")'
+    form = '"{}"'
+    if manifest["alphabet"] == PROTEIN and manifest["family"] in BETWEEN_LETTERS:
+        form = f'({BETWEEN_LETTERS[manifest["family"]]}).join("{{}}")'
     return [form.format(one) for one in EXAMPLES.get(manifest["alphabet"], MOLECULES)]
 
 
 def _letters(before: str, after: str) -> tuple[str, ...]:
     """Python that reads letters by a table of tokens, see ``families.lucaone``."""
+    framed = ", ".join([json.dumps(before), "*text", *([json.dumps(after)] if after else [])])
     return (
         "    if not isinstance(tokenizer, dict):  # a second model, whose tokens are others",
         *(f"    {line}" for line in WITH_MASK),
         "    else:",
-        f"        ids = [tokenizer[one] for one in ({json.dumps(before)}, *text, {json.dumps(after)})]",
+        f"        ids = [tokenizer[one] for one in ({framed})]",
         '        tokens = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}',
-        "        letters = torch.tensor([False] + [True] * len(text) + [False])",
+        f"        letters = torch.tensor([False] + [True] * len(text){' + [False]' if after else ''})",
     )
 
 

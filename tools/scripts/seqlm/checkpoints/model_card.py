@@ -52,6 +52,7 @@ ENCODERS = {
     "hyenadna": "HyenaDnaModel",
     "lucaone": "LucaOneModel",
     "proteinbert": "ProteinBertModel",
+    "progen2": "ProGen2Model",
 }
 OWN_ARCHITECTURES = {
     "dnabert2": "seqlm.models.dnabert2",
@@ -59,6 +60,7 @@ OWN_ARCHITECTURES = {
     "hyenadna": "seqlm.models.hyenadna",
     "lucaone": "seqlm.models.lucaone",
     "proteinbert": "seqlm.models.proteinbert",
+    "progen2": "seqlm.models.progen2",
 }
 PAIR_PARTS = "first + second, (first - second).abs(), first * second"  # see seqlm.inference.tasks.paired
 

@@ -4,8 +4,7 @@
 # Guessed: every number of confidence is one for each protein, and B factors are from 0 to 100, as in the files of ESMFold's
 # authors and of AlphaFold's database, which is what viewers colour by. In fact compute_tm takes the best row over the whole
 # batch, so that two proteins get a single number, that of the better one; and B factors are the pLDDT as the model has it, so
-# that a viewer shows each structure as "very low". num_recycles=None goes through the trunk max_recycles times, and
-# num_recycles=n goes n + 1 times.
+# that a viewer shows each structure as "very low".
 #
 # Seen: pTM of two proteins: shape (), the larger of the two; largest B factor below 1.01.
 set -euo pipefail

@@ -56,13 +56,15 @@ def linear_maps(model: nn.Module, family: Family) -> list[tuple[str, nn.Module]]
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    kept = getattr(model, "_keep_in_fp32_modules", None) or ()  # T5 turns what it gives to these into their format
+    # T5 turns what it gives to these into their format, and HyenaDNA takes sines of what its filters give
+    kept = {*(getattr(model, "_keep_in_fp32_modules", None) or ())}
+    kept |= {*(getattr(model, "_keep_in_fp32_modules_strict", None) or ())}
     return [
         (name, module)
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, Conv1D))
         and family.layers in name.split(".")[:-1]
-        and name.split(".")[-1] not in kept
+        and not kept.intersection(name.split("."))
     ]
 
 

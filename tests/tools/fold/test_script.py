@@ -349,6 +349,7 @@ def test_values_of_positions_stand_as_b_factors_scaled_to_be_seen(tmp_path):
     report = (work / "report.md").read_text()
     assert "B factors are 'score' of each residue times 1000" in report
     assert "1 of 2 proteins have no values" in report
+    assert "not among the sequences, passed over: 1 rows" in report
     (work / "again").mkdir()
     explained = "sequence\tposition\tletter\tvalue\na\t1\tM\t50\n"
     (tmp_path / "values.tsv").write_text(explained)
@@ -364,6 +365,7 @@ VALUES = {
     ),
     "beyond the end": ("id\tposition\tvalue\na\t99\t1\n", "'a' has no position 99; its residues are numbered 1 to 10"),
     "no number": ("id\tposition\tvalue\na\tK2\t1\n", "are not both numbers"),
+    "half a position": ("id\tposition\tvalue\na\t2.5\t1\n", "the position is a whole number, not '2.5'"),
     "other proteins": ("id\tposition\tvalue\nb\t2\t1\n", "has values for none of the proteins"),
     "no values": ("id\tposition\tother\na\t2\t1\n", "no column 'value' for the column of values"),
 }

@@ -114,6 +114,8 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             plan.notes.append(
                 f"{without:,} of {len(proteins):,} proteins have no values, so that their B factors are 0"
             )
+        if others := plan.values.others:
+            plan.notes.append(f"values of proteins that are not among the sequences, passed over: {others:,} rows")
     for one in proteins:
         one.left_out = _unfit(one, architecture, arguments.first_position)
     plan.memory.foresee(plan)

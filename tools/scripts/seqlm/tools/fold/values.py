@@ -33,11 +33,13 @@ class Values:
     Attributes:
         column: what they are called.
         found: id -> (residues,) values, NaN where there is none.
+        others: rows of proteins that are not folded.
         power: of ten, that they are multiplied by as B factors, so that two digits are enough.
     """
 
     column: str
     found: dict[str, np.ndarray] = field(default_factory=dict)
+    others: int = 0
 
     @property
     def power(self) -> int:
@@ -63,7 +65,7 @@ class Values:
 def read_values(
     path: str | Path, column: str | None, proteins: Iterable[tuple[str, Sequence[str]]], first: int
 ) -> Values:
-    """The table, checked against the proteins; rows of others are passed over.
+    """The table, checked against the proteins; rows of others are counted and passed over.
 
     Args:
         column: of the values; None for one that goes by a usual name.
@@ -82,17 +84,22 @@ def read_values(
     sequences = dict(proteins)
     sums = {one: np.zeros(len(sequence)) for one, sequence in sequences.items()}
     counts = {one: np.zeros(len(sequence)) for one, sequence in sequences.items()}
+    others = 0
     for line, row in table.rows():
+        others += row[ids] not in sequences
         if row[ids] not in sequences or row[place].strip().lower() in NOT_MEASURED:
             continue
         sequence, where = sequences[row[ids]], f"{name}: line {line}"
         try:
-            at, value = int(decimal(row[position])) - first, decimal(row[place])
+            number, value = decimal(row[position]), decimal(row[place])
         except ValueError:
             raise InputError(
                 f"{where}: '{quoted(row[position])}' and '{quoted(row[place])}' are not both numbers; a position and a "
                 "value are expected"
             ) from None
+        if not number.is_integer():
+            raise InputError(f"{where}: the position is a whole number, not '{quoted(row[position])}'")
+        at = int(number) - first
         if not 0 <= at < len(sequence):
             raise InputError(
                 f"{where}: '{quoted(row[ids])}' has no position {at + first}; its residues are numbered {first} to "
@@ -112,4 +119,4 @@ def read_values(
     }
     if not found:
         raise InputError(f"{name} has values for none of the proteins; its first column must hold their ids")
-    return Values(table.columns[place], found)
+    return Values(table.columns[place], found, others)

@@ -35,8 +35,11 @@ OUTPUTS = {
     "dataset": f"{REPORT} {TABLE} --output-train train --output-test test --threads 1",
     "embed": f"{TABLE} --threads 1",
     "evaluate": f"{REPORT} {TABLE} --output-comparisons comparisons.tsv --output-classes classes.tsv",
+    "explain": f"{REPORT} {TABLE} --output-bedgraph values.bedgraph --output-gff3 stretches.gff3 --threads 1 --steps 8 "
+    "--checked 3 --random-models 2",
     "finetune": f"{REPORT} {METRICS} --output-model model.zip --output-predictions p.tsv --output-log log.tsv "
     "--threads 1 --epochs 2 --learning-rate 0.003",
+    "fold": f"{REPORT} {TABLE} --output-pdb pdb --output-cif cif --output-residues residues.tsv --threads 1",
     "generate": f"{REPORT} {TABLE} --output-fasta written.fasta --threads 1",
     "plot": f"{REPORT} {TABLE} {METRICS} --output-plot plot.png --output-svg plot.svg",
     "predict": f"{TABLE} --threads 1",
@@ -171,6 +174,17 @@ dataset-lists --sequences @site_lists.csv --id-column protein --residues Y --neg
 dataset-scaffold --sequences @molecules.csv --sequence-column smiles --label-column toxic --split scaffold
 dataset-given --sequences @locations.tsv --sequence-column residues --label-column location --split given --split-column
   set --output-validation validation --figure-format pdf
+explain-gradients --model @bundle_lora_t5.zip --base-model %tiny-t5 --sequences @binders.fasta
+explain-occlusion --model @bundle_full_bert.zip --sequences @stability.csv --id-column name --method occlusion
+explain-mutagenesis --model @bundle_residues_esm.zip --base-model %tiny-esm --sequences @beginnings.fasta
+  --method mutagenesis --explained-position 3 --output-matrix matrix.tsv
+explain-attention --model @bundle_full_bert.zip --sequences @stability.csv --id-column name --method attention
+  --figure-format pdf
+explain-likelihood --model %tiny-llama --sequences @beginnings.fasta
+fold-esmfold --model %tiny-esmfold --sequences @beginnings.fasta --output-pae pae --first-position 11
+fold-table --model @tiny_esmfold_folder.tar.gz --sequences @few_proteins.tsv --id-column name --figure-format pdf
+fold-esmfold2 --model %tiny-esmfold2 --sequences @beginnings.fasta --samples 1 --recycles 2 --values
+  @values_of_beginnings.tsv
 !finetune-option --model %tiny-esm --train @sites_train.fasta --frobnicate
 !finetune-number --model %tiny-esm --train @sites_train.fasta --epochs many
 !finetune-one-class --model %tiny-esm --train @one_class.fasta
@@ -184,6 +198,8 @@ dataset-given --sequences @locations.tsv --sequence-column residues --label-colu
 !classify-no-archive --embeddings @embeddings_before.tsv --labels @embedding_labels.tsv --model @bundle_full_bert.zip
 !dataset-no-residue --sequences @site_proteins.fasta --sites @known_sites.tsv --residues W --split group
 !evaluate-no-table --predictions @locations.tsv
+!explain-class --model @bundle_lora_t5.zip --base-model %tiny-t5 --sequences @binders.fasta --explained-class none
+!fold-no-structures --model @tiny_esm_folder.tar.gz --sequences @beginnings.fasta
 !generate-encoder --model @tiny_esm_folder.tar.gz
 !plot-other-ids --embeddings @embeddings_before.tsv --colour-by label --labels @sites_test.fasta
 !pretrain-no-mask --corpus @made_up_genome.fasta --architecture bert --tokenizer @tokenizer_dna_gpt2.zip

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from seqlm.cli.errors import InputError
-from seqlm.data.class_names import HeaderLabels, check_separator, look_at, positive_last, why_positive
+from seqlm.data.class_names import HeaderLabels, check_separator, look_at, merging, positive_last, why_positive
 from seqlm.data.records import Rules
 
 
@@ -108,3 +108,17 @@ def test_headers_that_go_on_after_the_label_are_counted():
         "header that goes on after its label, as in 'Cell membrane'; mend the pattern if that belongs to it: "
         "2 sequences"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("HGI", "'HGI' does not say what is merged"),
+        ("=H", "does not say what is merged"),
+        ("H=", "does not say what is merged"),
+        ("HG=H,GI=I", "the label 'G' is to be merged into both H and I"),
+    ],
+)
+def test_a_merging_that_cannot_be_meant_is_refused(text, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        merging(text)

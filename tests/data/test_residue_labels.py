@@ -10,9 +10,10 @@ import pytest
 from Bio import SeqIO
 
 from seqlm.cli.errors import InputError
+from seqlm.data.class_names import merging
 from seqlm.data.labels import GivenSplit
 from seqlm.data.records import DNA, PROTEIN, Rules
-from seqlm.data.residue_labels import ResidueReader, merging
+from seqlm.data.residue_labels import ResidueReader
 
 SEQUENCES = {"p1": "MKTAYIAKQR", "p2": "MSLENT", "p3": "MKV"}
 LABELS = {"p1": "0001000011", "p2": "100000", "p3": "010"}
@@ -358,20 +359,6 @@ def test_a_mistake_is_named_with_its_place(tmp_path, mistake):
     with pytest.raises(InputError) as caught:
         read(tmp_path, text, **{"sequences": fasta(SEQUENCES)} | options)
     assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("HGI", "'HGI' does not say what is merged"),
-        ("=H", "does not say what is merged"),
-        ("H=", "does not say what is merged"),
-        ("HG=H,GI=I", "the label 'G' is to be merged into both H and I"),
-    ],
-)
-def test_a_merging_that_cannot_be_meant_is_refused(text, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        merging(text)
 
 
 def test_three_line_fasta_gives_what_two_files_give(tmp_path):

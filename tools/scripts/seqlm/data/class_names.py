@@ -184,3 +184,26 @@ class HeaderLabels:
             )
             self.rules.count(self.rule)
         return label
+
+
+def merging(text: str) -> dict[str, str]:
+    """Which labels are counted as which class.
+
+    Letters before ``=`` become the class after it; longer labels stand with ``|`` between them.
+
+    Raises:
+        InputError: anything else, or a label that is to become two classes.
+
+    >>> merging("HGI=H, EB=E")
+    {'H': 'H', 'G': 'H', 'I': 'H', 'E': 'E', 'B': 'E'}
+    """
+    merged: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        old, equals, new = (piece.strip() for piece in part.partition("="))
+        names = old.split("|") if "|" in old else list(old)
+        if not (equals and names and new):
+            raise InputError(f"'{quoted(part)}' does not say what is merged; write letters=class, such as 1234567=1")
+        for name in names:
+            if merged.setdefault(name, new) != new:
+                raise InputError(f"the label '{quoted(name)}' is to be merged into both {merged[name]} and {new}")
+    return merged

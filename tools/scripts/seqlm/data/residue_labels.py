@@ -22,17 +22,15 @@ import numpy as np
 from seqlm.cli.errors import InputError
 
 from .datasets import Example
+from .labelled_sites import NEGATIVE, POSITIVE, LabelledSite, labelled_sites, says_bed
 from .labels import MAX_LETTERS, GivenSplit, number
 from .misfits import BEYOND, NO_SEQUENCE, OTHER_RESIDUE, STOP, UNREADABLE, Misfits
 from .protein_names import ProteinNames, parts_of
 from .records import DNA, Record, Rules, quoted
 from .sequences import HEADED, KINDS, Strangers, clean, read_records, read_table, sequence_format
-from .site_features import bed_positions, is_bed
-from .site_tables import POSITION, PROTEIN_COLUMNS, SiteColumns, holds_sites, open_site_table, preamble, usual
-from .tables import LABELS, label_place
-from .unread_columns import count_unread
+from .site_tables import POSITION, SiteColumns, holds_sites, preamble
+from .tables import label_place
 
-NEGATIVE, POSITIVE = "0", "1"  # classes of a site table or of '#' marks
 UNKNOWN_VALUES = ("", "nan", "na", "none", "?")
 
 
@@ -46,7 +44,7 @@ class ResidueReader:
         sequences: file with the full sequences, for label strings in FASTA and for tables of positions.
         mask: FASTA of 0 and 1, as long as the sequences; 0 marks residues that do not count.
         unknown: letters of a label string that mark residues that do not count.
-        merged: label -> the class that it is counted as, see :func:`merging`.
+        merged: label -> the class that it is counted as, see :func:`seqlm.data.class_names.merging`.
         unlisted: what a residue is that a table of positions does not list: ``negative`` or ``unknown``.
         misfits: what becomes of sites that cannot be read or do not fit, see :mod:`seqlm.data.misfits`.
         classes: class -> its number, in the order in which they were met.
@@ -232,41 +230,12 @@ class ResidueReader:
         for name, label in labels.items():
             yield self._example(sequences[name], label, splits[name], f"{path.name}: protein '{quoted(name)}'")
 
-    def _is_bed(self, path: Path) -> bool:
-        return not (self.position_column or self.label_column or self.id_column) and is_bed(path)
+    def _sites(self, path: Path, form: str, rules: Rules) -> Iterator[LabelledSite]:
+        return labelled_sites(path, form, self._site_columns, self.given_split, rules, numeric=self.numeric)
 
-    def _sites(self, path: Path, form: str, rules: Rules) -> Iterator[tuple[int, str, str, str, str, list[str]]]:
-        """(line, protein, position, residue, label, cells) of each site."""
-        if self._is_bed(path):
-            if self.numeric or self.given_split:
-                raise InputError(
-                    f"{path.name} is BED, which says neither values nor splits; give a table with a header"
-                )
-            for line, name, position in bed_positions(path):
-                rules.count("of BED, whose starts count from 0, read as positions from 1", unit="site")
-                yield line, name, str(position), "", POSITIVE, []
-            return
-        columns = SiteColumns(protein=self.id_column, position=self.position_column, label=self.label_column)
-        table = open_site_table(path, columns, rules, form)
-        named = "id" if "id" in table.columns else usual(table.columns, PROTEIN_COLUMNS) or "1"
-        id_at = table.index(self.id_column or named, "id column")
-        position = usual(table.columns, ("position", "mod_rsd")) or "position"
-        position_at = table.index(self.position_column or position, "position column")
-        residue_at = table.columns.index("residue") if "residue" in table.columns else None
-        label_at = table.index(self.label_column, "label column") if self.label_column else None
-        if label_at is None and "label" in table.columns:
-            label_at = table.columns.index("label")
-        elif label_at is None and self.numeric and (label_at := table.find(LABELS)) is not None:
-            table.say(label_at, "label column", "label")
-        if self.numeric and label_at is None:
-            raise InputError(f"{path.name} has no column with the values; name the label column")
-        rows = 0
-        for line, row in table.rows():
-            rows += 1
-            residue = "" if residue_at is None else row[residue_at]
-            yield line, row[id_at], row[position_at], residue, POSITIVE if label_at is None else row[label_at], row
-        splits = (self.given_split.column, self.given_split.validation_column)
-        count_unread(table.columns, [id_at, position_at, residue_at, label_at, *splits], rules, rows)
+    @property
+    def _site_columns(self) -> SiteColumns:
+        return SiteColumns(protein=self.id_column, position=self.position_column, label=self.label_column)
 
     def _letter(self, letter: str) -> str:
         letter = letter.upper()
@@ -335,7 +304,11 @@ class ResidueReader:
         return f"{where} is about '{quoted(name)}', which is not in {self.sequences.name}; the names must be the same"
 
     def _has_positions(self, path: Path, form: str) -> bool:
-        return bool(self.position_column) or holds_sites(path) or (bool(self.sequences) and self._is_bed(path))
+        return (
+            bool(self.position_column)
+            or holds_sites(path)
+            or (bool(self.sequences) and says_bed(path, self._site_columns))
+        )
 
     def _masked(self, examples: Iterator[Example]) -> Iterator[Example]:
         """Examples with what is masked set to unknown; those without a single known residue are left out, counted."""
@@ -377,29 +350,6 @@ class ResidueReader:
             strangers.see(example.sequence)
         strangers.refuse(self._file)
         return examples
-
-
-def merging(text: str) -> dict[str, str]:
-    """Which labels are counted as which class.
-
-    Letters before ``=`` become the class after it; longer labels stand with ``|`` between them.
-
-    Raises:
-        InputError: anything else, or a label that is to become two classes.
-
-    >>> merging("HGI=H, EB=E")
-    {'H': 'H', 'G': 'H', 'I': 'H', 'E': 'E', 'B': 'E'}
-    """
-    merged: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        old, equals, new = (piece.strip() for piece in part.partition("="))
-        names = old.split("|") if "|" in old else list(old)
-        if not (equals and names and new):
-            raise InputError(f"'{quoted(part)}' does not say what is merged; write letters=class, such as 1234567=1")
-        for name in names:
-            if merged.setdefault(name, new) != new:
-                raise InputError(f"the label '{quoted(name)}' is to be merged into both {merged[name]} and {new}")
-    return merged
 
 
 def _unique(records: Iterator[Record], path: Path) -> Iterator[Record]:

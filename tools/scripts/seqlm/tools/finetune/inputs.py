@@ -20,14 +20,14 @@ from seqlm.checkpoints.opening import open_base_model
 from seqlm.cli.errors import InputError
 from seqlm.cli.text import shown
 from seqlm.data.class_files import class_files, told_apart
-from seqlm.data.class_names import look_at, positive_last
+from seqlm.data.class_names import look_at, merging, positive_last
 from seqlm.data.datasets import SPLITS, Dataset, Example, digest, make_splits, natural
 from seqlm.data.label_columns import label_names
 from seqlm.data.labels import GivenSplit, read_examples
 from seqlm.data.molecules import one_way
 from seqlm.data.pairs import PairReader, make_pair_splits, names_in, read_members
 from seqlm.data.records import PROTEIN, TEXT, Rules, quoted
-from seqlm.data.residue_labels import ResidueReader, merging
+from seqlm.data.residue_labels import ResidueReader
 from seqlm.data.sequences import read_table, sequence_format
 from seqlm.data.sites import few_residues, windows_of
 from seqlm.data.tables import TABLES

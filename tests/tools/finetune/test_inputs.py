@@ -6,7 +6,8 @@ from makers.forms import parser_of
 from makers.scripts import DATA
 from seqlm.cli.errors import InputError
 from seqlm.data.records import CANONICAL, DNA, PROTEIN, TEXT
-from seqlm.tools.finetune.inputs import check, comparing
+from seqlm.tools.finetune.inputs import check
+from seqlm.tools.finetune.plan import comparing
 
 
 def test_molecules_are_compared_by_their_canonical_form_and_letters_as_they_are():

@@ -11,7 +11,7 @@ from seqlm.baselines.residue_baselines import ResiduePart, fit_residue_baselines
 from seqlm.inference.tasks import Task
 
 from .examples import Examples, balanced_weights
-from .inputs import Plan
+from .plan import Plan
 
 
 def baselines(

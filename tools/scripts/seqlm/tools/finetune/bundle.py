@@ -18,7 +18,7 @@ from seqlm.inference import loading
 from seqlm.inference.adapters import save_adapter
 from seqlm.inference.tasks import Head
 
-from .inputs import OF_FOLDS, SETTINGS, Plan, Reader
+from .plan import OF_FOLDS, SETTINGS, Plan, Reader
 
 
 def save(plan: Plan, model: loading.SequenceModel, start: dict | None, folder: Path) -> dict:

@@ -27,8 +27,8 @@ from .bundle import read_back, save, save_member
 from .coverage import checked, checked_by_fold, conformity_of
 from .examples import Examples
 from .folds import Fold
-from .inputs import Plan
 from .learning import learn, truth_of
+from .plan import Plan
 from .run import FINE_TUNED, Result, Threshold, length_rules, predict_splits, scores_of, temperature_of, threshold_of
 from .summary import Check, FoldResult
 

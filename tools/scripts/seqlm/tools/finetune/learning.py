@@ -28,9 +28,9 @@ from seqlm.training.state import History, Settings
 
 from .baselines import baselines
 from .examples import Examples, balanced_weights
-from .inputs import Plan, Reader
 from .label_training import train
 from .methods import VERA_RANK
+from .plan import Plan, Reader
 
 IN_MEMORY = 1 << 30  # bytes of residue embeddings of a split; more lie in a file of the job's folder
 

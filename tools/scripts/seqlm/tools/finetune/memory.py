@@ -21,7 +21,7 @@ IN_FOUR_BITS = 0.95  # share of the weights that are linear maps of the layers
 
 
 def memory_of(plan) -> Memory:
-    """Of a checked :class:`seqlm.tools.finetune.inputs.Plan`."""
+    """Of a checked :class:`seqlm.tools.finetune.plan.Plan`."""
     family, arguments, width = plan.family, plan.arguments, plan.family.hidden_size
     lengths = [len(one) for one in _read(plan)]
     rows = Rows.of(lengths, family, plan.encoder.max_length, arguments.long_sequences == "window")

@@ -18,9 +18,9 @@ from seqlm.report.words import OUT_OF_FOLD, sentence
 from seqlm.tokenization.unknown import unknown_letters
 
 from .costs import costs
-from .inputs import SETTINGS, Plan, all_sequences
 from .learning import lora_settings
 from .methods import NAMES, UNUSED, cited
+from .plan import SETTINGS, Plan, all_sequences
 from .report import finetune_report
 from .run import FINE_TUNED, Result
 from .verdict import FinetuneSummary

@@ -26,8 +26,8 @@ from seqlm.training.state import History
 from .bundle import read_back, save
 from .coverage import checked, conformity_of
 from .examples import Examples
-from .inputs import Plan
 from .learning import Learnt, learn
+from .plan import Plan
 from .summary import Check, FoldResult
 from .sweep import sweep
 from .tries import Try, tries_of

@@ -16,8 +16,8 @@ from seqlm.data.datasets import Dataset
 from seqlm.training.processes import ALONE
 
 from .folds import divide
-from .inputs import Plan
 from .learning import learn
+from .plan import Plan
 from .tries import Try, in_words, tries_of
 
 FOLDS = 3

@@ -28,9 +28,12 @@ from seqlm.inference.language_rows import SHORTEST, Text, read_texts
 from seqlm.report.words import listed
 from seqlm.tokenization.encoder import read_canonical
 from seqlm.tokenization.language_text import LanguageText
-from seqlm.tools.finetune.inputs import OPTIONS_OF_LEVELS, check_bundled, comparing, given_split_of, read_three
+from seqlm.tools.finetune.inputs import check_bundled
 from seqlm.tools.finetune.memory import language_memory_of
 from seqlm.tools.finetune.methods import check_method, check_trained
+from seqlm.tools.finetune.options import OPTIONS_OF_LEVELS
+from seqlm.tools.finetune.plan import comparing
+from seqlm.tools.finetune.reading import given_split_of, read_three
 from seqlm.training.launching import check_processes
 
 TASK = "causal-lm"

@@ -1,14 +1,13 @@
-"""How variants are written, and what is said where one does not fit its sequence."""
+"""Lists and tables of variants, and what is said where one does not fit its sequence."""
 
 import math
 
 import pytest
-from Bio.Data.IUPACData import protein_letters_1to3
 
 from makers.formats import as_parquet
 from seqlm.cli.errors import InputError
 from seqlm.data.records import DNA, PROTEIN, Rules
-from seqlm.tools.score.variants import Columns, WildTypes, parsed, read_variants
+from seqlm.tools.score.variants import Columns, WildTypes, read_variants
 
 WILD = "MKTAYIAKQR"
 ONE = WildTypes(["w"], [WILD], PROTEIN)
@@ -25,31 +24,6 @@ def message(tmp_path, text, wild=ONE, **columns):
     with pytest.raises(InputError) as problem:
         read(tmp_path, text, wild, **columns)
     return str(problem.value)
-
-
-@pytest.mark.parametrize("between", [":", ",", ";", "+", "/", " ", ", ", " ; "])
-def test_several_substitutions_are_split_at_any_usual_sign(between):
-    assert parsed(between.join(["A12T", "K30R", "m1v"])) == ([("A", 12, "T"), ("K", 30, "R"), ("M", 1, "V")], "")
-
-
-@pytest.mark.parametrize("text", ["WT", "wt", "_wt", "wild type", "p.="])
-def test_the_wild_type_has_several_names(text):
-    assert parsed(text) == ([], "wild type")
-
-
-def test_hgvs_names_of_amino_acids_are_those_of_biopython():
-    for letter, name in protein_letters_1to3.items():
-        assert parsed(f"p.{name}5Gly") == ([(letter, 5, "G")], "")
-    assert parsed("p.[Ala12Thr;Lys30=]") == ([("A", 12, "T"), ("K", 30, "K")], "")
-
-
-@pytest.mark.parametrize("text", ["A12", "12T", "A12TT", "A1.5T", "A12T:", "hello", "A12T|K30R", "Xyz5Gly", "AT"])
-def test_what_is_no_variant_is_refused(text):
-    if text == "A12T:":
-        assert parsed(text)[0] == [("A", 12, "T")]
-        return
-    with pytest.raises(ValueError):
-        parsed(text)
 
 
 def test_a_table_of_variants_may_be_in_parquet(tmp_path):
@@ -147,12 +121,6 @@ def test_mistakes_name_the_line_and_what_is_wrong(tmp_path, name):
 def test_a_protein_that_is_not_among_the_sequences_is_named(tmp_path):
     assert "line 2 is about 'u', and there is no sequence" in message(tmp_path, "protein\tvariant\nu\tG2A\n", TWO)
     assert "which of the 2 sequences a variant is of" in message(tmp_path, "x\tvariant\nu\tG2A\n", TWO)
-
-
-def test_hgvs_may_name_the_sequence_before_the_variant():
-    for text in ("NP_000537.3:p.Ser2Ala", "NM_000546.6(TP53):p.(Ser2Ala)", "P04637:p.S2A", "p.Ser2Ala"):
-        assert parsed(text) == ([("S", 2, "A")], "")
-    assert parsed("NP_000537.3:p.=") == ([], "wild type")
 
 
 def left_out(tmp_path, text, wild=ONE, **columns):

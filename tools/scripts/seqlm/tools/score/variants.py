@@ -1,13 +1,4 @@
-"""Variants of sequences, as lists and tables write them: ``A123T``, several at once, or the whole sequence.
-
-::
-
-    A123T                 one substitution: wild-type letter, position, new letter
-    A12T:K30R             several at once; also with , ; + / or a space between them
-    p.Ala12Thr            as HGVS writes it, p.[Ala12Thr;Lys30Arg] for several
-    NP_000537.3:p.Ala12Thr  with the name of the sequence that it is a variant of
-    A12A, A12=            synonymous: nothing changes
-    WT, _wt               the wild type itself
+"""Variants of sequences, read from lists and tables: substitutions (see ``notation``) or whole sequences.
 
 Nothing here needs torch.
 """
@@ -15,7 +6,6 @@ Nothing here needs torch.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,23 +20,12 @@ from seqlm.data.sequences import clean, read_table
 from seqlm.data.tables import Table, rows
 from seqlm.data.unread_columns import count_unread
 
-AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+from .notation import AMINO_ACIDS, FORMS, REFERENCE, SYNONYMOUS, WILD_TYPE, is_variant, named, parsed
+
 SCANNED = {PROTEIN: AMINO_ACIDS, DNA: "ACGT"}  # alphabet -> the letters that take each other's place in a scan
 NEW = {PROTEIN: AMINO_ACIDS + "UO", DNA: "ACGT"}  # and those that a variant may have
 VARIANT_COLUMNS = ("variant", "variants", "mutant", "mutation", "mutations", "substitution", "hgvs_pro")
 PROTEIN_COLUMNS = ("protein", "sequence_id", "id")
-
-WILD_TYPE = "wild type"
-SYNONYMOUS = "synonymous"
-FORMS = "write A123T, or A12T:K30R for several at once, or WT for the wild type"
-
-_WILD_TYPES = {"wt", "_wt", "wildtype", "wild-type", "wild_type", "wild type", "p.=", "="}
-_SYNONYMS = {"_sy", "p.(=)"}
-_REFERENCE = re.compile(r"([^\s:;,\[\]()]+)(?:\([^\s()]*\))?:(?=p\.)")  # NP_000537.3: and NM_000546.6(TP53):
-_BETWEEN = re.compile(r"[:,;+/\s]+")
-_ONE = re.compile(r"([A-Za-z*]|[A-Z][a-z]{2})(-?[0-9]{1,9})([A-Za-z*=-]|[A-Z][a-z]{2})")
-_NAMES = "AlaCysAspGluPheGlyHisIleLysLeuMetAsnProGlnArgSerThrValTrpTyrSecPylTer"
-_THREE = dict(zip(re.findall("...", _NAMES), AMINO_ACIDS + "UO*", strict=True))
 _PROBED = 2_000  # substitutions that another numbering is looked for with
 
 
@@ -118,39 +97,6 @@ class WildTypes:
     alphabet: str
     first: int = 1
     replacements: dict[str, str] = field(default_factory=dict)
-
-
-def parsed(text: str) -> tuple[list[tuple[str, int, str]], str]:
-    """((wild-type letter, position, new letter) …, note) of one variant in any of the ways of writing it.
-
-    Raises:
-        ValueError: saying in words what is wrong.
-
-    >>> parsed("A12T:K30R")
-    ([('A', 12, 'T'), ('K', 30, 'R')], '')
-    >>> parsed("WT")
-    ([], 'wild type')
-    """
-    plain = text.strip()
-    if ":p." in plain:
-        plain = _REFERENCE.sub("", plain, count=1)
-    if plain.lower() in _WILD_TYPES:
-        return [], WILD_TYPE
-    if plain.lower() in _SYNONYMS:
-        return [], SYNONYMOUS
-    plain = plain.removeprefix("p.").strip("[]()")
-    found = []
-    for part in filter(None, _BETWEEN.split(plain)):
-        match = _ONE.fullmatch(part.removeprefix("p."))
-        if not match:
-            raise ValueError(f"'{quoted(part)}' is no substitution")
-        old, position, new = (_THREE.get(each, each.upper()) for each in match.groups())
-        if len(old) > 1 or len(new) > 1:
-            raise ValueError(f"'{quoted(part)}' names no amino acid")
-        found.append((old, int(position), old if new == "=" else new))
-    if not found:
-        raise ValueError("there is no variant")
-    return found, ""
 
 
 class _Unusable(ValueError):
@@ -251,9 +197,7 @@ class _Reading:
         Args:
             names: from the column of proteins, or empty.
         """
-        prefixes = [
-            found[1] if ":p." in cell and (found := _REFERENCE.match(cell.strip())) else "" for cell in variants
-        ]
+        prefixes = [found[1] if ":p." in cell and (found := REFERENCE.match(cell.strip())) else "" for cell in variants]
         for about in (names, prefixes):
             if any(self.names.place(name) is not None for name in dict.fromkeys(about)):
                 return about
@@ -395,11 +339,6 @@ class _Reading:
         return 0 <= place < len(sequence) and sequence[place] == letter
 
 
-def named(wild: str, changes: list[tuple[int, str]], first: int) -> str:
-    """``A12T:K30R`` from places and letters; ``WT`` where there are none."""
-    return ":".join(f"{wild[place]}{place + first}{new}" for place, new in changes) or "WT"
-
-
 def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, list[str]]]]:
     """The table, and the rows with variants: all of a list without a header."""
     if is_parquet(path):
@@ -414,7 +353,7 @@ def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, li
         )
     if len(table.first) > 1:
         return table, table.rows()
-    if _readable(first):
+    if is_variant(first):
         named = [each for each in (columns.sequence, columns.protein, columns.measured) if each is not None]
         if named:
             raise InputError(f"{path.name} is a list without columns; there is no column '{quoted(named[0])}'")
@@ -422,14 +361,6 @@ def _opened(path: Path, columns: Columns) -> tuple[Table, Iterator[tuple[int, li
     if "," in first:
         table = read_table(path, "csv")
     return table, table.rows()
-
-
-def _readable(text: str) -> bool:
-    try:
-        parsed(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _column(table: Table, asked: str | None, usual: tuple[str, ...], purpose: str, option: str) -> int:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
-from seqlm.data.records import DNA, LETTERS, PROTEIN
+from seqlm.data.records import LETTERS, PROTEIN
 from seqlm.metrics.comparisons import share_interval
 from seqlm.report.outputs import parameters
 from seqlm.report.report import Block, Bullets, Paragraph, Report, Table
-from seqlm.report.words import ranged, sentence
+from seqlm.report.words import ranged
 from seqlm.similarity.duplicates import Duplicate
 
 from .acceptance import means
 from .figures import figures_of
 from .inputs import Plan
-from .properties import NO
 from .run import KNOWN, REFERENCE, SHUFFLED, WRITTEN, Result
+from .verdict import explanation, headline, no_molecules, warnings
 
 PACKAGES = ("torch", "transformers", "numpy", "biopython", "rdkit")
 SETTINGS = (
@@ -27,7 +27,6 @@ SETTINGS = (
 )  # fmt: skip
 BEST = 10
 FEW_TEMPLATES = 10  # whose letters are known; fewer say nothing of others
-SMALL = 10_000_000  # weights; ProtGPT2 has 738 million
 CITED = {"protgpt2": "protgpt2-short", "llama": "llama"}  # by what the family of the model names
 
 
@@ -54,78 +53,6 @@ def generation_report(plan: Plan, result: Result) -> Report:
     cited += [*(CITED.get(key, "") for key in plan.family.citations), "transformers"]
     report.closing(parameters(plan.arguments, SETTINGS, unset=True), used, cited)
     return report
-
-
-def headline(plan: Plan, result: Result) -> str:
-    """The verdict in one sentence."""
-    kept, total = len(result.kept), len(result.sequences)
-    complete = sum(one.complete for one in result.kept)
-    done = "filled in" if plan.encoder else "written"
-    text = f"{total:,} sequence{'s were' if total != 1 else ' was'} {done} and {kept:,} kept"
-    if not complete:
-        return f"{text}; none of these is complete: the model did not end one within the limit."
-    if not plan.encoder:
-        text += "; all of them are complete" if complete == kept else f", {complete:,} of them complete"
-    if result.found.reference is None:
-        return text + "."
-    recited = sum(bool(one.duplicate.in_reference) for one in result.kept)
-    return (
-        f"{text}; {recited or 'none':{',' if recited else ''}} of them {_are(recited)} in the reference set as it is."
-    )
-
-
-def _are(count: int) -> str:
-    return "are" if count > 1 else "is"
-
-
-def explanation(plan: Plan, result: Result) -> str:
-    score, _ = result.perplexities[WRITTEN]
-    name, which = shown(plan.opened.name, 80), "wrote them, they have a perplexity"
-    if plan.encoder:
-        which = "filled them in, what it filled in has a pseudo-perplexity"
-    text = (
-        f"To {name}, which {which} of {ranged(score, '.3g')} per {plan.letter}: between so many {plan.letter}s the "
-        "model is undecided at each place, on average. "
-    )
-    other, compared = result.perplexities[SHUFFLED]
-    if compared:
-        text += f"The same letters in random order have {ranged(other, '.3g')}. " + (
-            "So the model knows more than how frequent letters are. "
-            if other.low > score.high
-            else "That is no clear difference: the model tells an order of letters hardly from any other. "
-        )
-    return text + (
-        "A low perplexity says that the model finds a sequence usual. It does not say that it "
-        + {PROTEIN: "folds or does anything", DNA: "does anything"}.get(plan.alphabet, "binds anything or can be made")
-        + ": only an experiment does."
-    )
-
-
-def warnings(plan: Plan, result: Result) -> list[str]:
-    """What a reader must not overlook."""
-    found = [sentence(note) for note in plan.notes]
-    parameters = plan.opened.base.parameters
-    if parameters < SMALL:
-        found.append(
-            f"The model has {parameters:,} weights, which is very small; ProtGPT2 has 738 million. What it writes "
-            "shows that the tool works, and little of biology."
-        )
-    cut = sum(not one.complete for one in result.kept)
-    if cut > len(result.kept) / 2:
-        found.append(
-            f"{cut:,} of {len(result.kept):,} sequences ran into the limit and stop in the middle. Allow more tokens, "
-            "or leave out what is cut."
-        )
-    if result.found.distinct < 0.9 * len(result.sequences):
-        found.append(
-            f"Only {result.found.distinct:,} of {len(result.sequences):,} sequences differ. Raise the temperature, or "
-            "let the model choose from more tokens."
-        )
-    if plan.alphabet not in LETTERS:
-        invalid = _invalid(plan, result)
-        if invalid > len(result.kept) / 2:
-            found.append(f"{invalid:,} of {len(result.kept):,} are no molecules: RDKit cannot read them.")
-    return found
 
 
 def _guided(plan: Plan, result: Result) -> list[Block]:
@@ -199,13 +126,6 @@ def _recovered(result: Result) -> list[Block]:
         Table(["Positions with the letter that stood there before", "Share"], rows),
         Paragraph(text + " A model that was trained on these very sequences recovers them from memory."),
     ]
-
-
-def _invalid(plan: Plan, result: Result) -> int:
-    from .properties import columns
-
-    place = columns(plan.alphabet).index("valid")
-    return sum(one.properties[place] == NO for one in result.kept)
 
 
 def _best(plan: Plan, result: Result) -> Table:
@@ -341,7 +261,7 @@ def _like(plan: Plan, result: Result) -> list[Block]:
             )
         )
     if plan.alphabet not in LETTERS:
-        valid = len(result.kept) - _invalid(plan, result)
+        valid = len(result.kept) - no_molecules(plan, result)
         low, high = share_interval(valid, len(result.kept))
         blocks.append(
             Paragraph(

@@ -23,6 +23,7 @@ from pathlib import Path
 import classifier_data
 import dna_models
 import embedding_data
+import encoder_models
 import format_data
 import labelled_data
 import language_data
@@ -33,28 +34,15 @@ import pretraining_data
 import site_data
 import torch
 import workflow_data
+from encoder_models import AMINO_ACIDS
 from peft import LoraConfig, TaskType, get_peft_model
-from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import (
-    BertConfig,
-    BertModel,
-    EsmConfig,
-    EsmForTokenClassification,
-    EsmModel,
-    RobertaConfig,
-    RobertaModel,
-    T5Config,
-    T5EncoderModel,
-)
+from transformers import EsmForTokenClassification
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools" / "scripts"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from makers.folding_models import MAKERS as FOLDING
-from makers.pieces import CONTROL, NORMAL, UNKNOWN, piece_model
 
 HERE = Path(__file__).parent
-AMINO_ACIDS = "ALGVSREDTIPKFQNYMHWC"  # by falling frequency
 # residues per thousand in UniProtKB/Swiss-Prot, rounded
 FREQUENCIES = dict(
     zip(
@@ -63,13 +51,12 @@ FREQUENCIES = dict(
         strict=True,
     )
 )
-
-
 RANDOM, TRAINED = "Random weights", "Weights trained for seconds on made-up sequences"
 
 
 def main() -> None:
-    tiny = {"t5": tiny_t5, "esm": tiny_esm, "bert": tiny_bert, "roberta": tiny_roberta}
+    tiny = {"t5": encoder_models.tiny_t5, "esm": encoder_models.tiny_esm}
+    tiny |= {"bert": encoder_models.tiny_bert, "roberta": encoder_models.tiny_roberta}
     tiny |= {"nucleotide-transformer-v2": dna_models.tiny_nucleotide_transformer_v2, "progen2": dna_models.tiny_progen2}
     tiny |= {"dnabert2": dna_models.tiny_dnabert2, "chemberta": molecule_data.tiny_chemberta}
     tiny |= {"chemberta-mtr": molecule_data.tiny_chemberta_mtr}
@@ -112,170 +99,6 @@ def main() -> None:
     zipfile.ZipFile(HERE / "published_adapter.zip").extractall(HERE / "models" / "published-adapter")
 
 
-def save(model, folder: Path) -> None:
-    model.save_pretrained(folder)
-    weights = load_file(folder / "model.safetensors")
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def tiny_t5(folder: Path) -> None:
-    """Two layers of ProtT5's kind: 128 tokens, of which 28 in use, ReLU feed-forward, relative positions."""
-    save(
-        T5EncoderModel(
-            T5Config(
-                vocab_size=128,
-                d_model=64,
-                d_kv=16,
-                num_heads=4,
-                d_ff=128,
-                num_layers=2,
-                num_decoder_layers=0,
-                feed_forward_proj="relu",
-                relative_attention_num_buckets=32,
-                relative_attention_max_distance=128,
-                is_encoder_decoder=False,
-                use_cache=False,
-                tie_word_embeddings=True,
-            )
-        ),
-        folder,
-    )
-    kinds = [("<pad>", CONTROL), ("</s>", CONTROL), ("<unk>", UNKNOWN)]
-    kinds += [("▁" + letter, NORMAL) for letter in AMINO_ACIDS + "XBOUZ"]
-    pieces = [(piece, -float(number) / 10, kind) for number, (piece, kind) in enumerate(kinds)]
-    trainer = [(3, 1), (4, 28), (40, 2), (41, -1), (42, 1), (43, 0)]  # unigram; ids of what is special
-    (folder / "spiece.model").write_bytes(piece_model(pieces, trainer, [(1, "identity"), (3, 1)]))
-    write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "T5Tokenizer",
-            "eos_token": "</s>",
-            "pad_token": "<pad>",
-            "unk_token": "<unk>",
-            "extra_ids": 100,
-            "do_lower_case": False,
-        },
-    )
-
-
-def tiny_esm(folder: Path) -> None:
-    """Two layers of ESM-2's kind: rotary positions, token dropout, 33 tokens."""
-    save(
-        EsmModel(
-            EsmConfig(
-                vocab_size=33,
-                hidden_size=64,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=128,
-                max_position_embeddings=1026,
-                position_embedding_type="rotary",
-                token_dropout=True,
-                mask_token_id=32,
-                pad_token_id=1,
-                emb_layer_norm_before=False,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-            ),
-            add_pooling_layer=False,
-        ),
-        folder,
-    )
-    special = ["<cls>", "<pad>", "<eos>", "<unk>"]
-    tokens = [*special, *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
-    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
-    write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "EsmTokenizer",
-            "cls_token": "<cls>",
-            "pad_token": "<pad>",
-            "eos_token": "<eos>",
-            "unk_token": "<unk>",
-            "mask_token": "<mask>",
-        },
-    )
-
-
-def tiny_bert(folder: Path) -> None:
-    """Two layers of ProtBERT's kind: residues set apart by spaces, 30 tokens."""
-    save(
-        BertModel(
-            BertConfig(
-                vocab_size=30,
-                hidden_size=64,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=128,
-                max_position_embeddings=514,
-                pad_token_id=0,
-            ),
-            add_pooling_layer=False,
-        ),
-        folder,
-    )
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *AMINO_ACIDS, *"XUBZO"]
-    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
-    write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "BertTokenizer",
-            "do_lower_case": False,
-            "unk_token": "[UNK]",
-            "pad_token": "[PAD]",
-            "cls_token": "[CLS]",
-            "sep_token": "[SEP]",
-            "mask_token": "[MASK]",
-        },
-    )
-
-
-def tiny_roberta(folder: Path) -> None:
-    """Two layers of RoBERTa's kind, for DNA: 256 tokens of byte-pair encoding, learnt from random sequences."""
-    rng = random.Random(7)
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=256,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-        initial_alphabet=list("ACGTN"),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(("".join(rng.choices("ACGT", k=400)) for _ in range(200)), trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    save(
-        RobertaModel(
-            RobertaConfig(
-                vocab_size=256,
-                hidden_size=64,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=128,
-                max_position_embeddings=130,
-                type_vocab_size=1,
-                pad_token_id=1,
-                bos_token_id=0,
-                eos_token_id=2,
-            ),
-            add_pooling_layer=False,
-        ),
-        folder,
-    )
-    write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": "<s>",
-            "cls_token": "<s>",
-            "pad_token": "<pad>",
-            "eos_token": "</s>",
-            "sep_token": "</s>",
-            "unk_token": "<unk>",
-            "mask_token": "<mask>",
-        },
-    )
-
-
 def describe(folder: Path, name: str) -> None:
     trained = name in ("protgpt2", "llama", "smiles-gpt2", "esm-mlm", "text-llama")
     (folder / "README.md").write_text(
@@ -283,10 +106,6 @@ def describe(folder: Path, name: str) -> None:
         "architecture of the real model, for tests and demonstrations. What it gives means nothing. "
         "Made by `make test-data`.\n"
     )
-
-
-def write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def draw(rng: random.Random, length: int) -> list[str]:

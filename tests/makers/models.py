@@ -365,3 +365,15 @@ def with_head(folder, target):
     weights["cls.predictions.decoder.bias"] = torch.randn(words[0])
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
     return target
+
+
+def spread(folder, target, seed=3, widest=0.2):
+    """A copy of a tiny model with weights that are not small, so that a mistake shows."""
+    shutil.copytree(folder, target)
+    weights = load_file(folder / "model.safetensors")
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in weights.items():
+        if value.ndim > 1:
+            weights[name] = value + widest * torch.randn(value.shape, generator=generator)
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    return target

@@ -1,13 +1,10 @@
 """The dataset tool as Galaxy calls it: every form of input, every split, the report, and mistakes in one line."""
 
 import csv
-import gzip
-import os
 import random
 import re
 import shutil
 from collections import Counter, defaultdict
-from functools import partial
 
 import numpy as np
 import pytest
@@ -28,23 +25,6 @@ MOLECULES = ["--sequences", DATA / "molecules.csv", "--id-column", "name", "--se
              "--label-column", "toxic"]  # fmt: skip
 QUICK = ["--split", "group", "--neighbours", "skip"]
 SETS = ("train", "validation", "test")
-
-
-@pytest.fixture
-def dataset(script, new_process, tmp_path):
-    """Run the tool with all its outputs; gives their folder."""
-
-    def run(*options, name="out", new=False, without=("torch",)):
-        how = new_process if new else partial(script, without=without)
-        folder = tmp_path / name
-        folder.mkdir()
-        outputs = [item for each in SETS for item in (f"--output-{each}", folder / each)]
-        how("dataset", *options, *outputs, "--output-table", folder / "all.tsv", "--output-report",
-            folder / "report.md", "--output-figures", folder / "figures", "--output-html",
-            folder / "report.html")  # fmt: skip
-        return folder
-
-    return run
 
 
 def table(path):
@@ -232,117 +212,6 @@ def test_a_random_split_of_windows_is_called_what_it_is(dataset):
     assert float(re.findall(r"\| (\d+) %", line)[1]) > 80
 
 
-def test_a_table_keeps_its_rows_and_columns(dataset):
-    out = dataset("--sequences", DATA / "stability.csv", "--id-column", "name", "--label-column", "melting",
-                  "--split", "stratified", "--neighbours", "skip")  # fmt: skip
-    original = (DATA / "stability.csv").read_text().replace(",", "\t").splitlines()
-    parts = [(out / name).read_text().splitlines() for name in SETS]
-    assert {part[0] for part in parts} == {original[0]}
-    assert sorted(line for part in parts for line in part[1:]) == sorted(original[1:])
-    assert [len(part) - 1 for part in parts] == [56, 8, 16]
-    assert "| Value | Smallest | Median | Largest |" in (out / "report.md").read_text().replace(GAP, "")
-
-
-def test_equal_sequences_stay_together_where_a_split_is_stratified(dataset, tmp_path):
-    rng = random.Random(2)
-    lines = [f"s{n}\t{''.join(rng.choices('ACDEFGHIKL', k=3))}\t{n % 2}\n" for n in range(800)]
-    (tmp_path / "t.tsv").write_text("id\tsequence\tlabel\n" + "".join(lines))
-    rows = table(
-        dataset("--sequences", tmp_path / "t.tsv", "--split", "stratified", "--neighbours", "skip") / "all.tsv"
-    )
-    where = defaultdict(set)
-    for row in rows:
-        where[row["sequence"]].add(row["split"])
-    assert len(where) < 600
-    assert all(len(splits) == 1 for splits in where.values())
-
-
-def test_groups_come_from_headers_and_columns(dataset, tmp_path):
-    text = "".join(f">f{n // 4}_{n} LABEL={n % 2}\n{'MKV' + 'ACDEFGHIKLMNPQRSTVWY'[n % 20]}\n" for n in range(80))
-    (tmp_path / "g.fasta").write_text(text)
-    out = dataset("--sequences", tmp_path / "g.fasta", "--group-pattern", r"^(f\d+)_", *QUICK)
-    where = defaultdict(set)
-    for row in table(out / "all.tsv"):
-        assert row["cluster"] == row["id"].split("_")[0]
-        where[row["cluster"]].add(row["split"])
-    assert len(where) == 20
-    assert all(len(splits) == 1 for splits in where.values())
-    assert (out / "train").read_text().startswith(">f")
-    assert " LABEL=" in (out / "train").read_text()
-
-
-def test_a_given_split_is_taken_and_measured(dataset, tmp_path):
-    rng = random.Random(3)
-    texts = ["".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=31)) for _ in range(60)]
-    texts[50] = texts[0]
-    rows = [f"s{n},{text},{n % 2},{'train' if n < 40 else 'test'}\n" for n, text in enumerate(texts)]
-    (tmp_path / "g.csv").write_text("id,sequence,label,set\n" + "".join(rows))
-    out = dataset(
-        "--sequences", tmp_path / "g.csv", "--split", "given", "--split-column", "set", "--neighbours", "skip"
-    )
-    assert [row["split"] for row in table(out / "all.tsv")] == ["train"] * 40 + ["test"] * 20
-    assert (out / "validation").read_text() == "id\tsequence\tlabel\tset\n"
-    report = (out / "report.md").read_text().replace(GAP, "")
-    assert "| have the same sequence as a training example | 5 % (0.89 to 24) |" in report
-    assert "**The test set is not independent" in report
-
-
-def test_molecules_are_split_by_scaffold_and_a_broken_one_is_named(dataset):
-    out = dataset(*MOLECULES, "--split", "scaffold")
-    rows = table(out / "all.tsv")
-    where = defaultdict(set)
-    for row in rows[:-1]:
-        where[row["cluster"]].add(row["split"])
-    assert all(len(splits) == 1 for splits in where.values())
-    assert where["c1ccccc1"] == {"train"}
-    assert rows[-1]["id"] == "broken"
-    assert rows[-1]["split"] == "left out"
-    assert sum(len((out / name).read_text().splitlines()) - 1 for name in SETS) == 72
-    report = (out / "report.md").read_text().replace(GAP, "")
-    assert "SMILES that cannot be read, left out of every split: 1." in report
-    assert "Left out were broken." in report
-    assert "are of a scaffold that has training examples too | 0 % (0 to 26) | 0 % (0 to 26) |" in report
-    assert "molecules (SMILES)" in report
-    acyclic = [row["id"] for row in rows if row["cluster"] == "acyclic"]
-    assert where["acyclic"] == {"train"}
-    text = f"Molecules without a ring count as one scaffold; all {len(acyclic)} are in the train set."
-    assert f"the largest for training (as MoleculeNet does). {text}" in report
-
-
-def test_scaffolds_can_be_split_with_each_class_in_proportion(dataset):
-    out = dataset(*MOLECULES, "--split", "scaffold", "--scaffolds", "balanced")
-    rows = [row for row in table(out / "all.tsv") if row["split"] in SETS]
-    assert Counter(row["split"] for row in rows) == {"train": 49, "validation": 8, "test": 15}  # of 72: 50.4, 7.2, 14.4
-    report = (out / "report.md").read_text().replace(GAP, "")
-    assert "whole scaffolds on one side, each class in proportion." in report
-    assert "are of a scaffold that has training examples too | 0 %" in report
-
-
-def test_equal_molecules_with_different_labels_are_named(dataset, tmp_path):
-    text = (DATA / "molecules.csv").read_text() + "kekule,C1=CC=CC=C1O,1\n"  # the first of the table, labelled 0
-    (tmp_path / "m.csv").write_text(text)
-    out = dataset("--sequences", tmp_path / "m.csv", "--id-column", "name", "--sequence-column", "smiles",
-                  "--label-column", "toxic", "--split", "stratified")  # fmt: skip
-    report = (out / "report.md").read_text().replace(GAP, "")
-    assert re.search(r"Equal molecules with different labels: 6, synthetic\\?_00 for one", report)  # 5 without it
-
-
-def test_molecules_are_recognised_without_being_told(dataset):
-    report = (dataset(*MOLECULES, "--split", "stratified") / "report.md").read_text()
-    assert "have a training molecule 60 % alike" in report
-
-
-@needs_mmseqs
-def test_whole_sequences_without_labels_are_split_by_homology(dataset):
-    out = dataset("--sequences", DATA / "site_proteins.fasta", "--labels", "none", "--site-format", "none")
-    rows = table(out / "all.tsv")
-    where = defaultdict(set)
-    for place, row in enumerate(rows[:36]):
-        where[place // 3].add(row["split"])
-    assert all(len(splits) == 1 for splits in where.values())
-    assert "are of a cluster that has training examples too" in (out / "report.md").read_text().replace(GAP, "")
-
-
 @needs_mmseqs
 def test_proteins_too_long_for_an_alignment_are_warned_about(dataset, tmp_path):
     rng = random.Random(4)
@@ -422,30 +291,6 @@ def test_letters_that_tell_the_label_alone_are_warned_about(dataset, tmp_path):
     assert "S (10 of label 0), Y (10 of label 1)" in (out / "report.md").read_text().replace(GAP, "")
 
 
-def test_labels_with_blanks_can_be_read_back_from_fasta(dataset, tmp_path):
-    (tmp_path / "p.fasta").write_text("".join(f">p{n}\nM{'ACDEFGHIKL'[n]}YGGSAKW\n" for n in range(10)))
-    rows = "".join(f"p{n}\t3\tkinase {'AB'[n % 2]}\n" for n in range(10))
-    (tmp_path / "s.tsv").write_text("protein\tposition\tlabel\n" + rows)
-    out = dataset("--sequences", tmp_path / "p.fasta", "--sites", tmp_path / "s.tsv", "--window", 15, "--negatives",
-                  "given", *QUICK)  # fmt: skip
-    assert {example.label for example in read_set(out / "train")} == {"kinase_A", "kinase_B"}
-    assert {row["label"] for row in table(out / "all.tsv")} == {"kinase A", "kinase B"}
-    assert "labels with blanks, which are underscores in FASTA: 10." in (out / "report.md").read_text().replace(GAP, "")
-
-
-def test_a_fasta_for_each_class_becomes_labelled_sets(dataset):
-    files = {"in the family": DATA / "protein_family.fasta", "other": DATA / "other_proteins.fasta"}
-    out = dataset(*(f"--class-fasta={name}={path}" for name, path in files.items()), "--split", "stratified",
-                  "--neighbours", "skip")  # fmt: skip
-    rows = table(out / "all.tsv")
-    assert Counter(row["label"] for row in rows) == {"in the family": 160, "other": 60}
-    assert {example.label for example in read_set(out / "test")} == {"in_the_family", "other"}
-    assert {row["id"] for row in rows if row["label"] == "other"} == {one.id for one in read_records(files["other"])}
-    assert "of the class 'other', read from other_proteins.fasta: 60 sequences" in (
-        (out / "report.md").read_text().replace(GAP, "").replace("\\", "")
-    )
-
-
 def test_dots_of_the_composition_are_those_of_a_chi_square_test():
     rng = np.random.default_rng(1)
     codes = rng.choice(np.frombuffer(b"ACDE", np.uint8), (400, 3))
@@ -472,91 +317,6 @@ def test_neither_torch_nor_scikit_learn_is_needed(dataset):
     dataset(*SITES, *QUICK, without=HEAVY)
 
 
-MISTAKES = {
-    "no input": ([], "no input is given"),
-    "even window": ([*SITES, "--window", 32], "a window of 32 has no residue in its middle"),
-    "long window": ([*SITES, "--window", 10_003], "10003 is out of range: at least 3 and at most 10001"),
-    "no such residue": ([*SITES, "--residues", "W"], "no site is on W; the sites are on S, T, Y"),
-    "no letter": ([*SITES, "--residues", "S1"], "'1' is not a residue to look for"),
-    "padding": ([*SITES, "--padding", "XX"], "'XX' cannot fill up a window"),
-    "padding that no model reads": ([*SITES, "--padding=-"], "'-' cannot fill up a window; use a letter of ACDEF"),
-    "same labels": ([*SITES, "--negative-label", "1"], "positives and negatives cannot both have the label '1'"),
-    "whole without sites": (["--sequences", DATA / "sites_train.fasta", "--site-context", "protein"],
-                            "whole proteins have labels at known sites, and none are given"),
-    "whole with words": ([*SITES, "--site-context", "protein", "--positive-label", "site"],
-                         "in whole proteins a label is one letter for each residue, other than ?, and 'site' is none"),
-    "whole and unknown": ([*SITES, "--site-context", "protein", "--negative-label", "?"], "and '?' is none"),
-    "whole of DNA": (["--sequences", DATA / "starts.fasta", "--sites", DATA / "starts.bed", "--site-context",
-                      "protein"], "sites on DNA have a strand, which labels of residues cannot say; take windows"),
-    "shares": ([*SITES, "--test-fraction", 0.6, "--validation-fraction", 0.4], "leave nothing for training"),
-    "no shares": ([*SITES, "--test-fraction", 0, "--validation-fraction", 0], "there is nothing to split"),
-    "no negatives": ([*SITES, "--negatives", "given"], "no negatives are given: all sites have the label '1'"),
-    "scaffolds of proteins": ([*SITES, "--split", "scaffold"], "a scaffold split is for molecules"),
-    "homology of molecules": ([*MOLECULES, "--split", "homology"], "molecules are split by scaffold"),
-    "windows of molecules": ([*SITES, "--alphabet", "SMILES"], "molecules have no positions"),
-    "group of what": (["--sequences", DATA / "sites_train.fasta", "--split", "group"], "a split by group needs the"),
-    "given by what": ([*SITES, "--split", "given"], "a given split needs the column of a table or a pattern"),
-    "features": (["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "known_sites.gff3"],
-                 "known_sites.gff3 has several kinds of feature; say which are the sites: Modified residue (117)"),
-    "gff alone": (["--sites", DATA / "known_sites.gff3", "--feature", "phospho"], "holds no sequences"),
-    "no sites in it": (["--sequences", DATA / "site_proteins.fasta", "--sites", DATA / "stability.csv"],
-                       "stability.csv marks no sites"),
-    "whole sequences with sites": ([*SITES, "--site-format", "none"], "leave --sites out"),
-    "no labels": (["--sequences", DATA / "site_proteins.fasta"], "has no label: the pattern 'LABEL=(\\S+)' is not in"),
-    "label column": (["--sequences", DATA / "stability.csv"], "no column 'label' for the label column"),
-    "numbers": (["--sequences", DATA / "promoters.tsv", "--labels", "numbers"], "where a number is needed"),
-    "pattern": (["--sequences", DATA / "sites_train.fasta", "--group-pattern", "(", "--split", "group"],
-                "is not a regular expression"),
-    "a class alone": ([f"--class-fasta=x={DATA / 'sites_train.fasta'}"], "one file for each class needs two classes"),
-    "classes and sequences": ([*SITES, f"--class-fasta=x={DATA / 'sites_train.fasta'}"],
-                              "there is no other file of sequences or sites"),
-    "unknown option": ([*SITES, "--windows", 3], "--help lists every option"),
-    "no such file": (["--sequences", "nowhere.fasta"], "nowhere.fasta is not a file"),
-    "few groups": ([*SITES, "--group-pattern", "synthe(tic)", "--split", "group"],
-                   "1 groups cannot be shared among 3 splits"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line_and_leaves_nothing(script, tmp_path, name):
-    options, message = MISTAKES[name]
-    if "--split" not in options:
-        options = [*options, "--split", "stratified"]
-    done = script("dataset", *options, "--neighbours", "skip", "--output-train", "train", check=False, without=HEAVY)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
-    assert not list((tmp_path / "work").iterdir())
-
-
-def test_mistakes_in_files_are_one_line_too(script, tmp_path):
-    files = {
-        "empty.fasta": (b"", "empty.fasta is empty"),
-        "cut.fasta.gz": (gzip.compress(b">a LABEL=1\nMKV\n" * 99)[:-9], "the gzip file is cut short"),
-        "twice.csv": (b"id,sequence,label\na,MKV,1\na,MKL,0\n", "has the same id as the record on line 2"),
-        "no_molecules.csv": (b"id,sequence,label\na,c1cc(,1\nb,C(=,0\n", "none of the 2 sequences is a molecule"),
-    }
-    for name, (content, message) in files.items():
-        (tmp_path / name).write_bytes(content)
-        done = script("dataset", "--sequences", tmp_path / name, "--split", "stratified", check=False)
-        assert done.returncode == 2, name
-        assert message in done.stderr
-        assert done.stderr.count("\n") == 1
-
-
-def test_a_missing_mmseqs_stops_a_homology_split_only(script, tmp_path):
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    env = {**os.environ, "PATH": str(tools)}
-    done = script("dataset", *SITES, check=False, env=env)
-    assert done.returncode == 2
-    assert "there is no program 'mmseqs'; install the package mmseqs2" in done.stderr
-    done = script("dataset", *SITES, "--split", "group", "--output-report", "r.md", env=env)
-    assert "MMseqs2 is not installed" in done.stderr
-    assert "Related sequences were not looked for" in (tmp_path / "work" / "r.md").read_text()
-
-
 def test_an_empty_label_is_not_known_and_lists_have_none(script, tmp_path):
     (tmp_path / "labelled.csv").write_text("id,sequence,label\na,MKTAYIAK,1\nb,MSLLTEVE,\nc,MADEEKLP,0\n")
     (tmp_path / "molecules.smi").write_text("CCO ethanol\nc1ccccc1 benzene\nCCCl chloropropane\n")
@@ -569,11 +329,3 @@ def test_an_empty_label_is_not_known_and_lists_have_none(script, tmp_path):
     assert [(row["id"], row["sequence"]) for row in rows] == [
         ("ethanol", "CCO"), ("benzene", "c1ccccc1"), ("chloropropane", "CCCl"),
     ]  # fmt: skip
-
-
-def test_sites_in_a_plain_list_are_refused_in_one_line(script, tmp_path):
-    (tmp_path / "sites.txt").write_text("MKTAYIAK\nMSLLTEVE\n")
-    proteins = DATA / "site_proteins.fasta"
-    options = ["--sites", tmp_path / "sites.txt", "--site-format", "table", "--output-table", "t"]
-    done = script("dataset", "--sequences", proteins, *options, check=False)
-    assert done.returncode == 2 and "error: sites.txt is a plain list and has no columns" in done.stderr

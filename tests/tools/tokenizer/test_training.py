@@ -4,21 +4,19 @@ import csv
 import gzip
 import itertools
 import json
-import math
 import random
 import re
 import subprocess
 import sys
 import zipfile
 from argparse import Namespace
-from collections import Counter
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from makers.scripts import DATA, SCRIPTS, one_line, repeated, run_batch, run_mistakes, table
+from makers.scripts import DATA, SCRIPTS, repeated, run_batch, table
 from seqlm.checkpoints.tokenizer_bundle import open_trained_tokenizer
 from seqlm.metrics.resampling import resample_weights
 from seqlm.tokenization.corpus import pieces_of, read_corpus, reverse_complement, training_units, units_of
@@ -26,10 +24,8 @@ from seqlm.tokenization.encoder import Encoder
 from seqlm.tokenization.kmer_overlaps import KmerReader
 from seqlm.tokenization.readers import LibraryReader, open_reader
 from seqlm.tokenization.special_tokens import STYLES
-from seqlm.tools.tokenizer.algorithms import learn_pairs, learn_unigram, learn_wordpiece
 from seqlm.tools.tokenizer.inputs import TokenizerAlone, family_of
 from seqlm.tools.tokenizer.training import repeats
-from seqlm.tools.tokenizer.unigram_training import train_unigram
 
 LONG = "ACGTAGCATCGACTACGACTAGCATCAGCAGCATCAGCATTTAGGAC" * 5
 ODD = "ACNNGTACGTTGCAACGRACC"  # runs of all lengths, N, and a code that no vocabulary has
@@ -331,123 +327,6 @@ def test_kinds_of_files_are_told_and_may_be_mixed(tmp_path, data):
     assert smiles.alphabet == "text" and "[" in smiles.characters()
 
 
-def test_repeats_are_told_from_words():
-    assert all(map(repeats, ["AAAA", "ATATAT", "ATATA", "CAGCAGCA", "CAGCAG"]))
-    assert not any(map(repeats, ["AAA", "ACGT", "CAGCA", "ACGTACGA", "ACGTACGT"]))
-
-
-def test_the_unigram_model_says_more_of_new_sequences_than_that_of_the_library():
-    """Natural logarithm of the probability of the best split of sequences that were not learnt from, per letter."""
-    rng = random.Random(2)
-    words = ["".join(rng.choices("ACGT", k=rng.randint(3, 7))) for _ in range(60)]
-    texts = ["".join(rng.choices(words, k=25))[:120] for _ in range(160)]
-    learnt = train_unigram(texts[:120], list("ACGT"), 100)
-    library = Tokenizer(models.Unigram())
-    trainer = trainers.UnigramTrainer(vocab_size=101, special_tokens=["?"], unk_token="?", show_progress=False)
-    library.train_from_iterator(texts[:120], trainer)
-
-    def score(vocabulary, text):
-        chances, best = dict(vocabulary), [0.0]
-        for end in range(1, len(text) + 1):
-            best.append(max(best[s] + chances.get(text[s:end], -math.inf) for s in range(max(0, end - 16), end)))
-        return best[-1] / len(text)
-
-    ours = np.mean([score(learnt, text) for text in texts[120:]])
-    theirs = np.mean([score(json.loads(library.to_str())["model"]["vocab"], text) for text in texts[120:]])
-    assert len(learnt) == 100
-    assert ours > theirs - 0.02
-    assert sum(math.exp(value) for _, value in learnt) == pytest.approx(1, abs=0.1)
-
-
-def test_expected_counts_are_the_mean_over_all_splits():
-    from seqlm.tools.tokenizer.unigram_training import Trie, _coded, _expected
-
-    chances = {"A": 0.4, "C": 0.3, "AC": 0.2, "CA": 0.1}
-    words = np.asarray([[0, -1], [1, -1], [0, 1], [1, 0]], dtype=np.int8)
-    lengths = np.asarray([1, 1, 2, 2])
-    text = "ACCAACA"
-    splits = [[]]
-    for split in splits:
-        at = sum(map(len, split))
-        splits += [[*split, token] for token in chances if text.startswith(token, at) and at < len(text)]
-    whole = [split for split in splits if "".join(split) == text]
-    weights = [math.prod(chances[token] for token in split) for split in whole]
-    counts = Counter()
-    for split, weight in zip(whole, weights, strict=True):
-        for token in split:
-            counts[token] += weight / sum(weights)
-    scores = np.log(list(chances.values()))
-    found = _expected(_coded([text], ["A", "C"]), Trie(words, lengths, 2), scores, lengths)
-    assert found == pytest.approx([counts[token] for token in chances])
-
-
-SOME_DNA = ">a\n" + "ACGTTGCAAC" * 8 + "\n>b\n" + "GGATCCATTA" * 8 + "\n"
-MISTAKES = {
-    "empty": ({"corpus": ""}, [], "corpus is empty"),
-    "neither": ({"corpus": "Two words\n"}, [], "neither FASTA nor a table"),
-    "all N": ({"corpus": ">a\n" + "N" * 50 + "\n"}, [], "no letter of the sequences is A, C, G or T"),
-    "shorter than k": (
-        {"corpus": ">a\nACGTA\n"}, ["--algorithm", "kmer", "--kmer", "6"], "has 6 known letters in a row",
-    ),
-    "one letter": ({"corpus": ">a\nA\n>b\nC\n"}, [], "two known letters in a row"),
-    "small vocabulary": ({"corpus": SOME_DNA}, ["--vocab-size", "10"], "choose 11 or more"),
-    "few bytes": ({"corpus": SOME_DNA}, ["--vocab-size", "200", "--algorithm", "byte-bpe"], "255 bytes"),
-    "protein as DNA": ({"corpus": ">a\nMKVLE\n"}, ["--alphabet", "DNA"], "is this a protein?"),
-    "DNA as protein": ({"corpus": SOME_DNA}, ["--alphabet", "protein"], "holds DNA or RNA (2 of 2"),
-    "k too large": ({"corpus": SOME_DNA}, ["--algorithm", "kmer", "--kmer", "10"], "1,048,576 words of 10 letters"),
-    "k of proteins": (
-        {"corpus": ">a\nMKVLELLIRRPQWYTDE\n"}, ["--algorithm", "kmer", "--kmer", "5"], "3,200,000 words of 5 letters",
-    ),
-    "k of molecules": (
-        {"corpus": "id\tsequence\na\tCC(=O)Oc1ccccc1\n"}, ["--algorithm", "kmer"], "k-mers are for DNA or for proteins",
-    ),
-    "strands of proteins": ({"corpus": ">a\nMKVLELLIRR\n"}, ["--both-strands"], "only DNA has two strands"),
-    "overlapping pairs": ({"corpus": SOME_DNA}, ["--overlapping"], "only k-mers can overlap"),
-    "size of k-mers": (
-        {"corpus": SOME_DNA}, ["--algorithm", "kmer", "--vocab-size", "99"], "--vocab-size has no meaning for kmer",
-    ),
-    "canonical DNA": ({"corpus": SOME_DNA}, ["--smiles", "canonical"], "only molecules can be written"),
-    "no molecule": (
-        {"corpus": "id\tsequence\na\tCC(=O\n"}, ["--smiles", "canonical", "--alphabet", "text"], "corpus: record 'a'",
-    ),
-    "not ASCII": ({"corpus": "id\tsequence\na\tCCé\n"}, ["--alphabet", "text"], "written in ASCII"),
-    "nothing to compare": ({"corpus": SOME_DNA, "compare-with": b"hello"}, [], "compare-with, to compare with:"),
-    "names": ({"corpus": SOME_DNA}, ["--compare-name", "x"], "names 1 tokenizers and --compare-with gives 0"),
-    "a model": ({"corpus": SOME_DNA, "model": b"x"}, [], "leave out --model"),
-}  # fmt: skip
-
-
-def test_a_mistake_is_one_line_without_torch(tmp_path):
-    common = ("--train", "--output-tokenizer", "t.zip", "--output-report", "r.md")
-    for name, (done, folder) in run_mistakes(tmp_path, MISTAKES, "tokenizer", common).items():
-        print(name)
-        one_line(done, MISTAKES[name][2], folder)
-
-
-def test_what_the_corpus_does_not_allow_is_said_and_not_refused(tmp_path):
-    path = tmp_path / "one.fasta"
-    path.write_text(">only\nACGTACGGTTACGAACCATTNNNNACGTACGATTACA\n")
-    runs = {"one": ["--vocab-size", "5000"], "less": ["--training-letters", "100"]}
-    many = tmp_path / "many.fasta"
-    rng = random.Random(4)
-    many.write_text("".join(f">a\n{''.join(rng.choices('ACGT', k=60))}\n" for _ in range(40)))
-    calls = []
-    for name, options in runs.items():
-        work = tmp_path / name
-        work.mkdir()
-        corpus = path if name == "one" else many
-        calls.append((work, "tokenizer", "--train", "--corpus", corpus, *options, "--output-report", "r.md"))
-    one, less = run_batch(calls, torch=False)
-    assert one.returncode == less.returncode == 0
-    text = report(tmp_path / "one")
-    size = int(re.search(r"5,000 tokens were asked for, and (\d+) were found", text).group(1))
-    assert 10 < size < 40
-    assert "too small to hold anything out" in text and "that it was learnt from" in text
-    assert "letters that stand for several left out of training: 4 letters" in text
-    assert "Only one sequence or stretch was looked at" in text
-    assert re.search(r"Of 2,[0-9]{3} letters that could be learnt from, \d+ were used", report(tmp_path / "less"))
-
-
 def test_a_new_tokenizer_can_be_inspected(ran, tmp_path, script):
     script(
         "tokenizer", "--inspect", "--model", ran["overlapping"] / "t.zip", "--sequences",
@@ -458,18 +337,3 @@ def test_a_new_tokenizer_can_be_inspected(ran, tmp_path, script):
     text = (ran["bpe"].parent / "dna.fasta").read_text().split("\n")[1]
     assert row["tokens"].split() == tokenizer.tokenize(text)
     assert list(map(int, row["token_ids"].split())) == tokenizer(text)["input_ids"]
-
-
-def test_learnt_tokens_are_as_long_as_they_may_be():
-    motif, style = "MKTAYIAKQRQISFVKSHFS", STYLES["esm"]
-    # one letter more comes ever less often, so that tokens grow letter by letter
-    pieces, letters = [motif[:end] for end in range(2, 21) for _ in range(4)], sorted(set(motif))
-    for longest in (3, 5, 8, 16):
-        for made in (
-            learn_pairs(iter(pieces), letters, style, 600, 2, longest, bytewise=False),
-            learn_pairs(iter(pieces), letters, style, 600, 2, longest, bytewise=True),
-            learn_wordpiece(iter(pieces), letters, "protein", style, 600, 2, longest),
-            learn_unigram(iter(pieces), letters, style, 600, 2, longest),
-        ):
-            learnt = set(made.get_vocab()) - set(style.tokens)
-            assert max(len(token.removeprefix("##")) for token in learnt) == longest

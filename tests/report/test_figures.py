@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn import metrics as reference
 
 from seqlm.cli.options import FIGURE_FORMATS
@@ -307,3 +308,16 @@ def test_names_that_mean_something_to_matplotlib_are_drawn_as_they_are(tmp_path)
     assert "$\\frac{$</text>" in texts
     assert "日本 語</text>" in texts
     assert "&lt;b&gt;</text>" in texts
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.1, 1.5), (4, 6), (2.7, 81), (1.3, 59), (3, 2_000), (0.02, 0.9), (1, 1e5)])
+def test_a_logarithmic_axis_has_numbers_to_read_it_by(low, high):
+    axes = Figure().subplots()
+    axes.plot([low, high], [0, 0])
+    axes.set_xscale("log")
+    figures.log_ticks(axes.xaxis, low, high)
+    axes.figure.draw_without_rendering()
+    read = [float(tick.get_text()) for tick in axes.get_xticklabels() if low <= tick.get_position()[0] <= high]
+    assert 3 <= len(read) <= 8
+    assert read == sorted(set(read))
+    assert not [tick.get_text() for tick in axes.get_xticklabels(minor=True) if tick.get_text()]

@@ -219,6 +219,7 @@ def test_attention_is_shares_of_what_is_read_and_the_report_says_what_it_is_not(
         assert (values > 0).all() and values.sum() < 1  # special tokens have the rest
     text = re.sub(r"\\(.)", r"\1", (work / "r.md").read_text())
     assert "Attention says where the model looks, whatever it predicts" in text
+    assert "## Where the model looks" in text and "purple" not in text and "below the axis" not in text
 
 
 def test_molecules_are_drawn(done):

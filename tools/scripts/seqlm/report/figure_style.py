@@ -21,6 +21,13 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 )  # fmt: skip
 GREY = "#888888"
+DARK_GREY, LIGHT_GREY, PALE_GREY = "#444444", "#B0B0B0", "#E5E5E5"
+PALE_BLUE, PALE_SKY, PALE_ORANGE = "#CFE3F1", "#DCEBF7", "#FBE9C6"  # fillings that stand beside each other
+# Maps of numbers: from light to dark, from dark to light, and from orange below zero over white to purple above it.
+RISING, FALLING, RAMP = "Blues", "Greens_r", "viridis"
+DIVERGING = "PuOr"
+# pLDDT from very high to very low, as in AlphaFold's database (https://alphafold.ebi.ac.uk).
+CONFIDENCE_COLOURS = ("#0053D6", "#65CBF3", "#FFDB13", "#FF7D45")
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, BLACK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 
@@ -34,7 +41,7 @@ _STYLE = {
     "axes.linewidth": 0.8,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#E5E5E5",
+    "grid.color": PALE_GREY,
     "grid.linewidth": 0.6,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,

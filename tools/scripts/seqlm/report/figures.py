@@ -9,15 +9,30 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from seqlm.cli.text import shown
 from seqlm.metrics import metrics
 from seqlm.metrics.metrics import Score
 
 from .curve_figures import precision_recall, reliability, roc, with_interval
-from .figure_style import BLACK, BLUE, CLASS_COLOURS, DASHES, GREEN, GREY, ORANGE, RED, SKY, save, styled
+from .figure_style import (
+    BLACK,
+    BLUE,
+    CLASS_COLOURS,
+    DASHES,
+    GREEN,
+    GREY,
+    ORANGE,
+    PALE_GREY,
+    RED,
+    RISING,
+    SKY,
+    save,
+    styled,
+)
 
 MARKERS = "osD^vPX"
 
@@ -72,7 +87,7 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
     side = min(8.0, max(2.4, 1.2 + (0.62 if size <= 12 else 0.3) * size))
     figure = Figure(figsize=(side + 1.4, side + 0.4))
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap=RISING, vmin=0, vmax=1)
     if size <= 12:
         for row in range(size):
             for column in range(size):
@@ -217,6 +232,15 @@ def measured_points(axes, x, y) -> None:
     axes.scatter(x, y, s=6 if many else 16, color=BLUE, alpha=0.35 if many else 0.7, lw=0, rasterized=len(x) > 2000)
 
 
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Numbers as they are read, several of them, on a logarithmic axis from ``low`` to ``high``."""
+    ratio = high / low
+    steps = (1, 2, 5) if ratio < 100 else (1,)
+    axis.set_major_locator(MaxNLocator(5) if ratio < 4 else LogLocator(subs=steps))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def legend_below(figure, axes) -> None:
     """Beneath the axes: inside, it would hide the curves of three models or more."""
     handles, names = axes.get_legend_handles_labels()
@@ -249,7 +273,7 @@ def class_scores(scores: dict[str, dict[str, Score]], metric_label: str, counts:
     axes.set(xlim=(-0.02, 1.02), ylim=(len(classes) - 0.4, -0.6), xlabel=metric_label + " (95 % interval)" * some)
     axes.grid(axis="y", visible=False)
     for row in range(1, len(classes)):
-        axes.axhline(row - 0.5, color="#E5E5E5", lw=0.6)
+        axes.axhline(row - 0.5, color=PALE_GREY, lw=0.6)
     if len(models) > 1:
         legend_below(figure, axes)
     return figure

@@ -9,7 +9,7 @@ from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from .figure_style import BLACK, styled
+from .figure_style import BLACK, DIVERGING, styled
 
 ORDER = {"protein": "GAVLIMCPFWYSTNQHKRDE", "DNA": "AGCT"}  # like letters beside each other
 PANEL = 100  # positions in a row of the heat map
@@ -19,7 +19,7 @@ SHOWN = PANEL * MOST_PANELS
 
 @styled
 def substitution_map(
-    sequence: str, known: str, scores: np.ndarray, first: int, alphabet: str, colours: str = "PuOr"
+    sequence: str, known: str, scores: np.ndarray, first: int, alphabet: str, colours: str = DIVERGING
 ) -> Figure:
     """Scores of all substitutions of the first ``SHOWN`` positions, a row for each letter; the wild type is a dot.
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from seqlm.cli.text import shown
 from seqlm.data.records import DNA
 from seqlm.report import figures
-from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.report.figure_style import BLACK, BLUE, DIVERGING, GREY, ORANGE, styled
 from seqlm.report.report import Drawn
 from seqlm.similarity.homology import HALF
 from seqlm.similarity.mmseqs import EXPECTED, SENSITIVITY
@@ -114,9 +114,9 @@ def composition(windows: Sequence[str], labels: Sequence[str], classes: Sequence
     differences = [_differences(codes, names == name, letters) for name in classes]
     most = max(0.02, max(float(np.abs(difference).max()) for difference, _ in differences))
     for axes, name, (difference, clear) in zip(panels, classes, differences, strict=True):
-        image = axes.imshow(100 * difference, cmap="PuOr", vmin=-100 * most, vmax=100 * most, aspect="auto")
+        image = axes.imshow(100 * difference, cmap=DIVERGING, vmin=-100 * most, vmax=100 * most, aspect="auto")
         rows, columns = np.nonzero(clear)
-        axes.plot(columns, rows, "o", color="black", ms=2.8, mec="white", mew=0.6)
+        axes.plot(columns, rows, "o", color=BLACK, ms=2.8, mec="white", mew=0.6)
         axes.set_yticks(range(len(letters)), list(letters), fontsize=6.5)
         step = max(1, math.ceil(shown_length / 12))
         ticks = [place for place in range(shown_length) if (place - half) % step == 0]

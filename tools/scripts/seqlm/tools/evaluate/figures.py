@@ -18,7 +18,7 @@ from seqlm.metrics.curves import Curve
 from seqlm.metrics.metrics import Score
 from seqlm.report import figures
 from seqlm.report.curve_figures import square
-from seqlm.report.figure_style import styled
+from seqlm.report.figure_style import BLUE, PALE_BLUE, RED, styled
 from seqlm.report.figures import CLASS_COLOURS, DASHES, GREY, MARKERS, legend_below
 from seqlm.report.report import Drawn
 
@@ -290,7 +290,7 @@ def protein_scores(values: dict[str, np.ndarray], metric_label: str) -> Figure:
     defined = [found[np.isfinite(found)] for found in values.values()]
     axes.boxplot(
         defined, orientation="horizontal", whis=(5, 95), widths=0.5, showfliers=False, patch_artist=True,
-        boxprops={"facecolor": "#CFE3F1", "edgecolor": "#0072B2"}, medianprops={"color": "#D55E00", "lw": 1.8},
+        boxprops={"facecolor": PALE_BLUE, "edgecolor": BLUE}, medianprops={"color": RED, "lw": 1.8},
     )  # fmt: skip
     for row, found in enumerate(defined, start=1):
         if len(found):

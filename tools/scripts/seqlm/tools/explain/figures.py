@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.colors import CenteredNorm
+from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from seqlm.cli.text import shown
 from seqlm.data.records import CANONICAL, TEXT
 from seqlm.metrics.resampling import mean
-from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, styled
+from seqlm.report.figure_style import BLACK, BLUE, DIVERGING, GREY, ORANGE, RISING, styled
 from seqlm.report.logo import KEY, information, logo
 from seqlm.report.report import Drawn
 from seqlm.report.substitutions import substitution_map
 
 from .deletion import RANDOM_ORDERS, SHARES
 from .inputs import SUBSTITUTED, Plan
+from .methods import ATTENTION
 from .molecules import drawable, molecules
 from .summary import FEWEST, Checks, Explained, Summary
 from .verdict import number_of
@@ -30,13 +31,15 @@ ROWS = 100  # sequences of a heat map
 MOLECULES = 4
 SIDE = 7  # letters of a logo on each side of the middle
 MOST_LOGOS = 4
-COLOURS = "PuOr_r"  # orange speaks for, purple against: told apart with every kind of colour vision
+COLOURS = f"{DIVERGING}_r"
+SIGNED = "Orange speaks for the prediction, purple against it"
 
 
 def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
     """Name -> caption and how to draw it."""
     ordered = [one for one in summary.ordered() if one.shuffled is not None]
-    number = number_of(plan)
+    number, signed = number_of(plan), plan.arguments.method != ATTENTION
+    read = SIGNED if signed else "The darker, the more the model looks there, whatever it predicts"
     drawn = {
         "deletion": Drawn(
             f"Left: {number} as more and more is hidden, in the order of the maps and in others; bands are 95 % "
@@ -46,32 +49,34 @@ def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
         ),
         "maps": Drawn(
             f"Values of the positions, of the sequences with the highest {number}; below each the same of shuffled "
-            f"weights. Orange speaks for the prediction, purple against it; each strip has a scale of its own."
+            f"weights. {read}; each strip has a scale of its own."
             + (f" Only the first {LONGEST} positions are drawn." if plan.survey.longest > LONGEST else ""),
-            lambda: maps(ordered[:MAPS]),
+            lambda: maps(ordered[:MAPS], signed),
         ),
     }
     lengths = {len(one.item.sequence) for one in ordered}
     if len(lengths) == 1 and len(ordered) > MAPS and max(lengths) <= 4 * LONGEST:
         drawn["heat_map"] = Drawn(
             f"All checked sequences beside each other, the highest {number} on top: left of the model, right of "
-            "shuffled weights.",
-            lambda: heat_map(ordered[:ROWS]),
+            f"shuffled weights. {read}.",
+            lambda: heat_map(ordered[:ROWS], signed),
         )
     if plan.family.alphabet in (TEXT, CANONICAL) and (drawn_molecules := drawable(ordered, MOLECULES)):
         drawn["molecules"] = Drawn(
             f"Atoms in the colour of their letters, of the molecules with the highest {number}: left of the "
-            "model, right of shuffled weights, each in a scale of its own. Orange speaks for the prediction, "
-            "purple against it.",
+            f"model, right of shuffled weights, each in a scale of its own. {read}.",
             lambda: molecules(drawn_molecules, COLOURS),
         )
     if logos := logos_of(plan, summary):
         centred = "" if logos[0].whole else f" around the position that speaks the most (0), {SIDE} on each side"
         drawn["logos"] = Drawn(
-            f"Of the sequences of the highest {number}: left what letters they have in common (bits), right what their "
-            f"letters speak for on average{centred}; below the axis, against it."
-            + plan.protein
-            * f" {KEY.capitalize()}.",
+            f"Of the sequences of the highest {number}: left what letters they have in common (bits), right "
+            + (
+                f"what their letters speak for on average{centred}; below the axis, against it."
+                if signed
+                else f"where the model looks on average{centred}."
+            )
+            + plan.protein * f" {KEY.capitalize()}.",
             lambda: draw_logos(logos, dna=not plan.protein),
         )
     if ordered and ordered[0].effects is not None:
@@ -162,7 +167,7 @@ def _norm(values: np.ndarray) -> CenteredNorm:
 @styled
 def deletion(checks: Checks, number: str) -> Figure:
     """Curves of the number while tokens are hidden, and the gains of the model and of shuffled ones."""
-    figure = Figure(figsize=(7.0, 2.9))
+    figure = Figure(figsize=(7.0, 3.1))
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     curves = checks.curves
     for name, values, colour, dash in (
@@ -178,7 +183,7 @@ def deletion(checks: Checks, number: str) -> Figure:
             )
     left.xaxis.set_major_formatter(PercentFormatter(1))
     left.set(xlabel="Hidden", ylabel=f"{number[0].upper()}{number[1:]}"[:60])
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, handlelength=2.6)
     each = checks.of_shuffled.mean(1)
     gain = checks.gain
     right.axhline(0, color=GREY, ls=":", lw=1)
@@ -198,8 +203,13 @@ def deletion(checks: Checks, number: str) -> Figure:
 
 
 @styled
-def maps(chosen: list[Explained]) -> Figure:
-    """Values of single sequences as strips with their letters, above those of shuffled weights."""
+def maps(chosen: list[Explained], signed: bool = True) -> Figure:
+    """Values of single sequences as strips with their letters, above those of shuffled weights.
+
+    Args:
+        signed: values are for and against something, and not only more or less.
+    """
+    look = {"cmap": COLOURS, "vmin": -1, "vmax": 1} if signed else {"cmap": RISING, "vmin": 0, "vmax": 1}
     figure = Figure(figsize=(7.2, 0.75 * len(chosen) + 0.5))
     grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
     for axes, one in zip(grid, chosen, strict=True):
@@ -207,7 +217,7 @@ def maps(chosen: list[Explained]) -> Figure:
         rows = np.stack([item.by_letter(one.values), item.by_letter(one.shuffled)])[:, :LONGEST]
         scaled = rows / np.maximum(np.nanmax(np.abs(rows), axis=1, keepdims=True), 1e-12)
         count = rows.shape[1]
-        axes.imshow(scaled, cmap=COLOURS, norm=CenteredNorm(0, 1), aspect="auto", interpolation="nearest",
+        axes.imshow(scaled, aspect="auto", interpolation="nearest", **look,
                     extent=(0.5, count + 0.5, 1.5, -0.5))  # fmt: skip
         if count <= LETTERED:
             for place, letter in enumerate(item.sequence[:count]):
@@ -226,7 +236,7 @@ def maps(chosen: list[Explained]) -> Figure:
 
 
 @styled
-def heat_map(chosen: list[Explained]) -> Figure:
+def heat_map(chosen: list[Explained], signed: bool = True) -> Figure:
     """Values of sequences of one length, (sequences, positions), beside those of shuffled weights."""
     figure = Figure(figsize=(7.2, max(2.2, 0.045 * len(chosen) + 0.8)))
     for axes, title, values in zip(
@@ -239,7 +249,8 @@ def heat_map(chosen: list[Explained]) -> Figure:
         strict=True,
     ):
         count = values.shape[1]
-        image = axes.imshow(values, cmap=COLOURS, norm=_norm(values), aspect="auto", interpolation="nearest",
+        colours, norm = (COLOURS, _norm(values)) if signed else (RISING, Normalize(0, np.nanmax(values)))
+        image = axes.imshow(values, cmap=colours, norm=norm, aspect="auto", interpolation="nearest",
                             extent=(0.5, count + 0.5, len(values) + 0.5, 0.5))  # fmt: skip
         axes.set_title(title, fontsize=8, loc="left")
         axes.set_xlabel("Position")

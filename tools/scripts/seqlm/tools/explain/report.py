@@ -12,7 +12,7 @@ from seqlm.report.report import Bullets, Note, Paragraph, Report, Table
 from seqlm.report.words import sentence
 
 from .inputs import Plan
-from .methods import GRADIENTS
+from .methods import ATTENTION, GRADIENTS
 from .summary import Summary
 from .verdict import explanation, headline, rests_on, trust
 
@@ -37,7 +37,7 @@ def explanation_report(plan: Plan, summary: Summary) -> Report:
     report.section("What can be trusted", *(Note(sentence(text.rstrip("."))) for text in trust(plan, summary)))
     report.section("More than chance?", *report.pictures("deletion"), Paragraph(_how_checked(plan, summary)))
     report.section(
-        "What speaks for the prediction",
+        "Where the model looks" if plan.arguments.method == ATTENTION else "What speaks for the prediction",
         *report.pictures("maps", "molecules", "heat_map", "logos", "substitutions"),
         Table(*_strongest(plan, summary)),
     )

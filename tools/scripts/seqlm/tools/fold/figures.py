@@ -6,15 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seqlm.cli.text import shown
-from seqlm.report.figure_style import BLACK, styled
+from seqlm.report.figure_style import BLACK, CONFIDENCE_COLOURS, FALLING, styled
 from seqlm.report.report import Drawn
 
 from .inputs import Plan
 from .summary import BANDS, Summary
 
-# Those of AlphaFold's database (https://alphafold.ebi.ac.uk), blue to orange: told apart with every kind of colour
-# vision, and by their place in the figure.
-COLOURS = dict(zip((name for _, name in BANDS), ("#0053D6", "#65CBF3", "#FFDB13", "#FF7D45"), strict=True))
+COLOURS = dict(zip((name for _, name in BANDS), CONFIDENCE_COLOURS, strict=True))
 MANY = 3  # proteins from which on they are drawn together
 
 
@@ -49,9 +47,7 @@ def confidence(plan: Plan, summary: Summary) -> Figure:
         left.set(xlim=(first - 0.5, first + length - 0.5), ylim=(0, 100), xlabel="Residue", ylabel="pLDDT")
         left.set_title(f"{shown(plan.proteins[one.place].id, 30)}: mean {one.mean:.1f}, pTM {one.ptm:.2f}", loc="left")
         extent = (first - 0.5, first + length - 0.5, first + length - 0.5, first - 0.5)
-        image = right.imshow(
-            summary.pae[one.place], "Greens_r", vmin=0, vmax=plan.architecture.largest_pae, extent=extent
-        )
+        image = right.imshow(summary.pae[one.place], FALLING, vmin=0, vmax=plan.architecture.largest_pae, extent=extent)
         right.grid(False)
         right.set(xlabel="Residue", ylabel="Laid over at")
         figure.colorbar(image, ax=right, label="PAE (Å)")

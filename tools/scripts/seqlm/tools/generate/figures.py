@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from seqlm.data.records import LETTERS
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, styled
+from seqlm.report.figures import log_ticks
 from seqlm.report.report import Drawn
 
 from .inputs import Plan
@@ -47,8 +47,7 @@ def written(plan: Plan, result: Result) -> Figure:
     edges = np.geomspace(0.9 * low, 1.1 * high, _bins(len(values)) + 1)  # one short sequence can have hundreds
     left.hist(values, edges, color=BLUE, alpha=0.45)
     left.set_xscale("log")
-    left.xaxis.set_major_formatter(ScalarFormatter())
-    left.xaxis.set_minor_formatter(NullFormatter() if high > 20 * low else ScalarFormatter())
+    log_ticks(left.xaxis, edges[0], edges[-1])
     for name, colour, dash in lines:
         score, count = means[name]
         if count:
@@ -56,7 +55,8 @@ def written(plan: Plan, result: Result) -> Figure:
             left.axvline(score.value, color=colour, ls=dash, label=label)
     if any(count for _, count in means.values()):
         left.legend()
-    left.set(xlabel=f"Perplexity per {plan.letter}", ylabel="Sequences kept")
+    kind = "Pseudo-perplexity" if plan.encoder else "Perplexity"
+    left.set(xlabel=f"{kind} per {plan.letter}", ylabel="Sequences kept")
     if right is None:
         return figure
     for complete, label, look in (

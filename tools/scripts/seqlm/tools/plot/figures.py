@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from seqlm.cli.text import shown
-from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PINK, styled
+from seqlm.report.figure_style import BLACK, BLUE, CLASS_COLOURS, GREY, LIGHT_GREY, ORANGE, PINK, RAMP, styled
 from seqlm.report.figures import class_scores
 from seqlm.report.report import Drawn
 
@@ -26,7 +26,7 @@ from .methods import METHODS
 from .verdict import Plot
 
 MARKERS = "os^DvPX"  # beside CLASS_COLOURS
-REST_COLOUR, REST_MARKER = "#B0B0B0", "."
+REST_COLOUR, REST_MARKER = LIGHT_GREY, "."
 # Right calls are round; wrong ones have corners, are larger and lie on top, as they are few and what is looked for.
 OUTCOME_LOOKS = dict(zip(OUTCOMES, ((BLUE, "o"), (ORANGE, "o"), (PINK, "^"), (BLACK, "s")), strict=True))
 MOST_CLASSES = 16  # rows of the figure of classes, and of the report's table
@@ -211,7 +211,7 @@ def valued(
     order = np.random.default_rng(0).permutation(len(values))
     for panel, some in zip(panels, points, strict=True):
         drawn = panel.scatter(
-            *some[order].T, c=values[order], cmap="viridis", vmin=low, vmax=high, s=size, alpha=alpha, lw=0,
+            *some[order].T, c=values[order], cmap=RAMP, vmin=low, vmax=high, s=size, alpha=alpha, lw=0,
             rasterized=len(some) > MOST_VECTORS,
         )  # fmt: skip
     below, above = values.min() < low, values.max() > high

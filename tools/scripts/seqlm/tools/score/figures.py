@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from seqlm.cli.text import shown
 from seqlm.report.figure_style import BLUE, GREY, ORANGE, RED, styled
-from seqlm.report.figures import baselines, measured_points
+from seqlm.report.figures import baselines, log_ticks, measured_points
 from seqlm.report.report import Drawn
 from seqlm.report.substitutions import SHOWN, substitution_map
 
@@ -23,7 +23,7 @@ from .sequences import SequenceScores
 from .summary import Effects, Summary
 from .verdict import with_interval
 
-BINS = 40
+BINS = 40  # at most
 
 
 def figures_of(plan: Plan, summary: Summary) -> dict[str, Drawn]:
@@ -47,7 +47,8 @@ def _scan_figures(plan: Plan, one: Scanned) -> dict[str, Drawn]:
     cut = f" Only the first {SHOWN:,} of {length:,} positions are drawn." if length > SHOWN else ""
     return {
         "heat_map": Drawn(
-            f"Scores of all single substitutions{which}; the wild type is a black dot.{cut}",
+            f"Scores of all single substitutions{which}. Orange is less probable than the wild type, purple more "
+            f"probable; the wild type is a black dot.{cut}",
             lambda: substitution_map(one.sequence, one.letters, one.scores, first, plan.family.alphabet),
         ),
         "positions": Drawn(
@@ -85,20 +86,19 @@ def perplexities(scores: SequenceScores, limit: float | None) -> Figure:
     left, right = figure.subplots(1, 2)
     low, high = float(values.min()), float(values.max())
     wide = high > 3 * low
-    edges = np.geomspace(low, high, BINS) if wide else np.linspace(low - 0.02 * low, high + 0.02 * high, BINS)
+    bins = int(np.clip(len(values) ** 0.5, 8, BINS))
+    edges = np.geomspace(low, high, bins) if wide else np.linspace(low - 0.02 * low, high + 0.02 * high, bins)
     left.hist(values, edges, color=BLUE, alpha=0.5)
     if wide:
         left.set_xscale("log")
-        left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        left.xaxis.set_minor_formatter(NullFormatter())
+        log_ticks(left.xaxis, low, high)
     if limit is not None and low <= limit <= high:
         left.axvline(limit, color=RED, ls="--", lw=1, label=f"limit: {limit:g}")
         left.legend()
     left.yaxis.set_major_locator(MaxNLocator(integer=True))
     left.set(xlabel="Perplexity", ylabel="Sequences")
     span = (float(min(bits.min(), scores.baseline.min())), float(max(bits.max(), scores.baseline.max())))
-    edges = np.linspace(*span, BINS) if span[0] < span[1] else BINS
+    edges = np.linspace(*span, 2 * bins) if span[0] < span[1] else bins
     right.hist(bits, edges, color=BLUE, alpha=0.5, label="the model")
     right.hist(scores.baseline, edges, color=ORANGE, histtype="step", lw=1.5, label="letters by their frequencies")
     right.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from seqlm.cli.text import shown
-from seqlm.report.figure_style import BLUE, GREY, ORANGE, RED, SKY, styled
+from seqlm.report.figure_style import BLUE, DARK_GREY, GREY, ORANGE, PALE_ORANGE, PALE_SKY, RED, SKY, styled
 from seqlm.report.report import Drawn
 from seqlm.tokenization.encoder import Piece
 
@@ -19,7 +19,7 @@ from .inspection import Example, Inspection
 
 LINE = 48  # letters in a line of a drawn sequence
 LINES = 4  # drawn of one sequence
-FILLS = ("#DCEBF7", "#FBE9C6")  # pale sky and pale orange: two that differ for every kind of colour vision
+FILLS = (PALE_SKY, PALE_ORANGE)
 LONGEST_BAR = 20  # letters of a token; longer ones share a bar
 
 
@@ -69,7 +69,7 @@ def splits(examples: Sequence[Example], unknown: set[int]) -> Figure:
     for (name, sequence, pieces), height in zip(rows, heights, strict=True):
         cut = len(sequence) - LINE * LINES
         title = name + (f" (the first {LINE * LINES} of {len(sequence):,} letters)" if cut > 0 else "")
-        axes.text(-0.3, -top - 0.1, title, fontsize=7.5, color="#444444", va="center")
+        axes.text(-0.3, -top - 0.1, title, fontsize=7.5, color=DARK_GREY, va="center")
         _draw(axes, sequence[: LINE * LINES], pieces, top + 0.85, unknown)
         top += height
     return figure

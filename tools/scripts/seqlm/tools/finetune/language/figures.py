@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from seqlm.metrics.language_scores import BITS, LABELS
 from seqlm.report import figures
@@ -63,14 +62,8 @@ def before_after(before: np.ndarray, after: np.ndarray) -> Figure:
     axes.scatter(before[chosen], after[chosen], s=6 if many else 16, color=BLUE, alpha=0.35 if many else 0.7, lw=0)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set(xlabel="Perplexity before", ylabel="Perplexity after")
-    steps = (1, 2, 3, 5) if high / low < 100 else (1,)
     for axis in (axes.xaxis, axes.yaxis):
-        if high / low < 4:  # less than a step or two of a logarithmic axis
-            axis.set_major_locator(figures.MaxNLocator(5))
-        else:
-            axis.set_major_locator(LogLocator(subs=steps))
-        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        figures.log_ticks(axis, low, high)
     axes.legend(loc="upper left")
     return figure
 

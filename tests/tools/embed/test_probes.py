@@ -177,6 +177,7 @@ def test_letters_and_scores_stand_beside_the_vectors(done):
                      "vectors and scores"}  # fmt: skip
     report = (done["scores"][1] / "r.md").read_text()
     assert "with vectors and scores a linear probe reaches Spearman correlation" in report
+    assert "Vectors and scores less these |" in report
 
 
 def test_scores_of_a_table_stand_beside_the_vectors_and_are_not_drowned(done):

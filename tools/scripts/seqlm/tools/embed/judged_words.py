@@ -62,7 +62,7 @@ def blocks(judged: Judged) -> list[Block]:
         rows.append([name, *(score_text(entry.score(one), one) for one in entry.samples), less])
     labels = [metrics.label(one, classes) for one in judged.named[judged.final].samples]
     found: list[Block] = [
-        Table(["Features", *labels, f"{judged.final} more by"], rows),
+        Table(["Features", *labels, f"{judged.final.capitalize()} less these"], rows),
         Paragraph(
             f"Of {len(labelled):,} sequences with a label, each predicted by a linear model of the other folds "
             f"({'logistic' if classes else 'ridge'} regression, its penalty chosen by folds within these), with 95 % "
@@ -172,5 +172,5 @@ def described(labelled: Labelled) -> str:
     if not labelled.classes:
         return f"numbers from {labelled.source}"
     counts = np.bincount(labelled.truth, minlength=len(labelled.classes))
-    named = [f"{shown(name, 30)} {count:,}" for name, count in zip(labelled.classes, counts.tolist(), strict=True)]
+    named = [f"{shown(name, 30)} ({count:,})" for name, count in zip(labelled.classes, counts.tolist(), strict=True)]
     return f"classes from {labelled.source}: {', '.join(named[:10])}" + (" …" if len(named) > 10 else "")

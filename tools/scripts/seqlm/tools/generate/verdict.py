@@ -18,7 +18,8 @@ def headline(plan: Plan, result: Result) -> str:
     kept, total = len(result.kept), len(result.sequences)
     complete = sum(one.complete for one in result.kept)
     done = "filled in" if plan.encoder else "written"
-    text = f"{total:,} sequence{'s were' if total != 1 else ' was'} {done} and {kept:,} kept"
+    passed = f", {sum(one.accepted for one in result.sequences):,} accepted" if result.acceptance else ""
+    text = f"{total:,} sequence{'s were' if total != 1 else ' was'} {done}{passed} and {kept:,} kept"
     if not complete:
         return f"{text}; none of these is complete: the model did not end one within the limit."
     if not plan.encoder:

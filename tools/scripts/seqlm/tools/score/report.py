@@ -84,7 +84,8 @@ def _models(plan: Plan, summary: Summary) -> list[Block]:
     what = "Sequences" if summary.sequences else "Variants"
     lines = [f"{what} that were compared: {found.number:,}"]
     if ranks := found.ranks():
-        lines.append(f"Spearman between two models: {np.mean(ranks):.2f} ({min(ranks):.2f} to {max(ranks):.2f})")
+        apart = f", lowest and highest of {len(ranks):,} pairs {min(ranks):.2f} and {max(ranks):.2f}"
+        lines.append(f"Spearman between two models: {np.mean(ranks):.2f}{apart * (len(ranks) > 1)}")
     if found.number and summary.sequences:
         lines.append(f"Deviation of the bits a letter over the models: {found.spread:.2f} on average")
     elif found.number:

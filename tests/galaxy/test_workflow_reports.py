@@ -102,3 +102,30 @@ def test_a_report_opens_in_the_page_with_its_figures_tables_and_verdicts(galaxy,
     person.photograph(name)
     person.page.set_viewport_size({"width": 1500, "height": 1100})
     assert person.problems == []
+
+
+def test_a_design_whose_best_are_not_folded_needs_no_model_that_folds(galaxy):
+    """All else is there, and the report can be read; what has been computed before is not computed again."""
+    path = WORKFLOWS["design-within-a-family"]
+    before = last_run(galaxy, path)
+    inputs = {number: {"src": one["src"], "id": one["id"]} for number, one in before["inputs"].items()}
+    settings = {one["label"]: one["parameter_value"] for one in before["input_step_parameters"].values()}
+    settings |= {"Fold the best": False, "Model that folds": "nobody/has-installed-this"}
+    steps = json.loads(path.read_text())["steps"].values()
+    inputs |= {str(step["id"]): settings[step["label"]] for step in steps if step["type"] == "parameter_input"}
+    run = galaxy.workflows.invoke_workflow(
+        galaxy.workflows.import_workflow_from_local_path(str(path))["id"],
+        inputs=inputs,
+        history_id=galaxy.histories.create_history("Design without folding")["id"],
+        use_cached_job=True,
+    )
+    galaxy.invocations.wait_for_invocation(run["id"], maxwait=300, interval=2)
+    run = galaxy.invocations.show_invocation(run["id"])
+    for label in ("Proteins before", "Proteins to keep"):
+        galaxy.datasets.wait_for_dataset(run["outputs"][label]["id"], maxwait=300, interval=2, check=True)
+    jobs = {step["workflow_step_label"]: step["job_id"] for step in run["steps"] if step["job_id"]}
+    states = {label: galaxy.jobs.show_job(job)["state"] for label, job in jobs.items()}
+    assert states.pop("Fold") == "skipped"
+    assert len(states) == 4 and set(states.values()) == {"ok"}
+    report = requests.get(f"{URL}/api/invocations/{run['id']}/report", headers={"x-api-key": galaxy.key}, timeout=60)
+    assert report.status_code == 200, report.text

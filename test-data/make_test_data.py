@@ -40,6 +40,7 @@ from transformers import EsmForTokenClassification
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools" / "scripts"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from makers.contacts import fitted, pdb, walk
 from makers.folding_models import MAKERS as FOLDING
 
 HERE = Path(__file__).parent
@@ -79,6 +80,11 @@ def main() -> None:
     odd_proteins(HERE / "odd_proteins.fasta.gz", rng)
     one_class(HERE / "one_class.fasta", rng)
     pack(HERE / "models" / "tiny-esm", HERE / "tiny_esm_folder.tar.gz")
+    with tempfile.TemporaryDirectory() as scratch:
+        contacts = fitted(HERE / "models" / "tiny-esm-mlm", Path(scratch) / "tiny-esm-contacts")
+        pack(contacts, HERE / "tiny_esm_contacts_folder.tar.gz")
+    ancestor = language_data.World().ancestor
+    pdb(HERE / "wild_type.pdb", ancestor, walk(len(ancestor), 1))
     pack(HERE / "models" / "tiny-esmfold", HERE / "tiny_esmfold_folder.tar.gz")
     (HERE / "few_proteins.tsv").write_text("name\tsequence\nrare\tMKUAYIAKQROISF\nunknown\tXBZ\n")
     values = "id\tposition\tletter\tvalue\nstart_of_other\t1\tM\t0.5\nstart_of_other\t3\tC\t-0.25\n"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Show which positions of sequences speak for what a model says of them, and whether that is more than chance."""
+"""Show which positions of sequences speak for what a model says of them, or which residues a model thinks touch each
+other, and whether that is more than chance."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -9,7 +10,7 @@ from seqlm.cli.errors import Parser
 from seqlm.cli.options import COLUMNS, COMPUTING, REPORT, add, add_group
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.running import run
-from seqlm.tools.explain.methods import METHODS
+from seqlm.tools.explain.methods import CONTACTS, METHODS
 
 
 def options() -> Parser:
@@ -44,6 +45,20 @@ def options() -> Parser:
     what.add_argument(
         "--steps", default=32, type=Number(int, 2, 1000), metavar="N", help="of the integral of integrated gradients"
     )
+    contacts = parser.add_argument_group("contacts")
+    contacts.add_argument(
+        "--contact-floor",
+        default=0.1,
+        type=Number(float, 0, 1),
+        metavar="P",
+        help="pairs of a lower probability are left out of the table; 0 for all",
+    )
+    contacts.add_argument(
+        "--known-structures",
+        action="append",
+        metavar="FILE",
+        help="PDB or mmCIF of some of the proteins, once for each file; chains are found by their residues",
+    )
     checks = parser.add_argument_group("is it more than chance")
     checks.add_argument(
         "--checked", default=50, type=Number(int, 1, 10_000), metavar="N", help="sequences, drawn at random"
@@ -53,7 +68,9 @@ def options() -> Parser:
     )
     add_group(parser, COMPUTING)
     outputs = parser.add_argument_group("outputs")
-    outputs.add_argument("--output-table", required=True, metavar="TSV", help="a row a letter of each sequence")
+    outputs.add_argument(
+        "--output-table", required=True, metavar="TSV", help="a row a letter of each sequence, or a pair"
+    )
     outputs.add_argument("--output-matrix", metavar="TSV", help="of mutagenesis: a row a position, a column a letter")
     outputs.add_argument("--output-bedgraph", metavar="BEDGRAPH", help="all values, for a genome browser")
     outputs.add_argument("--output-gff3", metavar="GFF3", help="the stretches that speak the most")
@@ -62,11 +79,18 @@ def options() -> Parser:
 
 
 def work(arguments: Namespace, scratch: Path, outputs: Outputs) -> None:
-    from seqlm.tools.explain.inputs import check
+    if arguments.method == CONTACTS:
+        from seqlm.tools.explain.contacts.inputs import check
+    else:
+        from seqlm.tools.explain.inputs import check
 
     plan = check(arguments, scratch)
-    from seqlm.tools.explain.report import write
-    from seqlm.tools.explain.run import explain
+    if arguments.method == CONTACTS:
+        from seqlm.tools.explain.contacts.report import write
+        from seqlm.tools.explain.contacts.run import explain
+    else:
+        from seqlm.tools.explain.report import write
+        from seqlm.tools.explain.run import explain
 
     write(plan, explain(plan, outputs), outputs)
     plan.memory.say()

@@ -8,6 +8,7 @@ before torch is imported and a file accepted here opens there.
 from __future__ import annotations
 
 import math
+import struct
 from pathlib import Path
 
 from seqlm.archives import strict_json
@@ -20,6 +21,7 @@ BITS = {
     "U32": 32, "I32": 32, "F32": 32,
     "U64": 64, "I64": 64, "F64": 64,
 }  # fmt: skip
+FORMATS = {"F16": "e", "F32": "f", "F64": "d"}  # of the struct module
 LONGEST_HEADER = 4 << 20
 MOST_TENSORS = 20_000  # of a file, many times those of the largest published models
 
@@ -65,6 +67,19 @@ def read_tensors(path: Path, name: str | None = None) -> Tensors:
         spans.append(span)
     _check_spans(spans, size - 8 - length, name)
     return tensors
+
+
+def first_number(path: Path, tensor: str) -> float | None:
+    """The first number of a tensor in a file whose header was read; None of a type that is no usual one."""
+    with open(path, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        dtype, _, (start, end) = _read_entry(tensor, strict_json.parse(stream.read(length), path.name, depth=4)[tensor],
+                                             path.name)  # fmt: skip
+        stream.seek(8 + length + start)
+        content = stream.read(min(end - start, BITS[dtype] // 8))
+    if dtype == "BF16":  # the upper half of a single
+        dtype, content = "F32", b"\0\0" + content
+    return struct.unpack(f"<{FORMATS[dtype]}", content)[0] if content and dtype in FORMATS else None
 
 
 def elements(tensors: Tensors) -> int:

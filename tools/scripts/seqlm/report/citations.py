@@ -65,6 +65,7 @@ CITATIONS = {
     "occlusion": ("Occlusion: Zeiler & Fergus 2014, ECCV.", DOI + "10.1007/978-3-319-10590-1_53"),
     "mutagenesis": ("In-silico mutagenesis: Zhou & Troyanskaya 2015, Nature Methods.", DOI + "10.1038/nmeth.3547"),
     "attention": ("Attention rolled out: Abnar & Zuidema 2020.", DOI + "10.18653/v1/2020.acl-main.385"),
+    "contacts": ("Contacts from attention: Rao et al. 2020, ICLR 2021.", DOI + "10.1101/2020.12.15.422761"),
     "sanity-checks": ("Shuffled weights: Adebayo et al. 2018, NeurIPS.", DOI + "10.48550/arXiv.1810.03292"),
     "deletion": ("Deletion curves: Petsiuk et al. 2018, BMVC.", DOI + "10.48550/arXiv.1806.07421"),
     # training

@@ -29,7 +29,7 @@ from seqlm.tokenization.survey import Survey, records, survey
 from seqlm.tokenization.unknown import refuse_unknown
 
 from .memory import memory_of
-from .methods import ATTENTION, GRADIENTS, MUTAGENESIS, OCCLUSION
+from .methods import ATTENTION, CONTACTS, GRADIENTS, MUTAGENESIS, OCCLUSION
 
 SUBSTITUTED = {PROTEIN: "".join(sorted(AMINO_ACIDS)), DNA: "ACGT"}  # letters that take each other's place
 
@@ -116,6 +116,8 @@ class Plan:
 
 def check(arguments: Namespace, scratch: Path) -> Plan:
     """Open the model and go over all sequences once. Does not import torch."""
+    if arguments.known_structures:
+        raise InputError(f"known structures are compared with contacts; take --method {CONTACTS}, or leave them out")
     bundle, base = open_model(arguments, scratch)
     if not ((bundle and bundle.manifest) or {}).get("head"):
         return _language(arguments, as_language_model(bundle, base, arguments), scratch)

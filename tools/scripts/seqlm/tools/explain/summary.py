@@ -81,11 +81,8 @@ class Checks:
 
     @property
     def bound(self) -> float:
-        """What one more model with shuffled weights makes of the sequences at the most, 19 times in 20 (the upper end
-        of the one-sided prediction interval of a normal distribution)."""
-        each = self.telling_shuffled
-        wide = stats.t.ppf(0.95, len(each) - 1) * math.sqrt(1 + 1 / len(each))
-        return float(each.mean() + wide * each.std(ddof=1))
+        """What one more model with shuffled weights makes of the sequences at the most, 19 times in 20."""
+        return bound_of(self.telling_shuffled)
 
     @property
     def outcome(self) -> str:
@@ -110,6 +107,13 @@ class Summary:
     def ordered(self) -> list[Explained]:
         """Those of the highest number first."""
         return sorted(self.explained, key=lambda one: -one.number)
+
+
+def bound_of(each: np.ndarray) -> float:
+    """What one more number like these (n,) is at the most, 19 times in 20: the upper end of the one-sided prediction
+    interval of a normal distribution."""
+    wide = stats.t.ppf(0.95, len(each) - 1) * math.sqrt(1 + 1 / len(each))
+    return float(each.mean() + wide * each.std(ddof=1))
 
 
 def likeness(values: np.ndarray, others: np.ndarray) -> float:

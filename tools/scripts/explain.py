@@ -18,8 +18,8 @@ def options() -> Parser:
     add(
         parser,
         "--model",
-        help="fine-tuned model: the bundle (zip) that finetune.py wrote; or a language model, whose log-likelihood is "
-        "explained",
+        help="fine-tuned model: the bundle (zip) that finetune.py wrote, or a published LoRA adapter; or a language "
+        "model, whose log-likelihood is explained",
     )
     add(parser, "--model-id", "--base-model", "--installed-models", "--sequences", "--structures")
     add_group(parser, COLUMNS)
@@ -33,6 +33,9 @@ def options() -> Parser:
     what = parser.add_argument_group("what is explained, and how")
     what.add_argument(
         "--explained-class", default="", metavar="NAME", help="the class predicted of each sequence if not given"
+    )
+    what.add_argument(
+        "--labels", default="", metavar="A,B,…", help="names of the classes of a published adapter that has none"
     )
     what.add_argument(
         "--explained-position",

@@ -12,6 +12,7 @@ from seqlm.checkpoints.bundle import Bundle
 from seqlm.checkpoints.folder import ModelFolder
 from seqlm.checkpoints.manifest import reading_of
 from seqlm.checkpoints.opening import open_model, require_head
+from seqlm.checkpoints.published_adapters import TASKS, inspect_published
 from seqlm.cli.errors import InputError
 from seqlm.cli.text import shown
 from seqlm.data.records import DNA, PROTEIN, Record, quoted
@@ -46,6 +47,7 @@ class Plan:
         survey: what the file of sequences holds.
         language: a model of which the log-likelihood is explained, with what reads for it: ``text`` of a causal one,
             ``encoder`` of a masked one; None of a fine-tuned model with a head of its own.
+        published: the model is an adapter that this tool suite did not make.
         notes: sentences for the user.
     """
 
@@ -55,14 +57,15 @@ class Plan:
     family: Family
     task: str
     labels: tuple[str, ...] | None
-    goal: int | None
-    sequences: list[tuple[str, str]]
-    hidden: tuple[int, str]
-    survey: Survey
+    goal: int | None = None
+    sequences: list[tuple[str, str]] = field(default_factory=list)
+    hidden: tuple[int, str] = (0, "")
+    survey: Survey | None = None
     structures: Structures | None = None
     language: Opened | None = None
     text: LanguageText | None = None
     encoder: Encoder | None = None
+    published: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -119,12 +122,15 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
     if arguments.known_structures:
         raise InputError(f"known structures are compared with contacts; take --method {CONTACTS}, or leave them out")
     bundle, base = open_model(arguments, scratch)
+    if bundle and bundle.kind == "peft" and bundle.adapter_config.get("task_type") in TASKS:
+        return _published(arguments, scratch, bundle, base)
+    if arguments.labels:
+        raise InputError("only published adapters are told the names of their classes; leave them empty (--labels)")
     if not ((bundle and bundle.manifest) or {}).get("head"):
         return _language(arguments, as_language_model(bundle, base, arguments), scratch)
     manifest = require_head(bundle, arguments.model)
     task = manifest["task"]
-    level = level_of(task)
-    if level == "pair":
+    if level_of(task) == "pair":
         raise InputError(
             f"{Path(arguments.model).name} was made for the task '{task}'; models of sequences, windows and residues "
             "are explained, and none of pairs"
@@ -134,11 +140,27 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
             f"{Path(arguments.model).name} was trained with light chains beside heavy ones, and explanations are of "
             "one sequence; take a model of single chains"
         )
-    if arguments.explained_position and level != "residue":
-        raise InputError("a position is explained of models of residues; leave it empty (--explained-position)")
     family = recognise(base.path, base.config, **reading_of(manifest))
     labels = tuple(manifest["labels"]) if manifest["labels"] else None
-    goal, hidden = _goal(arguments.explained_class, labels, level), hidden_token(family)
+    return _with_head(Plan(arguments, bundle, base, family, task, labels), scratch)
+
+
+def _published(arguments: Namespace, scratch: Path, bundle: Bundle, base: ModelFolder) -> Plan:
+    """The plan of an adapter that others published."""
+    names = tuple(name.strip() for name in arguments.labels.split(",")) if arguments.labels else None
+    found = inspect_published(bundle, base, names)
+    family = recognise(base.path, base.config)
+    notes = [*found.notes, "how well a published adapter predicts is not known here; see what its authors say of it"]
+    plan = Plan(arguments, bundle, base, family, found.task, found.labels, published=True, notes=notes)
+    return _with_head(plan, scratch)
+
+
+def _with_head(plan: Plan, scratch: Path) -> Plan:
+    """The rest of the plan of a model that predicts classes or numbers."""
+    arguments, family, labels, level = plan.arguments, plan.family, plan.labels, plan.level
+    if arguments.explained_position and level != "residue":
+        raise InputError("a position is explained of models of residues; leave it empty (--explained-position)")
+    plan.goal, plan.hidden = _goal(arguments.explained_class, labels, level), hidden_token(family)
     if level == "residue":
         require_letter_tokens(family)
     if arguments.method == MUTAGENESIS and (
@@ -155,15 +177,14 @@ def check(arguments: Namespace, scratch: Path) -> Plan:
         )
     if arguments.output_matrix and arguments.method != MUTAGENESIS:
         raise InputError(f"--output-matrix is of substitutions; take --method {MUTAGENESIS}")
-    structures = _structures(arguments, manifest, family, scratch)
-    sequences, found = _sequences(arguments, family, structures)
+    plan.structures = _structures(arguments, plan.manifest, family, scratch)
+    plan.sequences, plan.survey = _sequences(arguments, family, plan.structures)
     if not family.one_letter_tokens:
         refuse_unknown(
-            Encoder(family, base.path, tokenizer=manifest.get("tokenizer", "as-published")),
-            found.sample,
+            Encoder(family, plan.base.path, tokenizer=plan.manifest.get("tokenizer", "as-published")),
+            plan.survey.sample,
             Path(arguments.sequences).name,
         )
-    plan = Plan(arguments, bundle, base, family, task, labels, goal, sequences, hidden, found, structures)
     plan.memory.foresee()
     return plan
 

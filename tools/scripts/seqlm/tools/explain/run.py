@@ -34,9 +34,7 @@ def explain(plan: Plan, outputs: Outputs) -> Summary:
 
         function = LanguageFunction(plan, device, memory.tokens())
     else:
-        restored = loading.load_finetuned(
-            plan.bundle, plan.base, device, arguments.precision, structures=plan.structures
-        )
+        restored = _restored(plan, device)
         function = Function(restored, memory.tokens(), plan.hidden[0], plan.family.masked_tokens)
     items = function.items(plan.sequences, plan.goal, plan.site)
     summary = Summary(_explained(plan, function, items, memory), None, plan.survey.rules)
@@ -54,6 +52,18 @@ def explain(plan: Plan, outputs: Outputs) -> Summary:
         print(f"note: {line}", file=sys.stderr)
     print(f"explained {len(items):,} sequences by {arguments.method}", file=sys.stderr)
     return summary
+
+
+def _restored(plan: Plan, device):
+    """The fine-tuned model, or the published adapter, put together."""
+    precision = plan.arguments.precision
+    if plan.published:
+        from seqlm.inference.published_adapters import load_published
+
+        return load_published(plan.bundle, plan.base, device, precision, plan.labels)
+    from seqlm.inference.loading import load_finetuned
+
+    return load_finetuned(plan.bundle, plan.base, device, precision, structures=plan.structures)
 
 
 def _maps(plan: Plan, function, items: Sequence, memory, told: Callable[[int], None], only: int | None = None):

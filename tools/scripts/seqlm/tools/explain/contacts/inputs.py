@@ -26,6 +26,7 @@ ALL = 0.01  # probability from which on a table holds few of the pairs
 HELD = 5  # numbers of every two tokens and each head of one layer, that a pass makes
 OF_POSITIONS = (
     "explained_class",
+    "labels",
     "explained_position",
     "structures",
     "output_matrix",

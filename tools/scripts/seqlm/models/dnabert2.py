@@ -21,7 +21,9 @@ from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 from transformers import BertConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
+from transformers.modeling_outputs import BaseModelOutput
+
+from .heads import MaskedModel
 
 
 class DnaBert2Config(BertConfig):
@@ -196,10 +198,11 @@ class DnaBert2Model(PreTrainedModel):
         # computed, not stored: weights are made on the meta device, where a buffer that is in no file stays empty
         slopes = alibi_slopes(self.config.num_attention_heads).to(hidden.device)
         bias = attention_bias(attention_mask, slopes, input_ids.shape[1], hidden.dtype)
-        states = [hidden]
+        states = [hidden] if output_hidden_states else []
         for layer in self.encoder.layer:
             hidden = layer(hidden, bias)
-            states.append(hidden)
+            if output_hidden_states:
+                states.append(hidden)
         return BaseModelOutput(hidden, hidden_states=tuple(states) if output_hidden_states else None)
 
 
@@ -229,12 +232,11 @@ class Heads(nn.Module):
         self.predictions = Predictions(config)
 
 
-class DnaBert2ForMaskedLM(PreTrainedModel):
+class DnaBert2ForMaskedLM(MaskedModel):
     """The encoder with the head that it was pre-trained with; its last layer shares the embedding of the tokens."""
 
     config_class = DnaBert2Config
     base_model_prefix = "bert"
-    _supports_sdpa = True
     _tied_weights_keys = {"cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight"}  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"^classifier\.", r"pooler\."]  # noqa: RUF012
 
@@ -244,13 +246,6 @@ class DnaBert2ForMaskedLM(PreTrainedModel):
         self.cls = Heads(config)
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Module:
-        return self.cls.predictions.decoder
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        self.cls.predictions.decoder = value
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **options) -> MaskedLMOutput:
-        """Logits of all tokens, (batch, tokens, vocabulary), from (batch, tokens); options as of the encoder."""
-        found = self.bert(input_ids, attention_mask, **options)
-        return MaskedLMOutput(logits=self.cls.predictions(found.last_hidden_state), hidden_states=found.hidden_states)
+    @property
+    def predictions(self) -> nn.Module:
+        return self.cls.predictions

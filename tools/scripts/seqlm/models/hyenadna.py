@@ -22,10 +22,12 @@ import torch
 from scipy.fft import next_fast_len
 from torch import nn
 from torch.nn.functional import conv1d, gelu, linear
-from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from .heads import CausalModel
 
 ORDER, TAPS = 2, 3  # of the published models: maps that are multiplied beside the values, places of the short filter
 FAST, SLOW, TARGET, SHIFT = 0.3, 1.5, 1e-2, 0.05  # the window falls to TARGET in so many whole lengths, and never below
@@ -380,13 +382,11 @@ class HyenaDnaModel(PreTrainedModel):
         )
 
 
-class HyenaDnaForCausalLM(PreTrainedModel, GenerationMixin):
+class HyenaDnaForCausalLM(CausalModel):
     """The decoder and the layer that gives a number for each token."""
 
     config_class = HyenaDnaConfig
     base_model_prefix = "hyena"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
     _no_split_modules = ["Block"]  # noqa: RUF012
     _keep_in_fp32_modules_strict = KEPT_SINGLE
     _keys_to_ignore_on_load_unexpected = UNREAD
@@ -396,25 +396,3 @@ class HyenaDnaForCausalLM(PreTrainedModel, GenerationMixin):
         self.hyena = HyenaDnaModel(config)
         self.lm_head = nn.Linear(config.d_model, config.rows, bias=False)
         self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        self.lm_head = value
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        logits_to_keep: int = 0,
-        **options,
-    ) -> CausalLMOutputWithPast:
-        """Logits of the tokens that follow, (rows, tokens, vocabulary); options as of the decoder.
-
-        Args:
-            logits_to_keep: of so many of the last places; 0 for all.
-        """
-        found = self.hyena(input_ids, attention_mask, **options)
-        logits = self.lm_head(found.last_hidden_state[:, -logits_to_keep:])
-        return CausalLMOutputWithPast(logits=logits, past_key_values=found.past_key_values)

@@ -18,8 +18,10 @@ from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.esm.modeling_esm import rotate_half
+
+from .heads import MaskedModel
 
 GENE, PROTEIN = 0, 1
 BASES = (5, 10)  # ids of the tokens of bases: from the first up to before the second
@@ -193,7 +195,8 @@ class LucaOneModel(LucaOneBase):
         angles = turning(hidden.shape[1], hidden.shape[2] // self.config.num_attention_heads, hidden.device)
         states = []
         for layer in self.encoder.layers:
-            states.append(hidden)
+            if output_hidden_states:
+                states.append(hidden)
             hidden = layer(hidden, mask, angles)
         hidden = self.encoder.last_layer_norm(hidden)
         return BaseModelOutput(hidden, hidden_states=(*states, hidden) if output_hidden_states else None)
@@ -211,7 +214,7 @@ class LanguageHead(nn.Module):
         return self.decoder(self.layer_norm(gelu(self.dense(hidden)))) + self.bias
 
 
-class LucaOneForMaskedLM(LucaOneBase):
+class LucaOneForMaskedLM(LucaOneBase, MaskedModel):
     """The encoder and the head that says what stands where a token is hidden; its last matrix is its own."""
 
     _keys_to_ignore_on_load_unexpected = [r"rot_emb\.inv_freq$"]  # noqa: RUF012
@@ -220,14 +223,3 @@ class LucaOneForMaskedLM(LucaOneBase):
         super().__init__(config)
         self.lucaone, self.lm_head = LucaOneModel(config), LanguageHead(config)
         self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head.decoder
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        self.lm_head.decoder = value
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **options) -> MaskedLMOutput:
-        """Logits of all tokens, (rows, tokens, vocabulary); options as of the encoder."""
-        found = self.lucaone(input_ids, attention_mask, **options)
-        return MaskedLMOutput(logits=self.lm_head(found.last_hidden_state), hidden_states=found.hidden_states)

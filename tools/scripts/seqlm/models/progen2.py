@@ -15,11 +15,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
-from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from .heads import CausalModel
 
 BLOCKS = 8
 
@@ -204,7 +206,8 @@ class ProGen2Model(PreTrainedModel):
         hidden = self.drop(hidden)
         states = []
         for block in self.h:
-            states.append(hidden)
+            if output_hidden_states:
+                states.append(hidden)
             hidden = block(hidden, mask, turning, past_key_values)
         hidden = self.ln_f(hidden)
         return BaseModelOutputWithPast(
@@ -212,13 +215,11 @@ class ProGen2Model(PreTrainedModel):
         )
 
 
-class ProGen2ForCausalLM(PreTrainedModel, GenerationMixin):
+class ProGen2ForCausalLM(CausalModel):
     """The decoder and the layer that gives a number for each token."""
 
     config_class = ProGen2Config
     base_model_prefix = "transformer"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
     _no_split_modules = ["Block"]  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"attn\.(masked_)?bias$"]  # noqa: RUF012
 
@@ -232,25 +233,3 @@ class ProGen2ForCausalLM(PreTrainedModel, GenerationMixin):
         self.transformer = ProGen2Model(config)
         self.lm_head = nn.Linear(config.embed_dim, config.vocab_size_lm_head)
         self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        self.lm_head = value
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        logits_to_keep: int = 0,
-        **options,
-    ) -> CausalLMOutputWithPast:
-        """Logits of the tokens that follow, (rows, tokens, vocabulary); options as of the decoder.
-
-        Args:
-            logits_to_keep: of so many of the last places; 0 for all.
-        """
-        found = self.transformer(input_ids, attention_mask, **options)
-        logits = self.lm_head(found.last_hidden_state[:, -logits_to_keep:])
-        return CausalLMOutputWithPast(logits=logits, past_key_values=found.past_key_values)

@@ -21,7 +21,9 @@ from torch import nn
 from torch.nn.functional import gelu
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
+from transformers.modeling_outputs import BaseModelOutput
+
+from .heads import MaskedModel
 
 
 class ProteinBertConfig(PreTrainedConfig):
@@ -186,10 +188,11 @@ class ProteinBertModel(ProteinBertBase):
         if mask is not None:
             hidden = hidden * mask[..., None]
         whole = gelu(self.embeddings.annotation_embeddings.bias).expand(len(hidden), -1)
-        states = [hidden]
+        states = [hidden] if output_hidden_states else []
         for layer in self.encoder.layer:
             hidden, whole = layer(hidden, whole, mask)
-            states.append(hidden)
+            if output_hidden_states:
+                states.append(hidden)
         return BaseModelOutput(hidden, hidden_states=tuple(states) if output_hidden_states else None)
 
 
@@ -203,7 +206,7 @@ class LanguageHead(nn.Module):
         return self.decoder(hidden) + self.bias
 
 
-class ProteinBertForMaskedLM(ProteinBertBase):
+class ProteinBertForMaskedLM(ProteinBertBase, MaskedModel):
     """The encoder and the head that says what stands where a token is hidden."""
 
     _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
@@ -214,14 +217,3 @@ class ProteinBertForMaskedLM(ProteinBertBase):
         super().__init__(config)
         self.model, self.lm_head = ProteinBertModel(config), LanguageHead(config)
         self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head.decoder
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        self.lm_head.decoder = value
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **options) -> MaskedLMOutput:
-        """Logits of all tokens, (rows, tokens, vocabulary); options as of the encoder."""
-        found = self.model(input_ids, attention_mask, **options)
-        return MaskedLMOutput(logits=self.lm_head(found.last_hidden_state), hidden_states=found.hidden_states)

@@ -34,6 +34,13 @@ def complaint(tmp_path, files: dict) -> str:
         ({"hidden_size": 8.5}, "a whole number"),
         ({"hidden_size": True}, "a whole number"),
         ({"pad_token_id": 33}, "is outside the vocabulary"),
+        (
+            {"layer_norm_eps": "1e-5"},
+            "'layer_norm_eps' in config.json in a.zip is '1e-5', where a share from 0 to 1",
+        ),
+        ({"layer_norm_eps": -1e-5}, "a share from 0 to 1"),
+        ({"hidden_dropout_prob": 1.5}, "a share from 0 to 1"),
+        ({"initializer_range": 1e13}, "where a number is expected"),
         ({"id2label": {"0": "a\nb"}}, "short lines of text"),
         ({"layer_types": ["full"] * 2000}, "at most 1,024"),
         ({"backbone_config": {"model_type": "timm_wrapper"}}, "not known for any supported model"),

@@ -67,6 +67,13 @@ def test_a_config_of_fewer_layers_than_the_weights_have_is_refused(tmp_path):
         ({"hidden_size": "8"}, "'hidden_size' in config.json in the model folder"),
         ({"partial_rotary_factor": 2}, "a share from 0 to 1"),
         ({"rope_parameters": {"full_attention": {"partial_rotary_factor": 2}}}, "a share from 0 to 1"),
+        ({"layer_norm_eps": "1e-5"}, "is '1e-5', where a share from 0 to 1 is expected"),
+        ({"layer_norm_eps": -1}, "a share from 0 to 1"),
+        ({"attn_pdrop": 2}, "a share from 0 to 1"),
+        ({"rope_theta": "much"}, "where a number is expected"),
+        ({"initializer_range": 1e13}, "where a number is expected"),
+        ({"pad_token_id": "<pad>"}, "where the number of a token is expected"),
+        ({"layer_norm_eps": float("nan")}, "NaN"),
     ],
 )
 def test_sizes_that_no_model_has_are_refused_before_anything_is_built_of_them(tmp_path, entries, reason):

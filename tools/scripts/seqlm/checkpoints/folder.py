@@ -15,7 +15,8 @@ from seqlm.families.recognition import folds, with_type
 from seqlm.families.vocabulary import fixed_vocabulary, refuse_code
 
 from .adapter_config import check_adapter_config
-from .config import LAYERS, check_config, check_sizes
+from .config import check_config, check_sizes
+from .config_entries import LAYERS
 from .hub_cache import model_in
 from .safetensors_header import Tensors, elements, read_tensors
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from seqlm.archives.strict_json import text_of
 from seqlm.checkpoints.bundle import open_bundle, write_bundle
-from seqlm.checkpoints.config import HEAD_VOCABULARY, REASONS, VOCABULARIES, check_config
+from seqlm.checkpoints.config import check_config
+from seqlm.checkpoints.config_entries import HEAD_VOCABULARY, REASONS, VOCABULARIES
 from seqlm.checkpoints.manifest import write_manifest
 from seqlm.checkpoints.model_card import model_card
 from seqlm.cli.versions import versions

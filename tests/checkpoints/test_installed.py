@@ -175,11 +175,13 @@ def test_an_adapter_that_names_no_model_asks_for_it(opened, installed, tmp_path)
         opened(naming(tmp_path / "a", None), installed(("seqlm/tiny-esm", ESM)))
 
 
-def test_a_table_that_is_missing_or_odd_is_no_crash(opened, tmp_path):
+def test_a_table_that_is_missing_or_odd_is_no_crash(opened, tmp_path, capsys):
     with pytest.raises(InputError, match=r"the table of installed models .* cannot be read: No such file"):
         opened(ADAPTER, tmp_path / "none.tsv")
     (tmp_path / "odd.tsv").write_bytes(b"\n\t\t\na\nseqlm/tiny-t5\t\xff\t" + bytes(T5) + b"\na\tb\tc\td\n")
     assert [row.id for row in read_installed(tmp_path / "odd.tsv")] == ["seqlm/tiny-t5"]
+    said = "odd.tsv: 2 of 3 rows of installed models are not an id, a version and a path, and were left out; the first"
+    assert capsys.readouterr().err == f"note: {said} is line 3\n"
     assert opened(ADAPTER, tmp_path / "odd.tsv") == T5
 
 

@@ -10,6 +10,7 @@ What a bundle says is compared with ids and versions and is never a path that is
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Installed:
 
 
 def read_installed(path: Path | str) -> list[Installed]:
-    """The rows of the table, each path once; those that lack a column are left out.
+    """The rows of the table, each path once; those that lack a column are left out, and it is said how many.
 
     Raises:
         InputError: there is no such file.
@@ -42,9 +43,20 @@ def read_installed(path: Path | str) -> list[Installed]:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as problem:
         raise InputError(f"the table of installed models {path} cannot be read: {problem.strerror}") from None
-    rows = [line.split("\t") for line in lines]
-    by_path = {row[2]: Installed(*row) for row in rows if len(row) == 3 and row[0] and row[2]}
-    return list(by_path.values())
+    rows = {number: line.split("\t") for number, line in enumerate(lines, 1) if line.strip()}
+    whole = [row for row in rows.values() if _is_whole(row)]
+    if left := len(rows) - len(whole):
+        first = next(number for number, row in rows.items() if not _is_whole(row))
+        print(
+            f"note: {Path(path).name}: {left:,} of {len(rows):,} rows of installed models are not an id, a version "
+            f"and a path, and were left out; the first is line {first}",
+            file=sys.stderr,
+        )
+    return list({row[2]: Installed(*row) for row in whole}.values())
+
+
+def _is_whole(row: list[str]) -> bool:
+    return len(row) == 3 and bool(row[0] and row[2])
 
 
 def versions_of(rows: list[Installed], wanted: str, revision: str | None = None) -> list[Installed]:

@@ -9,12 +9,11 @@ U, Z, O and B are X. All layers share their weights, so an adapter that is put o
 
 from __future__ import annotations
 
-from seqlm.data.records import PROTEIN
-
 from .family import Family
+from .prottrans import ProtTrans
 
 
-class Albert(Family):
+class Albert(ProtTrans, Family):
     name = "ALBERT"
     model_types = ("albert",)
     language_head = "predictions.dense.weight"
@@ -30,17 +29,6 @@ class Albert(Family):
     scaled_inputs = ("ffn_output",)
     layer_norms = ["LayerNorm", "full_layer_layer_norm"]  # noqa: RUF012
     layers = "albert_layer_groups"
-
-    @property
-    def citations(self) -> tuple[str, ...]:
-        return ("prottrans",) if self.alphabet == PROTEIN else ()
-
-    @property
-    def replacements(self) -> dict[str, str]:
-        return dict.fromkeys("UZOBJ", "X") if self.alphabet == PROTEIN else super().replacements
-
-    def token(self, letter: str) -> str:
-        return "▁" + letter if "▁A" in self.vocabulary else letter
 
     def load(self, folder, **options):
         from transformers import AlbertModel

@@ -14,9 +14,10 @@ from seqlm.data.records import PROTEIN
 
 from .dnabert2 import has_alibi
 from .family import Family
+from .prottrans import ProtTrans
 
 
-class Bert(Family):
+class Bert(ProtTrans, Family):
     name = "BERT"
     model_types = ("bert",)
     language_head = "cls.predictions.transform.dense.weight"
@@ -28,17 +29,8 @@ class Bert(Family):
         return super().fits(config) and not has_alibi(config)
 
     @property
-    def citations(self) -> tuple[str, ...]:
-        return ("prottrans",) if self.alphabet == PROTEIN else ()
-
-    @property
     def between_chains(self) -> str:
         return "[SEP]" if self.alphabet == PROTEIN and self.one_letter_tokens else ""
-
-    @property
-    def replacements(self) -> dict[str, str]:
-        # the ProtTrans authors trained every one of their models so
-        return dict.fromkeys("UZOBJ", "X") if self.alphabet == PROTEIN else super().replacements
 
     def load(self, folder, **options):
         from transformers import BertModel

@@ -10,12 +10,11 @@ U, Z, O and B are X. Positions are relative, so any length can be read; XLNet wa
 
 from __future__ import annotations
 
-from seqlm.data.records import PROTEIN
-
 from .family import Family
+from .prottrans import ProtTrans
 
 
-class XLNet(Family):
+class XLNet(ProtTrans, Family):
     name = "XLNet"
     model_types = ("xlnet",)
     language_head = None
@@ -29,17 +28,6 @@ class XLNet(Family):
     scaled, scaled_inputs = (), ("layer_2",)
     layer_norms = ["layer_norm"]  # noqa: RUF012
     kept, numbers_of_pair = (10, 32, 8), 3
-
-    @property
-    def citations(self) -> tuple[str, ...]:
-        return ("prottrans",) if self.alphabet == PROTEIN else ()
-
-    @property
-    def replacements(self) -> dict[str, str]:
-        return dict.fromkeys("UZOBJ", "X") if self.alphabet == PROTEIN else super().replacements
-
-    def token(self, letter: str) -> str:
-        return "▁" + letter if "▁A" in self.vocabulary else letter
 
     @property
     def hidden_size(self) -> int:

@@ -130,7 +130,7 @@ def test_bf16_is_what_a_gpu_has_and_not_what_torch_can_do_on_it(monkeypatch, nam
         precision_of("bf16", here, t5)
 
 
-def test_a_gpu_without_bf16_is_not_advised_to_use_it():
+def test_half_precision_is_advised_where_it_is_had_and_a_slow_one_is_said_to_be_slow(monkeypatch):
     small = replace(gpu("T4"), gpu=3.2e9)
     with pytest.raises(InputError) as refused:
         fitted(need_of("ProtT5-XL", "embed"), small)
@@ -139,6 +139,10 @@ def test_a_gpu_without_bf16_is_not_advised_to_use_it():
         fitted(need_of("650M", "embed"), replace(small, gpu=2e9), precision="fp32")
     with pytest.raises(InputError, match=r"compute in half precision \(--precision bf16\)"):
         fitted(need_of("650M", "embed"), replace(gpu("H100"), gpu=2e9), precision="fp32")
+    for slow, said in ((True, r"\(--precision bf16, slowly on this CPU\)"), (False, r"\(--precision bf16\)")):
+        monkeypatch.setattr("seqlm.inference.fitting.slow_in_bf16", lambda slow=slow: slow)
+        with pytest.raises(InputError, match=rf"compute in half precision {said}"):
+            fitted(need_of("650M", "embed"), cpu(3))
 
 
 @pytest.mark.parametrize(("name", "shape"), [("T4", "ProtT5-XL"), ("V100", "3B"), ("V100 of 32 GB", "3B")])

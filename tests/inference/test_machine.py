@@ -5,9 +5,11 @@ import re
 import pytest
 import torch
 
+from seqlm.checkpoints.folder import read_model_folder
 from seqlm.cli.errors import InputError
+from seqlm.families.recognition import recognise
 from seqlm.inference import machine
-from seqlm.inference.loading import prepare
+from seqlm.inference.loading import precision_of, prepare
 
 CARDS = {"T4": (7, 5), "V100": (7, 0), "L40S": (8, 9), "H100": (9, 0), "B200": (10, 0), "later": (13, 0)}
 # what torch is built as: the wheels of CUDA 12.6 and 13.0 of one release
@@ -63,3 +65,31 @@ def test_a_gpu_that_torch_does_not_see_is_said(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     with pytest.raises(InputError, match="no GPU was found; choose the CPU"):
         prepare(0, 1, "cuda")
+
+
+FLAGS = {  # some of what /proc/cpuinfo says of a CPU
+    "Zen 3": "flags\t\t: fpu sse2 fma f16c avx2 sha_ni",
+    "Cascade Lake": "flags\t\t: fpu avx2 fma avx512f avx512bw avx512_vnni",
+    "Zen 4": "flags\t\t: fpu avx2 fma avx512f avx512_vnni avx512_bf16",
+    "Sapphire Rapids": "flags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile amx_int8",
+    "Graviton 2": "Features\t: fp asimd asimdhp asimddp",
+    "Graviton 3": "Features\t: fp asimd sve svebf16 i8mm bf16",
+    "not said": "model name\t: bf16",
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_bf16_on_a_cpu_without_instructions_for_it_is_said_to_be_slow(model_path, tmp_path, monkeypatch, capsys, name):
+    described = tmp_path / "cpuinfo"
+    described.write_text(f"processor\t: 0\n{FLAGS[name]}\nbogomips\t: 4890.81\n")
+    slow = name in ("Zen 3", "Cascade Lake", "Graviton 2")
+    assert machine.slow_in_bf16(described) == slow
+    assert not machine.slow_in_bf16(tmp_path / "none")  # as on another system
+    monkeypatch.setattr("seqlm.inference.loading.slow_in_bf16", lambda: slow)
+    machine.say_slow_bf16.cache_clear()
+    folder, here = model_path("esm"), torch.device("cpu")
+    esm = recognise(folder, read_model_folder(folder).config)
+    for asked, dtype in (("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        assert capsys.readouterr().err == ""
+        assert precision_of(asked, here, esm) == precision_of(asked, here, esm) == dtype
+    assert capsys.readouterr().err.count("note: this CPU has no instructions for bf16") == slow

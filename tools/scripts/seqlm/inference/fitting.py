@@ -20,7 +20,7 @@ from functools import cache
 
 from seqlm.cli.errors import InputError
 
-from .machine import GB, Machine, machine_of, machine_without_torch, used_at_most
+from .machine import GB, Machine, machine_of, machine_without_torch, slow_in_bf16, used_at_most
 from .memory import USUAL_SLOTS, Adapter, Need, half_for, precision_for, usual_tokens
 
 MARGIN = 0.9  # of the memory, that is planned with
@@ -229,7 +229,8 @@ class Memory:
             elif last.first > need.first and self._fitting(True, last):
                 yield "train an adapter on the last two layers (--method lora --lora-last-layers 2)"
         elif (half := half_for(self.machine, need.family)) and self._fitting(False, need, half):
-            yield f"compute in half precision (--precision {half})"
+            slow = self.machine.kind == "cpu" and slow_in_bf16()
+            yield f"compute in half precision (--precision {half}{', slowly on this CPU' * slow})"
         for length in (1024, 512, 256, 128):
             if length < need.longest and self._fitting(training, need.shortened(length)):
                 yield f"read at most {length - 4:,} tokens at once (the maximal length, or the context)"

@@ -33,7 +33,7 @@ from .batching import Batch
 from .entering import begun, blocks_of, states_given
 from .finite import check_results, check_weights
 from .four_bits import say_full_precision
-from .machine import NO_GPU, Machine, why_no_gpu
+from .machine import NO_GPU, Machine, say_slow_bf16, slow_in_bf16, why_no_gpu
 from .memory import precision_for
 from .tasks import Head, Task, pair_width, paired
 
@@ -260,6 +260,8 @@ def precision_of(requested: str, device: torch.device, family: Family, training:
     """The number format to compute in, as :func:`seqlm.inference.memory.precision_for` has it."""
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
     chosen = precision_for(requested, Machine(device.type, 0, capability=capability), family, training)
+    if chosen == "bf16" and device.type == "cpu" and slow_in_bf16():
+        say_slow_bf16()
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]
 
 

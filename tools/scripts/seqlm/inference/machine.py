@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import resource
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 GB = 1e9
 GALAXY = "GALAXY_MEMORY_MB"  # what Galaxy says a job may use, in MiB
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 CGROUPS = Path("/sys/fs/cgroup")
+BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # what the kernel calls a CPU's instructions for products of bf16
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,28 @@ def machine_of(device) -> Machine:
 
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return Machine("cuda", memory, free, torch.cuda.get_device_capability(device), "the GPU has")
+
+
+def slow_in_bf16(described: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU is known to have no instructions for products of bf16, which torch then computes one by one.
+
+    Of Arm's, and of x86, which the kernel describes in other words; False where nothing is known.
+    """
+    try:
+        found = re.search(r"^(?:flags|Features)\s*:(.*)$", described.read_text(encoding="utf-8"), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return found is not None and not BF16 & set(found[1].split())
+
+
+@cache  # folds each load a model
+def say_slow_bf16() -> None:
+    """A line where bf16 was asked for on such a CPU."""
+    print(
+        "note: this CPU has no instructions for bf16 (lscpu names neither avx512_bf16 nor amx_bf16), so that it takes "
+        "longer than fp32, up to several times, and is less exact",
+        file=sys.stderr,
+    )
 
 
 NO_GPU = "no GPU was found"

@@ -45,6 +45,21 @@ def test_no_value_in_a_report_has_a_comma(path):
         assert not [value for value in re.findall(r'"([^"]*)"', directive) if "," in value]
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=names(WORKFLOWS))
+def test_a_model_of_a_step_that_may_be_skipped_need_not_be_installed(path):
+    """A list of what is installed that has nothing in it stops the page from running the workflow at all."""
+    steps = read(path)["steps"]
+    readers = {}
+    for step in steps.values():
+        for sources in step["input_connections"].values():
+            for source in sources if isinstance(sources, list) else [sources]:
+                readers.setdefault(source["id"], []).append(step)
+    for step in steps.values():
+        if step["type"] == "parameter_input" and "restrictOnConnections" in step["tool_state"]:
+            switches = [reader["input_connections"].get("when") for reader in readers[step["id"]]]
+            assert not switches[0] or switches.count(switches[0]) < len(switches), step["label"]
+
+
 def kinds(test):
     """The kinds of a test's assertions, which are a list or, where each is of another kind, a mapping.
 

@@ -227,6 +227,13 @@ def test_a_form_says_what_its_script_says(tool):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_nothing_in_a_form_is_taken_for_a_tag(tool):
+    """Galaxy's page reads a help as HTML: what it takes for a tag, such as that of a model, is not shown."""
+    helps = [param.get("help", "") for param in form_of(tool).iter()]
+    assert not [text for text in helps if re.search(r"<[A-Za-z/!?]", text)]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_every_option_is_written_by_the_command_or_for_a_shell_only(tool):
     form, options = form_of(tool), options_of(tool)
     shell = {name for name in EVERYWHERE if name in options} | set(SHELL.get(tool, ()))

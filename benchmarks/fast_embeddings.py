@@ -1,6 +1,6 @@
 """Embeddings in other number formats than fp32, beside today's: CPU seconds and cosines, in alternating turns.
 
-    python benchmarks/fast_embeddings.py speed PROTEINS.fasta DNA.csv --dnabert2-tokenizer FOLDER [--part 48]
+    python benchmarks/fast_embeddings.py speed PROTEINS.fasta DNA.csv --dnabert2-tokenizer FOLDER [--part 48] [--ways …]
     python benchmarks/fast_embeddings.py probes DATA
 
 probes: what bf16 changes in the score of a linear probe on three public tasks, with the small trained models: a
@@ -12,8 +12,14 @@ sorted batches of ours:
 
 fp32      today's
 bf16      the whole model in bf16, as --precision bf16 has it
-dynamic   torch's dynamic quantisation (weights by channel, what enters by tensor), deprecated in torch
+dynamic   torch's dynamic quantisation (weights by tensor, what enters by tensor), deprecated in torch
 int8      weights by channel, what enters by token (torch._int_mm, the kernel that torchao calls)
+token     the same by the product of dynamic: each row is divided by its largest number before and multiplied after
+gelu      as token, and GELU of ESM-2 in one step and in place
+openvino  in OpenVINO, in fp32; openvino8 with weights in 8 bits, and what enters rounded as it comes (both packages,
+          openvino and nncf, are to be there)
+
+--outliers multiplies four dimensions of each norm, as trained models have a few that are much larger than the rest.
 """
 
 from __future__ import annotations
@@ -33,13 +39,16 @@ from shapes import ENVIRONMENT, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 SHAPES = ("esm2-35m", "dnabert2")
+WAYS = ["fp32", "bf16", "dynamic", "int8", "token", "gelu", "openvino", "openvino8"]
 BUDGET = 1024
 
 
-def ways(backbone) -> dict:
+def ways(backbone, wanted: list[str]) -> dict:
     """Name -> the same model, computed in that way."""
     import torch
     from torch import nn
+
+    quantized = torch.ops.quantized
 
     class Int8(nn.Module):
         """y = x W' + b with W in int8, a scale for each output, and x in int8, a scale for each token."""
@@ -57,25 +66,106 @@ def ways(backbone) -> dict:
             y = y.mul_(scale).mul_(self.scale)
             return (y if self.bias is None else y.add_(self.bias)).reshape(*x.shape[:-1], -1)
 
-    def replaced(module: nn.Module) -> nn.Module:
+    class Token(nn.Module):
+        """The same by torch's dynamic product, which knows one scale for all of x, here in seven bits."""
+
+        def __init__(self, linear: nn.Linear):
+            super().__init__()
+            scale = linear.weight.abs().amax(1).double() / 127
+            zeros = torch.zeros(len(scale), dtype=torch.long)
+            weight = torch.quantize_per_channel(linear.weight, scale, zeros, 0, torch.qint8)
+            self.weight, self.bias = quantized.linear_prepack(weight, None), linear.bias
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            flat = x.reshape(-1, x.shape[-1])
+            scale = flat.abs().amax(1, keepdim=True).clamp(min=1e-9)
+            y = quantized.linear_dynamic(flat / scale, self.weight, reduce_range=True).mul_(scale)
+            return (y if self.bias is None else y.add_(self.bias)).reshape(*x.shape[:-1], -1)
+
+    def replaced(module: nn.Module, kind: type) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
-                setattr(module, name, Int8(child))
+                setattr(module, name, kind(child))
             else:
-                replaced(child)
+                replaced(child, kind)
         return module
 
+    def gelu(module: nn.Module) -> nn.Module:
+        for one in module.modules():
+            if type(one).__name__ == "EsmIntermediate":
+                one.forward = lambda hidden, dense=one.dense: torch.ops.aten.gelu_(dense(hidden))
+        return module
+
+    def copied() -> nn.Module:
+        return copy.deepcopy(backbone)
+
     torch.backends.quantized.engine = "onednn"
-    dynamic = torch.ao.quantization.quantize_dynamic(copy.deepcopy(backbone), {nn.Linear}, dtype=torch.qint8)
-    return {
-        "fp32": backbone,
-        "bf16": copy.deepcopy(backbone).bfloat16(),
-        "dynamic": dynamic,
-        "int8": replaced(copy.deepcopy(backbone)),
+    makers = {
+        "fp32": lambda: backbone,
+        "bf16": lambda: copied().bfloat16(),
+        "dynamic": lambda: torch.ao.quantization.quantize_dynamic(copied(), {nn.Linear}, dtype=torch.qint8),
+        "int8": lambda: replaced(copied(), Int8),
+        "token": lambda: replaced(copied(), Token),
+        "gelu": lambda: gelu(replaced(copied(), Token)),
+        "openvino": lambda: in_openvino(copied(), small=False),
+        "openvino8": lambda: in_openvino(copied(), small=True),
     }
+    return {name: makers[name]() for name in wanted}
 
 
-def compare(shape: str, folder: Path, sequences: list[tuple[str, str]], turns: int) -> None:
+def in_openvino(backbone, small: bool):
+    """A module that is called as the backbone is, and computed by OpenVINO with one thread."""
+    from types import SimpleNamespace
+
+    import openvino
+    import torch
+    from torch import nn
+
+    class Traced(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = backbone.eval()
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            return self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    class Compiled(nn.Module):
+        def __init__(self, compiled):
+            super().__init__()
+            self.request, self.place = compiled.create_infer_request(), nn.Parameter(torch.zeros(1))
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None):
+            mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+            found = self.request.infer({0: input_ids.numpy(), 1: mask.numpy()})
+            return SimpleNamespace(last_hidden_state=torch.from_numpy(found[0].copy()))
+
+    ids = torch.randint(5, 20, (2, 17))
+    mask = torch.ones_like(ids)
+    mask[1, 12:] = 0
+    with torch.no_grad():
+        model = openvino.convert_model(Traced(), example_input={"input_ids": ids, "attention_mask": mask})
+    model.reshape({0: [-1, -1], 1: [-1, -1]})
+    options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    if small:
+        import nncf
+
+        model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+        options["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "32"
+    return Compiled(openvino.Core().compile_model(model, "CPU", options))
+
+
+def with_outliers(backbone, factor: float):
+    """The backbone, four dimensions of what each norm gives so many times as large."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.weight.data[torch.randperm(len(module.weight), generator=generator)[:4]] *= factor
+    return backbone
+
+
+def compare(shape: str, folder: Path, sequences: list[tuple[str, str]], arguments: argparse.Namespace) -> None:
     import torch
 
     from seqlm.checkpoints.folder import read_model_folder
@@ -89,9 +179,10 @@ def compare(shape: str, folder: Path, sequences: list[tuple[str, str]], turns: i
     family = recognise(model.path, model.config)
     encoder = Encoder(family, model.path)
     encoded = encoder.encode_many(sequences)
-    models = ways(load_backbone(model.path, family, torch.float32, device))
+    backbone = load_backbone(model.path, family, torch.float32, device)
+    models = ways(with_outliers(backbone, arguments.outliers), arguments.ways)
     seconds, vectors = {name: [] for name in models}, {}
-    for turn in range(turns + 1):
+    for turn in range(arguments.turns + 1):
         for name, backbone in models.items():
             started = time.process_time()
             with torch.inference_mode():
@@ -193,6 +284,9 @@ def main() -> None:
     speed.add_argument("--shapes", nargs="*", choices=SHAPES, default=SHAPES)
     speed.add_argument("--part", type=int, default=48, help="sequences")
     speed.add_argument("--turns", type=int, default=3)
+    speed.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS[:5])
+    speed.add_argument("--outliers", type=float, default=1)
+    speed.add_argument("--model", type=Path, help="of this folder, of PROTEINS, in place of shapes")
     commands.add_parser("probes").add_argument("data", type=Path)
     arguments = parser.parse_args()
     if arguments.what == "probes":
@@ -200,13 +294,16 @@ def main() -> None:
         return
     print("| shape | way | CPU seconds | fp32 takes so many times as long (turns) | lowest cosine |")
     print("|---|---|---|---|---|")
+    if arguments.model:
+        compare(arguments.model.name, arguments.model, read(arguments.proteins, arguments.part), arguments)
+        return
     for shape in arguments.shapes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / shape
             folder.mkdir()
             make_model(shape, folder, arguments.dnabert2_tokenizer)
             source = arguments.dna if shape == "dnabert2" else arguments.proteins
-            compare(shape, folder, read(source, arguments.part), arguments.turns)
+            compare(shape, folder, read(source, arguments.part), arguments)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.progress import Progress
 
+from .held_out import held_out
 from .inputs import Plan
 from .methods import ATTENTION, GRADIENTS, MUTAGENESIS
 from .summary import Checks, Explained, Summary, likeness
@@ -145,6 +146,7 @@ def _checks(plan: Plan, function, explained: list[Explained], memory) -> Checks:
         function.telling(items),
         np.asarray(telling),
         arguments.seed,
+        held_out(plan.manifest),
     )
 
 

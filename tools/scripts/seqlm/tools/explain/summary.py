@@ -12,12 +12,13 @@ from seqlm.data.records import Rules
 from seqlm.metrics.resampling import Score, mean
 
 from .deletion import RANDOM_ORDERS
+from .held_out import HeldOut
 
 FEWEST = 10  # sequences of which a mean has an interval that says anything
 FEWEST_TOKENS = 5  # of a rank correlation
 ALIKE = 0.5  # rank correlation from which a map is called that of shuffled weights
 
-MORE, CHANCE, UNLEARNT, SAME, FEW = "more", "chance", "unlearnt", "same", "few"
+MORE, CHANCE, UNLEARNT, SAME, FEW, NO_BETTER = "more", "chance", "unlearnt", "same", "few", "no better"
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Checks:
         telling: what the model makes of the sequences themselves, see :meth:`.function.Function.telling`.
         telling_shuffled: (models,) the same of shuffled weights.
         alike: (models, sequences) rank correlation of the sizes of the values with those of shuffled weights.
+        held_out: how well the model does on what it did not learn from, where that is known.
     """
 
     curves: np.ndarray
@@ -61,6 +63,7 @@ class Checks:
     telling: float
     telling_shuffled: np.ndarray
     seed: int
+    held_out: HeldOut | None = None
 
     @property
     def gain(self) -> Score:
@@ -91,6 +94,8 @@ class Checks:
             return FEW
         if not self.gain.low > 0:
             return CHANCE
+        if self.held_out and not self.held_out.better:
+            return NO_BETTER
         if self.likeness.low > ALIKE:
             return SAME
         return MORE if self.telling > self.bound else UNLEARNT

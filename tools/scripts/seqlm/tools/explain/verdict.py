@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from seqlm.cli.text import shown
@@ -12,7 +10,7 @@ from seqlm.tokenization.unknown import unknown_letters
 
 from .inputs import Plan
 from .methods import ATTENTION, GRADIENTS, MUTAGENESIS, OCCLUSION
-from .summary import CHANCE, FEW, FEWEST, MORE, SAME, Checks, Summary
+from .summary import CHANCE, FEW, FEWEST, MORE, NO_BETTER, SAME, Checks, Summary
 
 GAP = 0.05  # share of the difference to an empty sequence that integrated gradients may miss
 METHODS = {
@@ -58,10 +56,22 @@ def headline(plan: Plan, summary: Summary) -> str:
         )
     if outcome == MORE:
         return f"The maps carry more than chance: hiding the positions that they name first lowers {less}."
+    if outcome == NO_BETTER:
+        return (
+            f"The maps are true to the model, but the model is not clearly better than chance: "
+            f"{checks.held_out.words}. What the maps name was made up in training."
+        )
     if outcome == SAME:
         return (
             "The maps show hardly anything that was learnt: those of the same model with shuffled weights rank the "
             f"positions much alike (rank correlation {ranged(checks.likeness, '.2f')})."
+        )
+    if checks.held_out:
+        return (
+            f"Whether the maps carry more than chance cannot be told from these sequences: hiding the positions that "
+            f"they name first lowers {less}, and the model is better than chance ({checks.held_out.words}), but it "
+            f"tells these no further apart than models with shuffled weights do ({checks.telling:.3g}; one more of "
+            f"those stays below {checks.bound:.3g} 19 times in 20)."
         )
     does = "finds these sequences no more probable" if plan.language else "tells these sequences no further apart"
     return (
@@ -92,8 +102,14 @@ def explanation(plan: Plan) -> str:
 def rests_on(plan: Plan, checks: Checks) -> list[str]:
     """The numbers that the verdict rests on, each with what it would have to be."""
     each = checks.of_shuffled.mean(1)
+    known = [
+        f"The model on what it did not learn from: {one.words}; above {one.chance:g}"
+        for one in [checks.held_out]
+        if one
+    ]
     what = "Log-likelihood a token" if plan.language else "How far apart the sequences are told (deviation)"
     return [
+        *known,
         f"Hiding by the maps against random orders: {ranged(checks.gain)}; above 0 where the maps find what the model "
         "rests on",
         f"Hiding by the maps against the order of a map of shuffled weights: {ranged(checks.by_shuffled)}",
@@ -118,8 +134,11 @@ def trust(plan: Plan, summary: Summary) -> list[str]:
     checks = summary.checks
     if checks.outcome != FEW:
         found += few(len(checks.gains), "sequences", 30)
-    if model := of_model(plan):
-        found.append(model)
+    if not checks.held_out and not plan.language:
+        found.append(
+            "How well the model predicts what it did not learn from does not stand in it, and a map is worth no more "
+            "than the model."
+        )
     gaps = np.asarray([
         one.gap / abs(one.number - one.hidden) for one in summary.explained if one.number != one.hidden
     ])  # fmt: skip
@@ -134,20 +153,3 @@ def trust(plan: Plan, summary: Summary) -> list[str]:
             "token."
         )
     return found + unknown_letters(summary.rules, plan.survey.letters)
-
-
-def of_model(plan: Plan) -> str:
-    """What the bundle says of the model on its test set; a map is worth no more than the model."""
-    metrics = plan.manifest.get("metrics") or {}
-    name, scores = next(
-        ((name, metrics[name]) for name in ("test", "out-of-fold", "validation") if metrics.get(name)), ("", {})
-    )
-    for metric, words, chance in (("mcc", "a Matthews correlation", 0.0), ("spearman", "a Spearman correlation", 0.0),
-                                  ("auroc", "an AUROC", 0.5)):  # fmt: skip
-        if value := scores.get(metric):
-            value, low, high = (math.nan if one is None else one for one in value)
-            what = f"On its {name} set the model has {words} of {value:.2f} ({low:.2f} to {high:.2f})"
-            if not low > chance:
-                return f"{what}, so it is not clearly better than chance, and neither is what it is explained by."
-            return ""
-    return ""

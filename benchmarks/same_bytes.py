@@ -115,6 +115,11 @@ embed-bases --model %dna-modernbert-0.2m --sequences @dna_pieces.fasta --pooling
   --output-h5 v.h5 --precision-of-output fp16
 embed-last --model %tiny-protgpt2 --sequences @protein_family.fasta --pooling last --layer -2
 embed-molecules --model %tiny-chemberta --sequences $HALIDES --smiles canonical $REPORT --figure-format pdf
+embed-probed --model %protein-esm-0.2m --sequences @stability.csv --id-column name --probe numbers --label-column melting
+  --sweep-layers --append-scores one-pass --output-probes probes.tsv --output-predictions p.tsv $REPORT
+embed-chains --model %tiny-t5 --sequences @antibodies.tsv --id-column antibody --sequence-column heavy --light-column
+  light
+embed-six-mers --model %tiny-nucleotide-transformer-v2 --sequences @dna_pieces.fasta --pooling none
 classify-drawn --embeddings @embeddings_before.tsv --labels @embedding_sequences.fasta --classifier naive-bayes
   --classifier linear-svm --classifier rbf-svm --classifier mlp --positive-label binder --output-model model.zip
 classify-folds --embeddings @embeddings_after.npz --labels @embedding_labels.tsv --cross-validation 3 --grid-search
@@ -134,6 +139,12 @@ generate-prompts --model %tiny-llama --prompts @beginnings.fasta --num-sequences
 generate-molecules --model %smiles-gpt2-0.2m --num-sequences 20 --max-length 80
 generate-beam --model %tiny-protgpt2 --prompt MKFVY --strategy beam --num-sequences 3 --num-beams 4 --max-length 40
 generate-family --model ../finetune-writer/model.zip --base-model %tiny-protgpt2 --strategy greedy --num-sequences 1
+generate-guided --model ../finetune-writer/model.zip --base-model %tiny-protgpt2 --guidance 1.5 --num-sequences 4
+generate-filled --model %tiny-esm-mlm --prompts @templates.fasta --fill lower-case --num-sequences 2 --sweeps 3
+generate-accepted --model %tiny-protgpt2 --num-sequences 4 --accept-by @bundle_head_esm.zip --accept-class membrane
+  --accept-base-model %protein-esm-0.2m --tries 5
+score-several --model %tiny-esm-mlm --model %protein-esm-0.2m --sequences @wild_type.fasta --variants @variants.txt
+score-progen2 --model %tiny-progen2 --sequences @protein_family.fasta
 score-causal --model %tiny-protgpt2 --sequences @protein_family.fasta --keep-best 5 --output-fasta best.fasta
 score-masked --model %tiny-esm-mlm --sequences @wild_type.fasta --method pseudo-perplexity
 score-one-pass --model %tiny-esm-mlm --sequences @protein_family.fasta --method pseudo-perplexity-one-pass

@@ -115,8 +115,8 @@ embed-bases --model %dna-modernbert-0.2m --sequences @dna_pieces.fasta --pooling
   --output-h5 v.h5 --precision-of-output fp16
 embed-last --model %tiny-protgpt2 --sequences @protein_family.fasta --pooling last --layer -2
 embed-molecules --model %tiny-chemberta --sequences $HALIDES --smiles canonical $REPORT --figure-format pdf
-embed-probed --model %protein-esm-0.2m --sequences @stability.csv --id-column name --probe numbers --label-column melting
-  --sweep-layers --append-scores one-pass --output-probes probes.tsv --output-predictions p.tsv $REPORT
+embed-probed --model %protein-esm-0.2m --sequences @stability.csv --id-column name --probe numbers --label-column
+  melting --sweep-layers --append-scores one-pass --output-probes probes.tsv --output-predictions p.tsv $REPORT
 embed-chains --model %tiny-t5 --sequences @antibodies.tsv --id-column antibody --sequence-column heavy --light-column
   light
 embed-six-mers --model %tiny-nucleotide-transformer-v2 --sequences @dna_pieces.fasta --pooling none

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from seqlm.cli.text import shown
-from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, RED, styled
+from seqlm.report.figure_style import BLACK, BLUE, GREY, ORANGE, PALE_GREY, RED, RISING, styled
 from seqlm.report.report import Drawn
 
 from .inputs import Plan
@@ -16,8 +16,6 @@ from .ranges import LEAST, LONG
 from .structures import DIVISORS, TOUCHING
 from .summary import Checks, Protein, Summary
 
-COLOURS = "Blues"  # one hue from white, which every kind of colour vision tells apart
-TOO_NEAR = "#E4E4E4"
 ACROSS = 3  # maps in a row
 LISTED = 40  # proteins whose names are written
 
@@ -70,7 +68,7 @@ def maps(drawn: list[Protein]) -> Figure:
         apart = np.abs(np.arange(count)[:, None] - np.arange(count))
         values[apart < LEAST] = np.nan
         ends = (0.5, count + 0.5, count + 0.5, 0.5)
-        image = axes.imshow(values, cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest", extent=ends)
+        image = axes.imshow(values, cmap=RISING, vmin=0, vmax=1, interpolation="nearest", extent=ends)
         if one.distances is not None:
             touching = (one.distances < TOUCHING) & (apart >= LEAST) & np.tri(count, dtype=bool)
             row, column = np.nonzero(touching)
@@ -81,7 +79,7 @@ def maps(drawn: list[Protein]) -> Figure:
         axes.set(xlim=ends[:2], ylim=ends[2:])
         axes.set_title(f"{shown(one.id, 26)} ({one.top:.2f})", fontsize=7, loc="left", pad=2)
         axes.grid(False)
-        axes.set_facecolor(TOO_NEAR)
+        axes.set_facecolor(PALE_GREY)
         axes.tick_params(labelsize=6, length=1.5)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -128,7 +126,7 @@ def precision(summary: Summary, seed: int) -> Figure:
                 continue
             score, by_chance, most = found
             place = group * 4 + number
-            axes.bar(place, most, width=0.8, color="#D9D9D9", zorder=1)
+            axes.bar(place, most, width=0.8, color=PALE_GREY, zorder=1)
             axes.plot([place - 0.4, place + 0.4], [by_chance] * 2, color=GREY, lw=1.2)
             wide = [[max(0, score.value - score.low)], [max(0, score.high - score.value)]]
             axes.errorbar([place], [score.value], None if np.isnan(score.low) else wide, fmt="o", color=BLUE, capsize=3)

@@ -1,6 +1,6 @@
 """explain.py as a user runs it: a planted motif lights up, and a model that has learnt nothing does not pass."""
 
-import random
+import json
 import re
 import zipfile
 
@@ -8,9 +8,9 @@ import gffutils
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load, save
 from transformers import AutoTokenizer, EsmForMaskedLM, LlamaForCausalLM
 
+from makers.planted import reordered, share_found, with_motif, write_fasta
 from makers.scripts import DATA, run_all, run_mistakes, run_script, table
 
 MOTIF, OTHERS, LENGTH = "WCWC", "ADEFGHIKLMNPQRSTVY", 24
@@ -19,30 +19,15 @@ FEW = {"a": "MKTAYIAKQRQISFVKSHFSRQ", "b": "GAVLIMCPFWYSTNQ"}
 REPORT = ("--output-report", "r.md", "--output-figures", "figures")
 
 
-def written(path, count, seed):
-    """Sequences of which every other one holds the motif, at the place that its name says."""
-    rng, lines = random.Random(seed), []
-    for number in range(count):
-        letters, at = rng.choices(OTHERS, k=LENGTH), 0
-        if number % 2:
-            at = rng.randint(1, LENGTH - len(MOTIF) + 1)
-            letters[at - 1 : at - 1 + len(MOTIF)] = MOTIF
-        lines.append(f">s{number}_{at} LABEL={'motif' if at else 'none'}\n{''.join(letters)}\n")
-    path.write_text("".join(lines))
-    return path
-
-
-def reordered(bundle, target):
-    """The same bundle with the numbers of each tensor in another order."""
-    rng = np.random.default_rng(5)
+def scored(bundle, target, auroc):
+    """The same bundle with another score of its validation set."""
     with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             content = old.read(name)
-            if name.endswith(".safetensors"):
-                tensors = load(content)
-                content = save({
-                    key: rng.permutation(value.ravel()).reshape(value.shape) for key, value in tensors.items()
-                }, metadata={"format": "pt"})  # fmt: skip
+            if name == "seqlm.json":
+                manifest = json.loads(content)
+                manifest["metrics"]["validation"]["auroc"] = auroc
+                content = json.dumps(manifest)
             new.writestr(name, content)
     return target
 
@@ -51,7 +36,10 @@ def reordered(bundle, target):
 def done(tmp_path_factory):
     """Every run of this module, made once: name -> (what it printed, its rows, its folder)."""
     folder = tmp_path_factory.mktemp("explain")
-    train, new = written(folder / "train.fasta", 160, 1), written(folder / "new.fasta", 16, 2)
+    train, new = (
+        write_fasta(with_motif(MOTIF, count, seed, letters=OTHERS, length=LENGTH), folder / name)
+        for name, count, seed in (("train.fasta", 160, 1), ("new.fasta", 16, 2))
+    )
     bundle = folder / "planted.zip"
     taught = run_script(
         folder, "finetune", "--model", MODELS / "protein-esm-0.2m", "--train", train, "--method", "full",
@@ -67,6 +55,7 @@ def done(tmp_path_factory):
     few = folder / "few.fasta"
     few.write_text("".join(f">{name}\n{text}\n" for name, text in FEW.items()))
     chance = reordered(bundle, folder / "chance.zip")
+    poor = scored(bundle, folder / "poor.zip", [0.55, 0.48, 0.62])
     to_table = ("--output-table", "t.tsv")
     common = ("--sequences", new, "--explained-class", "motif", "--random-models", "3", "--checked", "10", *to_table)
     of_few = ("--sequences", few, "--random-models", "2", *to_table)
@@ -89,6 +78,7 @@ def done(tmp_path_factory):
             *REPORT,
         ),
         "chance": ("--model", chance, *common, "--method", "occlusion", "--output-report", "r.md"),
+        "poor": ("--model", poor, *common, "--method", "occlusion", "--output-report", "r.md"),
     }  # fmt: skip
     works = {name: folder / name for name in calls}
     for work in works.values():
@@ -98,15 +88,9 @@ def done(tmp_path_factory):
 
 
 def share_in_motif(rows):
-    """How many of the four positions that speak the most for the motif are in it, of the sequences that have one."""
-    found = []
-    for name in {row["id"] for row in rows}:
-        at = int(name.partition("_")[2])
-        values = np.asarray([float(row["value"]) for row in rows if row["id"] == name])
-        if at:
-            best = np.argsort(-values)[: len(MOTIF)] + 1
-            found.append(np.mean((best >= at) & (best < at + len(MOTIF))))
-    return np.mean(found)
+    """How many of the four positions that speak the most for the motif are in it."""
+    planted = with_motif(MOTIF, 16, 2, letters=OTHERS, length=LENGTH)
+    return share_found(planted, {one.id: values_of(rows, one.id) for one in planted})
 
 
 @pytest.mark.parametrize("method", ["gradients", "occlusion"])
@@ -122,6 +106,11 @@ def test_a_model_that_has_learnt_nothing_does_not_pass(done):
     assert share_in_motif(rows) < 0.6  # a letter may matter to it by chance
     assert "The maps carry more than chance" not in one.stdout
     assert "shuffled weights" in one.stdout
+
+
+def test_maps_of_a_model_that_is_no_better_than_chance_show_nothing(done):
+    text = re.sub(r"\s+", " ", done["poor"][0].stdout)
+    assert "the model is not clearly better than chance: AUROC 0.55 (0.48 to 0.62) on its validation set" in text
 
 
 def test_the_same_seed_gives_the_same_bytes(done):

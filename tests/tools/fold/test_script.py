@@ -194,6 +194,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_protein_is_as_if_folded_alone(
 def test_a_report_says_what_is_no_structure_of_a_protein(done):
     report = (done["plain"][1] / "report.md").read_text()
     assert "is no structure of a protein" in report and "reads one sequence" in report and "not relaxed" in report
+    assert "tiny-esmfold: ESMFold, " in report
     assert "4 of 5 proteins" in (done["plain"][1] / "report.html").read_text()
 
 

@@ -72,7 +72,7 @@ def _how(plan: Plan, summary: Summary) -> list[str]:
     name, memory = plan.architecture.name, plan.memory
     drawn = f", of {plan.samples} structures drawn that with the highest pTM" if plan.architecture.draws else ""
     lines = [
-        f"{name}, {plan.recycles} recycle{'s' * (plan.recycles != 1)}{drawn}; its language model was computed in "
+        f"{shown(plan.model_name)}: {name}, {plan.recycles} recycle{'s' * (plan.recycles != 1)}{drawn}; its language model was computed in "
         f"{memory.precision}, all else in fp32; "
         f"{plan.base.parameters:,} weights, SHA-256 {plan.base.sha256[:16]}…",
         "The structures hold chain A alone; residues have the numbers of the sequence"

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools" / "scripts"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from makers.models import nucleotide_transformer_v2, progen2
+from makers.models import hyenadna, nucleotide_transformer_v2, progen2
+from makers.six_mer_models import generator
 from seqlm.models.dnabert2 import DnaBert2Config, DnaBert2Model
 
 SPECIAL = {
@@ -111,3 +112,14 @@ def tiny_nucleotide_transformer_v2(folder: Path) -> None:
 def tiny_progen2(folder: Path) -> None:
     """Two layers of ProGen2's kind."""
     progen2(folder, embed_dim=32, rotary_dim=4, n_positions=256)
+
+
+def tiny_hyenadna(folder: Path) -> None:
+    """Two layers of HyenaDNA's kind, which reads from left to right, a token for each base."""
+    hyenadna(folder)
+
+
+def tiny_generator(folder: Path) -> None:
+    """Two layers of GENERator's kind, so narrow that two rows for each of 4,128 tokens are a small file."""
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16, "initializer_range": 0.6}
+    generator(folder, **sizes)

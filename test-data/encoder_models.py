@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertModel,
     EsmConfig,
     EsmModel,
@@ -111,6 +112,14 @@ def tiny_esm(folder: Path) -> None:
     )
 
 
+def tiny_igbert(folder: Path) -> None:
+    """Two layers of IgBert's kind with the head for masked residues: heavy and light chain in one text."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    config = BertConfig(vocab_size=30, max_position_embeddings=258, pad_token_id=0, initializer_range=0.3, **sizes)
+    save(BertForMaskedLM(config), folder)
+    protbert_tokenizer(folder)
+
+
 def tiny_bert(folder: Path) -> None:
     """Two layers of ProtBERT's kind: residues set apart by spaces, 30 tokens."""
     save(
@@ -128,6 +137,10 @@ def tiny_bert(folder: Path) -> None:
         ),
         folder,
     )
+    protbert_tokenizer(folder)
+
+
+def protbert_tokenizer(folder: Path) -> None:
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *AMINO_ACIDS, *"XUBZO"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_json(

@@ -31,6 +31,7 @@ import llama_dna_data
 import molecule_data
 import predicted_data
 import pretraining_data
+import protein_models
 import site_data
 import torch
 import workflow_data
@@ -64,6 +65,9 @@ def main() -> None:
     tiny |= {"protgpt2": language_data.tiny_protgpt2, "llama": language_data.tiny_llama}
     tiny |= {"smiles-gpt2": language_data.tiny_smiles_gpt2, "esm-mlm": language_data.tiny_esm_mlm}
     tiny |= {"text-llama": llama_dna_data.tiny_text_llama, **FOLDING}
+    tiny |= {"hyenadna": dna_models.tiny_hyenadna, "generator": dna_models.tiny_generator}
+    tiny |= {"zymctrl": protein_models.tiny_zymctrl, "igbert": encoder_models.tiny_igbert}
+    tiny |= {"lucaone": protein_models.tiny_lucaone, "proteinbert": protein_models.tiny_proteinbert}
     for name, make in tiny.items():
         folder = HERE / "models" / f"tiny-{name}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,6 +91,7 @@ def main() -> None:
     pdb(HERE / "wild_type.pdb", ancestor, walk(len(ancestor), 1))
     pack(HERE / "models" / "tiny-esmfold", HERE / "tiny_esmfold_folder.tar.gz")
     (HERE / "few_proteins.tsv").write_text("name\tsequence\nrare\tMKUAYIAKQROISF\nunknown\tXBZ\n")
+    (HERE / "beginnings.tsv").write_text("name\tbegins\nfirst\tMYFNEQ\nsecond\tMRCPQH\n")
     values = "id\tposition\tletter\tvalue\nstart_of_other\t1\tM\t0.5\nstart_of_other\t3\tC\t-0.25\n"
     (HERE / "values_of_beginnings.tsv").write_text(values)
     labelled_data.make(HERE, draw)
@@ -211,6 +216,8 @@ def bundles() -> None:
         "--task residue-classification --split-pattern SET=(\\w+) --learning-rate 0.01",
         "pairs_esm": "--model models/tiny-esm --train interactions.tsv --sequences interacting.fasta "
         "--task pair-classification --method head --test-fraction 0.2 --learning-rate 0.003",
+        "number_esm": "--model models/tiny-esm --train stability.csv --id-column name --label-column melting "
+        "--task sequence-regression --method head --learning-rate 0.003",
         "several_esm": "--model models/tiny-esm --train several_locations.tsv --id-column protein "
         "--label-column locations --task multi-label --method head --learning-rate 0.003",
         "writer_llama": "--model models/tiny-llama --train protein_family.fasta --task causal-lm --learning-rate 0.01 "

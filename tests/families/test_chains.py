@@ -1,11 +1,9 @@
 """Heavy and light chain of an antibody in one text, from two columns, as IgBert and IgT5 were trained to read them."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertModel, T5EncoderModel
+from transformers import AutoTokenizer, BertForMaskedLM, BertModel, T5EncoderModel
 
 from makers.protein_models import LETTERS, t5
 from makers.scripts import DATA, manifest, one_line, run_all, run_batch, shown_by_card, table, vectors
@@ -15,7 +13,7 @@ from seqlm.data.sequences import SINGLE, clean
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
 
-BERT, ESM = DATA / "models" / "tiny-bert", DATA / "models" / "tiny-esm"
+BERT, IGBERT, ESM = (DATA / "models" / name for name in ("tiny-bert", "tiny-igbert", "tiny-esm"))
 PAIRS = DATA / "antibodies.tsv"
 COLUMNS = ["--id-column", "antibody", "--sequence-column", "heavy", "--light-column", "light"]
 SINGLES, FEW = COLUMNS[:4], [tuple(row.values()) for row in table(PAIRS)[:10]]  # the last of these has no light chain
@@ -39,22 +37,12 @@ def igt5(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def igbert(tmp_path_factory):
-    """With its head for masked residues."""
-    folder = tmp_path_factory.mktemp("igbert") / "model"
-    shutil.copytree(BERT, folder)
-    torch.manual_seed(5)
-    BertForMaskedLM(BertConfig.from_pretrained(BERT, initializer_range=0.2)).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def models(igt5):
     return {"bert": (BERT, BertModel, "[SEP]"), "t5": (igt5, T5EncoderModel, "</s>")}
 
 
 @pytest.fixture(scope="module")
-def runs(igt5, igbert, tmp_path_factory):
+def runs(igt5, tmp_path_factory):
     """Embeddings and scores of two chains and of one, a fine-tuning on two, and what its bundle predicts."""
     work = tmp_path_factory.mktemp("runs")
     data = ["--sequences", PAIRS]
@@ -71,9 +59,9 @@ def runs(igt5, igbert, tmp_path_factory):
         ("finetune", *train, *SINGLES, "--output-model", "single.zip"),
         ("predict", *made, *COLUMNS, "--output-table", "predicted.tsv"),
         ("embed", *made, *SINGLES, "--output-table", "as_one.tsv"),
-        ("score", "--model", igbert, *data, *COLUMNS, "--output-table", "s.tsv", "--output-fasta", "s.fasta",
+        ("score", "--model", IGBERT, *data, *COLUMNS, "--output-table", "s.tsv", "--output-fasta", "s.fasta",
          "--output-html", "s.html", "--keep-best", "40"),
-        ("embed", "--model", igbert, *data, *COLUMNS, "--output-table", "both.tsv", "--append-scores", "exact",
+        ("embed", "--model", IGBERT, *data, *COLUMNS, "--output-table", "both.tsv", "--append-scores", "exact",
          "--probe", "classes", "--label-column", "binds", "--output-html", "both.html"),
     ]  # fmt: skip
     return work, run_all([(work, *call) for call in calls])
@@ -133,10 +121,10 @@ def test_a_row_without_a_light_chain_is_read_as_a_single_chain_and_counted(runs)
     assert {row["id"]: row["changed"] for row in table(work / "predicted.tsv")}[ALONE] == f"{SINGLE} (1)"
 
 
-def test_each_residue_is_masked_in_its_turn_and_what_stands_between_never(runs, igbert):
+def test_each_residue_is_masked_in_its_turn_and_what_stands_between_never(runs):
     """Pseudo-perplexities of a plain loop over both chains, also where they stand beside vectors."""
     work, done = runs
-    model, tokenizer = BertForMaskedLM.from_pretrained(igbert).eval(), AutoTokenizer.from_pretrained(igbert)
+    model, tokenizer = BertForMaskedLM.from_pretrained(IGBERT).eval(), AutoTokenizer.from_pretrained(IGBERT)
     scores, beside = ({row["id"]: row for row in table(work / name)} for name in ("s.tsv", "both.tsv"))
     for name, heavy, light, _ in FEW[-2:]:
         ids = tokenizer(text(heavy, light, "[SEP]"), return_tensors="pt")["input_ids"]

@@ -225,15 +225,15 @@ def hyenadna(folder):
 LUCAONE = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ.-*"]
 
 
-def lucaone(folder):
+def lucaone(folder, **sizes):
     """As published: a list of tokens, a tokenizer that is code, and entries for heads that are no part of the file."""
     (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(LUCAONE)}))
     code = {"AutoTokenizer": ["tokenization_lucaone.LucaGPLMTokenizer", None]}
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "LucaGPLMTokenizer", "auto_map": code, **BERT_TOKENS})
     )
-    config = LucaOneConfig(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2)
-    LucaOneForMaskedLM(config).save_pretrained(folder)
+    usual = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "initializer_range": 0.2}
+    LucaOneForMaskedLM(LucaOneConfig(**(usual | sizes))).save_pretrained(folder)
     said = json.loads((folder / "config.json").read_text())
     said["auto_map"] = {
         "AutoConfig": "configuration_lucaone.LucaGPLMConfig",
@@ -257,17 +257,17 @@ def lucaone(folder):
 PROTEINBERT = ["<pad>", "<cls>", "<eos>", "<unk>", "<mask>", "<null>", *"ACDEFGHIKLMNPQRSTVWYXZBJUO|.*-?"]
 
 
-def proteinbert(folder):
+def proteinbert(folder, **sizes):
     """As MultiMolecule publishes it: a tokenizer of its own, and weights of annotations that take no part."""
     (folder / "vocab.txt").write_text("\n".join(PROTEINBERT))
     names = {"cls_token": "<cls>", "eos_token": "<eos>", "mask_token": "<mask>", "pad_token": "<pad>"}
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ProteinTokenizer", **names}))
-    sizes = {"hidden_size": 48, "global_hidden_size": 64, "num_hidden_layers": 2, "attention_key_size": 16}
-    config = ProteinBertConfig(**sizes, initializer_range=0.2)
+    usual = {"hidden_size": 48, "global_hidden_size": 64, "num_hidden_layers": 2, "attention_key_size": 16}
+    config = ProteinBertConfig(**({"initializer_range": 0.2} | usual | sizes))
     ProteinBertForMaskedLM(config).save_pretrained(folder)
     weights = load_file(folder / "model.safetensors")
-    weights["model.embeddings.annotation_embeddings.weight"] = torch.randn(64, 20)
-    weights["annotation_head.decoder.weight"] = torch.randn(20, 64)
+    weights["model.embeddings.annotation_embeddings.weight"] = torch.randn(config.global_hidden_size, 20)
+    weights["annotation_head.decoder.weight"] = torch.randn(20, config.global_hidden_size)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     said = json.loads((folder / "config.json").read_text()) | {"annotation_size": 20, "null_token_id": 5, "head": None}
     said |= {"architectures": ["ProteinBertForPreTraining"], "hidden_act": "gelu", "lm_head": {"bias": True}}

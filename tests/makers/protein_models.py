@@ -100,7 +100,7 @@ def written(name, sequence):
     return "".join(letter + "#" for letter in sequence) if name == "saprot" else sequence
 
 
-def zymctrl(folder):
+def zymctrl(folder, **sizes):
     """A GPT-2 whose sequences have the number of an enzyme class before them; its own names and none of its weights."""
     special = ["<pad>", "<|endoftext|>", "<start>", "<end>", "<sep>", "<unk>"]
     tokens = [*special, *"0123456789.-", *"ACDEFGHIKLMNPQRSTVWYXBZUO"]
@@ -110,7 +110,6 @@ def zymctrl(folder):
     tokenizer.save(str(folder / "tokenizer.json"))
     names = {"unk_token": "<unk>", "eos_token": "<end>", "pad_token": "<pad>"}
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **names}))
-    config = transformers.GPT2Config(
-        vocab_size=len(tokens), n_embd=48, n_layer=2, n_head=4, n_positions=128, bos_token_id=2, eos_token_id=3
-    )
+    usual = {"n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 128}
+    config = transformers.GPT2Config(vocab_size=len(tokens), bos_token_id=2, eos_token_id=3, **(usual | sizes))
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)

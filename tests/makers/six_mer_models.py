@@ -35,15 +35,8 @@ def plain_ids(name, sequence):
 
 
 def _llama(folder, size, **options):
-    config = transformers.LlamaConfig(
-        vocab_size=size,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        rope_theta=500000.0,
-        initializer_range=0.2,
-        **options,
-        **SIZES,
-    )
+    usual = {"num_key_value_heads": 2, "max_position_embeddings": 64, "initializer_range": 0.2, **SIZES}
+    config = transformers.LlamaConfig(vocab_size=size, rope_theta=500000.0, **(usual | options))
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
 
 
@@ -52,7 +45,7 @@ def _settings(folder, name, **settings):
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | said))
 
 
-def generator(folder):
+def generator(folder, **sizes):
     """As published: numbers in vocab.txt, code for tokenizer and model."""
     tokens = [*SPECIAL, *SIX_MERS]
     (folder / "vocab.txt").write_text("".join(f"{token} {number}\n" for number, token in enumerate(tokens)))
@@ -60,7 +53,7 @@ def generator(folder):
     names = {f"{role}_token": token for role, token in zip(roles, SPECIAL, strict=False)}
     _settings(folder, "generator", add_bos_token=True, add_eos_token=False, **names)
     (folder / "special_tokens_map.json").write_text(json.dumps(names))
-    _llama(folder, len(tokens), bos_token_id=1, eos_token_id=2)
+    _llama(folder, len(tokens), bos_token_id=1, eos_token_id=2, **sizes)
     said = json.loads((folder / "config.json").read_text())
     code = {"AutoModelForCausalLM": "modeling_generator.GENERatorForCausalLM"}
     said |= {"architectures": ["GENERatorForCausalLM"], "auto_map": code, "pretraining_tp": 1}

@@ -1,5 +1,6 @@
 """Models that are told what they write: a control tag before each sequence, which is no part of it."""
 
+import html
 import math
 
 import pytest
@@ -33,7 +34,18 @@ def done(folder, tmp_path_factory):
     generate = ["generate", "--model", folder, "--num-sequences", "6", "--output-fasta", "w.fasta", "--output-table"]
     score = ["score", "--model", folder, "--sequences", "s.fasta", "--output-table"]
     calls = [
-        (work, *generate, "w.tsv", f"--control={TAG}", "--prompt", "MK", "--max-letters", "20"),
+        (
+            work,
+            *generate,
+            "w.tsv",
+            f"--control={TAG}",
+            "--prompt",
+            "MK",
+            "--max-letters",
+            "20",
+            "--output-html",
+            "written.html",
+        ),
         (work, *score, "told.tsv", f"--control={TAG}", "--output-html", "told.html"),
         (work, *score, "other.tsv", "--control=1.1.1.1<sep><start>"),
         (work, *score, "untold.tsv"),
@@ -85,6 +97,8 @@ def test_what_is_written_holds_the_sequence_alone(done):
     for record in found:
         assert record.sequence.startswith("MK") and set(record.sequence) <= set("ACDEFGHIKLMNPQRSTVWYXBZUOJ")
         assert len(record.sequence) <= 20
+    said = html.unescape((done[0] / "written.html").read_text())
+    assert f"before each stood the control tag {TAG}, which is no part of it" in said
 
 
 def test_a_tag_that_the_model_does_not_know_is_refused_before_torch(folder, tmp_path):

@@ -128,6 +128,7 @@ def options() -> Parser:
 
     accept = parser.add_argument_group("written again until another model accepts them")
     accept.add_argument("--accept-by", metavar="BUNDLE", help="a model fine-tuned for a class or a number of sequences")
+    accept.add_argument("--accept-id", default="", metavar="TEXT", help="its name, as noted in the outputs")
     accept.add_argument("--accept-base-model", metavar="PATH", help="its base model, where the bundle needs one")
     accept.add_argument("--accept-class", default="", metavar="NAME", help="the class that sequences should be of")
     accept.add_argument(

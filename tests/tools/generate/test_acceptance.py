@@ -45,7 +45,8 @@ def done(tmp_path_factory, request):
     folder, data = tmp_path_factory.mktemp("acceptance"), request.config.rootpath / "test-data"
     llama = ["--model", data / "models" / "tiny-llama"]
     head = ["--accept-by", data / "bundle_head_esm.zip", "--accept-base-model", data / "models" / "tiny-esm"]
-    membrane = [*llama, *head, "--accept-class", "membrane", "--accept-above", "0.4", "--tries", "3"]
+    membrane = [*llama, *head, "--accept-class", "membrane", "--accept-above", "0.4", "--tries", "3",
+                "--accept-id", "Where it goes.zip"]  # fmt: skip
     many = ["--num-sequences", "16"]
     calls = {
         "plain": [*llama, *many],
@@ -101,6 +102,8 @@ def test_the_report_has_rates_of_first_tries_and_of_all_and_what_the_model_was_n
     kept = sum(row["kept"] == "yes" for row in rows)
     assert f"16 sequences were written, {kept} accepted and {kept} kept" in text
     assert re.search(rf"Of the sequences, in up to 3 tries.*{kept} of 16", text)
+    assert "a probability of 'membrane' above 0.4, by Where it goes.zip." in text
+    assert f"| not accepted in 3 tries&ensp; | {16 - kept} |" in text
     assert "isoelectric point" in text and len(text.encode()) < 10_000
 
 

@@ -38,10 +38,10 @@ def done(tmp_path_factory, request):
         "prompt": [*protgpt2, *near, "--prompt", "mkfvy"],
         "prompts": [*llama, *near, "--prompts", data / "beginnings.fasta", "--num-sequences", "3"],
         "short": [*llama, *near, "--num-sequences", "30", "--max-length", "20"],
-        "short dropped": [*llama, *near, "--num-sequences", "30", "--max-length", "20", "--cut", "drop"],
+        "short dropped": [*llama, *near, "--num-sequences", "30", "--max-length", "20", "--cut", "drop", *report],
         "letters": [*llama, *near, "--num-sequences", "12", "--max-letters", "15", "--forbid", "CW"],
-        "stop": [*llama, *near, "--num-sequences", "30", "--stop-at", "VCVC"],
-        "best": [*llama, *near, "--num-sequences", "30", "--keep-best", "4", "--max-perplexity", "2.5"],
+        "stop": [*llama, *near, "--num-sequences", "30", "--stop-at", "VCVC", *report],
+        "best": [*llama, *near, "--num-sequences", "30", "--keep-best", "4", "--max-perplexity", "2.5", *report],
         "greedy": [*llama, *near, "--strategy", "greedy"],
         "beams": [*llama, *near, "--strategy", "beam", "--num-sequences", "3", "--num-beams", "4"],
         "molecules": [*smiles, "--num-sequences", "60", "--duplicates", "drop-equal", *report],
@@ -151,6 +151,10 @@ def test_what_runs_into_the_limit_is_marked_or_left_out(done):
     assert {row["id"] for row in dropped if row["kept"] == "ran into the limit of its length"} == cut
     fasta = (done["short dropped"][1] / "out.fasta").read_text()
     assert fasta.count(">") == 30 - len(cut) and " cut" not in fasta
+    assert (
+        f"| ran into the limit of its length&ensp; | {len(cut)} |"
+        in (done["short dropped"][1] / "report.md").read_text()
+    )
 
 
 def test_a_limit_of_residues_cuts_exactly_and_forbidden_letters_never_appear(done):
@@ -167,6 +171,7 @@ def test_a_sequence_is_complete_before_the_text_to_stop_at(done):
     stopped = [row for row in rows if "VCVC" in plain[row["id"]]]
     assert stopped and all(row["status"] == "complete" for row in stopped)
     assert all(plain[row["id"]].partition("VCVC")[0] == row["sequence"] for row in stopped)
+    assert "each is complete before VCVC" in (done["stop"][1] / "report.md").read_text()
 
 
 def test_only_the_best_are_kept_and_the_table_has_all(done):
@@ -176,7 +181,14 @@ def test_only_the_best_are_kept_and_the_table_has_all(done):
     assert [row["rank"] for row in kept] == ["1", "2", "3", "4"]
     left = [row for row in rows if row["kept"] == "not among the best"]
     assert max(float(row["perplexity"]) for row in kept) <= min(float(row["perplexity"]) for row in left)
-    assert all(float(row["perplexity"]) > 2.5 for row in rows if row["kept"] == "perplexity too high")
+    high = [row for row in rows if row["kept"] == "perplexity too high"]
+    assert all(float(row["perplexity"]) > 2.5 for row in high)
+    assert high
+    report = (done["best"][1] / "report.md").read_text()
+    assert (
+        f"| not among the best&ensp; | {len(left)} |" in report
+        and f"| perplexity too high&ensp; | {len(high)} |" in report
+    )
 
 
 def test_greedy_gives_one_sequence_and_says_so(done):

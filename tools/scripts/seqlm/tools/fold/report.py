@@ -72,9 +72,9 @@ def _how(plan: Plan, summary: Summary) -> list[str]:
     name, memory = plan.architecture.name, plan.memory
     drawn = f", of {plan.samples} structures drawn that with the highest pTM" if plan.architecture.draws else ""
     lines = [
-        f"{shown(plan.model_name)}: {name}, {plan.recycles} recycle{'s' * (plan.recycles != 1)}{drawn}; its language model was computed in "
-        f"{memory.precision}, all else in fp32; "
-        f"{plan.base.parameters:,} weights, SHA-256 {plan.base.sha256[:16]}…",
+        f"{shown(plan.model_name)}: {name}, {plan.recycles} recycle{'s' * (plan.recycles != 1)}{drawn}; its language "
+        f"model was computed in {memory.precision}, all else in fp32; {plan.base.parameters:,} weights, "
+        f"SHA-256 {plan.base.sha256[:16]}…",
         "The structures hold chain A alone; residues have the numbers of the sequence"
         + (f", from {plan.arguments.first_position}" if plan.arguments.first_position != 1 else "")
         + f". {plan.values.what if plan.values else WHAT}.",

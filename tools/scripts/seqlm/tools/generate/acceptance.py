@@ -101,7 +101,7 @@ def read_wish(arguments: Namespace, scratch: Path, family: Family) -> Wish | Non
     high = math.inf if arguments.accept_below is None else arguments.accept_below
     if low >= high:
         raise InputError(f"nothing lies above {low:g} and below {high:g}; give a range (--accept-above)")
-    return Wish(bundle, base, own, path.name, label or "", place, low, high)
+    return Wish(bundle, base, own, arguments.accept_id or path.name, label or "", place, low, high)
 
 
 @dataclass

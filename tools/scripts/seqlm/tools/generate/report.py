@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
 from seqlm.data.records import LETTERS, PROTEIN
@@ -34,7 +36,7 @@ def generation_report(plan: Plan, result: Result) -> Report:
     """The whole report, in the order in which a reader asks."""
     report = Report("Generation report", drawn=figures_of(plan, result))
     report.verdict(headline(plan, result), explanation(plan, result), notes=warnings(plan, result))
-    report.section("The best", _best(plan, result))
+    report.section("The best", _best(plan, result), *_left_out(result))
     if plan.guided:
         report.section("What guidance did", *_guided(plan, result))
     if result.acceptance:
@@ -156,6 +158,13 @@ def _best(plan: Plan, result: Result) -> Table:
     ]
     nearest = ["Nearest reference"] if plan.reference else []
     return Table(["Rank", "Name", "Perplexity", *chosen.values(), *nearest, "Begins with"], rows)
+
+
+def _left_out(result: Result) -> list[Table]:
+    """How many were not kept, by the reason."""
+    reasons = Counter(one.dropped for one in result.sequences if one.dropped)
+    rows = [[reason, f"{count:,}"] for reason, count in reasons.most_common()]
+    return [Table(["Left out as", "Sequences"], rows)] if rows else []
 
 
 def _nearest(alike: Duplicate) -> str:
@@ -306,11 +315,16 @@ def _how(plan: Plan, result: Result) -> list[str]:
         how,
         f"{len(prompts):,} prompt{'s' * (len(prompts) != 1)}, {plan.each:,} sequences each"
         if prompts
-        else f"{plan.each:,} sequences from nothing but the token that begins one",
+        else f"{plan.each:,} sequences from nothing but "
+        + ("the control tag" if plan.text.control else "the token that begins one"),
         f"at most {arguments.max_length:,} tokens"
         + (f" and {arguments.max_letters:,} {plan.letter}s" if arguments.max_letters else "")
         + f" each; the model has {len(plan.text.texts):,} tokens and {len(plan.forbidden):,} of them were ruled out",
     ]
+    if plan.text.control:
+        lines.append(f"before each stood the control tag {shown(plan.text.control, 60)}, which is no part of it")
+    if arguments.stop_at:
+        lines.append(f"each is complete before {shown(arguments.stop_at, 60)}, where the model wrote that")
     if plan.text.line_length:
         lines.append(
             f"the model was trained on lines of {plan.text.line_length} {plan.letter}s: line breaks were taken off "

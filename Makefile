@@ -19,6 +19,10 @@ UV_INSTALL = $(UV) pip install --quiet --compile-bytecode
 # Threads that wait by spinning slow torch down tenfold as soon as two programs share a core.
 export OMP_WAIT_POLICY := PASSIVE
 
+# Test files side by side, one process for each core.
+BESIDE := --numprocesses auto --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(TOOLS)/python -m pytest $(BESIDE)
+
 TOOL ?=
 PORT ?=
 DEMO_DATA ?=
@@ -114,10 +118,14 @@ stop: ## stop every Galaxy and every job that was started from here
 # What developers use ----------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint unit reference oldest browser ## everything: lint, pytest, tools and workflows in a real Galaxy, a browser, Tool Shed archives
-	@$(GALAXY) --name test run -- $(PLANEMO)/python deploy/galaxy_tests.py
-	@$(PLANEMO)/python deploy/shed_tests.py
-	@echo 'make test: lint, pytest, planemo in Galaxy, browser and Tool Shed archives all passed'
+test: lint unit browser ## lint, pytest, tools of the Tool Shed's archives and workflows in a real Galaxy, a browser
+	@$(GALAXY) --name test --archives run -- $(PLANEMO)/python deploy/galaxy_tests.py
+	@echo 'make test: lint, pytest, planemo in Galaxy with the Tool Shed archives, and browser all passed'
+
+.PHONY: test-slow
+test-slow: reference oldest tutorials ## what takes long and seldom breaks: other implementations, old transformers, any user, tutorials
+	@$(PYTEST) -m slow --ignore tests/galaxy --ignore tests/reference
+	@echo 'make test-slow: passed'
 
 .PHONY: check
 check: quick-lint unit ## what is quick enough between two changes: ruff, the arrows between rooms, pytest without Galaxy
@@ -135,18 +143,17 @@ quick-lint: .venvs/tools/.stamp
 	@PYTHONPATH=scripts $(TOOLS)/lint-imports --no-cache --no-logo
 
 .PHONY: unit
-unit: envs ## pytest without Galaxy
-	@OMP_NUM_THREADS=1 $(TOOLS)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
-	  --durations 10 --durations-min 1 --ignore tests/galaxy --ignore tests/reference
+unit: envs ## pytest without Galaxy and without what is slow
+	@$(PYTEST) -m 'not slow' --durations 10 --durations-min 1 --ignore tests/galaxy --ignore tests/reference
 
 .PHONY: reference
 reference: .venvs/reference/.stamp ## DNABERT-2 and SentencePiece beside other implementations, in an environment of its own
-	@OMP_NUM_THREADS=1 .venvs/reference/bin/python -m pytest tests/reference tests/inference/test_four_bits.py \
+	@OMP_NUM_THREADS=1 .venvs/reference/bin/python -m pytest $(BESIDE) tests/reference tests/inference/test_four_bits.py \
 	  tests/tools/finetune/test_script.py::test_the_model_card_s_own_code_gives_the_predicted_probability_with_plain_peft
 
 .PHONY: oldest
 oldest: .venvs/oldest/.stamp ## what runs models, with the oldest transformers that the suite works with
-	@OMP_NUM_THREADS=1 .venvs/oldest/bin/python -m pytest tests/families tests/inference/test_loading.py tests/models \
+	@OMP_NUM_THREADS=1 .venvs/oldest/bin/python -m pytest $(BESIDE) tests/families tests/inference/test_loading.py tests/models \
 	  tests/training/test_loop.py tests/tools/embed/test_script.py
 
 .PHONY: tooltest
@@ -158,13 +165,9 @@ tooltest: envs ## planemo tests of one tool: make tooltest TOOL=seqlm_predict (q
 tutorials: envs ## follow docs/tutorials in a real Galaxy, as they are written
 	@$(GALAXY) --name tutorials run -- $(PLANEMO)/python deploy/galaxy_tests.py tests/galaxy/test_tutorials.py
 
-.PHONY: shed-test
-shed-test: envs ## one test of each tool from its Tool Shed archive, unpacked elsewhere, in a Galaxy of its own
-	@$(PLANEMO)/python deploy/shed_tests.py
-
 .PHONY: shed-install
-shed-install: envs ## the same tests of what a Galaxy installs from a Tool Shed server, both on this machine
-	@$(PLANEMO)/python deploy/shed_tests.py --tool-shed
+shed-install: envs ## one test of each tool of what a Galaxy installs from a Tool Shed server, both on this machine
+	@$(PLANEMO)/python deploy/shed_install.py
 
 .PHONY: start
 start: envs ## a Galaxy in the background for `make tooltest`; `make stop` ends it

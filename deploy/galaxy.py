@@ -4,6 +4,7 @@
     python deploy/galaxy.py status
     python deploy/galaxy.py stop               stop it and every job that it started
     python deploy/galaxy.py run -- COMMAND     start, run COMMAND with GALAXY_URL and GALAXY_KEY set, stop
+    python deploy/galaxy.py --archives run -- COMMAND    the same with the tools of the Tool Shed's archives, unpacked
     python deploy/galaxy.py serve              start, put the workflows in, stop on Ctrl-C
 
 Data are made afresh at every start, which costs no time; only ``serve`` keeps its own.
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +24,7 @@ import psutil
 from bioblend.galaxy import GalaxyInstance
 from galaxy_config import Toolbox, checkout
 from local_galaxy import INSTANCES, REPOSITORY, Galaxy, GalaxyError, end, running
+from shed_archives import toolbox as toolbox_of_archives
 
 
 def run(galaxy: Galaxy, command: list[str], *, toolbox: Toolbox) -> int:
@@ -30,7 +33,8 @@ def run(galaxy: Galaxy, command: list[str], *, toolbox: Toolbox) -> int:
         child = psutil.Popen(
             command,
             env=os.environ
-            | {"GALAXY_URL": state["url"], "GALAXY_KEY": state["key"], "GALAXY_FOLDER": str(galaxy.folder)},
+            | {"GALAXY_URL": state["url"], "GALAXY_KEY": state["key"], "GALAXY_FOLDER": str(galaxy.folder)}
+            | {"GALAXY_TOOLS": os.pathsep.join(map(str, toolbox.files))},
         )
         try:
             return child.wait()
@@ -69,6 +73,7 @@ def main() -> int:
     parser.add_argument("--name", default="dev", help="which Galaxy, default: dev")
     parser.add_argument("--port", type=int, help="default: any free one")
     parser.add_argument("--tools", type=Path, default=REPOSITORY / "tools", help="folder of the tools' XML")
+    parser.add_argument("--archives", action="store_true", help="for run: tools of the Tool Shed's archives, unpacked")
     parser.add_argument("--cluster", action="store_true", help="jobs of the tools go to deploy/slurm_cluster.py")
     parser.add_argument("action", choices=["start", "stop", "stop-all", "status", "run", "serve"])
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for run: -- COMMAND")
@@ -77,7 +82,10 @@ def main() -> int:
     toolbox = checkout(arguments.tools.resolve(), cluster=arguments.cluster)
     if arguments.action == "run":
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-        return run(galaxy, command, toolbox=toolbox)
+        if arguments.archives and galaxy.is_running():
+            raise GalaxyError("it runs with other tools; `make stop` stops it")
+        with tempfile.TemporaryDirectory(prefix="archives-") as folder:
+            return run(galaxy, command, toolbox=toolbox_of_archives(Path(folder)) if arguments.archives else toolbox)
     if arguments.action == "serve":
         serve(galaxy, port=arguments.port, toolbox=toolbox)
     elif arguments.action == "start":

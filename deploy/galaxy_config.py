@@ -47,11 +47,6 @@ def tool_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.xml") if is_tool(path))
 
 
-def data_manager_files() -> list[Path]:
-    """The tools of the data managers of this repository."""
-    return [path for folder in sorted(DATA_MANAGERS.glob("*/data_manager")) for path in tool_files(folder)]
-
-
 @dataclass(frozen=True)
 class Toolbox:
     """What a Galaxy offers.
@@ -70,6 +65,12 @@ class Toolbox:
     tables: list[Path]
     settings: dict = field(default_factory=dict)
     cluster: bool = False
+
+    @property
+    def files(self) -> list[Path]:
+        """The XML of the tools and of the data managers."""
+        managers = (path.parent / "data_manager" for path in self.data_managers)
+        return [*self.tools, *(tool for folder in managers for tool in tool_files(folder))]
 
 
 def checkout(tools: Path = REPOSITORY / "tools", *, cluster: bool = False) -> Toolbox:

@@ -1,16 +1,12 @@
-"""Every repository of the Tool Shed, tried away from this one: its archive, unpacked, in a Galaxy of its own.
+"""The suite, installed by Galaxy from a Tool Shed server on this machine, and one test of each of its tools.
 
-The archives are what `planemo shed_upload` sends. A fresh Galaxy gets their tools through ``tool_conf.xml`` and their
-sample of the data table, with the models of their test data as rows, as an administrator would write them; then one
-test of each tool that is to succeed is run, with the test data that Galaxy finds beside the tool.
+    python deploy/shed_install.py
 
-    python deploy/shed_tests.py
-    python deploy/shed_tests.py --tool-shed    the suite is installed from a Tool Shed on this machine in place of that
+Each test is one that is to succeed, with the test data that Galaxy finds beside the installed tool.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,49 +18,11 @@ from pathlib import Path
 import requests
 from bioblend.galaxy import GalaxyInstance
 from bioblend.toolshed import ToolShedInstance
-from galaxy_config import MODELS_LOC, MODELS_TABLE, REPOSITORY, Toolbox, tool_files
-from galaxy_tests import RUNS, hub_of_the_tests, print_test
+from galaxy_config import MODELS_LOC, MODELS_TABLE, Toolbox
+from galaxy_tests import RUNS, hub_of_the_tests, print_test, reads_the_checkout
 from local_galaxy import Galaxy, GalaxyError, running
+from shed_archives import DATA_MANAGER, LOC, model_rows, unpacked
 from tool_shed import OWNER, SUITE, ToolShed, publish
-
-sys.path.insert(0, str(REPOSITORY / "tests"))
-from makers.archives import DATA_MANAGER, built_archives
-
-TABLE, LOC = "tool_data_table_conf.xml.sample", "huggingface.loc"
-
-
-def unpacked(folder: Path) -> dict[str, Path]:
-    """The folder of each repository, the suite and the data manager among them."""
-    archives = {}
-    for project in (REPOSITORY, DATA_MANAGER):
-        (folder / project.name).mkdir()
-        archives |= built_archives(project, folder / project.name)
-    return archives
-
-
-def model_rows(archives: dict[str, Path]) -> list[str]:
-    """A row for each model that an archive has for its tests."""
-    rows = {}
-    for folder in archives.values():
-        table = folder / "test-data" / LOC
-        for line in table.read_text().splitlines() if table.exists() else []:
-            row, _, path = line.replace("${__HERE__}", str(table.parent)).rpartition("\t")
-            if not line.startswith("#") and Path(path).is_dir():
-                rows[row.partition("\t")[0]] = f"{row}\t{path}"
-    return list(rows.values())
-
-
-def toolbox(archives: dict[str, Path], tool_data: Path) -> Toolbox:
-    """What an administrator does who has unpacked the archives: the tools, the table, the models."""
-    tool_data.mkdir()
-    sample = archives[DATA_MANAGER.name] / "tool-data" / f"{LOC}.sample"
-    (tool_data / LOC).write_text("\n".join([*sample.read_text().splitlines(), *model_rows(archives), ""]))
-    return Toolbox(
-        tools=[tool for folder in archives.values() for tool in tool_files(folder)],
-        data_managers=[archives[DATA_MANAGER.name] / "data_manager_conf.xml"],
-        tables=[folder / TABLE for folder in archives.values() if (folder / TABLE).exists()],
-        settings={"tool_data_path": str(tool_data)},
-    )
 
 
 def first_success(state: dict, tool: str) -> int:
@@ -90,10 +48,8 @@ def passes(state: dict, tool: str, folder: Path) -> bool:
         print(f"failed   {tool}: {done.stdout[-2000:]}{done.stderr[-2000:]}", flush=True)
         return False
     print_test(tests[0])
-    command_line = (tests[0]["data"].get("job") or {}).get("command_line", "")
-    here = [name for name in ("tools", "scripts", "test-data", DATA_MANAGER) if str(REPOSITORY / name) in command_line]
-    if here:
-        print(f"failed   {tool}: it reads the checkout, not its archive:\n{command_line}")
+    if here := reads_the_checkout(tests[0]):
+        print(f"failed   {tool}: it reads {here} of the checkout, not of its archive")
     return tests[0]["data"]["status"] == "success" and not here
 
 
@@ -105,13 +61,6 @@ def all_pass(state: dict, galaxy: Galaxy, tools: list[str]) -> bool:
         passed = list(pool.map(lambda tool: passes(state, tool, folder), tools))
     print(f"{sum(passed)} of {len(tools)} tools work")
     return all(passed)
-
-
-def try_unpacked(archives: dict[str, Path], folder: Path) -> bool:
-    """Whether every tool works from its unpacked archive."""
-    galaxy = Galaxy("shed")
-    with running(galaxy, toolbox=toolbox(archives, folder / "tool-data")) as state:
-        return all_pass(state, galaxy, sorted(set(archives) - {SUITE}))  # each repository is called as its tool
 
 
 def try_installed(archives: dict[str, Path], folder: Path) -> bool:
@@ -172,12 +121,9 @@ def add_models(state: dict, galaxy: Galaxy) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool-shed", action="store_true", help="install the suite from a Tool Shed on this machine")
-    try_all = try_installed if parser.parse_args().tool_shed else try_unpacked
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shed-") as name:
-        passed = try_all(unpacked(Path(name)), Path(name))
+        passed = try_installed(unpacked(Path(name)), Path(name))
     print(f"Tool Shed: {'passed' if passed else 'failed'}; {time.monotonic() - began:.0f} s")
     return 0 if passed else 1
 

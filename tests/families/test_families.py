@@ -252,6 +252,7 @@ def test_a_model_that_no_bundle_can_be_made_of_is_refused_before_training(folder
     assert adapter.returncode == 0, adapter.stderr  # its config stays where it is
 
 
+@pytest.mark.slow
 def test_every_family_goes_through_fine_tuning_the_bundle_prediction_and_the_python_of_its_card(folder, data, tmp_path):
     named = ["--id-column", "protein", "--sequence-column", "residues"]
     tables = {DNA: ("promoters.tsv", "label", []), PROTEIN: ("locations.tsv", "location", named)}

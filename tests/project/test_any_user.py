@@ -71,7 +71,12 @@ def test_every_tool_is_run():
     assert {name.split()[0] for name in CALLS} == set(TOOLS)
 
 
-@pytest.mark.parametrize("name", CALLS)
+EACH_TIME = ("dataset", "embed")  # the others are slow
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in EACH_TIME else pytest.param(name, marks=pytest.mark.slow) for name in CALLS]
+)
 def test_a_tool_works_for_any_user_and_writes_into_the_folder_of_its_job_alone(name):
     start = time.time()
     script = SCRIPTS.resolve() / f"{name.split()[0]}.py"

@@ -10,6 +10,7 @@ import yaml
 from makers.forms import FORMS, TOOLS, form_of
 from makers.scripts import ROOT
 
+pytestmark = pytest.mark.slow
 PYTHON = ROOT / ".venvs" / "galaxy" / "bin" / "python"
 TPV = ROOT / "deploy" / "tpv"
 TRAINING, READING = ("finetune", "pretrain"), ("predict", "embed", "explain", "generate", "score")

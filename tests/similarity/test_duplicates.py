@@ -142,6 +142,7 @@ def test_peptides_that_differ_in_a_letter_are_near_duplicates_and_have_a_nearest
 
 
 @needs_mmseqs
+@pytest.mark.slow
 def test_a_protein_of_repeats_has_a_nearest_too(compare):
     repeat, others = "GPP" * 40, [random_sequence(120, seed) for seed in range(5)]
     copy = repeat[:30] + "A" + repeat[31:60] + "S" + repeat[61:]

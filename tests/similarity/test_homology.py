@@ -42,6 +42,7 @@ def test_members_of_a_family_are_one_cluster_and_single_proteins_have_one_each(t
 
 
 @needs_mmseqs
+@pytest.mark.slow
 def test_the_number_of_threads_changes_nothing(tmp_path, families):
     found = []
     for threads in (1, 2, 3):
@@ -90,7 +91,9 @@ def test_peptides_that_mmseqs_does_not_see_are_clustered_by_edit_distance(tmp_pa
 
 
 @needs_mmseqs
-@pytest.mark.parametrize("unit", ["GPP", "Q", "GAGAGS", "KKE"])
+@pytest.mark.parametrize(
+    "unit", ["GPP", *(pytest.param(unit, marks=pytest.mark.slow) for unit in ("Q", "GAGAGS", "KKE"))]
+)
 def test_proteins_made_of_repeats_find_their_relatives(tmp_path, unit, families):
     repeats = [(unit * 60)[:length] for length in (90, 120, 150)]
     repeats = [text[:20] + "W" + text[21:60] + "L" + text[61:] for text in repeats]

@@ -184,6 +184,7 @@ def test_a_process_that_fails_ends_all_with_what_it_says(tmp_path, how, waits):
 # The script ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_script_starts_processes_or_is_started_by_torchrun(tmp_path):
     """Of a head alone, the others get the vectors that the first computes. Losses agree to a difference of 1e-4."""
     head = (

@@ -97,6 +97,7 @@ def test_whole_proteins_have_the_same_sites_as_labels_of_their_residues(dataset,
     assert f"{len(rows)} sites in {len(where)} whole proteins" in report and "tears" not in report
 
 
+@pytest.mark.slow
 @needs_mmseqs
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(dataset):
     one, two, other = (

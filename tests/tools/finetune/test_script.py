@@ -43,8 +43,8 @@ pieces = pytest.mark.skipif(not find_spec("sentencepiece"), reason="`make refere
 @pytest.mark.parametrize(
     ("name", "method"),
     [
-        pytest.param("t5", "lora", marks=pieces), ("esm", "lora"), ("esm", "adalora"),
-        pytest.param("t5", "vera", marks=pieces), ("esm", "ia3"),
+        pytest.param("t5", "lora", marks=pieces), ("esm", "lora"), pytest.param("t5", "vera", marks=pieces),
+        *(pytest.param("esm", method, marks=pytest.mark.slow) for method in ("adalora", "ia3")),
     ],
 )  # fmt: skip
 def test_the_model_card_s_own_code_gives_the_predicted_probability_with_plain_peft(script, tmp_path, name, method):

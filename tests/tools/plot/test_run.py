@@ -95,6 +95,7 @@ def test_tsne_gives_the_same_points_again_and_lowers_a_perplexity_that_is_too_hi
     assert not project([rows[0]], "tsne", perplexity=20).notes
 
 
+@pytest.mark.slow
 def test_umap_is_that_of_umap_learn_on_both_tables_at_once(rows, tmp_path):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(tmp_path))
     from umap import UMAP

@@ -123,8 +123,9 @@ test: lint unit browser ## lint, pytest, tools of the Tool Shed's archives and w
 	@echo 'make test: lint, pytest, planemo in Galaxy with the Tool Shed archives, and browser all passed'
 
 .PHONY: test-slow
-test-slow: reference oldest tutorials ## what takes long and seldom breaks: other implementations, old transformers, any user, tutorials
+test-slow: envs reference oldest browser ## what takes long and seldom breaks: other implementations, old transformers, any user, tutorials
 	@$(PYTEST) -m slow --ignore tests/galaxy --ignore tests/reference
+	@$(GALAXY) --name slow --archives run -- $(PLANEMO)/python deploy/galaxy_tests.py --slow
 	@echo 'make test-slow: passed'
 
 .PHONY: check

@@ -1,7 +1,8 @@
 """Everything that is tested in a real Galaxy: by planemo tools, data managers and workflows, by pytest what several
 jobs do together and what a browser shows.
 
-python deploy/galaxy.py --archives run -- python deploy/galaxy_tests.py                  all of it
+python deploy/galaxy.py --archives run -- python deploy/galaxy_tests.py                  what each commit has to pass
+python deploy/galaxy.py --archives run -- python deploy/galaxy_tests.py --slow           the rest
 python deploy/galaxy.py run -- python deploy/galaxy_tests.py tools/seqlm_predict.xml     planemo's tests of one
 python deploy/galaxy.py run -- python deploy/galaxy_tests.py tests/galaxy/test_models.py pytest's of one file
 """
@@ -26,14 +27,12 @@ from galaxy_config import JOB_VARIABLES, REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
 from makers.hub import Hub, repository, running_hub
+from makers.workflows import EACH_TIME, WORKFLOWS
 
 # Runs of planemo beside each other: each waits for much of its time.
 RUNS = 3
 # planemo counts a quarter of a second for each of its questions, which are a second apart.
 TIMEOUT = 900 // 4
-
-# They repeat much of what the other tests do: `make tutorials`.
-TUTORIALS = REPOSITORY / "tests" / "galaxy" / "test_tutorials.py"
 
 # The name of a test and how many seconds it took.
 Times = list[tuple[str, float]]
@@ -151,8 +150,11 @@ def number_of_tests(tool: Path) -> int:
     return len(ElementTree.parse(tool).findall("tests/test"))
 
 
-def pytest_tests(paths: list[Path], folder: Path) -> tuple[Times, int]:
+def pytest_tests(paths: list[Path], folder: Path, marked: str | None) -> tuple[Times, int]:
     """Run tests/galaxy: models that are fetched and then used, forms and reports in a browser.
+
+    Args:
+        marked: which marks the tests are to have, all of them if None.
 
     Returns:
         The tests that were run, and pytest's exit status.
@@ -160,6 +162,7 @@ def pytest_tests(paths: list[Path], folder: Path) -> tuple[Times, int]:
     results, log = folder / "pytest.xml", folder / "pytest.log"
     results.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", *map(str, paths)]
+    command += ["-m", marked] if marked else []
     with log.open("w") as output:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     # In one piece, since planemo's tests of tools go on beside it and print their lines.
@@ -168,11 +171,13 @@ def pytest_tests(paths: list[Path], folder: Path) -> tuple[Times, int]:
     return [(case.get("name"), float(case.get("time"))) for case in cases], status
 
 
-def workflow_and_pytest_tests(workflows: list[Path], scripts: list[Path], folder: Path) -> dict[str, tuple[Times, int]]:
+def workflow_and_pytest_tests(
+    workflows: list[Path], scripts: list[Path], folder: Path, marked: str | None
+) -> dict[str, tuple[Times, int]]:
     """The tests of workflows, and then pytest's, some of which open the reports that the workflows have written."""
     parts = {"workflows": planemo_tests("workflows", workflows, folder)} if workflows else {}
     if scripts:
-        parts["pytest"] = pytest_tests(scripts, folder)
+        parts["pytest"] = pytest_tests(scripts, folder, marked)
     return parts
 
 
@@ -188,18 +193,21 @@ def main() -> int:
     folder = galaxy / "tests"
     folder.mkdir(exist_ok=True)
     began = time.monotonic()
-    everything = [
-        *map(Path, os.environ["GALAXY_TOOLS"].split(os.pathsep)),
-        *sorted(REPOSITORY.glob("workflows/*/*/*.ga")),
-        *sorted(set(REPOSITORY.glob("tests/galaxy/test_*.py")) - {TUTORIALS}),
-    ]
-    paths = [Path(path).resolve() for path in sys.argv[1:]] or everything
+    paths, marked = [Path(path).resolve() for path in sys.argv[1:] if path != "--slow"], None
+    if not paths:
+        slow = "--slow" in sys.argv
+        marked = "slow" if slow else "not slow"
+        paths = [
+            *([] if slow else map(Path, os.environ["GALAXY_TOOLS"].split(os.pathsep))),
+            *(path for name, path in WORKFLOWS.items() if slow != (name in EACH_TIME)),
+            *sorted(REPOSITORY.glob("tests/galaxy/test_*.py")),
+        ]
     tools = sorted((path for path in paths if path.suffix == ".xml"), key=number_of_tests, reverse=True)
     scripts = [path for path in paths if path.suffix == ".py"]
     workflows = [path for path in paths if path not in (*tools, *scripts)]
     # The workflows begin first and take the longest; the other places take one tool after the other.
     with hub_of_the_tests(galaxy), ThreadPoolExecutor(RUNS) as pool:
-        first = pool.submit(workflow_and_pytest_tests, workflows, scripts, folder)
+        first = pool.submit(workflow_and_pytest_tests, workflows, scripts, folder, marked)
         of_tools = list(pool.map(lambda tool: planemo_tests(tool.stem, [tool], folder), tools))
         parts = first.result()
     if tools:

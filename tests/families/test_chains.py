@@ -13,6 +13,8 @@ from seqlm.data.sequences import SINGLE, clean
 from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import Encoder
 
+pytestmark = pytest.mark.slow
+
 BERT, IGBERT, ESM = (DATA / "models" / name for name in ("tiny-bert", "tiny-igbert", "tiny-esm"))
 PAIRS = DATA / "antibodies.tsv"
 COLUMNS = ["--id-column", "antibody", "--sequence-column", "heavy", "--light-column", "light"]

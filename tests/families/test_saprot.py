@@ -17,6 +17,8 @@ from seqlm.families.recognition import recognise
 from seqlm.tokenization.encoder import UNPLACED, WITHOUT_STRUCTURE, Encoder
 from seqlm.tokenization.structures import Structures
 
+pytestmark = pytest.mark.slow
+
 COMBINED = "MdEvVpQpL#VyQdYaKv"
 RESIDUES, STATES = COMBINED[::2], COMBINED[1::2]
 NAMES = ["--id-column", "protein", "--sequence-column", "residues"]

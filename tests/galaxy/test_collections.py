@@ -18,6 +18,8 @@ if "GALAXY_URL" not in os.environ:
 
 from bioblend.galaxy import GalaxyInstance
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).resolve().parents[2] / "test-data"
 NAMES = ["first", "second"]
 GENOME = "sacCer3"

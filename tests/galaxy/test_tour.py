@@ -17,6 +17,8 @@ from playwright.sync_api import expect
 
 from makers.person import Person, open_page
 
+pytestmark = pytest.mark.slow
+
 TOURS = Path(__file__).resolve().parents[2] / "deploy" / "tours"
 SMALL = "Small protein model"
 

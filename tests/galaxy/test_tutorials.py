@@ -27,6 +27,8 @@ from bioblend.galaxy import GalaxyInstance
 from makers.tutorial_forms import inputs_of
 from makers.tutorials import FOLDER, TUTORIALS, Inspect, Item, Rename, Run, TutorialError, Upload, read_tutorial
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Jobs wait for each other in Galaxy, so more at once would only wait there.
 AT_ONCE = 3

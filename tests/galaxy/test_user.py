@@ -17,6 +17,8 @@ from playwright.sync_api import expect
 
 from makers.person import Person, open_page
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).resolve().parents[2] / "test-data"
 SCORE = re.compile(r"^(\d\.\d+)\s\((-?\d\.\d+), (\d\.\d+)\)$")
 

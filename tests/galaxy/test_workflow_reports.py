@@ -22,10 +22,11 @@ from bioblend.galaxy import GalaxyInstance
 from playwright.sync_api import expect
 
 from makers.person import Person, open_page
+from makers.workflows import EACH_TIME, WORKFLOWS
 
 URL = os.environ["GALAXY_URL"]
-WORKFLOWS = {path.stem: path for path in sorted(Path(__file__).resolve().parents[2].glob("workflows/*/*/*.ga"))}
 WITHOUT_FIGURES = ("embed-and-predict-in-parts",)  # it joins tables
+SLOW = {name: pytest.param(name, marks=() if name in EACH_TIME else pytest.mark.slow) for name in WORKFLOWS}
 OPENED = ("dephosphorylation-sites", "ptm-sites-from-a-proteome", "variant-scan-of-a-protein", "hiv-chemberta-mlm-mtr")
 
 
@@ -58,7 +59,7 @@ def directives(path: Path) -> list[tuple[str, dict[str, str]]]:
     return [(kind, dict(re.findall(r'(\w+)="([^"]+)"', arguments))) for kind, arguments in calls]
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", SLOW.values())
 def test_everything_that_a_report_shows_is_there(galaxy, name):
     shown = directives(WORKFLOWS[name])
     assert sum(kind == "history_dataset_as_image" for kind, _ in shown) >= 2 or name in WITHOUT_FIGURES
@@ -82,7 +83,7 @@ def test_everything_that_a_report_shows_is_there(galaxy, name):
             assert image.content.startswith(b"\x89PNG"), arguments
 
 
-@pytest.mark.parametrize("name", OPENED)
+@pytest.mark.parametrize("name", [SLOW[name] for name in OPENED])
 def test_a_report_opens_in_the_page_with_its_figures_tables_and_verdicts(galaxy, person, name):
     shown = directives(WORKFLOWS[name])
     run = last_run(galaxy, WORKFLOWS[name])

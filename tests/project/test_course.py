@@ -8,6 +8,8 @@ import pytest
 
 from makers.scripts import DATA, ROOT, manifest, repeated, run_batch, table
 
+pytestmark = pytest.mark.slow
+
 DNA, PROTEINS = DATA / "llama_contigs.fasta", DATA / "protein_family.fasta"
 QUICK = ("--threads", 1, "--learning-rate", 0.005)
 NEW = ("--architecture", "bert", "--layers", 1, "--width", 32, "--heads", 2, "--context", 64, *QUICK)

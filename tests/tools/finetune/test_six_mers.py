@@ -13,6 +13,8 @@ from makers.scripts import manifest, run_all, run_batch, shown_by_card, table
 from seqlm.checkpoints.bundle import open_bundle
 from seqlm.families.recognition import recognise
 
+pytestmark = pytest.mark.slow
+
 SIZES = (30, 90)  # bases of the sequences, few of them a multiple of six
 
 

@@ -20,6 +20,8 @@ from seqlm.inference.likelihood import TokenModel, likelihoods
 from seqlm.inference.loading import load_weights
 from seqlm.tokenization.language_text import LanguageText
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = (1, 4, 6, 7, 17, 30, 64)
 OF_BOTH = ("all", "next", "written", "greedy")  # Carbon differs by its reader and its marks alone
 LONG = 800  # bases, more than the models read at once

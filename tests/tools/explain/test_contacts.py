@@ -157,12 +157,27 @@ def test_chains_of_other_proteins_are_none_of_this_one():
     assert name == "y" and np.isfinite(np.diag(found)).tolist() == [not 20 <= place < 26 for place in range(53)]
 
 
+def test_a_residue_alone_between_two_that_are_not_resolved_stays_in_its_place():
+    sequence, places = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV", walk(70, 1)
+    kept = np.delete(np.arange(70), [50, 52])
+    found, _ = distances_of(sequence, [Chain("x", "".join(sequence[one] for one in kept), places[kept])])
+    assert np.flatnonzero(np.isnan(np.diag(found))).tolist() == [50, 52]
+    assert found[51, 10] == pytest.approx(np.linalg.norm(places[51] - places[10]))
+    # what was replaced in the structure is still known
+    changed = sequence[:30] + "W" + sequence[31:]
+    assert np.isfinite(distances_of(sequence, [Chain("x", changed, places)])[0]).all()
+
+
 def test_more_than_chance_is_more_than_shuffled_weights_and_than_other_orders():
     low = np.asarray([[0.05] * 4, [0.06] * 4, [0.07] * 4])
     for top, reordered, more in (([0.5] * 4, low, True), ([0.5] * 4, 10 * low, False), ([0.06] * 4, low, False)):
         checks = Checks(np.asarray(top), low, reordered, 42)
         assert checks.more == more and checks.beyond.all() == more
     assert not Checks(np.asarray([0.5, 0.05, 0.05]), low[:, :3], low[:, :3], 42).more  # one in three is chance
+    # those that are too short for any pair are no proteins that lie within chance
+    none = np.full((3, 40), np.nan)
+    checks = Checks(np.r_[[0.5] * 2, none[0]], np.hstack([low[:, :2], none]), np.hstack([low[:, :2], none]), 42)
+    assert checks.judged == 2 and checks.more
     assert Checks(np.asarray([0.5]), low[:, :1], low[:, :1], 42).more
 
 

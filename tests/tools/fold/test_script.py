@@ -368,6 +368,7 @@ VALUES = {
     "no number": ("id\tposition\tvalue\na\tK2\t1\n", "are not both numbers"),
     "half a position": ("id\tposition\tvalue\na\t2.5\t1\n", "the position is a whole number, not '2.5'"),
     "other proteins": ("id\tposition\tvalue\nb\t2\t1\n", "has values for none of the proteins"),
+    "values beyond numbers": ("id\tposition\tvalue\na\t2\t1e308\na\t2\t1e308\n", "too large to take their mean"),
     "no values": ("id\tposition\tother\na\t2\t1\n", "no column 'value' for the column of values"),
 }
 

@@ -1,6 +1,8 @@
 """generate.py with another model that accepts what is written: tries, rates, and what it is told of them."""
 
+import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -148,3 +150,17 @@ def refused(tmp_path_factory, request):
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_named_in_one_line_before_torch_is_imported(refused, name):
     one_line(refused[name][0], MISTAKES[name][2], refused[name][1])
+
+
+def test_a_model_of_heavy_and_light_chains_is_no_judge_of_single_ones(tmp_path, request):
+    data = request.config.rootpath / "test-data"
+    with zipfile.ZipFile(data / HEAD) as given, zipfile.ZipFile(tmp_path / "pairs.zip", "w") as other:
+        for name in given.namelist():
+            content = given.read(name)
+            if name == "seqlm.json":
+                content = json.dumps(json.loads(content) | {"light_chains": True}).encode()
+            other.writestr(name, content)
+    given = ["--model", data / "models" / "tiny-llama", "--output-fasta", "out.fasta", "--accept-class", "membrane"]
+    given += ["--accept-by", tmp_path / "pairs.zip", "--accept-base-model", data / "models" / "tiny-esm"]
+    found = run_mistakes(tmp_path, {"light": ({}, given, "trained with light chains")}, "generate", ())
+    one_line(found["light"][0], "trained with light chains", found["light"][1])

@@ -40,7 +40,7 @@ def done(tmp_path_factory, request):
         "short": [*llama, *near, "--num-sequences", "30", "--max-length", "20"],
         "short dropped": [*llama, *near, "--num-sequences", "30", "--max-length", "20", "--cut", "drop", *report],
         "letters": [*llama, *near, "--num-sequences", "12", "--max-letters", "15", "--forbid", "CW"],
-        "stop": [*llama, *near, "--num-sequences", "30", "--stop-at", "VCVC", *report],
+        "stop": [*llama, *near, "--num-sequences", "30", "--stop-at", "vcvc", *report],
         "best": [*llama, *near, "--num-sequences", "30", "--keep-best", "4", "--max-perplexity", "2.5", *report],
         "greedy": [*llama, *near, "--strategy", "greedy"],
         "beams": [*llama, *near, "--strategy", "beam", "--num-sequences", "3", "--num-beams", "4"],

@@ -135,6 +135,10 @@ MISTAKES = {
     "a gap": ({"prompts": ">a\nMK-_T\n"}, ["--fill", "underscore"], "has '-' at position 3"),
     "a stop": ({}, ["--fill", "underscore", "--prompt", "MK_T*"], "has letters that the model has no token for"),
     "beams": ({}, ["--fill", "X", "--prompt", "MXT", "--strategy", "beam"], "leave it out with a template"),
+    "most letters": ({}, ["--fill", "X", "--prompt", "MXT", "--max-letters", "3"], "leave it out with a template"),
+    "penalty": ({}, ["--fill", "X", "--prompt", "MXT", "--repetition-penalty", "1.3"], "leave it out with a template"),
+    "end": ({}, ["--fill", "X", "--prompt", "MXT", "--end-token", "2"], "leave it out with a template"),
+    "lines": ({}, ["--fill", "X", "--prompt", "MXT", "--line-length", "60"], "leave it out with a template"),
     "guidance": ({}, ["--fill", "X", "--prompt", "MXT", "--guidance", "2"], "leave it out with a template"),
     "every letter forbidden": (
         {}, ["--fill", "X", "--prompt", "MXT", "--forbid", "ACDEFGHIKLMNPQRSTVWYXBZUOJ"], "no token is left",

@@ -212,8 +212,8 @@ def _labels(task: str, outputs: int, given: tuple[str, ...] | None, config: dict
     if given:
         if len(given) != outputs:
             raise InputError(
-                f"the adapter has {outputs} outputs, and {len(given)} labels are given; name one for each, in their "
-                "order"
+                f"the adapter has {outputs:,} outputs, and labels are given for {len(given):,}; name one for each, in "
+                "their order"
             )
         check_labels(given)
         return tuple(given), notes

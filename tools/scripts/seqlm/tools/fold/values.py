@@ -44,7 +44,7 @@ class Values:
     @property
     def power(self) -> int:
         most = max(float(np.nanmax(np.abs(one))) for one in self.found.values())
-        return math.floor(math.log10(LARGEST / most)) if most else 0
+        return min(300, math.floor(math.log10(LARGEST) - math.log10(most))) if most else 0
 
     @property
     def what(self) -> str:
@@ -110,6 +110,8 @@ def read_values(
                 f"{where}: position {at + first} of '{quoted(row[ids])}' is {quoted(row[letter])} there, and "
                 f"{sequence[at]} in the sequence; the two are numbered otherwise, or are other proteins"
             )
+        if not math.isfinite(sums[row[ids]][at] + value):
+            raise InputError(f"{where}: the values of position {at + first} are too large to take their mean")
         sums[row[ids]][at] += value
         counts[row[ids]][at] += 1
     found = {

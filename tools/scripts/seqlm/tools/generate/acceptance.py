@@ -76,6 +76,11 @@ def read_wish(arguments: Namespace, scratch: Path, family: Family) -> Wish | Non
     manifest = bundle.manifest or {}
     if manifest.get("task") not in TASKS or not manifest.get("head"):
         raise InputError(f"{path.name} does not predict a class or a number for whole sequences; take one that does")
+    if manifest.get("light_chains"):
+        raise InputError(
+            f"{path.name} was trained with light chains beside heavy ones, and single chains are written; take a model "
+            "of single chains (--accept-by)"
+        )
     asked = Namespace(
         model=arguments.accept_by, base_model=arguments.accept_base_model, installed_models=arguments.installed_models
     )

@@ -137,6 +137,8 @@ def _writing(arguments: Namespace, scratch: Path, opened: Opened) -> Plan:
             f"{opened.name} has trained biases, which cannot be switched off with its adapter, so there is no base "
             "model to mix it with (--guidance)"
         )
+    if family.alphabet in LETTERS:
+        arguments.stop_at = arguments.stop_at.upper()
     line_length = None if arguments.line_length == "auto" else arguments.line_length
     text = LanguageText(
         family, opened.base.path, line_length=line_length, tokenizer=opened.tokenizer, control=arguments.control
@@ -214,6 +216,10 @@ def _filling(arguments: Namespace, scratch: Path, opened: Opened) -> Plan:
         ("--guidance", arguments.guidance not in (None, 1)),
         ("--control", arguments.control),
         ("--stop-at", arguments.stop_at),
+        ("--max-letters", arguments.max_letters),
+        ("--repetition-penalty", arguments.repetition_penalty not in ("auto", 1)),
+        ("--end-token", arguments.end_token != "auto"),
+        ("--line-length", arguments.line_length not in ("auto", 0)),
     ):
         if unfit:
             raise InputError(f"{option} is for models that write from left to right; leave it out with a template")

@@ -85,7 +85,7 @@ def _accepted(plan: Plan, result: Result) -> list[Block]:
         return f"{found / of:.1%} ({low:.1%} to {high:.1%}), {found:,} of {of:,}"
 
     rows = [
-        ["Of the first tries, which is what the model writes by itself", share(tally.accepted[0], tally.tried[0])],
+        ["Of the first tries, which is what is written without it", share(tally.accepted[0], tally.tried[0])],
         ["Of all tries", share(sum(tally.accepted), sum(tally.tried))],
         [f"Of the sequences, in up to {plan.arguments.tries:,} tries", share(sum(tally.accepted), tally.tried[0])],
     ]

@@ -126,5 +126,5 @@ def _notes(opened: Opened, chains: list[Chain], known: dict[str, str]) -> list[s
             "compare with the model that it was trained from"
         )
     if unused := [chain.name for chain in chains if chain.name not in known.values()]:
-        notes.append(f"{len(unused):,} chains of the known structures are of no protein here, or know less of it")
+        notes.append(f"of no protein here, or knowing less of it: {len(unused):,} of the structures' chains")
     return notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from seqlm.cli.outputs import Outputs
 from seqlm.cli.text import shown
 from seqlm.cli.versions import versions
@@ -64,10 +66,11 @@ def contact_report(plan: Plan, summary: Summary) -> Report:
 
 def _proteins(summary: Summary) -> tuple[list[str], list[list[str]]]:
     rows = []
-    for one in sorted(summary.proteins, key=lambda one: -one.top)[:LISTED]:
+    for one in sorted(summary.proteins, key=lambda one: (math.isnan(one.top), -one.top))[:LISTED]:
         named = [f"{letter}{place}–{other}{there} {value:.2f}" for place, letter, there, other, value in one.strongest]
         likely = [f"{count:,}" for count in one.likely.values()]
-        rows.append([shown(one.id, 30), f"{len(one.sequence):,}", f"{one.top:.2f}", *likely, ", ".join(named[:NAMED])])
+        top = "–" if math.isnan(one.top) else f"{one.top:.2f}"
+        rows.append([shown(one.id, 30), f"{len(one.sequence):,}", top, *likely, ", ".join(named[:NAMED])])
     columns = [f"{name} ≥ {LIKELY}" for name in ("short", "medium", "long")]
     return ["Protein", "Residues", "Mean of the best", *columns, "Most probable, long range"], rows
 

@@ -125,7 +125,7 @@ def _matched(sequence: str, chain: str) -> tuple[np.ndarray, np.ndarray] | None:
     from Bio.Align import PairwiseAligner
 
     aligner = PairwiseAligner(
-        mode="global", match_score=1, mismatch_score=-1, open_gap_score=-3, extend_gap_score=-0.01
+        mode="global", match_score=1, mismatch_score=-3, open_gap_score=-3, extend_gap_score=-0.01
     )
     aligner.end_gap_score = 0
     blocks = aligner.align(sequence, chain)[0].aligned

@@ -64,9 +64,16 @@ class Checks:
         return (self.top > bounds[0]) & (self.top > bounds[1])
 
     @property
+    def judged(self) -> int:
+        """How many proteins have a pair that can be judged."""
+        return int(np.isfinite(self.top).sum())
+
+    @property
     def more(self) -> bool:
         """Whether that is so of more proteins than by chance."""
-        return binomtest(int(self.beyond.sum()), len(self.top), CHANCE, "greater").pvalue <= CHANCE
+        if not self.judged:
+            return False
+        return binomtest(int(self.beyond.sum()), self.judged, CHANCE, "greater").pvalue <= CHANCE
 
     def mean_of(self, values: np.ndarray) -> Score:
         """Of (proteins,) or (times, proteins), with an interval of resampled proteins."""

@@ -24,7 +24,7 @@ EXPLANATION = (
 def headline(plan: Plan, summary: Summary) -> str:
     """The verdict in one sentence, and another one where structures are known."""
     checks = summary.checks
-    count, beyond = len(checks.top), int(checks.beyond.sum())
+    count, beyond = checks.judged, int(checks.beyond.sum())
     own, shuffled, reordered = (
         f"{checks.mean_of(values).value:.2f}" for values in (checks.top, checks.of_shuffled, checks.of_reordered)
     )
@@ -74,7 +74,7 @@ def rests_on(plan: Plan, summary: Summary) -> list[str]:
 def trust(plan: Plan, summary: Summary) -> list[str]:
     """What a reader must not overlook."""
     checks, found = summary.checks, [*plan.notes]
-    top = float(checks.top.mean())
+    top = checks.mean_of(checks.top).value
     if top < UNLIKELY:
         found.append(
             f"By the model's own probabilities only {top:.0%} of the most probable pairs touch. Read pairs of "
@@ -94,7 +94,7 @@ def trust(plan: Plan, summary: Summary) -> list[str]:
             "there pairs of any range are judged"
         )
     if any(math.isnan(one.top) for one in summary.proteins):
-        found.append(f"Some proteins have no two residues that are {LEAST} or more apart")
+        found.append(f"Some proteins have no two residues that are {LEAST} or more apart, and are not counted above")
     found.append(
         "Contacts between the chains of a complex, and those of other conformations, look the same as contacts within "
         "one chain"

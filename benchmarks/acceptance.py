@@ -65,7 +65,7 @@ def written(name: str, writer: Path, length: int, count: int, *options) -> list[
     """Rows of what the model writes; of what nobody accepts the last try."""
     out = WORK / f"{name}.tsv"
     generate(
-        "--model", writer, "--num-sequences", count, "--max-length", length, "--equal-only", "--threads", 1,
+        "--model", writer, "--num-sequences", count, "--max-length", length, "--threads", 1,
         "--output-table", out, *options,
     )  # fmt: skip
     return table(out)
@@ -118,8 +118,11 @@ def sulfonamide(arguments: argparse.Namespace) -> None:
     print("| accepted | of, in so many tries | RDKit reads | with a sulfonamide | different scaffolds | copies |")
     ways = {"all": [], "above 0.5": [0.5], "above 0.9": [0.9]}
     for name, limit in ways.items():
-        options = accepted_by(bundle, "--accept-class", 1, "--accept-above", *limit) if limit else []
-        rows = written(f"sulfonamide-{name}", arguments.smiles_model, LENGTH, arguments.sequences, *options)
+        options = ["--equal-only"]
+        options += accepted_by(bundle, "--accept-class", 1, "--accept-above", *limit) if limit else []
+        rows = written(
+            f"sulfonamide-{name}", arguments.smiles_model, LENGTH, arguments.sequences, "--equal-only", *options
+        )
         kept = [row for row in rows if row["kept"] == "yes"]
         valid = [row["canonical"] for row in kept if row["valid"] == "yes"]
         hits = [one for one in valid if Chem.MolFromSmiles(one).HasSubstructMatch(pattern)]
@@ -147,8 +150,10 @@ def solubility(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     print("| accepted | of, in so many tries | RDKit reads | by the accepting model | by the other half's | logP |")
     for name, limits in {"all": [], "above -2": ["--accept-above=-2"], "below -4": ["--accept-below=-4"]}.items():
-        options = accepted_by(accepting, *limits) if limits else []
-        rows = written(f"solubility-{name}", arguments.smiles_model, LENGTH, arguments.sequences, *options)
+        options = ["--equal-only", *(accepted_by(accepting, *limits) if limits else [])]
+        rows = written(
+            f"solubility-{name}", arguments.smiles_model, LENGTH, arguments.sequences, "--equal-only", *options
+        )
         kept = [row for row in rows if row["kept"] == "yes"]
         valid = [row["sequence"] for row in kept if row["valid"] == "yes"]
         (WORK / "judged.tsv").write_text("id\tsequence\n" + "".join(f"m{n}\t{one}\n" for n, one in enumerate(valid)))

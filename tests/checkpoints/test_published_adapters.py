@@ -252,7 +252,7 @@ def test_labels_come_from_the_user_else_from_the_base_model_else_are_numbers(ada
 
 @pytest.mark.parametrize(
     ("labels", "reason"),
-    [(("a", "b", "c"), "2 outputs, and 3 labels"), (("a", "a"), "label twice"), (("a", "\n"), "line")],
+    [(("a", "b", "c"), "2 outputs, and labels are given for 3"), (("a", "a"), "label twice"), (("a", "\n"), "line")],
 )
 def test_labels_that_do_not_fit_are_refused(adapter, esm, labels, reason):
     with pytest.raises(InputError, match=reason):

@@ -154,7 +154,7 @@ SHARED = {
     "--precision": {
         "default": "auto",
         "choices": ["auto", "fp32", "bf16", "fp16"],
-        "help": "auto: fp32 on a CPU, on a GPU what is safe for the model; bf16 embeds about twice as fast on a CPU "
+        "help": "auto: fp32 on a CPU, on a GPU what is safe for the model; bf16 embeds 1.5 to 2 times as fast on a CPU "
         "with instructions for it (avx512_bf16 or amx_bf16 in lscpu), and is slower on another, up to several times",
     },
     "--batch-tokens": {

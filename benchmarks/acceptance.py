@@ -120,9 +120,7 @@ def sulfonamide(arguments: argparse.Namespace) -> None:
     for name, limit in ways.items():
         options = ["--equal-only"]
         options += accepted_by(bundle, "--accept-class", 1, "--accept-above", *limit) if limit else []
-        rows = written(
-            f"sulfonamide-{name}", arguments.smiles_model, LENGTH, arguments.sequences, "--equal-only", *options
-        )
+        rows = written(f"sulfonamide-{name}", arguments.smiles_model, LENGTH, arguments.sequences, *options)
         kept = [row for row in rows if row["kept"] == "yes"]
         valid = [row["canonical"] for row in kept if row["valid"] == "yes"]
         hits = [one for one in valid if Chem.MolFromSmiles(one).HasSubstructMatch(pattern)]
@@ -151,9 +149,7 @@ def solubility(arguments: argparse.Namespace) -> None:
     print("| accepted | of, in so many tries | RDKit reads | by the accepting model | by the other half's | logP |")
     for name, limits in {"all": [], "above -2": ["--accept-above=-2"], "below -4": ["--accept-below=-4"]}.items():
         options = ["--equal-only", *(accepted_by(accepting, *limits) if limits else [])]
-        rows = written(
-            f"solubility-{name}", arguments.smiles_model, LENGTH, arguments.sequences, "--equal-only", *options
-        )
+        rows = written(f"solubility-{name}", arguments.smiles_model, LENGTH, arguments.sequences, *options)
         kept = [row for row in rows if row["kept"] == "yes"]
         valid = [row["sequence"] for row in kept if row["valid"] == "yes"]
         (WORK / "judged.tsv").write_text("id\tsequence\n" + "".join(f"m{n}\t{one}\n" for n, one in enumerate(valid)))

@@ -78,6 +78,8 @@ def main() -> int:
     parser.add_argument("action", choices=["start", "stop", "stop-all", "status", "run", "serve"])
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for run: -- COMMAND")
     arguments = parser.parse_args()
+    if arguments.archives and arguments.action != "run":
+        parser.error("--archives is for run")
     galaxy = Galaxy(arguments.name)
     toolbox = checkout(arguments.tools.resolve(), cluster=arguments.cluster)
     if arguments.action == "run":
